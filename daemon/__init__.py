@@ -1,0 +1,1 @@
+"""The daemon: from the inbox to the outbox."""

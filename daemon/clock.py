@@ -1,0 +1,31 @@
+"""Time and chance, as arguments.
+
+``wall_ms`` is what people and files read; ``monotonic_s`` is what deadlines and ages are
+measured with, so that a clock that jumps by a day changes neither. Tests pass their own.
+"""
+
+import random
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """The machine's clocks and its dice."""
+
+    def wall_ms(self) -> int:
+        """Return milliseconds since 1970, UTC."""
+        return time.time_ns() // 1_000_000
+
+    def monotonic_s(self) -> float:
+        """Return seconds on a clock that never jumps."""
+        return time.monotonic()
+
+    def chance(self) -> float:
+        """Return a number in [0, 1)."""
+        return random.random()  # noqa: S311 - spreads retries; guards nothing
+
+
+def rfc3339(wall_ms: int) -> str:
+    """Return a wall time as ``2026-11-20T21:45:01.250Z``."""
+    moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

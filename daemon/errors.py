@@ -1,0 +1,72 @@
+"""Errors sorted by whose fault they are, because that decides what happens next.
+
+=================  =====================  ======================================
+Raised             Whose fault            What follows
+=================  =====================  ======================================
+``BadInput``       the drop's             failed at once
+``NothingToDo``    nobody's               skipped
+``Unavailable``    the surroundings'      retry with backoff
+``BadConfig``      the operator's         refuse to start, exit 78
+anything else      ours                   retry once; traceback in ``error.json``
+=================  =====================  ======================================
+
+``CODES`` lists every stable code a user can meet; the page "when something failed" is made
+from it, and a test fails when a code is raised that it does not list.
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a stable error code means, and what a person can do."""
+
+    meaning: str
+    remedy: str
+    fault: str = "drop"
+    """``drop``, ``surroundings``, ``operator`` or ``soundspool``."""
+
+
+CODES: dict[str, Code] = {}
+
+
+@dataclass
+class SpoolError(Exception):
+    """Something with a stable code, a message for people and a hint."""
+
+    code: str
+    message: str
+    hint: str = ""
+    path: str = ""
+    details: dict[str, object] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class BadInput(SpoolError):
+    """The drop cannot be used; trying again would change nothing."""
+
+
+class NothingToDo(SpoolError):
+    """The drop is fine and asks for nothing: an outcome of its own, not a failure."""
+
+
+class Unavailable(SpoolError):
+    """The surroundings failed (disk full, mount gone, remote busy); later may be better."""
+
+
+@dataclass
+class BadConfig(Exception):
+    """The configuration cannot be used.
+
+    ``where`` is ``file:line:col`` when it is known.
+    """
+
+    key: str
+    problem: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        return f"{place}{self.key}: {self.problem}"

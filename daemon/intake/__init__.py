@@ -1,0 +1,1 @@
+"""From the first sighting of a drop to its place in ``work/``."""

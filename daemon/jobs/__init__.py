@@ -1,0 +1,1 @@
+"""What may follow what, how long to wait, and the only SQL."""

@@ -1,0 +1,1 @@
+"""Everything that other people read."""

@@ -1,0 +1,1 @@
+"""A fixed set of slots, each with one private child process."""

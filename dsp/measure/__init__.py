@@ -1,0 +1,1 @@
+"""Meters: update with blocks, ask at any time."""

@@ -1,0 +1,1 @@
+"""From analyses to a plan, from a plan to a master."""

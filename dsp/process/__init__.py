@@ -1,0 +1,1 @@
+"""Processors: blocks in, blocks of the same length out."""
