@@ -34,9 +34,11 @@ def ratios_of(db: ArrayLike) -> NDArray[np.float64]:
 
 def dbs_of(ratio: ArrayLike) -> NDArray[np.float64]:
     """Return amplitude ratios in dB, ``SILENCE_DB`` at the least, element by element."""
-    return 20.0 * np.log10(np.maximum(np.abs(np.asarray(ratio, np.float64)), SILENCE))
+    ratios = np.abs(np.asarray(ratio, np.float64))
+    return np.asarray(20.0 * np.log10(np.maximum(ratios, SILENCE)))
 
 
 def power_dbs_of(power: ArrayLike) -> NDArray[np.float64]:
     """Return power ratios in dB, ``SILENCE_DB`` at the least, element by element."""
-    return 10.0 * np.log10(np.maximum(np.asarray(power, np.float64), SILENCE**2))
+    powers = np.asarray(power, np.float64)
+    return np.asarray(10.0 * np.log10(np.maximum(powers, SILENCE**2)))
