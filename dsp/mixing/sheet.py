@@ -1,0 +1,235 @@
+"""The recall sheet: every number the engine decided, in the words of a mixing engineer.
+
+Theory of operation
+-------------------
+The *plan* and the *recall sheet* are one thing. ``plan.plan`` decides a ``Sheet``;
+``render`` and ``master`` obey it and know nothing else; ``mix.yaml`` is the sheet as text.
+``Settings`` is the same shape with everything optional: what a person or a tool asks for.
+A sheet is therefore valid settings, and given back it overrules every decision with the
+number it already had.
+
+Rule 1: a number is rounded *before* it is used, so that what the sheet says is what was
+done, to the bit.
+
+Rule 2: a list (the bands of an EQ) is replaced whole; a mapping is merged key by key.
+
+Rule 3: what the engine decided carries its reason in ``why``; reasons never matter on the
+way back in.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+Hz = Annotated[float, Field(gt=0, le=96_000)]
+Q = Annotated[float, Field(gt=0.05, le=40)]
+GainDb = Annotated[float, Field(ge=-60, le=60)]
+Ms = Annotated[float, Field(ge=0, le=5_000)]
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Band(_Part):
+    """One static band of an equaliser."""
+
+    kind: Literal["peak", "low_shelf", "high_shelf", "high_pass", "low_pass", "notch"]
+    hz: Hz
+    gain_db: GainDb = 0.0
+    q: Q = 0.7071
+    why: str = ""
+
+
+class Ride(_Part):
+    """Phrase-level levelling: ``amount`` of each difference, at most ``range_db`` of it."""
+
+    amount: Unit
+    range_db: Annotated[float, Field(ge=0, le=12)] = 3.0
+    why: str = ""
+
+
+class Compression(_Part):
+    """A compressor's front panel."""
+
+    threshold_db: GainDb
+    ratio: Annotated[float, Field(ge=1, le=60)]
+    knee_db: Annotated[float, Field(ge=0, le=24)] = 6.0
+    attack_ms: Ms
+    release_ms: Ms
+    make_up_db: GainDb = 0.0
+    why: str = ""
+
+
+class DeEss(_Part):
+    """A compressor that hears and turns down one band."""
+
+    hz: Hz
+    q: Q
+    threshold_db: GainDb
+    ratio: Annotated[float, Field(ge=1, le=60)] = 4.0
+    range_db: Annotated[float, Field(ge=0, le=24)] = 6.0
+    why: str = ""
+
+
+class Room(_Part):
+    """A cut that makes room for the lead, only while the lead sounds."""
+
+    hz: Hz
+    q: Q
+    depth_db: Annotated[float, Field(ge=0, le=12)]
+    why: str = ""
+
+
+class Drive(_Part):
+    """Saturation."""
+
+    drive_db: Annotated[float, Field(ge=0, le=36)]
+    mix: Unit = 1.0
+    why: str = ""
+
+
+class Stem(_Part):
+    """One channel strip, in the order of the signal."""
+
+    role: str
+    role_why: str = ""
+    lag_ms: Annotated[float, Field(ge=-60_000, le=60_000)] = 0.0
+    """How late the stem is; it is moved earlier by this much."""
+    polarity: Literal[1, -1] = 1
+    lag_why: str = ""
+    mute: bool = False
+    trim_db: GainDb = 0.0
+    trim_why: str = ""
+    ride: Ride | None = None
+    eq: tuple[Band, ...] = ()
+    deess: DeEss | None = None
+    room: tuple[Room, ...] = ()
+    compressor: Compression | None = None
+    saturation: Drive | None = None
+    fader_db: GainDb = 0.0
+    fader_why: str = ""
+    pan: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    width: Annotated[float, Field(ge=0, le=2)] = 1.0
+    lows_mono_hz: Annotated[float, Field(ge=0, le=500)] = 0.0
+    pan_why: str = ""
+
+
+class Master(_Part):
+    """The chain on the sum, and what it must reach."""
+
+    eq: tuple[Band, ...] = ()
+    glue: Compression | None = None
+    width: Annotated[float, Field(ge=0, le=2)] = 1.0
+    lows_mono_hz: Annotated[float, Field(ge=0, le=500)] = 120.0
+    target_lufs: Annotated[float, Field(ge=-40, le=-5)]
+    ceiling_dbtp: Annotated[float, Field(ge=-12, le=0)]
+    look_ahead_ms: Annotated[float, Field(ge=1.5, le=10)] = 3.0
+    release_ms: Ms = 120.0
+    max_mean_reduction_db: Annotated[float, Field(ge=0, le=12)] = 2.0
+    """The limiter may take no more than this on average, whatever the target."""
+    make_up_db: GainDb | None = None
+    """Gain into the limiter; solved for ``target_lufs`` when absent."""
+
+
+class Stages(_Part):
+    """What the engine may decide. A stage that is off decides nothing."""
+
+    align: bool = True
+    auto_gain: bool = True
+    ride: bool = True
+    tonal_balance: bool = True
+    eq: bool = True
+    compressor: bool = True
+    saturation: bool = True
+    deess: bool = True
+    air: bool = True
+    spatial: bool = True
+    masking: bool = True
+    balance: bool = True
+    master_eq: bool = True
+    glue: bool = True
+    widen: bool = True
+
+
+Format = Literal["wav", "flac", "ogg", "opus", "mp3"]
+PresetName = Literal["streaming", "apple", "podcast", "broadcast", "aes-music", "loud"]
+
+
+class Sheet(_Part):
+    """Everything decided about one mix."""
+
+    soundspool: str
+    """The engine's version: another version may sound different."""
+    preset: PresetName
+    rate_hz: Annotated[int, Field(ge=8_000, le=192_000)]
+    format: Format = "wav"
+    bits: Literal[16, 24, 32] = 24
+    align: Literal["auto", "first_onset", "off"] = "auto"
+    stages: Stages = Stages()
+    stems: dict[str, Stem]
+    master: Master
+
+
+def _optional(model: type[_Part]) -> type[BaseModel]:
+    """Return ``model`` with every field optional: what a person may overrule."""
+    fields: dict[str, Any] = {}
+    for name, field in model.model_fields.items():
+        kept = Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+        fields[name] = (kept, None)
+    return create_model(f"{model.__name__}Settings", __config__=model.model_config, **fields)
+
+
+StemSettings = _optional(Stem)
+MasterSettings = _optional(Master)
+
+
+class Settings(_Part):
+    """What may be asked of a mix. A recall sheet is one way of asking for everything."""
+
+    soundspool: str | None = None
+    preset: PresetName = "streaming"
+    target_lufs: Annotated[float, Field(ge=-40, le=-5)] | None = None
+    ceiling_dbtp: Annotated[float, Field(ge=-12, le=0)] | None = None
+    rate_hz: Annotated[int, Field(ge=8_000, le=192_000)] | None = None
+    format: Format = "wav"
+    bits: Literal[16, 24, 32] = 24
+    align: Literal["auto", "first_onset", "off"] = "auto"
+    stages: Stages = Stages()
+    stems: dict[str, StemSettings] = Field(default_factory=dict)  # type: ignore[valid-type]
+    master: MasterSettings | None = None  # type: ignore[valid-type]
+
+    def overrides(self) -> dict[str, Any]:
+        """Return what was set, and nothing that was not."""
+        given = self.model_dump(exclude_unset=True)
+        return {key: given[key] for key in ("stems", "master") if given.get(key)}
+
+
+def merge(decided: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``decided`` with every number in ``wanted`` put in its place (rule 2)."""
+    merged = dict(decided)
+    for key, value in wanted.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            merged[key] = merge(below, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+_HEAD = """\
+# The recall sheet of this mix: every number that was decided, and why.
+# Change any of them, put this file as job.yaml into the folder of stems and drop it again:
+# the same song with your changes, everything else exactly as before.
+# Remove a line, and it is decided anew. Gains are in dB, lag_ms > 0 means "starts late".
+"""
+
+
+def text_of(sheet: Sheet) -> str:
+    """Return the recall sheet as YAML that reads back to the same numbers."""
+    plain = sheet.model_dump(mode="json")
+    body = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+    return _HEAD + body

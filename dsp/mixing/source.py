@@ -1,0 +1,100 @@
+"""A stem as a stream of blocks at the rate of the song, in its place in time.
+
+Rules
+-----
+Rule 1: more than two channels are folded to two before anything listens, so that the
+analysis hears what the mix will use.
+
+Rule 2: frame n of a stem that is ``lag`` frames late is frame n − lag of the song; what
+falls before the song's first frame is dropped, what is missing is silence.
+"""
+
+import numpy as np
+
+from dsp.audio import BLOCK_FRAMES, Block
+from dsp.formats.load import Limits, Probe, StemReader
+from dsp.formats.resample import Resampler
+
+# ITU-R BS.775-3, table 2: centre and surrounds join the front pair at -3 dB; the low
+# frequency channel is left out, as it is in loudness.
+_HALF_POWER = float(np.sqrt(0.5))
+
+
+def fold(block: Block) -> Block:
+    """Return mono and stereo as they are, and any other layout as stereo.
+
+    Five and six channels are taken for 5.0 and 5.1 (L R C [LFE] Ls Rs). Other counts are
+    taken for pairs: even channels to the left, odd ones to the right, at equal power.
+    """
+    channels = block.shape[1]
+    if channels <= 2:  # noqa: PLR2004 - mono and stereo
+        return block
+    if channels in (5, 6):
+        left, right, centre = block[:, 0], block[:, 1], block[:, 2]
+        sides = block[:, -2:]
+        folded = [left + _HALF_POWER * (centre + sides[:, 0]),
+                  right + _HALF_POWER * (centre + sides[:, 1])]  # fmt: skip
+    else:
+        scale = float(np.sqrt(2.0 / channels))
+        folded = [block[:, side::2].sum(axis=1) * scale for side in (0, 1)]
+    return np.stack(folded, axis=1).astype(np.float32)
+
+
+class Source:
+    """One stem's frames on the song's timeline.
+
+    Parameters
+    ----------
+    probe : Probe
+    rate_hz : int
+        The song's.
+    lag : int
+        Frames, at the song's rate, that the stem is late.
+    polarity : int
+        +1 or −1.
+    """
+
+    def __init__(
+        self, probe: Probe, *, rate_hz: int, lag: int, polarity: int, limits: Limits, foreign: bool
+    ) -> None:
+        self.channels = min(probe.channels, 2)
+        self._reader = StemReader(probe, limits=limits, allow_ffmpeg=foreign)
+        self._resampler = Resampler(probe.rate_hz, rate_hz, self.channels)
+        self._polarity = np.float32(polarity)
+        self._skip = max(0, lag)
+        self._waiting: list[Block] = []
+        self._waiting_frames = 0
+        self._ended = False
+        self._put(np.zeros((max(0, -lag), self.channels), np.float32))
+
+    def read(self, frames: int) -> Block:
+        """Return the next ``(frames, channels)`` of the song, silence after the stem's end."""
+        while self._waiting_frames < frames and not self._ended:
+            self._fetch()
+        if self._waiting_frames < frames:
+            self._put(np.zeros((frames - self._waiting_frames, self.channels), np.float32))
+        joined = np.concatenate(self._waiting) if len(self._waiting) > 1 else self._waiting[0]
+        self._waiting = [joined[frames:]]
+        self._waiting_frames -= frames
+        return joined[:frames]
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._reader.close()
+
+    def _fetch(self) -> None:
+        block = self._reader.read(BLOCK_FRAMES)
+        self._ended = len(block) < BLOCK_FRAMES
+        arrived = self._resampler.process(fold(block))
+        if self._polarity < 0:
+            arrived = -arrived
+        self._put(arrived)
+        if self._ended:
+            self._put(self._polarity * self._resampler.finish())
+
+    def _put(self, block: Block) -> None:
+        dropped = min(self._skip, len(block))
+        self._skip -= dropped
+        if dropped < len(block):
+            self._waiting.append(block[dropped:])
+            self._waiting_frames += len(block) - dropped
