@@ -1,0 +1,221 @@
+"""Durable, *named* steps on the file system.
+
+Theory of operation
+-------------------
+Everything the daemon promises about a power cut rests on a short list of instants at which
+something becomes true: *this* rename, *that* replace. Each of them is one call here, and each
+call carries a name. A test can therefore record the names once and then die before and after
+every one of them, without knowing the code that makes the calls.
+
+Rules
+-----
+1. A step either has happened wholly or has not happened; when the call returns, it survives a
+   power cut (except ``append`` and ``write(durable=False)``, which promise only wholeness).
+2. Nothing is ever overwritten by ``rename``; only ``replace`` and ``write`` replace.
+3. No step follows a symbolic link in the last part of a path.
+4. A removal may be repeated: what is already gone is no error.
+5. No state: one ``Files`` may be shared by threads.
+
+References
+----------
+rename(2), ``RENAME_NOREPLACE``: plain rename succeeds silently over an *empty* directory.
+fsync(2): a new name is durable only when its directory has been synced too.
+"""
+
+import ctypes
+import errno
+import hashlib
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_COPY_BYTES = 1 << 20
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+class Files:
+    """The daemon's durable file-system steps."""
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:  # noqa: ARG002 - the seam tests override
+        """Enclose one durable step; tests record or die here."""
+        yield
+
+    def rename(self, step: str, source: Path, target: Path) -> None:
+        """Give `source` the name `target`, which must be free.
+
+        Raises
+        ------
+        FileExistsError
+            `target` is taken, even by an empty directory or a dangling link.
+        OSError
+            ``EXDEV`` when the two lie on different file systems.
+        """
+        with self._step(step):
+            _rename_exclusively(source, target)
+            self.sync_dir(target.parent)
+            if source.parent != target.parent:
+                self.sync_dir(source.parent)
+
+    def replace(self, step: str, source: Path, target: Path) -> None:
+        """Give the file `source` the name `target`, whatever had it."""
+        with self._step(step):
+            source.replace(target)
+            self.sync_dir(target.parent)
+
+    def make_dir(self, step: str, path: Path, mode: int = 0o700) -> None:
+        """Make one directory; ``FileExistsError`` when the name is taken."""
+        with self._step(step):
+            path.mkdir(mode=mode)
+            self.sync_dir(path.parent)
+
+    def write(self, step: str, path: Path, data: bytes, *, durable: bool) -> None:
+        """Put `data` at `path` so that a reader sees the old file or the new one.
+
+        The temporary file's name depends on `path` alone: a crash leaves at most one, and the
+        next write takes it over. Hence one writer per path.
+        """
+        with self._step(step):
+            temporary = _temporary_beside(path)
+            temporary.unlink(missing_ok=True)
+            _write_new(temporary, data, durable=durable)
+            temporary.replace(path)
+            if durable:
+                self.sync_dir(path.parent)
+
+    def remove(self, step: str, path: Path) -> None:
+        """Remove one file or link; one that is gone is no error."""
+        with self._step(step):
+            path.unlink(missing_ok=True)
+            self.sync_dir(path.parent)
+
+    def remove_tree(self, step: str, path: Path) -> None:
+        """Remove a file, a link or a folder with all it holds; links are not followed."""
+        with self._step(step):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+            self.sync_dir(path.parent)
+
+    def copy_tree(self, step: str, source: Path, target: Path) -> None:
+        """Copy a file or a folder to a free name, on whatever file system, and verify it.
+
+        Each file is hashed while it is read, synced, and read again at the target. What an
+        earlier, interrupted copy left at `target` goes first.
+
+        Raises
+        ------
+        OSError
+            ``ESTALE`` when a file changed while it was copied, ``EIO`` when the copy reads
+            back different, ``EINVAL`` when something is neither a file nor a folder.
+        """
+        with self._step(step):
+            if target.is_dir() and not target.is_symlink():
+                shutil.rmtree(target)
+            else:
+                target.unlink(missing_ok=True)
+            self._copy(source, target)
+            self.sync_dir(target.parent)
+
+    def append(self, step: str, path: Path, line: bytes) -> None:
+        """Add `line` at the end of `path` with one write, so that lines never interleave."""
+        with self._step(step):
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            fd = os.open(path, flags, 0o644)
+            try:
+                written = os.write(fd, line)
+            finally:
+                os.close(fd)
+            if written != len(line):
+                raise OSError(errno.ENOSPC, "only a part of the line was written", str(path))
+
+    def sync_dir(self, path: Path) -> None:
+        """Make the names in the directory `path` durable."""
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        except OSError as error:
+            # Some network file systems have no such thing; their server decides.
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+                raise
+        finally:
+            os.close(fd)
+
+    def _copy(self, source: Path, target: Path) -> None:
+        kind = source.lstat().st_mode
+        if stat.S_ISREG(kind):
+            _copy_file(source, target)
+        elif stat.S_ISDIR(kind):
+            target.mkdir(mode=0o700)
+            for entry in sorted(source.iterdir()):
+                self._copy(entry, target / entry.name)
+            self.sync_dir(target)
+        else:
+            raise OSError(errno.EINVAL, "neither a file nor a folder", str(source))
+
+
+def _rename_exclusively(source: Path, target: Path) -> None:
+    renameat2 = getattr(_LIBC, "renameat2", None)
+    if renameat2 is not None:
+        names = os.fsencode(source), os.fsencode(target)
+        if renameat2(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_NOREPLACE) == 0:
+            return
+        code = ctypes.get_errno()
+        if code not in (errno.EINVAL, errno.ENOSYS):
+            raise OSError(code, os.strerror(code), str(source), None, str(target))
+    # NFS, CIFS and old C libraries know no such flag. Looking first leaves a window in which
+    # another process could take the name; the daemon's folders have one writer, so it is taken
+    # only by a person who is fast and unlucky.
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
+
+
+def _temporary_beside(path: Path) -> Path:
+    # A hash, because `path` may already have the longest name there is.
+    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.tmp")
+
+
+def _write_new(path: Path, data: bytes, *, durable: bool) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(path, flags, 0o644), "wb") as file:  # noqa: PTH123 - a descriptor
+        file.write(data)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(source, flags)
+    try:
+        before = os.fstat(fd)
+        read = _pour(fd, target)
+        after = os.fstat(fd)
+    finally:
+        os.close(fd)
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise OSError(errno.ESTALE, "changed while it was copied", str(source))
+    with target.open("rb") as copy:
+        if hashlib.file_digest(copy, "sha256").digest() != read:
+            raise OSError(errno.EIO, "the copy reads back different", str(target))
+    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _pour(fd: int, target: Path) -> bytes:
+    """Copy what `fd` holds into the new file `target`; return its SHA-256."""
+    digest = hashlib.sha256()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(target, flags, 0o644), "wb") as file:  # noqa: PTH123 - a descriptor
+        while block := os.read(fd, _COPY_BYTES):
+            digest.update(block)
+            file.write(block)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.digest()
