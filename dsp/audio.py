@@ -56,6 +56,26 @@ class Windows:
         return self._rest
 
 
+class Fifo:
+    """Frames that have arrived and were not taken yet."""
+
+    def __init__(self, channels: int) -> None:
+        self._blocks: list[Block] = [np.zeros((0, channels), np.float32)]
+        self.frames = 0
+
+    def put(self, block: Block) -> None:
+        """Add a block at the end."""
+        self._blocks.append(block)
+        self.frames += len(block)
+
+    def take(self, frames: int) -> Block:
+        """Return the oldest ``frames`` frames, which must be there."""
+        joined = np.concatenate(self._blocks)
+        self._blocks = [joined[frames:]]
+        self.frames -= frames
+        return joined[:frames]
+
+
 def blocks_of(frames: int, size: int = BLOCK_FRAMES) -> Iterator[tuple[int, int]]:
     """Yield ``(start, length)`` of the blocks that cover ``frames`` frames."""
     for start in range(0, frames, size):

@@ -11,7 +11,7 @@ falls before the song's first frame is dropped, what is missing is silence.
 
 import numpy as np
 
-from dsp.audio import BLOCK_FRAMES, Block
+from dsp.audio import BLOCK_FRAMES, Block, Fifo
 from dsp.formats.load import Limits, Probe, StemReader
 from dsp.formats.resample import Resampler
 
@@ -62,21 +62,18 @@ class Source:
         self._resampler = Resampler(probe.rate_hz, rate_hz, self.channels)
         self._polarity = np.float32(polarity)
         self._skip = max(0, lag)
-        self._waiting: list[Block] = []
-        self._waiting_frames = 0
+        self._fifo = Fifo(self.channels)
         self._ended = False
         self._put(np.zeros((max(0, -lag), self.channels), np.float32))
 
     def read(self, frames: int) -> Block:
         """Return the next ``(frames, channels)`` of the song, silence after the stem's end."""
-        while self._waiting_frames < frames and not self._ended:
+        while self._fifo.frames < frames and not self._ended:
             self._fetch()
-        if self._waiting_frames < frames:
-            self._put(np.zeros((frames - self._waiting_frames, self.channels), np.float32))
-        joined = np.concatenate(self._waiting) if len(self._waiting) > 1 else self._waiting[0]
-        self._waiting = [joined[frames:]]
-        self._waiting_frames -= frames
-        return joined[:frames]
+        missing = frames - self._fifo.frames
+        if missing > 0:
+            self._put(np.zeros((missing, self.channels), np.float32))
+        return self._fifo.take(frames)
 
     def close(self) -> None:
         """Let go of the file."""
@@ -95,6 +92,4 @@ class Source:
     def _put(self, block: Block) -> None:
         dropped = min(self._skip, len(block))
         self._skip -= dropped
-        if dropped < len(block):
-            self._waiting.append(block[dropped:])
-            self._waiting_frames += len(block) - dropped
+        self._fifo.put(block[dropped:])

@@ -1,0 +1,136 @@
+"""Levels: what every stem starts at, how its phrases are evened out, where its fader stands.
+
+Theory of operation
+-------------------
+*Trim* brings every stem to ``WORKING_LUFS`` (gated, after its EQ), so that the dynamics
+behind it meet a known level. The *fader* then does the balance: each role has a distance to
+the lead; stems that share a role share its loudness. One correction for all that
+accompanies makes the lead as loud as the sum of the rest while the lead sounds.
+
+References
+----------
+Pestana, Reiss, AES 53rd conference, 2014: a lead about as loud as the sum of the rest.
+De Man, Reiss, "A knowledge-engineered autonomous mixing system", AES 135th, 2013.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.mixing.roles import LEADS
+from dsp.mixing.track import FLOOR_LUFS, Steps, Track
+from dsp.units import power_db_of
+
+WORKING_LUFS = -20.0
+"""Where trim puts the gated loudness of every stem."""
+TRIM_MAX_DB = 40.0
+
+LEAD_TO_REST_LU = 0.0
+"""The lead against the sum of the rest, while the lead sounds."""
+FADER_MAX_DB = 12.0
+"""How far the sum may move a stem from its role's own level."""
+
+_RIDE_WINDOW_STEPS = 30
+"""3 s: a phrase."""
+
+
+def trim_db(track: Track, eq_change_db: float) -> float:
+    """Return the gain that brings the stem, equalised, to the working level."""
+    if track.loudness_lufs <= FLOOR_LUFS:
+        return 0.0
+    wanted = WORKING_LUFS - (track.loudness_lufs + eq_change_db)
+    return round(float(np.clip(wanted, -TRIM_MAX_DB, TRIM_MAX_DB)), 2)
+
+
+def ride_curve_db(energy: Steps, *, amount: float, range_db: float) -> Steps:
+    """Return a slow gain per 100 ms step that evens out the loudness of phrases.
+
+    Parameters
+    ----------
+    energy : (steps,) float64
+        K-weighted mean square on the stem's own timeline.
+    amount : float
+        Share of each difference to the median phrase that is taken out, 0..1.
+    range_db : float
+        Bound of the gain in both directions.
+
+    Returns
+    -------
+    (steps,) float64
+        dB. Where the stem rests the gain glides to 0.
+    """
+    if not len(energy) or not energy.any():
+        return np.zeros(len(energy))
+    window = np.hanning(_RIDE_WINDOW_STEPS + 2)[1:-1]
+    window /= window.sum()
+    phrase = np.convolve(energy, window, mode="same")[: len(energy)]
+    heard = phrase > 10.0 ** (-2.0) * np.mean(energy[energy > 0])
+    middle = np.median(phrase[heard]) if heard.any() else 1.0
+    away_db = 10.0 * np.log10(np.where(heard, phrase, middle) / middle)
+    gain_db = np.clip(-amount * away_db, -range_db, range_db)
+    return np.asarray(np.convolve(gain_db, window, mode="same")[: len(energy)])
+
+
+def role_levels_db(tracks: Sequence[Track]) -> dict[str, float]:
+    """Return each stem's level against the lead: its role's, shared among its equals."""
+    counts: dict[str, int] = {}
+    for track in tracks:
+        counts[track.role] = counts.get(track.role, 0) + 1
+    return {
+        track.name: track.profile.level_lu - power_db_of(float(counts[track.role]))
+        for track in tracks
+    }
+
+
+def lead_activity(tracks: Sequence[Track]) -> NDArray[np.bool_]:
+    """Return per 100 ms whether a lead sounds; empty without tracks."""
+    steps = len(tracks[0].active) if tracks else 0
+    active = np.zeros(steps, np.bool_)
+    for track in tracks:
+        if track.role in LEADS:
+            active |= track.active
+    return active
+
+
+def lead_to_rest_lu(tracks: Sequence[Track], gains_db: Mapping[str, float]) -> float | None:
+    """Return the lead's loudness against the rest's while the lead sounds.
+
+    ``None`` when there is no lead or no rest to compare. Stems add as powers: they are
+    taken for uncorrelated.
+    """
+    where = lead_activity(tracks)
+    lead, rest = 0.0, 0.0
+    for track in tracks:
+        power = float(track.energy[where].sum()) * 10.0 ** (gains_db[track.name] / 10.0)
+        if track.role in LEADS:
+            lead += power
+        else:
+            rest += power
+    return power_db_of(lead / rest) if lead > 0 and rest > 0 else None
+
+
+def faders_db(tracks: Sequence[Track], strip_db: Mapping[str, float]) -> dict[str, float]:
+    """Return the faders: role levels, and one correction for all that accompanies.
+
+    Parameters
+    ----------
+    strip_db : mapping of float
+        What each strip adds to its stem's loudness before the fader, while the lead
+        sounds: trim, equaliser, and cuts that make room.
+
+    Notes
+    -----
+    With every accompanying stem moved by the same amount x, the squared errors of the
+    distances between roles stay 0 and that of lead-to-rest is least where it vanishes:
+    x is the least-squares correction in closed form.
+    """
+    levels = role_levels_db(tracks)
+    gains = {track.name: strip_db[track.name] + levels[track.name] for track in tracks}
+    distance = lead_to_rest_lu(tracks, gains)
+    shift = 0.0 if distance is None else distance - LEAD_TO_REST_LU
+    shift = float(np.clip(shift, -FADER_MAX_DB, FADER_MAX_DB))
+    return {
+        track.name: round(levels[track.name] + (0.0 if track.role in LEADS else shift), 2)
+        for track in tracks
+    }

@@ -1,0 +1,271 @@
+"""Every decision of a mix: analyses in, a sheet of numbers out.
+
+Rule 1: this module, with ``balance``, ``compress``, ``masking``, ``space`` and ``tone``
+below it, decides; ``render`` and ``master`` obey. No audio is touched here, no clock read,
+nothing drawn by chance: the same analyses and settings give the same sheet.
+
+Rule 2: what the settings name is not decided again; it overrules at the end, number by
+number. Only roles, mutes and alignment are heeded on the way, because other decisions
+follow from them.
+
+Rule 3: a stage that is off decides nothing: its numbers are neutral.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from dsp.errors import ParameterError
+from dsp.mixing.align import Placement
+from dsp.mixing.analyse import STEP_S, Analysis
+from dsp.mixing.balance import faders_db, lead_activity, lead_to_rest_lu, trim_db
+from dsp.mixing.compress import compression_of, deess_of, drive_of, glue_of
+from dsp.mixing.masking import Masked, cut_power, make_room
+from dsp.mixing.roles import PROFILES, role_of
+from dsp.mixing.sheet import Band, Master, Ride, Room, Settings, Sheet, Stages, Stem, merge
+from dsp.mixing.space import places
+from dsp.mixing.tone import CENTRES, air_of, corner_of, master_eq, power_response, tonal_balance
+from dsp.mixing.track import Bands, Track, loudness_change_db, track_of
+
+VERSION = "0.1.0"
+"""Of the engine's decisions: part of the promise that the same drop gives the same bytes."""
+
+RATES_HZ = (44_100, 48_000, 88_200, 96_000)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a destination asks for."""
+
+    target_lufs: float
+    ceiling_dbtp: float = -1.0
+    max_mean_reduction_db: float = 2.0
+
+
+PRESETS: dict[str, Preset] = {
+    "streaming": Preset(-14.0),
+    "apple": Preset(-16.0),
+    "podcast": Preset(-16.0),
+    "broadcast": Preset(-23.0),
+    "aes-music": Preset(-16.0),
+    "loud": Preset(-9.0, max_mean_reduction_db=4.0),
+}
+
+LOSSY_ROOM_DB = 0.5
+"""Lossy encoders overshoot: their input stays this much lower."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sheet, and what the decisions were made from."""
+
+    sheet: Sheet
+    tracks: tuple[Track, ...]
+    song_s: float
+    masked: tuple[Masked, ...]
+    lead_active: Any
+    """``(steps,)`` bool: per 100 ms of the song, whether a lead sounds."""
+    lead_to_rest_lu: float | None
+    """Predicted, as planned."""
+
+
+def song_rate_hz(analyses: Sequence[Analysis]) -> int:
+    """Return the standard rate that most frames of the stems have, 44.1 kHz at the least."""
+    seconds: dict[int, float] = {}
+    for analysis in analyses:
+        seconds[analysis.probe.rate_hz] = (
+            seconds.get(analysis.probe.rate_hz, 0.0) + analysis.duration_s
+        )
+    common = max(seconds, key=lambda rate_hz: (seconds[rate_hz], rate_hz))
+    return min(RATES_HZ, key=lambda rate_hz: (abs(rate_hz - common), rate_hz))
+
+
+def plan(
+    analyses: Sequence[Analysis], placements: Mapping[str, Placement], settings: Settings
+) -> Plan:
+    """Return everything decided about the mix of these stems.
+
+    Parameters
+    ----------
+    analyses : sequence of Analysis
+    placements : mapping of Placement
+        Alignment, by stem name.
+    settings : Settings
+
+    Raises
+    ------
+    ParameterError
+        The settings name a stem that is not there.
+    """
+    wanted = settings.overrides()
+    _check_names(wanted.get("stems", {}), analyses)
+    rate_hz = settings.rate_hz or song_rate_hz(analyses)
+    tracks = _tracks(analyses, placements, wanted.get("stems", {}))
+    heard = [t for t in tracks if t.energy.any() and not _muted(t.name, wanted)]
+    stages = settings.stages
+    stems = {t.name: _strip(t, placements[t.name], stages, rate_hz) for t in tracks}
+    stems, masked = _balance(heard, stems, stages, rate_hz)
+    powers = {t.name: _strip_power(stems[t.name], rate_hz) for t in heard}
+    sheet = Sheet(
+        soundspool=VERSION,
+        preset=settings.preset,
+        rate_hz=rate_hz,
+        format=settings.format,
+        bits=settings.bits,
+        align=settings.align,
+        stages=stages,
+        stems=stems,
+        master=_master(heard, powers, settings, rate_hz),
+    )
+    merged = merge(sheet.model_dump(), wanted)
+    return Plan(
+        sheet=Sheet.model_validate(merged),
+        tracks=tuple(tracks),
+        song_s=max(a.duration_s - placements[a.probe.name].lag_ms / 1000 for a in analyses),
+        masked=tuple(masked),
+        lead_active=lead_activity(heard),
+        lead_to_rest_lu=lead_to_rest_lu(heard, _gains_db(heard, stems, rate_hz)),
+    )
+
+
+def _check_names(wanted: Mapping[str, Any], analyses: Sequence[Analysis]) -> None:
+    names = [analysis.probe.name for analysis in analyses]
+    for name in wanted:
+        if name not in names:
+            raise ParameterError(f"stems: no stem is called {name!r}; there are {', '.join(names)}")
+
+
+def _muted(name: str, wanted: Mapping[str, Any]) -> bool:
+    return bool(wanted.get("stems", {}).get(name, {}).get("mute", False))
+
+
+def _tracks(
+    analyses: Sequence[Analysis], placements: Mapping[str, Placement], wanted: Mapping[str, Any]
+) -> list[Track]:
+    song_s = max(a.duration_s for a in analyses)
+    tracks = []
+    for analysis in analyses:
+        name = analysis.probe.name
+        role = wanted.get(name, {}).get("role") or role_of(name)[0]
+        tracks.append(
+            track_of(
+                analysis,
+                name=name,
+                role=role if role in PROFILES else "other",
+                profile=PROFILES.get(role, PROFILES["other"]),
+                lag_s=placements[name].lag_ms / 1000.0,
+                song_steps=int(np.ceil(song_s / STEP_S)),
+            )
+        )
+    return tracks
+
+
+def _strip(track: Track, placement: Placement, stages: Stages, rate_hz: int) -> Stem:
+    """Return a stem's strip up to its fader, which needs the others."""
+    corner = corner_of(track) if stages.eq else []
+    tonal = tonal_balance(track, corner, rate_hz) if stages.tonal_balance else []
+    air = air_of(track, [*corner, *tonal], rate_hz) if stages.air else []
+    eq = [*corner, *tonal, *air]
+    change = loudness_change_db(track.spectrum, power_response(eq, rate_hz))
+    trim = trim_db(track, change) if stages.auto_gain else 0.0
+    profile = track.profile
+    return Stem(
+        role=track.role,
+        role_why=role_of(track.name)[1],
+        lag_ms=placement.lag_ms,
+        polarity=1 if placement.polarity > 0 else -1,
+        lag_why=placement.why,
+        trim_db=trim,
+        trim_why=f"{track.loudness_lufs:.1f} LUFS as recorded" if trim else "",
+        ride=Ride(amount=profile.ride, why="phrases") if stages.ride and profile.ride else None,
+        eq=tuple(eq),
+        deess=deess_of(track, trim) if stages.deess else None,
+        compressor=compression_of(track, trim) if stages.compressor else None,
+        saturation=drive_of(track) if stages.saturation else None,
+    )
+
+
+def _strip_power(stem: Stem, rate_hz: int) -> Bands:
+    """Return what a strip does to the power of each third octave, riding aside."""
+    gain_db = stem.trim_db + stem.fader_db
+    return power_response(stem.eq, rate_hz) * 10.0 ** (gain_db / 10.0)
+
+
+def _strip_db(track: Track, stem: Stem, rate_hz: int, room: Sequence[Room]) -> float:
+    """Return what a strip adds to its stem's loudness ahead of the fader."""
+    power = power_response(stem.eq, rate_hz) * cut_power(room, CENTRES)
+    return stem.trim_db + loudness_change_db(track.spectrum, power)
+
+
+def _gains_db(tracks: Sequence[Track], stems: Mapping[str, Stem], rate_hz: int) -> dict[str, float]:
+    return {
+        t.name: _strip_db(t, stems[t.name], rate_hz, stems[t.name].room) + stems[t.name].fader_db
+        for t in tracks
+    }
+
+
+def _balance(
+    tracks: Sequence[Track], stems: Mapping[str, Stem], stages: Stages, rate_hz: int
+) -> tuple[dict[str, Stem], list[Masked]]:
+    """Return the strips with faders, places and room for the lead.
+
+    Faders come first, because what covers the lead depends on them; once room is made they
+    are set again, because the rest got softer.
+    """
+    done = dict(stems)
+    masked: list[Masked] = []
+    _set_faders(done, tracks, stages, rate_hz)
+    if stages.masking:
+        powers = {t.name: _strip_power(done[t.name], rate_hz) for t in tracks}
+        rooms, masked = make_room(tracks, powers)
+        for name, room in rooms.items():
+            done[name] = done[name].model_copy(update={"room": tuple(room)})
+        _set_faders(done, tracks, stages, rate_hz)
+    if stages.spatial:
+        for name, place in places(tracks, {t.name: done[t.name].fader_db for t in tracks}).items():
+            done[name] = done[name].model_copy(
+                update={
+                    "pan": place.pan,
+                    "width": place.width,
+                    "lows_mono_hz": place.lows_mono_hz,
+                    "pan_why": place.why,
+                }
+            )
+    return done, masked
+
+
+def _set_faders(
+    stems: dict[str, Stem], tracks: Sequence[Track], stages: Stages, rate_hz: int
+) -> None:
+    if not stages.balance:
+        return
+    strip = {t.name: _strip_db(t, stems[t.name], rate_hz, stems[t.name].room) for t in tracks}
+    for name, fader in faders_db(tracks, strip).items():
+        why = f"{stems[name].role} against the lead"
+        stems[name] = stems[name].model_copy(update={"fader_db": fader, "fader_why": why})
+
+
+def _master(
+    tracks: Sequence[Track], powers: Mapping[str, Bands], settings: Settings, rate_hz: int
+) -> Master:
+    preset = PRESETS[settings.preset]
+    if settings.target_lufs is not None:
+        preset = replace(preset, target_lufs=settings.target_lufs)
+    ceiling = preset.ceiling_dbtp if settings.ceiling_dbtp is None else settings.ceiling_dbtp
+    if settings.format in ("ogg", "opus", "mp3") and settings.ceiling_dbtp is None:
+        ceiling -= LOSSY_ROOM_DB
+    spectrum = sum(
+        (t.spectrum * t.active.mean() * powers[t.name] for t in tracks), np.zeros(len(CENTRES))
+    )
+    bands: list[Band] = master_eq(spectrum, rate_hz) if settings.stages.master_eq and tracks else []
+    return Master(
+        eq=tuple(bands),
+        glue=glue_of(len(tracks)) if settings.stages.glue else None,
+        width=1.1 if settings.stages.widen and len(tracks) > 1 else 1.0,
+        lows_mono_hz=120.0 if settings.stages.widen else 0.0,
+        target_lufs=preset.target_lufs,
+        ceiling_dbtp=ceiling,
+        max_mean_reduction_db=preset.max_mean_reduction_db,
+    )

@@ -1,0 +1,165 @@
+"""Render: the strips, their sum and the chain on the sum, into a float32 work file.
+
+Rules
+-----
+Rule 1: the sum is taken in the order of the sheet, whatever strip was ready first: the
+same bytes for any number of threads.
+
+Rule 2: one block ahead and no more: while the sum of a block is worked on, the strips
+render the next. Memory does not grow with the length of the song.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dsp.audio import HOP_FRAMES, Block, Windows, blocks_of
+from dsp.formats.load import Limits, Probe
+from dsp.measure.loudness import LoudnessMeter
+from dsp.measure.spectrum import ThirdOctaves
+from dsp.mixing.analyse import BANDS_STEP_S
+from dsp.mixing.plan import Plan
+from dsp.mixing.sheet import Master
+from dsp.mixing.source import Source
+from dsp.mixing.strip import Chain, Strip, TrackMeters, bands_of, compressor_of
+from dsp.process.dynamics import Reduction
+from dsp.process.eq import Equaliser
+from dsp.process.stereo import Width
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The mix before mastering."""
+
+    sound: Path
+    """Raw float32, stereo, interleaved."""
+    peaks: Path
+    """Raw float32: the sample peak of every 16 frames."""
+    frames: int
+    loudness: LoudnessMeter
+    spectrum: ThirdOctaves
+    tracks: Mapping[str, TrackMeters]
+    reductions: Mapping[str, Reduction]
+
+
+def render(
+    plan: Plan,
+    probes: Sequence[Probe],
+    workdir: Path,
+    *,
+    limits: Limits,
+    foreign: bool,
+    threads: int,
+    report: Callable[[float], None],
+) -> Rendered:
+    """Return the rendered mix; its two files lie in ``workdir``."""
+    rate_hz = plan.sheet.rate_hz
+    frames = max(1, round(plan.song_s * rate_hz))
+    bus = _Bus(plan.sheet.master, rate_hz, workdir)
+    with ExitStack() as stack:
+        strips = {
+            name: stack.enter_context(closing(strip))
+            for name, strip in _strips(plan, probes, limits=limits, foreign=foreign).items()
+        }
+        stack.enter_context(closing(bus))
+        pool = stack.enter_context(ThreadPoolExecutor(threads))
+        for start, block in _sums(list(strips.values()), frames + bus.chain.latency, pool):
+            bus.put(block)
+            report(min(1.0, start / frames))
+        tracks = {name: strip.meters() for name, strip in strips.items()}
+    return Rendered(
+        sound=bus.sound,
+        peaks=bus.peaks,
+        frames=frames,
+        loudness=bus.loudness,
+        spectrum=bus.spectrum,
+        tracks=tracks,
+        reductions=bus.chain.reductions,
+    )
+
+
+def _strips(
+    plan: Plan, probes: Sequence[Probe], *, limits: Limits, foreign: bool
+) -> dict[str, Strip]:
+    rate_hz = plan.sheet.rate_hz
+    energies = {track.name: track.energy for track in plan.tracks}
+    key = plan.lead_active.astype(np.float32)
+    strips = {}
+    for probe in probes:
+        stem = plan.sheet.stems[probe.name]
+        if stem.mute:
+            continue
+        source = Source(
+            probe,
+            rate_hz=rate_hz,
+            lag=round(stem.lag_ms * rate_hz / 1000.0),
+            polarity=stem.polarity,
+            limits=limits,
+            foreign=foreign,
+        )
+        strips[probe.name] = Strip(
+            stem, source, energy=energies[probe.name], key=key, rate_hz=rate_hz
+        )
+    return strips
+
+
+def _sums(
+    strips: Sequence[Strip], frames: int, pool: ThreadPoolExecutor
+) -> Iterator[tuple[int, Block]]:
+    """Yield ``(start, sum)`` per block, the strips one block ahead."""
+
+    def ahead(length: int) -> list[Future[Block]]:
+        return [pool.submit(strip.read, length) for strip in strips]
+
+    spans = list(blocks_of(frames))
+    waiting = ahead(spans[0][1])
+    for index, (start, length) in enumerate(spans):
+        blocks = [future.result() for future in waiting]
+        if index + 1 < len(spans):
+            waiting = ahead(spans[index + 1][1])
+        total = np.zeros((length, 2), np.float32)
+        for block in blocks:
+            total += block
+        yield start, total
+
+
+class _Bus:
+    """The chain on the sum, its meters and the work files."""
+
+    def __init__(self, sheet: Master, rate_hz: int, workdir: Path) -> None:
+        self.sound, self.peaks = workdir / "premaster.f32", workdir / "premaster.peaks.f32"
+        self._sound, self._peaks = self.sound.open("wb"), self.peaks.open("wb")
+        self._hops = Windows(HOP_FRAMES, 2)
+        self.loudness = LoudnessMeter(rate_hz, 2)
+        self.spectrum = ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S)
+        self.chain = Chain()
+        self.chain.add(Equaliser(bands_of(sheet.eq), rate_hz=rate_hz, channels=2))
+        if sheet.glue is not None:
+            self.chain.add(compressor_of(sheet.glue, rate_hz=rate_hz, channels=2), "glue")
+        self.chain.add(Width(sheet.width, lows_mono_hz=sheet.lows_mono_hz, rate_hz=rate_hz))
+        self._drop = self.chain.latency
+
+    def put(self, block: Block) -> None:
+        """Take the next block of the sum through the chain and into the files."""
+        done = self.chain.process(block)[self._drop :]
+        self._drop -= min(self._drop, len(block))
+        self.loudness.update(done)
+        self.spectrum.update(done)
+        np.ascontiguousarray(done).tofile(self._sound)
+        self._write_peaks(self._hops.push(done))
+
+    def close(self) -> None:
+        """Write the last hop, which may be a short one, and close the files."""
+        rest = self._hops.rest()
+        if len(rest):
+            self._write_peaks(np.pad(rest, ((0, HOP_FRAMES - len(rest)), (0, 0))))
+        self._sound.close()
+        self._peaks.close()
+
+    def _write_peaks(self, whole: Block) -> None:
+        hops = np.abs(whole).reshape(len(whole) // HOP_FRAMES, -1)
+        hops.max(axis=1, initial=0.0).astype(np.float32).tofile(self._peaks)

@@ -1,0 +1,72 @@
+"""The stereo picture: who stands where, how wide, and what stays in the middle.
+
+Rules
+-----
+Rule 1: leads and what carries the low end stay in the middle, and lows below
+``LOWS_MONO_HZ`` are mono in every stem.
+
+Rule 2: mono stems that may leave the middle go to the side that is lighter so far, the
+loudest first; a stem that is stereo already leans only a little.
+
+Rule 3: a picture that vanishes in mono is narrowed: the wider, the less correlated a stem
+already is, the less is added.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dsp.mixing.track import Track
+
+LOWS_MONO_HZ = 120.0
+STEREO_LEAN = 0.3
+"""Share of the role's pan that a stem with a picture of its own gets."""
+MONO_CORRELATION = 0.98
+"""Two channels this alike are one."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one stem stands."""
+
+    pan: float
+    width: float
+    lows_mono_hz: float
+    why: str
+
+
+def places(tracks: Sequence[Track], levels_db: Mapping[str, float]) -> dict[str, Place]:
+    """Return a place for every stem.
+
+    Parameters
+    ----------
+    levels_db : mapping of float
+        Each stem's level in the mix, to balance the sides by.
+    """
+    placed: dict[str, Place] = {}
+    leaning = 0.0
+    for track in sorted(tracks, key=lambda t: (-levels_db[t.name], t.name)):
+        reach = track.profile.pan * (STEREO_LEAN if _is_stereo(track) else 1.0)
+        side = -1.0 if leaning > 0 else 1.0
+        pan = round(side * reach, 2)
+        leaning += pan * 10.0 ** (levels_db[track.name] / 10.0)
+        placed[track.name] = _place(track, pan)
+    return placed
+
+
+def _is_stereo(track: Track) -> bool:
+    probe = track.analysis.probe
+    return probe.channels > 1 and track.analysis.correlation < MONO_CORRELATION
+
+
+def _place(track: Track, pan: float) -> Place:
+    if not _is_stereo(track):
+        where = "in the middle" if pan == 0 else "to the lighter side"
+        return Place(pan, 1.0, 0.0, f"{track.role}: {where}")
+    correlation = track.analysis.correlation
+    if correlation < 0.0:
+        return Place(pan, 0.6, LOWS_MONO_HZ, "narrowed: it would vanish in mono")
+    width = track.profile.width
+    if width > 1.0 and correlation < 0.5:  # noqa: PLR2004 - wide enough as it is
+        return Place(pan, 1.0, LOWS_MONO_HZ, "wide already; lows to the middle")
+    why = "widened; lows to the middle" if width > 1.0 else "its own picture; lows to the middle"
+    return Place(pan, width, LOWS_MONO_HZ, why)
