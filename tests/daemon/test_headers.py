@@ -1,0 +1,232 @@
+"""Is all of an audio file there? Ask its header and its end."""
+
+import os
+import shutil
+import struct
+import subprocess
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from daemon.intake.headers import ends_in_zeros, read_header
+from tests.support.containers import FORMATS, noise_bytes
+
+needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg here")
+needs_sox = pytest.mark.skipif(shutil.which("sox") is None, reason="no sox here")
+
+
+@pytest.fixture
+def judge(tmp_path):
+    """Judge bytes as a file."""
+
+    def judge(data):
+        path = tmp_path / "file"
+        path.write_bytes(data)
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            return read_header(fd, len(data))
+        finally:
+            os.close(fd)
+
+    return judge
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_whole_file_is_complete(judge, kind):
+    """Every format that we write is known to be whole."""
+    assert "complete" == judge(noise_bytes(kind)).verdict
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_the_length_of_the_audio_is_told(judge, kind):
+    """Deadlines may rely on the length, within an MP3's padding."""
+    assert 0.5 == pytest.approx(judge(noise_bytes(kind)).seconds, abs=0.06)
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("part", [0.01, 0.1, 0.5, 0.9, 0.999])
+def test_a_cut_file_is_short(judge, kind, part):
+    """Wherever a file is cut, its header gives it away."""
+    data = noise_bytes(kind)
+
+    assert "short" == judge(data[: int(len(data) * part)]).verdict
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_one_missing_byte_is_seen(judge, kind):
+    """The last byte counts (W64 pads its end; the sound ends earlier)."""
+    data = noise_bytes(kind)
+
+    assert "short" == judge(data[:-1]).verdict
+
+
+@pytest.mark.parametrize("kind", ["wav", "rf64", "w64", "aiff"])
+def test_a_cut_file_tells_its_whole_size(judge, kind):
+    """A person reads how much is there and how much there should be."""
+    data = noise_bytes(kind)
+
+    assert len(data) == judge(data[: len(data) // 2]).bytes_expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "verdict"),
+    [(kind, "growing") for kind in ("wav", "wavex", "rf64", "w64", "aiff", "caf")]
+    + [("flac", "unknown"), ("ogg", "unknown"), ("mp3", "unknown")],
+)
+def test_a_file_being_written_is_never_complete(tmp_path, judge, kind, verdict):
+    """What a workstation leaves on disk during a bounce is recognised."""
+    path = tmp_path / "bounce"
+    container, subtype = FORMATS[kind]
+    rng = np.random.default_rng(1)
+    with soundfile.SoundFile(path, "w", 48_000, 2, format=container, subtype=subtype) as file:
+        file.write(rng.normal(0, 0.1, (48_000, 2)))
+        file.flush()
+
+        assert verdict == judge(path.read_bytes()).verdict
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("kind", ["wav", "w64", "flac", "mp3"])
+def test_a_file_from_a_pipe_has_no_known_length(judge, kind):
+    """ffmpeg to a pipe cannot go back to the header; that is legal."""
+    command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", "sine=d=1", "-f", kind, "-"]
+    data = subprocess.run(command, check=True, capture_output=True).stdout
+
+    assert "unknown" == judge(data).verdict
+
+
+@needs_sox
+@pytest.mark.parametrize("kind", ["wav", "aiff"])
+@pytest.mark.parametrize("bits", ["16", "24"])
+def test_sox_leaves_a_length_of_its_own_in_a_pipe(judge, kind, bits):
+    """Sox leaves a number just under 2 GiB, less a partial frame."""
+    command = ["sox", "--ignore-length", "-t", "wav", "-", "-b", bits, "-t", kind, "-", "gain"]
+    run = subprocess.run(command, check=True, capture_output=True, input=noise_bytes("wav"))
+
+    assert "unknown" == judge(run.stdout).verdict
+
+
+def _wav(data_bytes, payload, *, riff_bytes=None, before=b"", after=b""):
+    fmt = b"fmt " + struct.pack("<IHHIIHH", 16, 1, 2, 48_000, 192_000, 4, 16)
+    body = b"WAVE" + before + fmt + b"data" + struct.pack("<I", data_bytes) + payload + after
+    return b"RIFF" + struct.pack("<I", len(body) if riff_bytes is None else riff_bytes) + body
+
+
+def test_wav_with_chunks_after_its_data_is_complete(judge):
+    """A list of markers behind the sound is no surplus."""
+    after = b"LIST" + struct.pack("<I", 4) + b"abcd"
+
+    assert "complete" == judge(_wav(400, bytes([1]) * 400, after=after)).verdict
+
+
+def test_wav_without_its_pad_byte_is_complete(judge):
+    """An odd number of bytes wants a pad byte; many writers forget it."""
+    assert "complete" == judge(_wav(399, bytes([1]) * 399)).verdict
+
+
+def test_wav_cut_behind_its_sound_waits_longer(judge):
+    """The sound is whole but the container announces more: not settled soon, nor refused."""
+    assert "unknown" == judge(_wav(400, bytes([1]) * 400, riff_bytes=5000)).verdict
+
+
+def test_wav_without_payload_is_empty(judge):
+    """A header alone, with nothing declared, is empty rather than growing."""
+    assert "empty" == judge(_wav(0, b"")).verdict
+
+
+def test_no_bytes_are_empty(judge):
+    """A file of no bytes is empty."""
+    assert "empty" == judge(b"").verdict
+
+
+def test_reserved_room_is_not_taken_for_a_stranger(judge):
+    """A file that begins with zeros has not been written from its beginning yet."""
+    assert "short" == judge(bytes(100_000)).verdict
+
+
+@pytest.mark.parametrize("text", [b"# notes on the mix\n" * 40, b"\x89PNG\r\n\x1a\n" + b"1" * 99])
+def test_other_files_are_not_audio(judge, text):
+    """A text and a picture are what they are."""
+    assert "not_audio" == judge(text).verdict
+
+
+@pytest.mark.parametrize(
+    ("head", "container"),
+    [(b"\0\0\0\x20ftypM4A \0\0\0\0", "mp4"), (b"wvpk" + b"1" * 40, "wavpack")],
+)
+def test_formats_we_do_not_walk_keep_their_name(judge, head, container):
+    """The handler, not the door, says which formats it can read."""
+    header = judge(head)
+
+    assert ("unknown", container) == (header.verdict, header.container)
+
+
+def test_an_id3_tag_before_the_sound_is_skipped(judge):
+    """A picture of any size may come before an MP3's first frame."""
+    tag = b"ID3\x04\0\0" + bytes([0, 0, 0x7F, 0x7F]) + b"\xff\xfb\x90\0" + bytes(0x3FFF - 4)
+
+    assert "complete" == judge(tag + noise_bytes("mp3")).verdict
+    assert "short" == judge(tag[:9000]).verdict
+
+
+def test_an_id3v1_tag_behind_flac_is_no_loss(judge):
+    """Old taggers put 128 bytes behind the last frame."""
+    assert "complete" == judge(noise_bytes("flac") + b"TAG" + bytes(125)).verdict
+
+
+def test_flac_with_a_damaged_last_frame_is_short(judge):
+    """The last frame must agree with its own checksum."""
+    data = bytearray(noise_bytes("flac"))
+    data[-5] ^= 0xFF
+
+    assert "short" == judge(bytes(data)).verdict
+
+
+def test_a_walk_through_endless_chunks_ends(judge):
+    """Chunks of no length lead nowhere, and soon."""
+    chunks = b"junk\0\0\0\0" * 100_000
+
+    assert "short" == judge(b"RIFF\xff\xff\xff\xffWAVE" + chunks).verdict
+
+
+_MAGICS = [b"RIFF\0\0\0\0WAVE", b"RF64\xff\xff\xff\xffWAVE", b"FORM\0\0\0\0AIFF", b"caff\0\1\0\0",
+           b"fLaC\0\0\0\x22", b"OggS\0", b"\xff\xfb\x90\0", b"ID3\4\0\0\0\0\0\1",
+           noise_bytes("w64")[:40]]  # fmt: skip
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(magic=st.sampled_from([b"", *_MAGICS]), rest=st.binary(max_size=400))
+def test_any_bytes_get_an_answer(judge, magic, rest):
+    """Nothing that a stranger can write makes the walk raise."""
+    judge(magic + rest)
+
+
+@settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    kind=st.sampled_from(sorted(FORMATS)),
+    at=st.integers(0, 120),
+    patch=st.binary(min_size=1, max_size=8),
+)
+def test_damaged_headers_get_an_answer(judge, kind, at, patch):
+    """Nothing that a broken disk can leave makes the walk raise."""
+    data = noise_bytes(kind)
+
+    judge(data[:at] + patch + data[at + len(patch) : 6000])
+
+
+def test_a_long_tail_of_zeros_is_seen(tmp_path):
+    """More than 1 MiB of zeros may be room that is not written yet."""
+    path = tmp_path / "file"
+    for tail, expected in [(1 << 20, False), ((1 << 20) + 1, True)]:
+        path.write_bytes(b"x" + bytes(tail))
+        fd = os.open(path, os.O_RDONLY)
+
+        assert expected == ends_in_zeros(fd, tail + 1)
+        os.close(fd)
