@@ -27,7 +27,60 @@ class Code:
     """``drop``, ``surroundings``, ``operator`` or ``soundspool``."""
 
 
-CODES: dict[str, Code] = {}
+CODES: dict[str, Code] = {
+    "INPUT_TRUNCATED": Code(
+        "A file has fewer bytes than its header declares, and no more came.",
+        "Copy it again from where it is whole; then move the drop back into the inbox.",
+    ),
+    "INPUT_EMPTY": Code(
+        "A file or a folder has nothing in it.",
+        "Copy it again; then move the drop back into the inbox.",
+    ),
+    "INPUT_NOT_AUDIO": Code(
+        "The file is in no audio format that we know.",
+        "Convert it to WAV, FLAC or AIFF.",
+    ),
+    "INPUT_UNREADABLE": Code(
+        "A file may not be opened by the daemon.",
+        "Let the daemon's user read it: chmod a+r, or its group.",
+    ),
+    "NO_AUDIO": Code(
+        "The folder holds no audio file.",
+        "Put the stems into it, as WAV, FLAC, AIFF, Ogg or MP3.",
+    ),
+    "REFUSED_SYMLINK": Code(
+        "The drop is, or holds, a symbolic link; those are never followed.",
+        "Copy the files themselves: cp -rL.",
+    ),
+    "REFUSED_KIND": Code(
+        "The drop holds a pipe, a device, a socket, or a file with a second name.",
+        "Copy the files themselves, not links to them.",
+    ),
+    "TOO_DEEP": Code(
+        "Folders lie within folders beyond the limit.",
+        "Flatten the folder, or raise limits.depth of the inbox.",
+    ),
+    "TOO_MANY_FILES": Code(
+        "The folder holds more files than the limit.",
+        "Split it, or raise limits.files of the inbox.",
+    ),
+    "TOO_LARGE": Code(
+        "The drop has more bytes than the limit.",
+        "Split it, or raise limits.bytes of the inbox.",
+    ),
+    "MANIFEST_MISSING_FILES": Code(
+        "Files that job.yaml lists have not come.",
+        "Copy the rest; then move the drop back into the inbox.",
+    ),
+    "MANIFEST_MISMATCH": Code(
+        "A file is not what job.yaml lists: its size or its hash differs.",
+        "Copy it again, or correct job.yaml.",
+    ),
+    "SETTINGS_INVALID": Code(
+        "The settings file cannot be used; the message says where and why.",
+        "Correct job.yaml; then move the drop back into the inbox.",
+    ),
+}
 
 
 @dataclass
