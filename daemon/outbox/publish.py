@@ -1,0 +1,149 @@
+"""Make a result visible, or set a drop aside: the last steps of a job, each repeatable.
+
+Theory of operation
+-------------------
+A worker has written and synced ``work/<inbox>/<job>/out.<n>/`` and its row says how the job
+ended. What is left, in this order:
+
+1. *done*: one exclusive rename of ``out.<n>`` to ``outbox/<inbox>/<label>``. At that instant
+   the result exists. The label was recorded in the row before, so that a repetition knows
+   its own result from somebody else's.
+2. The drop moves out of ``work/``: to ``archive/<inbox>/<month>/`` after *done* and
+   *skipped*, to ``failed/<inbox>/`` with its ``.error.json`` otherwise.
+3. The row says *published*. The caller does that, and writes the final status.
+4. What is left of ``work/<inbox>/<job>/`` goes.
+
+Rules
+-----
+Rule 1: every step looks first whether it was done: start-up calls the same functions.
+
+Rule 2: nothing is archived before its result is in place and durable.
+
+Rule 3: a name that is taken gets `` (2)``, `` (3)``, …; nothing is ever replaced.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from daemon.clock import rfc3339
+from daemon.files import Files
+
+ERROR_SUFFIX = ".error.json"
+
+
+@dataclass(frozen=True)
+class Spool:
+    """The folders of one spool."""
+
+    root: Path
+
+    def folder(self, kind: str, inbox: str) -> Path:
+        """Return ``<root>/<kind>/<inbox>``; kind is outbox, failed, archive or work."""
+        return self.root / kind / inbox
+
+    def job(self, inbox: str, job: str) -> Path:
+        """Return the private folder of a job."""
+        return self.root / "work" / inbox / job
+
+    def drop(self, inbox: str, job: str, name: str) -> Path:
+        """Return where the drop of a job lies while it is worked on."""
+        return self.job(inbox, job) / "in" / name
+
+    def result(self, inbox: str, job: str, attempt: int) -> Path:
+        """Return where an attempt writes."""
+        return self.job(inbox, job) / f"out.{attempt}"
+
+
+def free_name(folder: Path, name: str) -> str:
+    """Return ``name``, or the first of ``name (2)``, ``name (3)``, … that is not taken."""
+    number, candidate = 1, name
+    while os.path.lexists(folder / candidate):
+        number += 1
+        candidate = f"{name} ({number})"
+    return candidate
+
+
+class Publisher:
+    """The steps from *ended* to *published*."""
+
+    def __init__(self, spool: Spool, files: Files) -> None:
+        self._spool, self._files = spool, files
+
+    def publish_result(self, inbox: str, job: str, attempt: int, label: str) -> bool:
+        """Put the result into the outbox; return ``False`` when the label is taken.
+
+        Repeating it after a crash is harmless: when the attempt's folder is gone, this very
+        rename has happened before.
+        """
+        result = self._spool.result(inbox, job, attempt)
+        if not result.is_dir():
+            return True
+        target = self._spool.folder("outbox", inbox) / label
+        result.chmod(0o755)  # private while it was work, readable from now on
+        try:
+            self._files.rename("publish result", result, target)
+        except FileExistsError:
+            return False
+        return True
+
+    def archive(self, inbox: str, job: str, name: str, finished_ms: int) -> Path | None:
+        """Move the drop into the archive of its month; return where it went."""
+        month = datetime.fromtimestamp(finished_ms / 1000, UTC).strftime("%Y-%m")
+        folder = self._spool.folder("archive", inbox) / month
+        return self._move_drop("archive drop", inbox, job, name, folder)
+
+    def set_aside(
+        self, inbox: str, job: str, name: str, error: Mapping[str, Any], finished_ms: int
+    ) -> Path | None:
+        """Move the drop into ``failed/`` beside the reason; return where it went.
+
+        The reason is written first: a drop in ``failed/`` always has one.
+        """
+        if not os.path.lexists(self._spool.drop(inbox, job, name)):
+            return None
+        folder = self._spool.folder("failed", inbox)
+        self._ensure(folder)
+        target = free_name(folder, name)
+        body = {"schema": 1, "job": job, "inbox": inbox, "finished": rfc3339(finished_ms), **error}
+        text = json.dumps(body, indent=1, allow_nan=False).encode("ascii") + b"\n"
+        reason = folder / f"{target}{ERROR_SUFFIX}"
+        self._files.write("write error", reason, text, durable=True)
+        self._files.rename("set drop aside", self._spool.drop(inbox, job, name), folder / target)
+        return folder / target
+
+    def clear(self, inbox: str, job: str) -> None:
+        """Remove what is left of the job's private folder: attempts that came to nothing.
+
+        The drop must have left; if it has not, the folder stays as it is.
+        """
+        folder = self._spool.job(inbox, job)
+        if any((folder / "in").glob("*")):
+            return
+        self._files.remove_tree("clear work", folder)
+
+    def discard_attempt(self, inbox: str, job: str, attempt: int) -> None:
+        """Remove the output of an attempt that did not end well."""
+        self._files.remove_tree("discard attempt", self._spool.result(inbox, job, attempt))
+
+    def _move_drop(self, step: str, inbox: str, job: str, name: str, folder: Path) -> Path | None:
+        drop = self._spool.drop(inbox, job, name)
+        if not os.path.lexists(drop):
+            return None
+        self._ensure(folder)
+        while True:
+            target = folder / free_name(folder, name)
+            try:
+                self._files.rename(step, drop, target)
+            except FileExistsError:
+                continue
+            return target
+
+    def _ensure(self, folder: Path) -> None:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._files.sync_dir(folder.parent)

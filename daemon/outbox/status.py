@@ -1,0 +1,232 @@
+"""The status files: what every drop's state is, for any tool that can read JSON.
+
+Theory of operation
+-------------------
+``NAME.status.json`` lies in the outbox of its inbox from the first sighting of a drop and is
+replaced whole at each change. ``document`` is pure: everything known in, a document out.
+``Statuses`` writes it: at once and synced when the *state* changes, at most twice a second
+and unsynced for mere progress.
+
+Rules
+-----
+Rule 1: one writer, one ``os.replace``: a reader sees the old document or the new one.
+
+Rule 2: ``seq`` only rises, also across restarts and across drops that share a name.
+
+Rule 3: a document whose ``terminal`` is true is never written again for the same job.
+
+Rule 4: fields are only ever added within schema 1; readers ignore what they do not know.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from daemon.clock import Clock, rfc3339
+from daemon.files import Files
+
+SCHEMA = 1
+SUFFIX = ".status.json"
+TERMINAL = frozenset({"done", "failed", "skipped", "cancelled"})
+PROGRESS_S = 0.5
+"""Mere progress is written no more often than this."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything a status says about one drop. Times are wall-clock milliseconds."""
+
+    name: str
+    """As people see it: the drop's name, made safe to print."""
+    inbox: str
+    state: str
+    """``receiving queued running done failed skipped cancelled``."""
+    handler: str = ""
+    job: str | None = None
+    name_base64: str | None = None
+    """The drop's name in bytes, when it is not text."""
+    first_seen_ms: int | None = None
+    created_ms: int | None = None
+    started_ms: int | None = None
+    finished_ms: int | None = None
+    stage: str | None = None
+    progress: float = 0.0
+    eta_s: float | None = None
+    wait: Mapping[str, Any] | None = None
+    attempts: Sequence[Mapping[str, Any]] = ()
+    inputs: Sequence[Mapping[str, Any]] = ()
+    outputs: Sequence[Mapping[str, Any]] = ()
+    output_folder: str | None = None
+    measurements: Mapping[str, Any] = field(default_factory=dict)
+    duplicate_of: str | None = None
+    warnings: Sequence[Mapping[str, Any]] = ()
+    error: Mapping[str, Any] | None = None
+
+
+def document(
+    report: Report, *, seq: int, now_ms: int, instance: str, stages: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the status document of a drop, schema 1."""
+    stage = None
+    if report.stage is not None:
+        known = report.stage in stages
+        stage = {
+            "name": report.stage,
+            "index": stages.index(report.stage) + 1 if known else None,
+            "count": len(stages) if known else None,
+        }
+    return {
+        "schema": SCHEMA,
+        "seq": seq,
+        "job": report.job,
+        "name": report.name,
+        "name_base64": report.name_base64,
+        "inbox": report.inbox,
+        "handler": report.handler,
+        "state": report.state,
+        "terminal": report.state in TERMINAL,
+        "first_seen": _time(report.first_seen_ms),
+        "created": _time(report.created_ms),
+        "started": _time(report.started_ms),
+        "updated": rfc3339(now_ms),
+        "finished": _time(report.finished_ms),
+        "stage": stage,
+        "progress": round(report.progress, 4),
+        "eta_s": None if report.eta_s is None else round(report.eta_s, 1),
+        "wait": dict(report.wait) if report.wait else None,
+        "attempt": len(report.attempts),
+        "attempts": [dict(attempt) for attempt in report.attempts],
+        "inputs": [dict(one) for one in report.inputs],
+        "outputs": [dict(one) for one in report.outputs],
+        "output_folder": report.output_folder,
+        "measurements": dict(report.measurements),
+        "duplicate_of": report.duplicate_of,
+        "warnings": [dict(one) for one in report.warnings],
+        "error": dict(report.error) if report.error else None,
+        "daemon": {"instance": instance, "heartbeat": rfc3339(now_ms)},
+    }
+
+
+def _time(wall_ms: int | None) -> str | None:
+    return None if wall_ms is None else rfc3339(wall_ms)
+
+
+def encoded(value: Mapping[str, Any]) -> bytes:
+    """Return JSON in ASCII: names of every kind survive every terminal and every reader."""
+    return json.dumps(value, indent=1, allow_nan=False).encode("ascii") + b"\n"
+
+
+def read_status(path: Path) -> dict[str, Any] | None:
+    """Return a status document, ``None`` when there is none that can be read.
+
+    The outbox is ours, but a disk or a person may have damaged the file: anything that is
+    not a document of this schema counts as absent.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
+            value = json.loads(file.read(1 << 22))
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
+        return None
+    return value
+
+
+@dataclass
+class _Written:
+    seq: int
+    state: str
+    job: str | None
+    written_s: float
+    content: dict[str, Any]
+
+
+class Statuses:
+    """The writer of all status files."""
+
+    def __init__(self, outbox: Path, *, files: Files, clock: Clock, instance: str) -> None:
+        self._outbox, self._files, self._clock = outbox, files, clock
+        self._instance = instance
+        self._written: dict[tuple[str, str], _Written] = {}
+
+    def path(self, inbox: str, label: str) -> Path:
+        """Return where the status of the drop with this label lies."""
+        return self._outbox / inbox / f"{label}{SUFFIX}"
+
+    def label_for(self, inbox: str, name: str, *, job: str | None = None) -> str:
+        """Return the label of a drop: its safe name, or ``name (2)`` when that is in use.
+
+        A name is in use while its result lies in the outbox or another drop of the same
+        name is not finished. The status of a drop that failed, was skipped or cancelled
+        gives way: the next drop of that name is its successor.
+        """
+        number = 1
+        while True:
+            label = name if number == 1 else f"{name} ({number})"
+            if self._free(inbox, label, job):
+                return label
+            number += 1
+
+    def _free(self, inbox: str, label: str, job: str | None) -> bool:
+        if os.path.lexists(self._outbox / inbox / label):
+            return False
+        found = read_status(self.path(inbox, label))
+        if found is None:
+            return True
+        if found.get("terminal"):
+            return found.get("state") != "done"
+        return found.get("job") in (None, job)
+
+    def write(self, label: str, report: Report, *, stages: Sequence[str] = ()) -> bool:
+        """Write the status if it says something new; return whether it was written."""
+        key = (report.inbox, label)
+        last = self._written.get(key) or self._recalled(report.inbox, label)
+        now_s = self._clock.monotonic_s()
+        changed = last is None or (last.state, last.job) != (report.state, report.job)
+        if last is not None and not changed and not self._due(report, last, now_s):
+            return False
+        body = document(
+            report,
+            seq=last.seq + 1 if last else 1,
+            now_ms=self._clock.wall_ms(),
+            instance=self._instance,
+            stages=stages,
+        )
+        if last is not None and not changed and _same(body, last.content):
+            return False
+        path = self.path(report.inbox, label)
+        step = f"write status {report.state}" if changed else "write status progress"
+        self._files.write(step, path, encoded(body), durable=changed)
+        self._written[key] = _Written(body["seq"], report.state, report.job, now_s, body)
+        return True
+
+    @staticmethod
+    def _due(report: Report, last: _Written, now_s: float) -> bool:
+        return report.state not in TERMINAL and now_s - last.written_s >= PROGRESS_S
+
+    def _recalled(self, inbox: str, label: str) -> _Written | None:
+        """Return what an earlier run of the daemon wrote last, so that ``seq`` goes on."""
+        found = read_status(self.path(inbox, label))
+        if found is None:
+            return None
+        seq = found.get("seq")
+        state, job = str(found.get("state")), found.get("job")
+        return _Written(seq if isinstance(seq, int) else 0, state, job, -1e9, found)
+
+    def forget(self, inbox: str, label: str) -> None:
+        """Drop what is remembered of a finished drop; its file stays."""
+        self._written.pop((inbox, label), None)
+
+    def remove(self, inbox: str, label: str) -> None:
+        """Remove the status of a drop that went away before it became a job."""
+        self._files.remove("remove status", self.path(inbox, label))
+        self.forget(inbox, label)
+
+
+def _same(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
+    aside = {"seq", "updated", "daemon"}
+    return all(new[key] == old.get(key) for key in new if key not in aside)

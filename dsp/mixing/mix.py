@@ -1,0 +1,312 @@
+"""The whole way of a mix: a folder of stems in, a finished song beside its report out.
+
+Theory of operation
+-------------------
+*Analyse, plan, render, master.* Stems are streamed twice and never held; what a song costs
+in memory does not grow with its length. Every decision is in ``mix.yaml``; every number
+that was measured is in ``report.json``.
+
+The stages that tools know are reported as the work passes them. Rendering processes the
+tracks and sums them in one go, so the first half of it is reported as
+``processing_tracks`` and the second as ``mixing``.
+
+Failures
+--------
+``AudioFormatError``: the drop's fault, with a stable code. ``ParameterError``: the
+settings'. Either leaves nothing but work files, which are removed.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dsp.errors import AudioFormatError
+from dsp.formats.load import AUDIO_SUFFIXES, Limits, Probe, probe
+from dsp.mixing.align import Placement, align, trusted
+from dsp.mixing.analyse import Analysis, analyse_all
+from dsp.mixing.listen import Heard
+from dsp.mixing.master import Mastered, master
+from dsp.mixing.page import page_of
+from dsp.mixing.plan import Plan, plan
+from dsp.mixing.render import Rendered, render
+from dsp.mixing.report import report_of, warnings_of
+from dsp.mixing.roles import role_of
+from dsp.mixing.sheet import Settings, text_of
+
+Report = Callable[[str, float], None]
+
+STAGES = {
+    "loading_stems": 0.10,
+    "aligning_stems": 0.25,
+    "processing_tracks": 0.50,
+    "mixing": 0.65,
+    "mastering": 0.80,
+    "exporting": 0.90,
+    "complete": 1.00,
+}
+"""What tools know: the name of each stage and the progress at which it begins."""
+
+NOT_STEMS = ("job.yaml", "mix.yaml", "report.json", "report.html")
+"""Settings and what an earlier mix left: neither stems nor worth a warning."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a mix made, and what is worth saying about it."""
+
+    outputs: Mapping[str, str]
+    """Role → file name in the output folder."""
+    heard: Heard
+    warnings: tuple[tuple[str, str], ...]
+    """``(code, sentence)``."""
+    inputs: tuple[Mapping[str, object], ...]
+    measurements: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Stems:
+    probes: tuple[Probe, ...]
+    warnings: tuple[tuple[str, str], ...]
+
+
+def mix(
+    source: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    report: Report,
+    limits: Limits | None = None,
+    foreign: bool = True,
+    threads: int = 2,
+) -> Made:
+    """Mix a folder of stems, or one file, into ``out``.
+
+    Parameters
+    ----------
+    source : Path
+        Read only.
+    out : Path
+        An existing folder; work files come and go in it.
+    settings : Settings
+        What the person asked for; a recall sheet is one way.
+    report : callable
+        Told the stage and the progress, 0..1.
+    foreign : bool
+        Whether formats that libsndfile does not know may go through the ``ffmpeg`` program.
+    threads : int
+        Stems worked on at once. The result does not depend on it.
+
+    Raises
+    ------
+    AudioFormatError
+        The stems cannot be used.
+    ParameterError
+        The settings name what is not there.
+    """
+    limits = limits or Limits()
+    report("loading_stems", STAGES["loading_stems"])
+    stems = find_stems(source, limits)
+    inputs, analyses = _analysed(stems.probes, settings, limits, foreign, threads, report)
+    report("aligning_stems", STAGES["aligning_stems"])
+    placements = _placed(analyses, settings)
+    decided = plan(analyses, placements, settings)
+    rendered, mastered = _made_sound(decided, stems.probes, out, limits, foreign, threads, report)
+    report("exporting", STAGES["exporting"])
+    warnings = (*stems.warnings, *warnings_of(decided, placements, mastered))
+    outputs = _write_papers(out, decided, placements, rendered, mastered, warnings)
+    report("complete", STAGES["complete"])
+    return Made(
+        outputs=outputs,
+        heard=mastered.heard,
+        warnings=warnings,
+        inputs=inputs,
+        measurements=measurements_of(mastered.heard),
+    )
+
+
+def find_stems(source: Path, limits: Limits) -> _Stems:
+    """Return the stems of a folder in the order of their names, or the one file.
+
+    Files that are not audio are warned about inside a folder, as long as audio is left.
+
+    Raises
+    ------
+    AudioFormatError
+        ``NO_AUDIO``, or what is wrong with a stem.
+    """
+    if not source.is_dir():
+        return _Stems((probe(source, name=source.name, limits=limits),), ())
+    probes, warnings = [], []
+    for path in sorted(p for p in source.rglob("*") if _may_be_stem(p, source)):
+        name = path.relative_to(source).as_posix()
+        try:
+            probes.append(probe(path, name=name, limits=limits))
+        except AudioFormatError as error:
+            if error.code != "INPUT_NOT_AUDIO":
+                raise
+            warnings.append((error.code, error.message))
+    if not probes:
+        raise AudioFormatError(
+            "NO_AUDIO",
+            f"there is no audio in {source.name!r}",
+            hint="Put WAV, AIFF, FLAC, Ogg, Opus or MP3 files into the folder and drop it again.",
+        )
+    return _Stems(tuple(probes), tuple(warnings))
+
+
+def _may_be_stem(path: Path, source: Path) -> bool:
+    relative = path.relative_to(source)
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in relative.parts)
+    if hidden or not path.is_file():
+        return False
+    return path.suffix.lower() in AUDIO_SUFFIXES or relative.name not in NOT_STEMS
+
+
+def _analysed(
+    probes: Sequence[Probe],
+    settings: Settings,
+    limits: Limits,
+    foreign: bool,  # noqa: FBT001 - private, passed on as it came
+    threads: int,
+    report: Report,
+) -> tuple[tuple[Mapping[str, object], ...], list[Analysis]]:
+    """Return what was read and what was found in it."""
+    low, high = STAGES["loading_stems"], STAGES["aligning_stems"]
+    analyses = analyse_all(
+        probes,
+        limits=limits,
+        foreign=foreign,
+        onsets=settings.align != "off" and not trusted(probes) and len(probes) > 1,
+        threads=threads,
+        report=lambda part: report("loading_stems", low + part * (high - low)),
+    )
+    if all(analysis.silent for analysis in analyses):
+        raise AudioFormatError(
+            "INPUT_SILENT",
+            "every stem is silent from beginning to end",
+            hint="Check the export of your session: tracks may have been muted.",
+        )
+    with ThreadPoolExecutor(threads) as pool:
+        digests = list(pool.map(_sha256, [one.path for one in probes]))
+    inputs = tuple(
+        {
+            "path": analysis.probe.name,
+            "bytes": analysis.probe.path.stat().st_size,
+            "sha256": digest,
+            "frames": analysis.frames,
+            "rate_hz": analysis.probe.rate_hz,
+            "channels": analysis.probe.channels,
+        }
+        for analysis, digest in zip(analyses, digests, strict=True)
+    )
+    return inputs, analyses
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Placement]:
+    """Return where every stem belongs in time; stems without evidence stay."""
+    evidence = [a.evidence for a in analyses if a.evidence is not None]
+    mode = settings.align if settings.stages.align else "off"
+    roles = {
+        a.probe.name: (settings.overrides().get("stems", {}).get(a.probe.name, {}).get("role"))
+        or role_of(a.probe.name)[0]
+        for a in analyses
+    }
+    found = {p.name: p for p in align(evidence, roles=roles, mode=mode)} if evidence else {}
+    why = "off" if mode == "off" else "the files agree in length"
+    return {
+        a.probe.name: found.get(a.probe.name) or Placement.stay(a.probe.name, why=why)
+        for a in analyses
+    }
+
+
+def _made_sound(
+    decided: Plan,
+    probes: Sequence[Probe],
+    out: Path,
+    limits: Limits,
+    foreign: bool,  # noqa: FBT001 - private, passed on as it came
+    threads: int,
+    report: Report,
+) -> tuple[Rendered, Mastered]:
+    """Return the rendered and the finished mix; the work files between them are gone."""
+    low, middle, high = STAGES["processing_tracks"], STAGES["mixing"], STAGES["mastering"]
+
+    def rendering(part: float) -> None:
+        progress = low + part * (high - low)
+        report("processing_tracks" if progress < middle else "mixing", progress)
+
+    rendering(0.0)
+    rendered = render(
+        decided,
+        probes,
+        out,
+        limits=limits,
+        foreign=foreign,
+        threads=threads,
+        report=rendering,
+    )
+    try:
+        span = STAGES["exporting"] - high
+        mastered = master(
+            rendered,
+            decided.sheet,
+            out / f"final_mix.{decided.sheet.format}",
+            limits=limits,
+            report=lambda part: report("mastering", high + part * span),
+        )
+    finally:
+        rendered.sound.unlink(missing_ok=True)
+        rendered.peaks.unlink(missing_ok=True)
+    return rendered, mastered
+
+
+def _write_papers(
+    out: Path,
+    decided: Plan,
+    placements: Mapping[str, Placement],
+    rendered: Rendered,
+    mastered: Mastered,
+    warnings: Sequence[tuple[str, str]],
+) -> dict[str, str]:
+    """Write the recall sheet and the reports; return all outputs by role."""
+    data = report_of(decided, placements, rendered, mastered, warnings)
+    sheet = text_of(mastered.sheet)
+    papers = {
+        "mix.yaml": sheet,
+        "report.json": json.dumps(data, indent=1, allow_nan=False) + "\n",
+        "report.html": page_of(data, sheet=sheet, preview=mastered.preview),
+    }
+    for name, text in papers.items():
+        with (out / name).open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    return {
+        "master": mastered.path.name,
+        "report": "report.html",
+        "data": "report.json",
+        "sheet": "mix.yaml",
+    }
+
+
+def measurements_of(heard: Heard) -> dict[str, Any]:
+    """Return what a status file says about the master."""
+    return {
+        "integrated_lufs": round(heard.integrated_lufs, 2),
+        "true_peak_dbtp": round(heard.true_peak_dbtp, 2),
+        "range_lu": round(heard.range_lu, 2),
+        "frames": heard.frames,
+        "rate_hz": heard.rate_hz,
+        "channels": 2,
+        "duration_s": round(heard.frames / heard.rate_hz, 3),
+    }
