@@ -1,0 +1,5 @@
+"""``python -m daemon`` is ``soundspool``."""
+
+from daemon.cli import main
+
+main()

@@ -1,0 +1,65 @@
+"""The ``mix`` handler: stems in, a mixed and mastered song out.
+
+The only place where the daemon meets the sound engine. ``soundspool mix`` comes through
+here too, so that a mix by hand and a mix by the daemon are the same bytes.
+"""
+
+import os
+
+from pydantic import Field
+
+from daemon.errors import BadInput
+from daemon.handlers.handler import Note, Output, Result, Task
+from dsp.errors import AudioFormatError, ParameterError
+from dsp.formats.load import AUDIO_SUFFIXES, Limits
+from dsp.mixing import mix as engine
+from dsp.mixing.sheet import Settings
+
+ACCEPTS = AUDIO_SUFFIXES
+STAGES = tuple(engine.STAGES)
+
+
+class Options(Settings):
+    """The settings of a mix, and what the operator allows."""
+
+    threads: int = Field(default=0, ge=0, le=64)
+    """Stems worked on at once; 0: two, or one where there is one core."""
+    foreign: bool = True
+    """Whether the ``ffmpeg`` program may decode what libsndfile cannot (M4A)."""
+
+
+def handle(task: Task) -> Result:
+    """Mix the drop.
+
+    Raises
+    ------
+    BadInput
+        The stems or the settings cannot be used.
+    """
+    options: Options = task.options
+    threads = options.threads or min(2, len(os.sched_getaffinity(0)))
+    try:
+        made = engine.mix(
+            task.source,
+            task.workdir,
+            options,
+            report=task.report,
+            limits=Limits(),
+            foreign=options.foreign,
+            threads=threads,
+        )
+    except AudioFormatError as error:
+        raise BadInput(error.code, error.message, error.hint, error.path) from error
+    except ParameterError as error:
+        raise BadInput(
+            "SETTINGS_INVALID", str(error), "Correct the settings and drop it again."
+        ) from error
+    return Result(
+        outputs=tuple(
+            Output(name, role, made.measurements if role == "master" else {})
+            for role, name in made.outputs.items()
+        ),
+        measurements=made.measurements,
+        notes=tuple(Note(code, message) for code, message in made.warnings),
+        inputs=made.inputs,
+    )
