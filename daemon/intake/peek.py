@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["complete", "unknown", "short", "growing", "empty", "not_audio"]
+Verdict = Literal["complete", "unknown", "short", "growing", "empty", "not_audio", "unreadable"]
 
 _MOST_BYTES = 4 << 20
 """All that one look may read, whatever a header claims."""
@@ -17,16 +17,17 @@ _MOST_BYTES = 4 << 20
 class Header:
     """What the header says about the file that it heads.
 
-    =============  =====================================================================
+    ============== =====================================================================
     Verdict        Meaning
-    =============  =====================================================================
+    ============== =====================================================================
     ``complete``   all the bytes that the header declares are there
     ``unknown``    audio, or something like it, whose length the header does not tell
     ``short``      fewer bytes than declared, or an end in the middle of something
     ``growing``    the header declares nothing and there is a payload: a writer at work
     ``empty``      no payload, and none declared
     ``not_audio``  nothing that we know
-    =============  =====================================================================
+    ``unreadable`` the file could not be opened (said by who tried, not by a walk)
+    ============== =====================================================================
     """
 
     verdict: Verdict

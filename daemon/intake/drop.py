@@ -1,0 +1,287 @@
+"""What lies in an inbox: the drops, and what each of them holds. One look, no judgement.
+
+Theory of operation
+-------------------
+``list_inbox`` sorts the top level by name and kind. ``look`` takes a picture of one drop:
+every file with its *signature*, by which a later picture tells what changed. Both read
+directories and ``lstat``; neither opens a file.
+
+Rules
+-----
+1. No symbolic link is followed, at any depth; folders are entered by descriptor.
+2. Links, pipes, devices, sockets and files with a second name (hard links, through which the
+   bytes could change after every check) make the drop unusable, whatever their names.
+   Hidden folders and junk are not entered, here or by any handler.
+3. A look is bounded by the limits of the inbox, whatever was dropped.
+"""
+
+import os
+import stat
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from daemon.config import Limits
+from daemon.errors import BadInput
+from daemon.intake.names import (
+    CANCEL,
+    MARKER_BESIDE,
+    PAUSE,
+    SETTINGS,
+    SETTINGS_BESIDE,
+    display,
+    kind_of,
+    suffix_of,
+)
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ENTRIES_PER_FILE = 16
+"""Names of any kind that a look tolerates per file of the limit; junk is not endless."""
+
+
+class Signature(NamedTuple):
+    """By which two looks at a file are compared. Times are never compared with a clock."""
+
+    dev: int
+    ino: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+
+    @classmethod
+    def of(cls, found: os.stat_result) -> "Signature":
+        """Return the signature in a stat result."""
+        times = found.st_mtime_ns, found.st_ctime_ns
+        return cls(found.st_dev, found.st_ino, found.st_size, *times)
+
+    def across_rename(self) -> "Signature":
+        """Return what a rename leaves alone: all but the ctime."""
+        return self._replace(ctime_ns=0)
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file of a drop."""
+
+    path: str
+    """Relative to the drop; the drop's own name when it is a file."""
+    signature: Signature
+    audio: bool
+    """By its name."""
+
+    @property
+    def bytes(self) -> int:
+        """Its size."""
+        return self.signature.size
+
+
+@dataclass(frozen=True)
+class Drop:
+    """One look at one drop."""
+
+    name: str
+    kind: Literal["file", "folder", "other"]
+    files: tuple[Found, ...] = ()
+    """Sorted by path; without junk, hidden files, markers and settings."""
+    settings: Found | None = None
+    """``job.yaml`` inside a folder (path ``job.yaml``), else ``NAME.job.yaml`` beside the drop."""
+    marks: tuple[Found, ...] = ()
+    """Markers: ``.done`` … of the drop (path empty) or of one file (that file's path)."""
+    arriving: tuple[str, ...] = ()
+    problem: BadInput | None = None
+    ctime_ns: int = 0
+    """Of the top-level entry: when it came under its name."""
+
+    @property
+    def bytes(self) -> int:
+        """Size of all its files together."""
+        return sum(file.bytes for file in self.files)
+
+    @property
+    def audio(self) -> tuple[Found, ...]:
+        """The files that may be audio."""
+        return tuple(file for file in self.files if file.audio)
+
+    @property
+    def signature(self) -> tuple[tuple[str, Signature], ...]:
+        """All that must stay unchanged while the drop settles."""
+        whole = (*self.files, self.settings) if self.settings else self.files
+        return tuple((file.path, file.signature) for file in whole)
+
+
+@dataclass
+class Listing:
+    """The top level of an inbox, sorted."""
+
+    drops: list[str] = field(default_factory=list)
+    cancels: list[str] = field(default_factory=list)
+    """Names of ``NAME.cancel`` files, without the suffix."""
+    paused: bool = False
+    left_alone: dict[str, str] = field(default_factory=dict)
+    """Name -> why it is no drop."""
+
+
+def list_inbox(folder: int, accepts: frozenset[str]) -> Listing:
+    """Sort what lies in the inbox that is open as `folder`; single files by their suffix."""
+    listing = Listing()
+    with os.scandir(folder) as entries:
+        found = sorted(entries, key=lambda entry: entry.name)
+    names = {entry.name for entry in found}
+    for entry in found:
+        if entry.name.lower() == PAUSE:
+            listing.paused = True
+            continue
+        kind = kind_of(entry.name)
+        if kind == "cancel":
+            listing.cancels.append(entry.name[: -len(CANCEL)])
+        elif kind in ("settings", "marker"):
+            _leave_alone_if_orphan(entry.name, names, listing)
+        elif kind == "plain" and _is_plain_but_unknown(entry, accepts):
+            listing.left_alone[display(entry.name)] = "not a kind of file that this inbox takes"
+        elif kind == "plain":
+            listing.drops.append(entry.name)
+    return listing
+
+
+def look(inbox: int, name: str, limits: Limits, accepts: frozenset[str]) -> Drop | None:
+    """Take a picture of the drop `name` in the directory `inbox`; ``None`` when it has gone."""
+    try:
+        found = os.lstat(name, dir_fd=inbox)
+    except FileNotFoundError:
+        return None
+    tally = _Tally(limits, accepts)
+    if stat.S_ISREG(found.st_mode):
+        tally.take(name, name, found)
+        kind: Literal["file", "folder", "other"] = "file"
+    elif stat.S_ISDIR(found.st_mode):
+        tally.walk(inbox, name, "", 1)
+        kind = "folder"
+    else:
+        tally.refuse(*_kind_refused(found.st_mode, name))
+        kind = "other"
+    settings = tally.settings or _beside(inbox, name, SETTINGS_BESIDE)
+    if mark := _beside(inbox, name, MARKER_BESIDE):
+        tally.marks.append(Found("", mark.signature, audio=False))
+    tally.check_size()
+    return Drop(
+        name,
+        kind,
+        tuple(sorted(tally.files, key=lambda file: file.path)),
+        settings,
+        tuple(tally.marks),
+        tuple(sorted(tally.arriving)),
+        tally.problem,
+        found.st_ctime_ns,
+    )
+
+
+class _Tally:
+    """What a walk through one drop has found so far."""
+
+    def __init__(self, limits: Limits, accepts: frozenset[str]) -> None:
+        self._limits, self._accepts = limits, accepts
+        self._entries = 0
+        self.files: list[Found] = []
+        self.marks: list[Found] = []
+        self.arriving: list[str] = []
+        self.settings: Found | None = None
+        self.problem: BadInput | None = None
+
+    def refuse(self, code: str, message: str, path: str) -> None:
+        """Note the first thing that makes the drop unusable."""
+        self.problem = self.problem or BadInput(code, message, path=display(path))
+
+    def check_size(self) -> None:
+        """Refuse what is over the limit of bytes."""
+        total = sum(file.bytes for file in self.files)
+        if total > self._limits.bytes:
+            self.refuse("TOO_LARGE", f"{total} bytes, at most {self._limits.bytes} are taken", "")
+
+    def take(self, path: str, name: str, found: os.stat_result) -> None:
+        """Note one plain file."""
+        if found.st_nlink > 1:
+            self.refuse("REFUSED_KIND", f"{display(path)} has a second name (hard link)", path)
+        audio = suffix_of(name) in self._accepts
+        self.files.append(Found(path, Signature.of(found), audio))
+        if len(self.files) > self._limits.files:
+            self.refuse("TOO_MANY_FILES", f"more than {self._limits.files} files", path)
+
+    def walk(self, parent: int, name: str, prefix: str, depth: int) -> None:
+        """Note all that lies in the folder `name`; what vanishes meanwhile is left out."""
+        with suppress(FileNotFoundError):
+            fd = os.open(name, _FOLDER, dir_fd=parent)
+            try:
+                with os.scandir(fd) as entries:
+                    self._note(fd, entries, prefix, depth)
+            finally:
+                os.close(fd)
+
+    def _note(
+        self, fd: int, entries: Iterable["os.DirEntry[str]"], prefix: str, depth: int
+    ) -> None:
+        for entry in entries:
+            self._entries += 1
+            if self._entries > _ENTRIES_PER_FILE * self._limits.files:
+                self.refuse("TOO_MANY_FILES", "too many names of all kinds", prefix)
+            if self.problem and self.problem.code == "TOO_MANY_FILES":
+                return  # the answer is known, and a look is bounded
+            with suppress(FileNotFoundError):
+                self._sort(fd, entry, prefix + entry.name, depth)
+
+    def _sort(self, fd: int, entry: "os.DirEntry[str]", path: str, depth: int) -> None:
+        found = entry.stat(follow_symlinks=False)
+        kind = kind_of(entry.name)
+        if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
+            self.refuse(*_kind_refused(found.st_mode, path))
+        elif kind == "arriving":
+            self.arriving.append(path)
+        elif kind in ("junk", "hidden"):
+            pass
+        elif stat.S_ISDIR(found.st_mode) and depth >= self._limits.depth:
+            self.refuse("TOO_DEEP", f"{display(path)} lies too deep", path)
+        elif stat.S_ISDIR(found.st_mode):
+            self.walk(fd, entry.name, path + "/", depth + 1)
+        elif kind == "marker":
+            self.marks.append(Found(_marked(path), Signature.of(found), audio=False))
+        elif path.lower() == SETTINGS:
+            self.settings = Found(path, Signature.of(found), audio=False)
+        else:
+            self.take(path, entry.name, found)
+
+
+def _is_plain_but_unknown(entry: "os.DirEntry[str]", accepts: frozenset[str]) -> bool:
+    return entry.is_file(follow_symlinks=False) and suffix_of(entry.name) not in accepts
+
+
+def _leave_alone_if_orphan(name: str, names: set[str], listing: Listing) -> None:
+    small = name.lower()
+    suffix = MARKER_BESIDE if small.endswith(MARKER_BESIDE) else SETTINGS_BESIDE
+    if not (small.endswith(suffix) and name[: -len(suffix)] in names):
+        listing.left_alone[display(name)] = "belongs to a drop that is not here"
+
+
+def _marked(path: str) -> str:
+    """Return which file a marker inside a folder is for; empty: the whole folder."""
+    folder, _, name = path.rpartition("/")
+    own = name.lower().endswith(MARKER_BESIDE) and name.lower() != MARKER_BESIDE
+    if own:
+        return path[: -len(MARKER_BESIDE)]
+    # A marker in a sub-folder says nothing about the rest; it marks a file that is not there.
+    return f"{folder}/" if folder else ""
+
+
+def _kind_refused(mode: int, path: str) -> tuple[str, str, str]:
+    if stat.S_ISLNK(mode):
+        return "REFUSED_SYMLINK", f"{display(path)} is a symbolic link", path
+    kinds = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+    kind = kinds.get(stat.S_IFMT(mode), "a device")
+    return "REFUSED_KIND", f"{display(path)} is {kind}", path
+
+
+def _beside(inbox: int, name: str, suffix: str) -> Found | None:
+    with suppress(OSError):  # gone, or the longer name is too long to exist
+        found = os.lstat(name + suffix, dir_fd=inbox)
+        if stat.S_ISREG(found.st_mode):
+            return Found(name + suffix, Signature.of(found), audio=False)
+    return None

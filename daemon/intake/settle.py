@@ -1,0 +1,249 @@
+"""When is a drop whole? A state machine fed with looks, evidence and a steady clock.
+
+Theory of operation
+-------------------
+Each look at a drop is compared with the one before: what changed starts its quiet time anew.
+Each audio file is then judged by ``whole``. A folder has settled when each of them is whole,
+nothing in it bears the name of a file still arriving, and the tree was quiet for
+``settle_folder``; a marker or a manifest saves that wait. A file that is named like audio but
+is none is passed over with a warning, as long as the folder has other audio.
+
+Rules
+-----
+1. Ages are monotonic seconds since *we* saw a change. File times are compared with each other,
+   never with a clock: clocks differ, and copiers preserve times.
+2. A drop is judged anew at every look until it is whole or refused; nothing is checked once and
+   then forgotten.
+3. A refusal, too, waits for quiet: taking a folder away from under its copier would leave the
+   rest of it in the inbox as a second drop.
+4. No clock and no disk here.
+"""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from daemon.errors import BadInput
+from daemon.intake.drop import Drop, Found, Signature
+from daemon.intake.names import display
+from daemon.intake.whole import (
+    Case,
+    Evidence,
+    FileAnswer,
+    Listed,
+    Reason,
+    Rules,
+    Ruling,
+    Seen,
+    waiting,
+)
+
+_SOON_S = 0.001
+"""However short the configured wait: one look shows no change."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a drop stands after one look."""
+
+    settled: bool
+    files: tuple[FileAnswer, ...]
+    reason: Reason | None = None
+    left_s: float | None = None
+    """Until something can happen if nothing changes; ``None``: nothing will by itself."""
+    detail: str = ""
+    """The rule that holds it back and the time that is left, for people."""
+    refusal: BadInput | None = None
+    warnings: tuple[tuple[str, str], ...] = ()
+    """Code and message."""
+
+
+@dataclass
+class Settler:
+    """The memory of one drop from its first sighting until it is taken."""
+
+    rules: Rules
+    _files: dict[str, Seen] = field(default_factory=dict)
+    _marks: dict[str, Seen] = field(default_factory=dict)
+    _tree: tuple[tuple[str, Signature], ...] | None = None
+    _tree_since_s: float = 0.0
+    _tree_looks: int = 0
+
+    def observe(self, drop: Drop, evidence: Evidence, now_s: float) -> Answer:
+        """Take one look at the drop into account and say how it stands.
+
+        `now_s` is monotonic and never less than at the look before.
+        """
+        self._note(drop, now_s)
+        quiet_s = now_s - self._tree_since_s
+        if drop.problem:
+            return self._refused_when_quiet(drop, drop.problem, quiet_s)
+        if drop.arriving:
+            names = ", ".join(map(display, drop.arriving[:3]))
+            return _waits(drop, "incomplete", None, f"still arriving, by its name: {names}")
+        try:
+            manifest = evidence.manifest(drop)
+        except BadInput as problem:
+            return self._refused_when_quiet(drop, problem, quiet_s)
+        if missing := _missing(drop, manifest):
+            return self._missing(drop, missing, quiet_s)
+        rulings = self._rulings(drop, evidence, manifest, now_s)
+        return self._judged(drop, rulings, quiet_s, listed=bool(manifest))
+
+    def _note(self, drop: Drop, now_s: float) -> None:
+        self._files = _remember(self._files, drop.files, now_s)
+        self._marks = _remember(self._marks, drop.marks, now_s)
+        if drop.signature != self._tree:
+            self._tree, self._tree_since_s, self._tree_looks = drop.signature, now_s, 0
+        self._tree_looks += 1
+
+    def _rulings(
+        self, drop: Drop, evidence: Evidence, manifest: Iterable[Listed], now_s: float
+    ) -> list[Ruling]:
+        listed = {_nfc(line.name): line for line in manifest}
+        rulings = []
+        for file in drop.audio:
+            seen = self._files[file.path]
+            if seen.header is None:
+                seen.header = evidence.header(file)
+            line, marked = listed.get(_nfc(file.path)), self._marked(file)
+            case = Case(self.rules, file, seen, seen.header, line, marked, evidence, now_s)
+            rulings.append(case.rule())
+        return rulings
+
+    def _judged(self, drop: Drop, rulings: list[Ruling], quiet_s: float, *, listed: bool) -> Answer:
+        if drop.kind == "folder":
+            rulings = [_pass_over(ruling) for ruling in rulings]
+            if all(ruling.file.ready_by == "passed over" for ruling in rulings):
+                return self._without_audio(drop, quiet_s)
+        files = tuple(ruling.file for ruling in rulings)
+        if problem := next((ruling.refusal for ruling in rulings if ruling.refusal), None):
+            return _refused(files, problem)
+        if unready := [ruling for ruling in rulings if ruling.file.ready_by is None]:
+            return _last_of(unready, files)
+        left_s = 0.0 if listed else self._tree_left_s(drop, quiet_s)
+        if left_s > 0:
+            why = "all files are whole, the folder settles"
+            detail = waiting(why, self.rules.settle_folder_s, left_s)
+            return Answer(False, files, "settling", left_s, detail)  # noqa: FBT003 - reads as "not settled"
+        return Answer(settled=True, files=files, warnings=_warnings(rulings))
+
+    def _without_audio(self, drop: Drop, quiet_s: float) -> Answer:
+        """Wait for audio to come into a folder that has none, and then refuse it."""
+        if drop.files:
+            after_s = self.rules.settle_unknown_s
+            problem = BadInput("NO_AUDIO", f"none of its {len(drop.files)} files is audio")
+        else:
+            after_s = self.rules.truncated_after_s
+            problem = BadInput("INPUT_EMPTY", "the folder is empty")
+        if self._whole_marked():
+            return _refused(_plain(drop), problem)
+        return _refused_after(drop, problem, after_s, quiet_s)
+
+    def _missing(self, drop: Drop, names: Sequence[str], quiet_s: float) -> Answer:
+        message = f"{len(names)} listed files are missing: {', '.join(names[:3])}"
+        details: dict[str, object] = {"missing": list(names)}
+        problem = BadInput("MANIFEST_MISSING_FILES", message, details=details)
+        return _refused_after(drop, problem, self.rules.manifest_after_s, quiet_s)
+
+    def _refused_when_quiet(self, drop: Drop, problem: BadInput, quiet_s: float) -> Answer:
+        folder = drop.kind == "folder"
+        after_s = self.rules.settle_folder_s if folder else self.rules.settle_s
+        return _refused_after(drop, problem, after_s, quiet_s)
+
+    def _tree_left_s(self, drop: Drop, quiet_s: float) -> float:
+        if drop.kind != "folder" or self._whole_marked():
+            return 0.0
+        return max(self.rules.settle_folder_s - quiet_s, _SOON_S if self._tree_looks == 1 else 0.0)
+
+    def _marked(self, file: Found) -> bool:
+        mark = self._marks.get(file.path)
+        own = mark is not None and mark.since_s >= self._files[file.path].since_s
+        return own or self._whole_marked()
+
+    def _whole_marked(self) -> bool:
+        """Tell whether the drop's marker was first seen no earlier than its last change."""
+        mark = self._marks.get("")
+        return mark is not None and mark.since_s >= self._tree_since_s
+
+
+def explain(name: str, answer: Answer) -> str:
+    """Tell a person how a drop stands and why, then one line per file."""
+    if answer.refusal:
+        first = f"refused, {answer.refusal}"
+    elif answer.settled:
+        first = "settled"
+    else:
+        left = "" if answer.left_s is None else f"; {answer.left_s:.1f} s left"
+        first = f"{answer.reason}, {answer.detail}{left}"
+    return "\n".join([f"{display(name)}: {first}", *map(_explained, answer.files)])
+
+
+def _explained(file: FileAnswer) -> str:
+    expected = "" if file.bytes_expected is None else f" of {file.bytes_expected}"
+    by = f"whole ({file.ready_by})" if file.ready_by else "not whole"
+    return f"  {display(file.path)}: {file.bytes}{expected} bytes, {by}"
+
+
+def _remember(before: Mapping[str, Seen], files: Iterable[Found], now_s: float) -> dict[str, Seen]:
+    """Carry over what is unchanged, begin anew with the rest, forget what has gone."""
+    now: dict[str, Seen] = {}
+    for file in files:
+        seen = before.get(file.path)
+        if seen is None or seen.signature != file.signature:
+            seen = Seen(file.signature, now_s)
+        seen.looks += 1
+        now[file.path] = seen
+    return now
+
+
+def _pass_over(ruling: Ruling) -> Ruling:
+    if ruling.refusal and ruling.refusal.code == "INPUT_NOT_AUDIO":
+        return Ruling(replace(ruling.file, ready_by="passed over"), detail=ruling.detail)
+    return ruling
+
+
+def _last_of(unready: list[Ruling], files: tuple[FileAnswer, ...]) -> Answer:
+    """Answer with the longest wait; one without an end is longer than any."""
+    last = max(unready, key=lambda each: (each.left_s is None, each.left_s or 0.0))
+    more = f" (and {len(unready) - 1} more)" if len(unready) > 1 else ""
+    detail = f"{display(last.file.path)}: {last.detail}{more}"
+    return Answer(False, files, last.reason, last.left_s, detail)  # noqa: FBT003 - reads as "not settled"
+
+
+def _warnings(rulings: Iterable[Ruling]) -> tuple[tuple[str, str], ...]:
+    codes = {"passed over": "INPUT_NOT_AUDIO", "accepted": "INPUT_TRUNCATED"}
+    texts = {"passed over": "passed over: not audio", "accepted": "taken although never closed"}
+    return tuple(
+        (codes[by], f"{display(ruling.file.path)}: {texts[by]}")
+        for ruling in rulings
+        if (by := ruling.file.ready_by) in codes and by is not None
+    )
+
+
+def _refused_after(drop: Drop, problem: BadInput, after_s: float, quiet_s: float) -> Answer:
+    if (left_s := after_s - quiet_s) <= 0:
+        return _refused(_plain(drop), problem)
+    detail = waiting(problem.message, after_s, left_s)
+    return _waits(drop, "incomplete", left_s, detail)
+
+
+def _refused(files: tuple[FileAnswer, ...], problem: BadInput) -> Answer:
+    return Answer(settled=False, files=files, left_s=0.0, detail=str(problem), refusal=problem)
+
+
+def _waits(drop: Drop, reason: Reason, left_s: float | None, detail: str) -> Answer:
+    return Answer(False, _plain(drop), reason, left_s, detail)  # noqa: FBT003 - reads as "not settled"
+
+
+def _plain(drop: Drop) -> tuple[FileAnswer, ...]:
+    return tuple(FileAnswer(file.path, file.bytes) for file in drop.files)
+
+
+def _missing(drop: Drop, manifest: Iterable[Listed]) -> tuple[str, ...]:
+    here = {_nfc(file.path) for file in drop.files}
+    return tuple(line.name for line in manifest if _nfc(line.name) not in here)
+
+
+def _nfc(name: str) -> str:
+    return unicodedata.normalize("NFC", name)
