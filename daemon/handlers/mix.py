@@ -6,14 +6,15 @@ here too, so that a mix by hand and a mix by the daemon are the same bytes.
 
 import os
 
+from dsp.formats.load import AUDIO_SUFFIXES
 from pydantic import Field
 
 from daemon.errors import BadInput
 from daemon.handlers.handler import Note, Output, Result, Task
 from dsp.errors import AudioFormatError, ParameterError
-from dsp.formats.load import AUDIO_SUFFIXES, Limits
 from dsp.mixing import mix as engine
 from dsp.mixing.sheet import Settings
+from dsp.mixing.source import Means
 
 ACCEPTS = AUDIO_SUFFIXES
 STAGES = tuple(engine.STAGES)
@@ -44,9 +45,7 @@ def handle(task: Task) -> Result:
             task.workdir,
             options,
             report=task.report,
-            limits=Limits(),
-            foreign=options.foreign,
-            threads=threads,
+            means=Means(foreign=options.foreign, threads=threads),
         )
     except AudioFormatError as error:
         raise BadInput(error.code, error.message, error.hint, error.path) from error

@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block, Windows
-from dsp.formats.load import Limits, Probe, StemReader
+from dsp.formats.load import Probe, StemReader
 from dsp.measure.levels import LevelMeter
 from dsp.measure.loudness import StepEnergies
+from dsp.measure.onsets import Decimated, OnsetFlux
 from dsp.measure.spectrum import ThirdOctaves
-from dsp.mixing.align import Evidence, EvidenceMeter
-from dsp.mixing.source import fold
+from dsp.mixing.source import Means, fold
 
 STEP_S = 0.1
 """Grid of the K-weighted energies."""
@@ -52,8 +52,10 @@ class Analysis:
     dc: float
     clipped_frames: int
     nonfinite: int
-    evidence: Evidence | None
-    """For alignment; absent when the files are trusted."""
+    flux: NDArray[np.float32]
+    """``(hops,)`` onset flux per 5 ms; empty where alignment is not asked for."""
+    wave: NDArray[np.float16]
+    """A coarse mono copy of the beginning; empty where alignment is not asked for."""
 
     @property
     def duration_s(self) -> float:
@@ -105,9 +107,7 @@ class Excerpt:
         self._now, self._now_hops = [], 0
 
 
-def analyse(
-    probe: Probe, *, limits: Limits, foreign: bool, onsets: bool, heard: Callable[[int], None]
-) -> Analysis:
+def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], None]) -> Analysis:
     """Return what one stem holds.
 
     Parameters
@@ -128,13 +128,12 @@ def analyse(
     bands = ThirdOctaves(rate_hz, channels, step_s=BANDS_STEP_S)
     levels = LevelMeter(channels)
     excerpt = Excerpt(rate_hz, channels)
-    evidence = EvidenceMeter(rate_hz, channels) if onsets else None
-    with StemReader(probe, limits=limits, allow_ffmpeg=foreign) as reader:
+    flux, wave = OnsetFlux(rate_hz, channels), Decimated(rate_hz, channels)
+    meters = [energies, bands, levels, excerpt, *((flux, wave) if onsets else ())]
+    with StemReader(probe, limits=means.limits, allow_ffmpeg=means.foreign) as reader:
         while len(block := fold(reader.read(BLOCK_FRAMES))):
-            for meter in (energies, bands, levels, excerpt):
+            for meter in meters:
                 meter.update(block)
-            if evidence is not None:
-                evidence.update(block)
             heard(len(block))
         nonfinite, frames = reader.nonfinite, reader.frames_read
     power = levels.powers()
@@ -153,20 +152,19 @@ def analyse(
         dc=float(np.max(np.abs(levels.dc()))),
         clipped_frames=levels.clipped_frames(),
         nonfinite=nonfinite,
-        evidence=evidence.evidence(probe.name) if evidence is not None else None,
+        flux=flux.flux(),
+        wave=wave.wave(),
     )
 
 
 def analyse_all(
     probes: Sequence[Probe],
     *,
-    limits: Limits,
-    foreign: bool,
+    means: Means,
     onsets: bool,
-    threads: int,
     report: Callable[[float], None],
 ) -> list[Analysis]:
-    """Return the analyses of all stems, in their order, read ``threads`` at a time."""
+    """Return the analyses of all stems, in their order, several at a time."""
     total = sum(probe.frames or 0 for probe in probes) or 1
     done = 0
 
@@ -176,7 +174,7 @@ def analyse_all(
         report(min(done / total, 1.0))
 
     def one(probe: Probe) -> Analysis:
-        return analyse(probe, limits=limits, foreign=foreign, onsets=onsets, heard=heard)
+        return analyse(probe, means=means, onsets=onsets, heard=heard)
 
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(means.threads) as pool:
         return list(pool.map(one, probes))

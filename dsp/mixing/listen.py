@@ -17,7 +17,7 @@ from dsp.measure.levels import LevelMeter, TruePeakMeter
 from dsp.measure.loudness import LoudnessMeter
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.analyse import BANDS_STEP_S
-from dsp.units import dbs_of, power_dbs_of
+from dsp.units import power_db_of, power_dbs_of
 
 WAVEFORM_POINTS = 2_000
 
@@ -120,9 +120,10 @@ def listen(path: Path, limits: Limits) -> Heard:
             for meter in (loudness, levels, peaks, bands, shape):
                 meter.update(block)
         frames = reader.frames_read
-    true_peaks = tuple(float(peak) for peak in peaks.true_peak_dbtp())
-    power, cross = levels.powers(), levels.cross_power()
-    mono_power = (float(power.sum()) + 2.0 * cross) / 2.0
+    true_peaks = tuple(float(peak) for peak in peaks.true_peaks_dbtp())
+    power = levels.powers()
+    shared = 2.0 * levels.correlation() * float(np.sqrt(power.prod()))
+    mono_power = max(0.0, (float(power.sum()) + shared) / 2.0)
     return Heard(
         frames=frames,
         rate_hz=rate_hz,
@@ -133,11 +134,11 @@ def listen(path: Path, limits: Limits) -> Heard:
         true_peak_dbtp=max(true_peaks),
         true_peaks_dbtp=true_peaks,
         sample_peaks_dbfs=tuple(float(peak) for peak in levels.sample_peak_dbfs()),
-        rms_dbfs=tuple(float(rms) for rms in dbs_of(np.sqrt(power / max(frames, 1)))),
+        rms_dbfs=tuple(float(rms) for rms in levels.rms_dbfs()),
         crest_factor_db=levels.crest_factor_db(),
         correlation=levels.correlation(),
-        fold_down_loss_db=float(np.subtract(*power_dbs_of([power.sum(), max(mono_power, 0.0)]))),
-        bands_db=power_dbs_of(bands.powers().mean(axis=0, dtype=np.float64)),
+        fold_down_loss_db=power_db_of(float(power.sum())) - power_db_of(mono_power),
+        bands_db=power_dbs_of(bands.mean_powers()),
         momentary_lufs=loudness.momentary_lufs(),
         short_term_lufs=loudness.short_term_lufs(),
         shape=shape.shape(),

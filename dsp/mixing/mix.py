@@ -27,7 +27,7 @@ from typing import Any
 
 from dsp.errors import AudioFormatError
 from dsp.formats.load import AUDIO_SUFFIXES, Limits, Probe, probe
-from dsp.mixing.align import Placement, align, trusted
+from dsp.mixing.align import Evidence, Placement, align
 from dsp.mixing.analyse import Analysis, analyse_all
 from dsp.mixing.listen import Heard
 from dsp.mixing.master import Mastered, master
@@ -37,6 +37,7 @@ from dsp.mixing.render import Rendered, render
 from dsp.mixing.report import report_of, warnings_of
 from dsp.mixing.roles import role_of
 from dsp.mixing.sheet import Settings, text_of
+from dsp.mixing.source import Means
 
 Report = Callable[[str, float], None]
 
@@ -80,9 +81,7 @@ def mix(
     settings: Settings,
     *,
     report: Report,
-    limits: Limits | None = None,
-    foreign: bool = True,
-    threads: int = 2,
+    means: Means | None = None,
 ) -> Made:
     """Mix a folder of stems, or one file, into ``out``.
 
@@ -96,10 +95,8 @@ def mix(
         What the person asked for; a recall sheet is one way.
     report : callable
         Told the stage and the progress, 0..1.
-    foreign : bool
-        Whether formats that libsndfile does not know may go through the ``ffmpeg`` program.
-    threads : int
-        Stems worked on at once. The result does not depend on it.
+    means : Means
+        What may be used. The result does not depend on the number of threads.
 
     Raises
     ------
@@ -108,17 +105,18 @@ def mix(
     ParameterError
         The settings name what is not there.
     """
-    limits = limits or Limits()
+    means = means or Means()
     report("loading_stems", STAGES["loading_stems"])
-    stems = find_stems(source, limits)
-    inputs, analyses = _analysed(stems.probes, settings, limits, foreign, threads, report)
+    stems = find_stems(source, means.limits)
+    inputs, analyses = _analysed(stems.probes, settings, means, report)
     report("aligning_stems", STAGES["aligning_stems"])
     placements = _placed(analyses, settings)
     decided = plan(analyses, placements, settings)
-    rendered, mastered = _made_sound(decided, stems.probes, out, limits, foreign, threads, report)
+    rendered, mastered = _made_sound(decided, stems.probes, out, means, report)
     report("exporting", STAGES["exporting"])
     warnings = (*stems.warnings, *warnings_of(decided, placements, mastered))
-    outputs = _write_papers(out, decided, placements, rendered, mastered, warnings)
+    data = report_of(decided, placements, rendered, mastered, warnings)
+    outputs = _write_papers(out, data, mastered)
     report("complete", STAGES["complete"])
     return Made(
         outputs=outputs,
@@ -168,21 +166,14 @@ def _may_be_stem(path: Path, source: Path) -> bool:
 
 
 def _analysed(
-    probes: Sequence[Probe],
-    settings: Settings,
-    limits: Limits,
-    foreign: bool,  # noqa: FBT001 - private, passed on as it came
-    threads: int,
-    report: Report,
+    probes: Sequence[Probe], settings: Settings, means: Means, report: Report
 ) -> tuple[tuple[Mapping[str, object], ...], list[Analysis]]:
     """Return what was read and what was found in it."""
     low, high = STAGES["loading_stems"], STAGES["aligning_stems"]
     analyses = analyse_all(
         probes,
-        limits=limits,
-        foreign=foreign,
-        onsets=settings.align != "off" and not trusted(probes) and len(probes) > 1,
-        threads=threads,
+        means=means,
+        onsets=settings.align != "off" and settings.stages.align and len(probes) > 1,
         report=lambda part: report("loading_stems", low + part * (high - low)),
     )
     if all(analysis.silent for analysis in analyses):
@@ -191,7 +182,7 @@ def _analysed(
             "every stem is silent from beginning to end",
             hint="Check the export of your session: tracks may have been muted.",
         )
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(means.threads) as pool:
         digests = list(pool.map(_sha256, [one.path for one in probes]))
     inputs = tuple(
         {
@@ -213,30 +204,26 @@ def _sha256(path: Path) -> str:
 
 
 def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Placement]:
-    """Return where every stem belongs in time; stems without evidence stay."""
-    evidence = [a.evidence for a in analyses if a.evidence is not None]
+    """Return where every stem belongs in time."""
+    wanted = settings.overrides().get("stems", {})
+    stems = [
+        Evidence(
+            name=a.probe.name,
+            role=wanted.get(a.probe.name, {}).get("role") or role_of(a.probe.name)[0],
+            rate_hz=a.probe.rate_hz,
+            frames=a.frames,
+            flux=a.flux,
+            wave=a.wave,
+            stamped=a.probe.time_stamp_frames is not None,
+        )
+        for a in analyses
+    ]
     mode = settings.align if settings.stages.align else "off"
-    roles = {
-        a.probe.name: (settings.overrides().get("stems", {}).get(a.probe.name, {}).get("role"))
-        or role_of(a.probe.name)[0]
-        for a in analyses
-    }
-    found = {p.name: p for p in align(evidence, roles=roles, mode=mode)} if evidence else {}
-    why = "off" if mode == "off" else "the files agree in length"
-    return {
-        a.probe.name: found.get(a.probe.name) or Placement.stay(a.probe.name, why=why)
-        for a in analyses
-    }
+    return {placement.name: placement for placement in align(stems, mode=mode)}
 
 
 def _made_sound(
-    decided: Plan,
-    probes: Sequence[Probe],
-    out: Path,
-    limits: Limits,
-    foreign: bool,  # noqa: FBT001 - private, passed on as it came
-    threads: int,
-    report: Report,
+    decided: Plan, probes: Sequence[Probe], out: Path, means: Means, report: Report
 ) -> tuple[Rendered, Mastered]:
     """Return the rendered and the finished mix; the work files between them are gone."""
     low, middle, high = STAGES["processing_tracks"], STAGES["mixing"], STAGES["mastering"]
@@ -246,22 +233,14 @@ def _made_sound(
         report("processing_tracks" if progress < middle else "mixing", progress)
 
     rendering(0.0)
-    rendered = render(
-        decided,
-        probes,
-        out,
-        limits=limits,
-        foreign=foreign,
-        threads=threads,
-        report=rendering,
-    )
+    rendered = render(decided, probes, out, means=means, report=rendering)
     try:
         span = STAGES["exporting"] - high
         mastered = master(
             rendered,
             decided.sheet,
             out / f"final_mix.{decided.sheet.format}",
-            limits=limits,
+            limits=means.limits,
             report=lambda part: report("mastering", high + part * span),
         )
     finally:
@@ -270,16 +249,8 @@ def _made_sound(
     return rendered, mastered
 
 
-def _write_papers(
-    out: Path,
-    decided: Plan,
-    placements: Mapping[str, Placement],
-    rendered: Rendered,
-    mastered: Mastered,
-    warnings: Sequence[tuple[str, str]],
-) -> dict[str, str]:
+def _write_papers(out: Path, data: Mapping[str, Any], mastered: Mastered) -> dict[str, str]:
     """Write the recall sheet and the reports; return all outputs by role."""
-    data = report_of(decided, placements, rendered, mastered, warnings)
     sheet = text_of(mastered.sheet)
     papers = {
         "mix.yaml": sheet,

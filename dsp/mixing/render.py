@@ -18,13 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from dsp.audio import HOP_FRAMES, Block, Windows, blocks_of
-from dsp.formats.load import Limits, Probe
+from dsp.formats.load import Probe
 from dsp.measure.loudness import LoudnessMeter
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.analyse import BANDS_STEP_S
 from dsp.mixing.plan import Plan
 from dsp.mixing.sheet import Master
-from dsp.mixing.source import Source
+from dsp.mixing.source import Means, Source
 from dsp.mixing.strip import Chain, Strip, TrackMeters, bands_of, compressor_of
 from dsp.process.dynamics import Reduction
 from dsp.process.eq import Equaliser
@@ -51,9 +51,7 @@ def render(
     probes: Sequence[Probe],
     workdir: Path,
     *,
-    limits: Limits,
-    foreign: bool,
-    threads: int,
+    means: Means,
     report: Callable[[float], None],
 ) -> Rendered:
     """Return the rendered mix; its two files lie in ``workdir``."""
@@ -63,10 +61,10 @@ def render(
     with ExitStack() as stack:
         strips = {
             name: stack.enter_context(closing(strip))
-            for name, strip in _strips(plan, probes, limits=limits, foreign=foreign).items()
+            for name, strip in _strips(plan, probes, means).items()
         }
         stack.enter_context(closing(bus))
-        pool = stack.enter_context(ThreadPoolExecutor(threads))
+        pool = stack.enter_context(ThreadPoolExecutor(means.threads))
         for start, block in _sums(list(strips.values()), frames + bus.chain.latency, pool):
             bus.put(block)
             report(min(1.0, start / frames))
@@ -82,9 +80,7 @@ def render(
     )
 
 
-def _strips(
-    plan: Plan, probes: Sequence[Probe], *, limits: Limits, foreign: bool
-) -> dict[str, Strip]:
+def _strips(plan: Plan, probes: Sequence[Probe], means: Means) -> dict[str, Strip]:
     rate_hz = plan.sheet.rate_hz
     energies = {track.name: track.energy for track in plan.tracks}
     key = plan.lead_active.astype(np.float32)
@@ -98,8 +94,7 @@ def _strips(
             rate_hz=rate_hz,
             lag=round(stem.lag_ms * rate_hz / 1000.0),
             polarity=stem.polarity,
-            limits=limits,
-            foreign=foreign,
+            means=means,
         )
         strips[probe.name] = Strip(
             stem, source, energy=energies[probe.name], key=key, rate_hz=rate_hz

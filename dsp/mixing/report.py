@@ -167,7 +167,7 @@ def lead_to_rest_bands(
 
 
 def _spectrum(decided: Plan, rendered: Rendered, heard: Heard) -> dict[str, Any]:
-    before = power_dbs_of(rendered.spectrum.powers().mean(axis=0, dtype=np.float64))
+    before = power_dbs_of(rendered.spectrum.mean_powers())
     distance = target_distance_db(10.0 ** (heard.bands_db / 10.0))
     sums = sum(t.spectrum * float(t.active.mean()) for t in decided.tracks if len(t.active))
     as_recorded = power_dbs_of(sums)
@@ -233,7 +233,6 @@ def _stem(
         "active_share": _number(float(track.active.mean()) if len(track.active) else 0.0),
         "alignment": {
             "lag_ms": placement.lag_ms,
-            "found_ms": placement.found_ms,
             "confidence": _number(placement.confidence),
             "moved": placement.moved,
             "why": placement.why,
@@ -286,7 +285,4 @@ def _stem_warnings(track: Track, placement: Placement) -> list[tuple[str, str]]:
     if placement.moved:
         text = f"{name} was moved by {-placement.lag_ms:+.1f} ms: {placement.why}"
         found.append(("STEM_MOVED", text))
-    elif placement.found_ms is not None and abs(placement.found_ms) > 40:  # noqa: PLR2004 - audible
-        text = f"{name} may be {placement.found_ms:+.0f} ms late: {placement.why}"
-        found.append(("ALIGNMENT_UNSURE", text))
     return found

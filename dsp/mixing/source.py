@@ -9,6 +9,8 @@ Rule 2: frame n of a stem that is ``lag`` frames late is frame n − lag of the 
 falls before the song's first frame is dropped, what is missing is silence.
 """
 
+from dataclasses import dataclass, field
+
 import numpy as np
 
 from dsp.audio import BLOCK_FRAMES, Block, Fifo
@@ -18,6 +20,16 @@ from dsp.formats.resample import Resampler
 # ITU-R BS.775-3, table 2: centre and surrounds join the front pair at -3 dB; the low
 # frequency channel is left out, as it is in loudness.
 _HALF_POWER = float(np.sqrt(0.5))
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a mix may use. How many threads it has changes nothing but its speed."""
+
+    limits: Limits = field(default_factory=Limits)
+    foreign: bool = True
+    """Whether the ``ffmpeg`` program may decode what libsndfile does not know."""
+    threads: int = 2
 
 
 def fold(block: Block) -> Block:
@@ -55,10 +67,10 @@ class Source:
     """
 
     def __init__(
-        self, probe: Probe, *, rate_hz: int, lag: int, polarity: int, limits: Limits, foreign: bool
+        self, probe: Probe, *, rate_hz: int, lag: int, polarity: int, means: Means
     ) -> None:
         self.channels = min(probe.channels, 2)
-        self._reader = StemReader(probe, limits=limits, allow_ffmpeg=foreign)
+        self._reader = StemReader(probe, limits=means.limits, allow_ffmpeg=means.foreign)
         self._resampler = Resampler(probe.rate_hz, rate_hz, self.channels)
         self._polarity = np.float32(polarity)
         self._skip = max(0, lag)
