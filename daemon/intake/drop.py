@@ -209,13 +209,19 @@ class _Tally:
 
     def walk(self, parent: int, name: str, prefix: str, depth: int) -> None:
         """Note all that lies in the folder `name`; what vanishes meanwhile is left out."""
-        with suppress(FileNotFoundError):
+        try:
             fd = os.open(name, _FOLDER, dir_fd=parent)
-            try:
-                with os.scandir(fd) as entries:
-                    self._note(fd, entries, prefix, depth)
-            finally:
-                os.close(fd)
+        except FileNotFoundError:
+            return
+        except PermissionError:
+            folder = display(prefix or name)
+            self.refuse("INPUT_UNREADABLE", f"the folder {folder} may not be opened", prefix)
+            return
+        try:
+            with os.scandir(fd) as entries:
+                self._note(fd, entries, prefix, depth)
+        finally:
+            os.close(fd)
 
     def _note(
         self, fd: int, entries: Iterable["os.DirEntry[str]"], prefix: str, depth: int

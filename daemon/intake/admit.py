@@ -1,0 +1,253 @@
+"""Take a settled drop in: one rename out of the inbox, after which no scan can see it.
+
+Theory of operation
+-------------------
+``work/<inbox>/<job>/in/<name>``: this path alone says which inbox a drop came from, which job
+it is and what it was called, so that its row can be made again after a crash. The order:
+
+1. make ``work/<inbox>/<job>/`` and ``in/``; nothing has happened yet;
+2. rename the settings file beside the drop, if there is one, into ``in/``;
+3. **rename the drop into ``in/``: now it is admitted** (S0 → S1);
+4. compare it with the look by which it had settled; if it changed or is open for writing, a
+   writer followed it through the rename: put it back;
+5. remove the marker beside it.
+
+When the inbox lies on another file system, step 3 is: move it aside to a hidden
+``.claimed-<job>/`` in the inbox, compare, copy to ``arriving/``, verify, and rename
+``arriving`` to ``in``; then the original goes.
+
+Rules
+-----
+1. A job directory without a drop in ``in/`` is no job; ``mend`` undoes it at start-up.
+2. What is refused or cancelled goes the same way, for its row must have its drop.
+
+References
+----------
+Postfix's pickup(8) and qmail's INTERNALS: a message exists from one rename on.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import chain, count
+from pathlib import Path
+
+from daemon.clock import Clock
+from daemon.config import Limits
+from daemon.files import Files
+from daemon.intake.drop import Drop, look
+from daemon.intake.names import (
+    CLAIMED,
+    MARKER_BESIDE,
+    SETTINGS_BESIDE,
+    kind_of,
+)
+from daemon.intake.probe import open_beneath, writer_of
+
+_JOB = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an admitted drop lies; all of it can be read off the path."""
+
+    inbox: str
+    job: str
+    name: str
+    """The drop's own name, which may not be decodable; see ``names.display``."""
+    path: Path
+
+    @property
+    def settings(self) -> Path | None:
+        """The settings file that came with the drop, if one did."""
+        inside = self.path / "job.yaml"
+        beside = self.path.with_name(self.name + SETTINGS_BESIDE)
+        return next((path for path in (inside, beside) if path.is_file()), None)
+
+
+@dataclass(frozen=True)
+class Door:
+    """The way from one inbox into the daemon's work directory."""
+
+    inbox: str
+    folder: Path
+    """The inbox itself."""
+    work: Path
+    """The work directory of all inboxes."""
+    limits: Limits
+    accepts: frozenset[str]
+    files: Files
+    clock: Clock
+
+    def admit(self, drop: Drop, *, whole: bool) -> Place | None:
+        """Take the drop in; ``None`` when it moved on under our hands and was put back.
+
+        With `whole`, it must still be what it was when it settled. A refused or cancelled drop
+        is taken as it is.
+
+        Raises
+        ------
+        OSError
+            The surroundings failed; the drop is in the inbox as before, or will be after
+            ``mend``.
+        """
+        room = self._make_room()
+        try:
+            taken = self._take(drop, room, whole=whole)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                self._put_back(room / "in", room)
+                raise
+            self.files.remove_tree("admit.no_in", room / "in")
+            taken = self._take_across(drop, room, whole=whole)
+        if not taken:
+            return None
+        if (mark := self.folder / (drop.name + MARKER_BESIDE)).exists():
+            self.files.remove("admit.marker", mark)
+        return Place(self.inbox, room.name, drop.name, room / "in" / drop.name)
+
+    def _make_room(self) -> Path:
+        shelf = self.work / self.inbox
+        if not shelf.is_dir():
+            self.files.make_dir("admit.shelf", shelf)
+        while True:
+            room = shelf / job_id(self.clock.wall_ms(), self.clock.chance())
+            with suppress(FileExistsError):  # two in one second, and the dice agreed
+                self.files.make_dir("admit.room", room)
+                self.files.make_dir("admit.in", room / "in")
+                return room
+
+    def _take(self, drop: Drop, room: Path, *, whole: bool) -> bool:
+        self._move("admit", drop, room / "in")
+        if whole and not self._is_still(drop, room / "in"):
+            self._put_back(room / "in", room)
+            return False
+        return True
+
+    def _take_across(self, drop: Drop, room: Path, *, whole: bool) -> bool:
+        aside = self.folder / f"{CLAIMED}{room.name}"
+        self.files.make_dir("admit.aside", aside)
+        try:
+            self._move("admit.aside", drop, aside)
+            still = not whole or self._is_still(drop, aside)
+            if still:
+                self.files.copy_tree("admit.copy", aside, room / "arriving")
+                still = not whole or self._is_still(drop, aside)
+        except OSError:
+            self._put_back(aside, room)
+            raise
+        if not still:
+            self._put_back(aside, room)
+            return False
+        self.files.rename("admit.arrived", room / "arriving", room / "in")
+        self.files.remove_tree("admit.original", aside)
+        return True
+
+    def _move(self, step: str, drop: Drop, target: Path) -> None:
+        beside = self.folder / (drop.name + SETTINGS_BESIDE)
+        if drop.settings and drop.settings.path == beside.name:
+            self.files.rename(f"{step}.settings", beside, target / beside.name)
+        self.files.rename(f"{step}.drop", self.folder / drop.name, target / drop.name)
+
+    def _is_still(self, drop: Drop, folder: Path) -> bool:
+        """Tell whether the drop in `folder` is what it was, and nobody writes into it."""
+        fd = os.open(folder, _FOLDER)
+        try:
+            now = look(fd, drop.name, self.limits, self.accepts)
+            same = now is not None and _across_rename(now) == _across_rename(drop)
+            return same and not any(_is_written(fd, drop, file.path) for file in drop.audio)
+        finally:
+            os.close(fd)
+
+    def _put_back(self, taken: Path, room: Path) -> None:
+        for path in sorted(taken.iterdir(), key=lambda path: kind_of(path.name) != "settings"):
+            _rename_to_free(self.files, "admit.back", path, self.folder / path.name)
+        if taken.parent == self.folder:
+            self.files.remove_tree("admit.no_aside", taken)
+        self.files.remove_tree("admit.no_room", room)
+
+
+def job_id(wall_ms: int, chance: float) -> str:
+    """Return an id that sorts by time: ``20261120-214501-3f9a``, UTC; `chance` is in [0, 1)."""
+    moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
+    return f"{moment:%Y%m%d-%H%M%S}-{int(chance * 0x10000):04x}"
+
+
+def find_admitted(work: Path) -> list[Place]:
+    """Return every drop that lies in the work directory, oldest job first."""
+    rooms = (room for room in work.glob("*/*") if _JOB.fullmatch(room.name))
+    places: list[Place] = []
+    for room in sorted(rooms, key=lambda room: room.name):
+        drops = (path for path in _entries(room / "in") if kind_of(path.name) != "settings")
+        places += [Place(room.parent.name, room.name, path.name, path) for path in sorted(drops)]
+    return places
+
+
+def mend(files: Files, work: Path, inboxes: Mapping[str, Path]) -> None:
+    """Undo every admission that a crash cut short; call at start-up, before anybody watches.
+
+    A job directory without a drop goes, and gives back a settings file that had gone ahead.
+    What was moved aside for copying goes when the copy is in place, else back into the inbox.
+    """
+    here = {inbox: folder for inbox, folder in inboxes.items() if folder.is_dir()}
+    for inbox, folder in here.items():
+        for aside in sorted(_entries(folder)):
+            if aside.name.startswith(CLAIMED):
+                room = work / inbox / aside.name.removeprefix(CLAIMED)
+                _undo(files, aside, folder, keep=not _entries(room / "in"))
+        for room in sorted(_entries(work / inbox)):
+            if _JOB.fullmatch(room.name) and _is_abandoned(room):
+                _undo(files, room / "in", folder, keep=True)
+                files.remove_tree("mend.room", room)
+
+
+def _undo(files: Files, taken: Path, folder: Path, *, keep: bool) -> None:
+    entries = _entries(taken) if keep else []
+    # The settings first: once the drop is back it may settle, and it must find them.
+    for path in sorted(entries, key=lambda path: kind_of(path.name) != "settings"):
+        _rename_to_free(files, "mend.back", path, folder / path.name)
+    files.remove_tree("mend.taken", taken)
+
+
+def _is_abandoned(room: Path) -> bool:
+    """Tell whether a job directory holds neither a drop nor anything of an attempt."""
+    if any(path.name not in ("in", "arriving") for path in _entries(room)):
+        return False
+    return all(kind_of(path.name) == "settings" for path in _entries(room / "in"))
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _rename_to_free(files: Files, step: str, source: Path, target: Path) -> None:
+    """Rename to `target`, or to `target` with `` (2)`` and so on when somebody took the name."""
+    names = (f"{target.stem} ({number}){target.suffix}" for number in count(2))
+    for name in chain([target.name], names):
+        with suppress(FileExistsError):
+            files.rename(step, source, target.with_name(name))
+            return
+
+
+def _across_rename(drop: Drop) -> list[tuple[str, object]]:
+    return [(path, signature.across_rename()) for path, signature in drop.signature]
+
+
+def _is_written(folder: int, drop: Drop, path: str) -> bool:
+    inside = f"{drop.name}/{path}" if drop.kind == "folder" else path
+    try:
+        fd = open_beneath(folder, inside)
+    except OSError:
+        return False  # unreadable, and known to be: the attempt will say so
+    try:
+        return writer_of(fd) == "busy"
+    finally:
+        os.close(fd)

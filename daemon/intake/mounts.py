@@ -1,0 +1,51 @@
+"""Which file systems raise no events for what other machines write.
+
+References
+----------
+proc_pid_mountinfo(5). inotify(7): "may not notice remote events on network file systems".
+"""
+
+import re
+from pathlib import Path
+
+MOUNTINFO = Path("/proc/self/mountinfo")
+
+_NETWORK = re.compile(
+    r"nfs\d?|cifs|smb\d?|smbfs|9p|drvfs|virtiofs|vboxsf|prl_fs|ceph|afs|fuse(\..*)?"
+)
+_LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs"})
+
+
+def is_network(folder: Path, mountinfo: str) -> bool:
+    """Tell whether `folder` lies on a network file system, by the text of mountinfo."""
+    kind = kind_of_mount(folder, mountinfo)
+    return bool(_NETWORK.fullmatch(kind)) and kind not in _LOCAL_FUSE
+
+
+def kind_of_mount(folder: Path, mountinfo: str) -> str:
+    """Return the type of the file system that `folder` lies on; empty when not found."""
+    path = folder.resolve()
+    best, kind = Path(), ""
+    for line in mountinfo.splitlines():
+        fields, _, rest = line.partition(" - ")
+        words = fields.split(" ")
+        if len(words) < 5 or not rest:  # noqa: PLR2004 - the mount point is the fifth field
+            continue
+        point = Path(_unescaped(words[4]))
+        # Later lines cover earlier ones at the same place.
+        if path.is_relative_to(point) and len(point.parts) >= len(best.parts):
+            best, kind = point, rest.split(" ", 1)[0]
+    return kind
+
+
+def read_mountinfo() -> str:
+    """Return the text of mountinfo; empty where there is none."""
+    try:
+        return MOUNTINFO.read_text(errors="surrogateescape")
+    except OSError:
+        return ""
+
+
+def _unescaped(field: str) -> str:
+    r"""Undo ``\040`` and its like."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field)

@@ -1,0 +1,91 @@
+"""What a watcher tells the supervisor."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from daemon.errors import BadInput
+from daemon.intake.admit import Place
+
+WaitReason = Literal["settling", "incomplete", "slot", "disk", "memory", "paused"]
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Why a drop has not been taken; becomes ``wait`` in its status."""
+
+    reason: str
+    until: str | None
+    """RFC 3339; ``None`` when time alone will not end it."""
+    detail: str
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """A drop that is still in its inbox."""
+
+    inbox: str
+    name: str
+    """For people; see ``names.display``."""
+    first_seen_ms: int
+    inputs: tuple[Mapping[str, object], ...]
+    """``{path, bytes, bytes_expected, ready_by}``, as in the status."""
+    wait: Wait | None
+    """``None``: it is being taken in at this moment."""
+
+
+@dataclass(frozen=True)
+class Gone:
+    """A drop that was seen and went, by another hand than ours."""
+
+    inbox: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A drop that lies in the work directory and wants its row."""
+
+    place: Place
+    name: str
+    """For people."""
+    first_seen_ms: int
+    bytes: int
+    seconds: float
+    """Of audio, all files together, as far as their headers tell; for the deadline."""
+    inputs: tuple[Mapping[str, object], ...]
+    warnings: tuple[tuple[str, str], ...] = ()
+    refusal: BadInput | None = None
+    """Failed at once."""
+    cancelled: bool = False
+
+
+@dataclass(frozen=True)
+class CancelAsked:
+    """Somebody wants this job stopped; its drop is no longer in the inbox."""
+
+    inbox: str
+    name: str
+
+
+Report = Sighting | Gone | Admitted | CancelAsked
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a watcher is; goes into ``daemon.json``."""
+
+    inbox: str
+    mode: Literal["events", "polling"]
+    last_scan_s: float
+    """Monotonic; its age tells a hung file system."""
+    paused: bool = False
+    problem: str = ""
+    """Why nothing is being seen; empty when all is well."""
+    scans: int = 0
+    rebuilds: int = 0
+    missed: int = 0
+    """Drops that no event announced."""
+    receiving: int = 0
+    left_alone: Mapping[str, str] = field(default_factory=dict)
+    """Name -> why it is no drop."""

@@ -1,0 +1,232 @@
+"""One thread per inbox: woken by events, led by scans.
+
+Theory of operation
+-------------------
+One non-recursive watch on the inbox itself wakes us for all that begins there, a folder copied
+in, moved in, or a loose file. What happens further down needs no watch: while anything is in
+sight, we look at it every second, and earlier when it falls due earlier.
+
+Events are lost: on overflow, on network file systems, when a watch dies with its folder while
+its thread lives on. Nothing here depends on them. Without a single event a drop is taken some
+seconds later, and the health report says so.
+
+Rules
+-----
+1. The event handler sets a flag and does nothing else: what it raises would kill the observer.
+2. No event type, path or order is looked at.
+3. Each round asks: is the inbox still the same folder, and is every emitter alive? If not, the
+   watch is built anew.
+4. A missing inbox is a paused inbox, whose drops are remembered.
+5. Everything that may hang in the file system hangs this thread only; the age of the last scan
+   tells. The supervisor hears through ``report``, which must not block.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+from watchdog.observers.api import BaseObserver
+
+from daemon.clock import Clock
+from daemon.config import Inbox
+from daemon.files import Files
+from daemon.intake.admit import Door
+from daemon.intake.mounts import is_network, read_mountinfo
+from daemon.intake.names import AUDIO_SUFFIXES
+from daemon.intake.probe import ignore_lease_signals
+from daemon.intake.reports import Health, Report
+from daemon.intake.scan import Gate, Scanner
+
+_RECEIVING_S, _LOCAL_S, _POLLING_S = 1.0, 10.0, 5.0
+_SHORTEST_S, _LONGEST_GAP_S = 0.005, 0.1
+_AFTER_TAKING_S, _AFTER_TAKING_EVERY_S = 0.6, 0.02
+"""watchdog holds a "moved from" back for 0.5 s, hoping for its other half, and everything behind
+it too. Our own rename out of the inbox is such an event: for that time we look by ourselves."""
+_LATE_LIMIT, _LATE_WITHIN_S = 3, 3600.0
+
+
+class _WakeUp(FileSystemEventHandler):
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def on_any_event(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - any event is the same to us
+        with suppress(Exception):
+            self._wake()
+
+
+class Watch:
+    """The watch on one folder: built, checked, built anew."""
+
+    def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
+        self._folder, self._handler = folder, _WakeUp(wake)
+        self._observer: BaseObserver | None = None
+        self._identity: tuple[int, int] | None = None
+        self.builds = 0
+
+    def check(self) -> bool:
+        """Build the watch where there is none that works; tell whether one works now."""
+        found = self._folder.stat()
+        identity = found.st_dev, found.st_ino
+        if self._works() and identity == self._identity:
+            return True
+        self.stop()
+        observer = Observer()
+        try:
+            observer.schedule(self._handler, str(self._folder), recursive=False)
+            observer.start()
+        except OSError:
+            return False  # no watches left, most likely: scans go on
+        self._observer, self._identity = observer, identity
+        self.builds += 1
+        return True
+
+    def stop(self) -> None:
+        """End the watch; its threads end by themselves."""
+        if self._observer is not None:
+            self._observer.stop()
+        self._observer = None
+
+    def _works(self) -> bool:
+        observer = self._observer
+        if observer is None or not observer.is_alive():
+            return False
+        return bool(observer.emitters) and all(each.is_alive() for each in observer.emitters)
+
+
+class Watcher:
+    """One inbox and its thread.
+
+    Parameters
+    ----------
+    name, folder, inbox
+        The inbox: its name, where it lies, its settings.
+    work
+        The daemon's work directory; drops are moved to ``work/<name>/<job>/in/``.
+    gate
+        Asked before each admission, in this thread; must not block.
+    report
+        Given every ``Report``, in this thread; must not block (``SimpleQueue.put``).
+    accepts
+        Lower-case suffixes of single-file drops.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        inbox: Inbox,
+        *,
+        work: Path,
+        files: Files,
+        clock: Clock,
+        gate: Gate,
+        report: Callable[[Report], None],
+        accepts: frozenset[str] = AUDIO_SUFFIXES,
+    ) -> None:
+        self._name, self._folder, self._clock = name, folder, clock
+        door = Door(name, folder, work, inbox.limits, accepts, files, clock)
+        self._scanner = Scanner(door, inbox.settling, gate, report)
+        self._woken, self._stopped = threading.Event(), threading.Event()
+        self._watch = Watch(folder, self._woken.set)
+        self._late: deque[float] = deque(maxlen=_LATE_LIMIT)
+        self._missed = 0
+        self._network = False
+        self._unreliable = False
+        self._looking_until_s = 0.0
+        self._first = True
+        self._thread = threading.Thread(target=self._run, name=f"inbox-{name}", daemon=True)
+        self.health = Health(name, "events", clock.monotonic_s())
+        """Replaced as a whole after each round; read it from any thread."""
+
+    def start(self) -> None:
+        """Begin to watch; call from the main thread, which is where signals are set."""
+        ignore_lease_signals()
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Scan now: for the supervisor, when there is room again."""
+        self._woken.set()
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """Finish the scan that runs and end; return whether it ended in time."""
+        self._stopped.set()
+        self._woken.set()
+        if self._thread.ident is None:
+            return True
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        wait_s = 0.0
+        while not self._stopped.is_set():
+            woken = self._woken.wait(wait_s)
+            self._woken.clear()
+            began_s = self._clock.monotonic_s()
+            wait_s = self.look(woken=woken)
+            # Bursts of events: a tenth of the time is spent on scans, at most.
+            took_s = self._clock.monotonic_s() - began_s
+            self._stopped.wait(min(_LONGEST_GAP_S, max(_SHORTEST_S, 10 * took_s)))
+        self._watch.stop()
+
+    def look(self, *, woken: bool) -> float:
+        """Make one round; return seconds until the next one unless woken before."""
+        problem, due_s = "", None
+        try:
+            self._choose_mode()
+            due_s = self._scanner.scan()
+            self._suspect(woken=woken)
+        except OSError as error:
+            problem = f"{error.strerror}: {error.filename or self._folder}"
+        self._first = bool(problem)
+        self._note(problem)
+        return self._wait_s(due_s)
+
+    def _choose_mode(self) -> None:
+        self._network = is_network(self._folder, read_mountinfo())
+        self._scanner.use_network_times(network=self._network)
+        if self._network or self._unreliable:
+            self._watch.stop()
+            return
+        builds = self._watch.builds
+        self._watch.check()
+        # What came between two watches was announced by nobody.
+        self._first = self._first or self._watch.builds != builds
+
+    def _suspect(self, *, woken: bool) -> None:
+        """Count drops that no event announced; three in an hour end the trust in events."""
+        if woken or self._first or self._network or self._unreliable:
+            return
+        now_s = self._clock.monotonic_s()
+        self._missed += self._scanner.late
+        self._late.extend([now_s] * self._scanner.late)
+        full = len(self._late) == _LATE_LIMIT
+        self._unreliable = full and now_s - self._late[0] < _LATE_WITHIN_S
+
+    def _wait_s(self, due_s: float | None) -> float:
+        now_s = self._clock.monotonic_s()
+        if self._scanner.took:
+            self._looking_until_s = now_s + _AFTER_TAKING_S
+        if now_s < self._looking_until_s:
+            return _AFTER_TAKING_EVERY_S
+        if self._scanner.receiving:
+            return min(_RECEIVING_S, due_s if due_s is not None else _RECEIVING_S)
+        return _POLLING_S if self._network or self._unreliable else _LOCAL_S
+
+    def _note(self, problem: str) -> None:
+        before, listing = self.health, self._scanner.listing
+        self.health = Health(
+            self._name,
+            "polling" if self._network or self._unreliable else "events",
+            self._clock.monotonic_s(),
+            listing.paused,
+            problem,
+            before.scans + 1,
+            max(0, self._watch.builds - 1),
+            self._missed,
+            self._scanner.receiving,
+            listing.left_alone,
+        )
