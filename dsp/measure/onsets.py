@@ -49,6 +49,7 @@ WAVE_LIMIT_S = 60
 
 _WINDOW_S = 0.02
 _RISE_HOPS = 2
+_FRONT_S = 0.002  # a sound shows when the window's front has taken in this much of it
 _EDGES_HZ = np.geomspace(40.0, 16_000.0, 25)
 
 # −100 dBFS per band: under any recording's noise, above 16 bit dither, so that a note that
@@ -173,7 +174,7 @@ def onsets_of(flux: NDArray[np.float32]) -> Onsets:
     starts = np.array([_foot_of(flux, int(peak), _START_SHARE) for peak in peaks])
     leads_s = _leads_s(flux, peaks, starts)
     lead_s = float(max(np.median(leads_s), 0.0)) if _agree(leads_s) else None
-    times_s = (starts + 1.0) / HOPS_PER_S - _WINDOW_S / 2 - (lead_s or 0.0)
+    times_s = (starts + 1.0) / HOPS_PER_S - _FRONT_S - (lead_s or 0.0)
     weights = np.minimum(flux[peaks] / clear, 1.0).astype(np.float64)
     return Onsets(times_s, weights, lead_s)
 

@@ -39,9 +39,11 @@ class Shared:
     polarity: int
     strength: float
     """0..1: the share of the spectrum that agrees; 0 where no single delay stands out."""
+    likeness: float
+    """0..1: the correlation of the two at that lag: near 1 for a copy, small for bleed."""
 
 
-NOTHING = Shared(0.0, 1, 0.0)
+NOTHING = Shared(0.0, 1, 0.0, 0.0)
 
 
 def spectra_of(
@@ -74,17 +76,18 @@ def shared_of(
     if bins < _FEWEST_BINS:
         return NOTHING
     size = 2 * (len(first) - 1)
-    likeness = scipy.fft.irfft(phases, size) * (size / (2.0 * bins))
+    agreement = scipy.fft.irfft(phases, size) * (size / (2.0 * bins))
     reach = round(window_s * WAVE_RATE_HZ)
-    likeness = np.concatenate([likeness[-reach:], likeness[: reach + 1]])
-    top = int(np.argmax(np.abs(likeness)))
-    apart = np.abs(np.arange(len(likeness)) - top) > _PEAK_S * WAVE_RATE_HZ
-    strength = float(np.abs(likeness[top]))
-    if strength < _CLEAR * float(np.abs(likeness[apart]).max(initial=0.0)):
+    agreement = np.concatenate([agreement[-reach:], agreement[: reach + 1]])
+    top = int(np.argmax(np.abs(agreement)))
+    apart = np.abs(np.arange(len(agreement)) - top) > _PEAK_S * WAVE_RATE_HZ
+    strength = float(np.abs(agreement[top]))
+    if strength < _CLEAR * float(np.abs(agreement[apart]).max(initial=0.0)):
         return NOTHING
-    polarity = 1 if likeness[top] > 0 else -1
+    polarity = 1 if agreement[top] > 0 else -1
     lag = _refined(phases * polarity, float(top - reach))
-    return Shared(lag / WAVE_RATE_HZ, polarity, min(strength, 1.0))
+    likeness = max(polarity * _correlation(first, second, lag), 0.0)
+    return Shared(lag / WAVE_RATE_HZ, polarity, min(strength, 1.0), likeness)
 
 
 def _phases_of(
@@ -109,3 +112,10 @@ def _refined(phases: NDArray[np.complex64], lag: float) -> float:
         curve = float((turns**2 * rest.real).sum())
         lag -= slope / curve if curve > 0.0 else 0.0
     return lag
+
+
+def _correlation(first: NDArray[np.complex64], second: NDArray[np.complex64], lag: float) -> float:
+    """Return the normalised correlation, −1..1, with ``second`` advanced by ``lag`` frames."""
+    advance = np.exp(1j * np.linspace(0.0, np.pi, len(first)) * lag)
+    together = float((second * np.conj(first) * advance).real.sum())
+    return together / float(np.linalg.norm(first) * np.linalg.norm(second))

@@ -47,7 +47,7 @@ TRUSTED_LENGTH_S = 0.05
 """Files whose lengths differ by less were exported together."""
 
 _SHARED = 0.08  # different performances of one score stay under 0.02
-_DOUBLE = 0.4
+_DOUBLE = 0.6  # likeness; bleed 3 dB under a microphone's own sound reaches 0.58
 _TOGETHER_MS = 1.0
 _ALREADY_MS = 0.01
 
@@ -236,7 +236,7 @@ def _together(own: Placement, other: Placement, shared: Shared) -> Placement:
     """Return ``own``, turned over where it is an inverted copy; nothing moves."""
     polarity = other.polarity * shared.polarity
     lag_ms = abs(shared.lag_s) * 1000.0
-    if polarity > 0 or shared.strength < _DOUBLE or lag_ms > _TOGETHER_MS:
+    if polarity > 0 or shared.likeness < _DOUBLE or lag_ms > _TOGETHER_MS:
         return own
     return replace(own, polarity=-1, why=f"{own.why}; turned over, an inverted {other.name}")
 
@@ -248,7 +248,7 @@ def _joined(own: Placement, other: Placement, shared: Shared) -> Placement:
     stay; polarity says nothing.
     """
     apart_ms = shared.lag_s * 1000.0
-    double = shared.strength >= _DOUBLE
+    double = shared.likeness >= _DOUBLE
     room = not double and abs(apart_ms) <= RIGHT_MS
     lag_ms = other.lag_ms if room else other.lag_ms + apart_ms
     polarity = other.polarity * shared.polarity if double else 1

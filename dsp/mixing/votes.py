@@ -61,7 +61,7 @@ def verdict_of(
     most = float(votes[near].max())
     confidence = most / max(float(votes[near & rival].max()), 1.0)
     beyond = most / max(float(votes[rival].max()), 1.0)
-    staying = most / max(float(votes[np.abs(lags_ms) <= RIGHT_MS].max()), 1.0)
+    staying = most / max(float(votes[rival & (np.abs(lags_ms) <= RIGHT_MS)].max(initial=0.0)), 1.0)
     apart_ms = float(np.ptp(lags_ms[np.argmax(np.where(near, halves, 0.0), axis=1)]))
     moves = abs(lag_ms) > RIGHT_MS
     reasons = {
