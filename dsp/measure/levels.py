@@ -25,15 +25,17 @@ Rule 3: sums are made per window anchored at frame 0 and added in order; maxima 
 but the skip rule does, so it works on such windows too. Asking changes nothing.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from dsp.audio import HOP_FRAMES, Block, Curve, Windows
 from dsp.errors import ParameterError
-from dsp.units import db_of, dbs_of, power_db_of, power_dbs_of
+from dsp.units import dbs_of, power_db_of, power_dbs_of
 
-_WINDOW_FRAMES = 32_768
+_WINDOW_FRAMES = 32_768  # in float64, two channels stay in cache
 
 FULL_SCALE = 32_767 / 32_768
 """The largest positive value of 16 bits: converters and files that clip, clip here or above."""
@@ -52,9 +54,7 @@ class LevelMeter:
 
     def __init__(self, channels: int) -> None:
         self._windows = Windows(_WINDOW_FRAMES, channels)
-        self._peaks = np.zeros(channels)
-        self._moments = np.zeros((2, channels))
-        self._cross = 0.0
+        self._heard = _Sums.of(self._windows.rest())
         self._frames = 0
         self._full = np.zeros(CLIPPED_RUN_FRAMES - 1, np.bool_)
         self._in_run = False
@@ -65,22 +65,18 @@ class LevelMeter:
         if not len(block):
             return
         self._frames += len(block)
-        peaks = np.maximum(block.max(axis=0), -block.min(axis=0))
-        self._count_clipped(block, peaks)
-        self._peaks = np.maximum(self._peaks, peaks)
+        self._count_clipped(block)
         whole = self._windows.push(block)
         for start in range(0, len(whole), _WINDOW_FRAMES):
-            moments, cross = _sums(whole[start : start + _WINDOW_FRAMES])
-            self._moments += moments
-            self._cross += cross
+            self._heard = self._heard.plus(_Sums.of(whole[start : start + _WINDOW_FRAMES]))
 
     def sample_peak_dbfs(self) -> Curve:
         """Return the sample peak of every channel."""
-        return dbs_of(self._peaks)
+        return dbs_of(self._total().peaks)
 
     def powers(self) -> Curve:
         """Return the mean square of every channel, full scale ±1.0."""
-        return np.asarray(self._totals()[0][1] / max(self._frames, 1))
+        return np.asarray(self._total().squares / max(self._frames, 1))
 
     def rms_dbfs(self) -> Curve:
         """Return the RMS level of every channel."""
@@ -95,11 +91,11 @@ class LevelMeter:
 
         Never negative; 0.0 for a square wave and for silence, 3.01 for a sine.
         """
-        return max(0.0, db_of(float(self._peaks.max())) - self.pooled_rms_dbfs())
+        return max(0.0, float(self.sample_peak_dbfs().max()) - self.pooled_rms_dbfs())
 
     def dc(self) -> Curve:
         """Return the mean of every channel, full scale ±1.0."""
-        return np.asarray(self._totals()[0][0] / max(self._frames, 1))
+        return np.asarray(self._total().samples / max(self._frames, 1))
 
     def clipped_frames(self) -> int:
         """Return how many frames lie in runs of three or more with any channel at full scale."""
@@ -110,20 +106,19 @@ class LevelMeter:
 
         1.0 for mono and for silence, 0.0 when only one of the two sounds.
         """
-        moments, cross = self._totals()
-        if moments.shape[1] == 1 or not moments[1, :2].any():
+        total = self._total()
+        if len(total.squares) == 1 or not total.squares[:2].any():
             return 1.0
-        scale = float(np.sqrt(moments[1, 0]) * np.sqrt(moments[1, 1]))
-        return float(np.clip(cross / scale, -1.0, 1.0)) if scale > 0.0 else 0.0
+        scale = float(np.prod(np.sqrt(total.squares[:2])))
+        return float(np.clip(total.cross / scale, -1.0, 1.0)) if scale > 0.0 else 0.0
 
-    def _totals(self) -> tuple[NDArray[np.float64], float]:
+    def _total(self) -> "_Sums":
         """Return the sums over everything so far, the open window included."""
-        moments, cross = _sums(self._windows.rest())
-        return self._moments + moments, self._cross + cross
+        return self._heard.plus(_Sums.of(self._windows.rest()))
 
-    def _count_clipped(self, block: Block, peaks: NDArray[np.float32]) -> None:
+    def _count_clipped(self, block: Block) -> None:
         """Count runs across blocks: a run of n has n − 2 middles, and one first middle."""
-        if peaks.max() < FULL_SCALE:  # nearly always; no run reaches over a frame that is not full
+        if max(block.max(), -block.min()) < FULL_SCALE:  # no run reaches over such a frame
             self._full[:], self._in_run = False, False
             return
         full = np.concatenate([self._full, (np.abs(block) >= FULL_SCALE).any(axis=1)])
@@ -133,12 +128,29 @@ class LevelMeter:
         self._full, self._in_run = full[-2:], bool(middle[-1])
 
 
-def _sums(window: Block) -> tuple[NDArray[np.float64], float]:
-    """Return the sums of samples and squares ``(2, channels)``, and of products left · right."""
-    planar = np.ascontiguousarray(window.T, np.float64)
-    moments = np.array([planar.sum(axis=1), np.square(planar).sum(axis=1)])
-    cross = np.multiply(planar[0], planar[-1] if len(planar) == 1 else planar[1]).sum()
-    return moments, float(cross)
+@dataclass(frozen=True)
+class _Sums:
+    """What adds up over windows: one value per channel, and left · right."""
+
+    peaks: NDArray[np.float64]
+    samples: NDArray[np.float64]
+    squares: NDArray[np.float64]
+    cross: float
+
+    @classmethod
+    def of(cls, window: Block) -> "_Sums":
+        planar = np.ascontiguousarray(window.T, np.float64)
+        peaks = np.maximum(planar.max(axis=1, initial=0.0), -planar.min(axis=1, initial=0.0))
+        cross = float(np.multiply(planar[0], planar[1]).sum()) if len(planar) > 1 else 0.0
+        return cls(peaks, planar.sum(axis=1), np.square(planar).sum(axis=1), cross)
+
+    def plus(self, other: "_Sums") -> "_Sums":
+        return _Sums(
+            np.maximum(self.peaks, other.peaks),
+            self.samples + other.samples,
+            self.squares + other.squares,
+            self.cross + other.cross,
+        )
 
 
 TAPS = 64

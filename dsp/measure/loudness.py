@@ -82,7 +82,8 @@ def k_weighting_sos(rate_hz: int) -> NDArray[np.float64]:
 
     The table at 48 kHz leaves the high-pass 0.043 dB above unity far from its corner. Other rates
     keep that gain, so that a sound reads the same loudness at every rate; many meters keep the
-    table's numerator 1, −2, 1 instead and differ by up to 0.02 LU at 96 kHz.
+    table's numerator 1, −2, 1 instead and differ by up to 0.02 LU at 96 kHz. Below 20 kHz the
+    shelf is squeezed under half the rate: 1 kHz reads 0.1 LU low at 11,025 Hz, 0.2 at 8 kHz.
     """
     return np.array([_shelf(rate_hz), _high_pass(rate_hz)])
 
