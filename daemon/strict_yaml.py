@@ -1,0 +1,303 @@
+"""YAML as far as settings need it, with a place for every complaint.
+
+Theory of operation
+-------------------
+Settings come from strangers (``job.yaml`` in a drop) and from the operator
+(``config.yaml``). Both are read here, so that both are answered alike:
+``job.yaml:3:7: preset: …``. PyYAML scans and parses; this module composes the value itself
+and remembers where each key stands. What YAML offers beyond plain data is refused.
+
+Rules
+-----
+Rule 1: no anchors, aliases, merge keys or tags: 450 bytes of aliases make a value that takes
+for ever to walk. No key twice: the later one would win in silence. Keys are strings.
+
+Rule 2: bounded: bytes, depth, digits. Whatever the bytes are, the answer is a ``Document``
+or ``BadInput``.
+
+Rule 3: scalars are those of JSON (YAML 1.2, core schema). ``2026-11-20``, ``12:30`` and
+``no`` stay strings, as their writer meant them; where a model wants a bool, it takes ``no``.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, NoReturn, TypeVar
+
+import yaml
+
+from daemon.errors import BadInput
+
+Key = str | int
+Path = tuple[Key, ...]
+Value = str | int | float | bool | dict[str, "Value"] | list["Value"] | None
+Model = TypeVar("Model")
+
+MAX_DEPTH = 20
+_CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
+_INTEGER = re.compile(r"[-+]?[0-9]+")
+_FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_MAX_DIGITS = 40
+_SHOWN = 60
+"""Characters of a found value that a message repeats."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """A value, and where each part of it stands."""
+
+    value: Any
+    name: str
+    places: Mapping[Path, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: object, *, name: str) -> "Document":
+        """Return a document that was not read from text; every place in it is `name`."""
+        return cls(value, name)
+
+    def with_value(self, value: object, places: Mapping[Path, str] | None = None) -> "Document":
+        """Return this document with another value, parts of which come from other `places`."""
+        return replace(self, value=value, places={**self.places, **(places or {})})
+
+    def place_of(self, path: Sequence[Key]) -> str:
+        """Return ``file:line:col`` of the key at `path`, or of what should have held it."""
+        for length in range(len(path), -1, -1):
+            if place := self.places.get(tuple(path[:length])):
+                return place
+        return self.name
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that a model refuses in a document."""
+
+    place: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.place}: {self.key}: {self.message}"
+            if self.key
+            else f"{self.place}: {self.message}"
+        )
+
+
+def load(data: bytes, *, name: str, max_bytes: int = 65_536) -> Document:
+    """Return what `data` says.
+
+    Raises
+    ------
+    BadInput
+        ``SETTINGS_INVALID``: not YAML, or more than plain data. The message begins with
+        ``name:line:col`` where that is known.
+    """
+    if len(data) > max_bytes:
+        raise _invalid(f"{name}: {len(data)} bytes; at most {max_bytes} are read")
+    try:
+        return _Composer(data, name).document()
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise _invalid(f"{_place(name, mark)}: {error.problem or error.context}") from None
+    except (yaml.YAMLError, UnicodeError):
+        raise _invalid(f"{name}: not text in UTF-8") from None
+
+
+def assign(value: dict[str, Any], key: str, new: object) -> None:
+    """Set the dotted `key` in `value`, making the mappings on the way."""
+    *parents, last = key.split(".")
+    holder = value
+    for parent in parents:
+        if not isinstance(holder.get(parent), dict):
+            holder[parent] = {}
+        holder = holder[parent]
+    holder[last] = new
+
+
+def validate(model: type[Model], document: Document) -> Model:
+    """Return an instance of `model`: a pydantic model or any type pydantic understands.
+
+    Raises
+    ------
+    BadInput
+        ``SETTINGS_INVALID``, with one line per problem: its place, its key, what was found,
+        what was expected, the nearest known key. ``details["problems"]`` has them apart.
+    """
+    # `soundspool status` reads YAML and never validates; it must not wait for pydantic.
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
+
+    adapter = TypeAdapter(model)
+    try:
+        return adapter.validate_python({} if document.value is None else document.value)
+    except ValidationError as error:
+        problems = [_problem(document, one, adapter.json_schema) for one in error.errors()]
+    message = "\n".join(str(problem) for problem in problems)
+    raise _invalid(message, problems=[asdict(problem) for problem in problems])
+
+
+class _Composer:
+    """Builds the value of one document from the parser's events."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        self._parser = yaml.SafeLoader(data)
+        self._name = name
+        self._places: dict[Path, str] = {}
+
+    def document(self) -> Document:
+        """Return the only document."""
+        self._next()  # the stream starts
+        if self._at(yaml.StreamEndEvent):
+            return Document(None, self._name)
+        self._next()  # the document starts
+        value = self._node(())
+        self._next()  # the document ends
+        event = self._next()
+        if not isinstance(event, yaml.StreamEndEvent):
+            self._refuse(event, "a second document; one is read")
+        return Document(value, self._name, self._places)
+
+    def _next(self) -> yaml.Event:
+        event: yaml.Event = self._parser.get_event()  # type: ignore[no-untyped-call]
+        return event
+
+    def _at(self, kind: type[yaml.Event]) -> bool:
+        return bool(self._parser.check_event(kind))
+
+    def _node(self, path: Path) -> Value:
+        event = self._next()
+        self._places.setdefault(path, _place(self._name, event.start_mark))
+        self._refuse_more_than_data(event, path)
+        match event:
+            case yaml.MappingStartEvent():
+                return self._mapping(path)
+            case yaml.SequenceStartEvent():
+                return self._sequence(path)
+            case yaml.ScalarEvent():
+                return self._scalar(event)
+            case _:  # an alias; it carries an anchor and was refused above
+                raise AssertionError(event)
+
+    def _refuse_more_than_data(self, event: yaml.Event, path: Path) -> None:
+        if len(path) > MAX_DEPTH:
+            self._refuse(event, f"nested deeper than {MAX_DEPTH}")
+        if getattr(event, "anchor", None) is not None:
+            self._refuse(event, "anchors (&) and aliases (*) are not read; quote the text")
+        if getattr(event, "tag", None) is not None:
+            self._refuse(event, "tags (!) are not read; quote the text")
+
+    def _mapping(self, path: Path) -> dict[str, Value]:
+        value: dict[str, Value] = {}
+        while not self._at(yaml.MappingEndEvent):
+            event = self._next()
+            key = self._key(event, path)
+            if key in value:
+                self._refuse(event, f"{_shown(key)} stands here twice")
+            self._places[*path, key] = _place(self._name, event.start_mark)
+            value[key] = self._node((*path, key))
+        self._next()
+        return value
+
+    def _key(self, event: yaml.Event, path: Path) -> str:
+        self._refuse_more_than_data(event, path)
+        if not isinstance(event, yaml.ScalarEvent):
+            self._refuse(event, "a key must be a word")
+        if event.value == "<<" and event.implicit[0]:
+            self._refuse(event, "merge keys (<<) are not read")
+        return str(event.value)
+
+    def _sequence(self, path: Path) -> list[Value]:
+        value: list[Value] = []
+        while not self._at(yaml.SequenceEndEvent):
+            value.append(self._node((*path, len(value))))
+        self._next()
+        return value
+
+    def _scalar(self, event: yaml.ScalarEvent) -> Value:
+        text = str(event.value)
+        if not event.implicit[0]:  # quoted
+            return text
+        if text.lower() in _CONSTANTS:
+            return _CONSTANTS[text.lower()]
+        whole = _INTEGER.fullmatch(text)
+        if not whole and not _FLOAT.fullmatch(text):
+            return text
+        if len(text) > _MAX_DIGITS or not math.isfinite(float(text)):
+            self._refuse(event, f"{_shown(text)}: too large a number")
+        return int(text) if whole else float(text)
+
+    def _refuse(self, event: yaml.Event, problem: str) -> NoReturn:
+        raise _invalid(f"{_place(self._name, event.start_mark)}: {problem}")
+
+
+def _invalid(message: str, **details: object) -> BadInput:
+    return BadInput("SETTINGS_INVALID", message, details=details)
+
+
+def _place(name: str, mark: Any) -> str:  # noqa: ANN401 - PyYAML has two classes of marks
+    return f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _problem(
+    document: Document, error: Mapping[str, Any], schema: Callable[[], Mapping[str, Any]]
+) -> Problem:
+    """Return one of pydantic's errors in our words."""
+    path = _path_in(document.value, error)
+    key = ".".join(str(step) if str(step).isprintable() else _shown(step) for step in path)
+    place = document.place_of(path)
+    if error["type"] == "missing":
+        return Problem(place, key, "is missing")
+    if error["type"] == "extra_forbidden":
+        return Problem(place, key, "unknown key" + _nearest(schema(), path))
+    if error["type"] in ("model_type", "dict_type", "dataclass_type"):
+        return Problem(place, key, f"must hold keys and values, found {_shown(error['input'])}")
+    expected = str(error["msg"]).removeprefix("Value error, ")
+    found = "" if isinstance(error["input"], dict | list) else f", found {_shown(error['input'])}"
+    return Problem(place, key, f"{expected[:1].lower()}{expected[1:]}{found}")
+
+
+def _path_in(
+    value: Any,  # noqa: ANN401 - whatever YAML held
+    error: Mapping[str, Any],
+) -> Path:
+    """Return the error's location as keys of the document.
+
+    Pydantic puts names of its own between them, such as the branch of a union it was in.
+    """
+    path: Path = ()
+    for step in error["loc"]:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            continue
+        path = (*path, step)
+    return (*path, error["loc"][-1]) if error["type"] == "missing" else path
+
+
+def _nearest(schema: Mapping[str, Any], path: Path) -> str:
+    known = sorted(set(_known_keys(schema, schema, path[:-1])))
+    near = difflib.get_close_matches(str(path[-1]), known, 1)
+    if near:
+        return f"; did you mean {near[0]}?"
+    return f"; known are {', '.join(known)}" if known else ""
+
+
+def _known_keys(root: Mapping[str, Any], schema: Mapping[str, Any], path: Path) -> Iterator[str]:
+    """Yield the keys that a JSON Schema knows at `path`, through references and unions."""
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    for branch in schema.get("anyOf", ()):
+        yield from _known_keys(root, branch, path)
+    if not path:
+        yield from schema.get("properties", ())
+        return
+    inner = schema.get("properties", {}).get(path[0]) or schema.get("additionalProperties")
+    inner = schema.get("items") if isinstance(path[0], int) else inner
+    if isinstance(inner, dict):
+        yield from _known_keys(root, inner, path[1:])
