@@ -141,7 +141,7 @@ class Cascade:
         """Return the next ``(frames, channels)``."""
         if not len(self._sos):
             return block
-        planar = block.T
+        planar = np.ascontiguousarray(block.T)
         out = np.empty((self._channels, len(block)), np.float32)
         rest = 0
         for start, stop, afresh in self._sounds.stretches(planar):

@@ -156,3 +156,14 @@ def test_cascade_rests_after_its_tail():
     cascade.process(np.zeros((cascade.tail_frames, 1), np.float32))
 
     assert [] == cascade._sounds.stretches(np.zeros((1, 65_536), np.float32))
+
+
+def test_cascade_past_its_tail_is_as_new():
+    """What was cut from a tail does not come back: the faintest sound meets an empty filter."""
+    sos = biquad("high_pass", hz=30.0, q=0.7, rate_hz=48_000)
+    rested, new = Cascade(sos, 1), Cascade(sos, 1)
+    rested.process(np.ones((1_000, 1), np.float32))
+    rested.process(np.zeros((rested.tail_frames + 1, 1), np.float32))
+    faint = np.full((500, 1), 1e-13, np.float32)
+
+    assert new.process(faint).tobytes() == rested.process(faint).tobytes()

@@ -109,6 +109,25 @@ def test_bound_is_reached_but_not_passed():
     assert found <= meter._bound
 
 
+def test_silent_hop_between_loud_ones_is_not_cleared():
+    """A hop of zeros rises above the threshold when its neighbours make it."""
+    meter = TruePeakHops(1)
+    heaviest = np.abs(meter._fine[:, 2 * HOP_FRAMES :]).sum(axis=1)[1:-1].argmax() + 1
+    sound = np.sign(meter._fine[heaviest])[:, np.newaxis]
+    sound[HOP_FRAMES : 2 * HOP_FRAMES] = 0.0
+
+    assert TruePeakHops(1, threshold=0.1).update(sound)[1] > 0.1
+
+
+def test_hop_that_still_rises_is_not_taken_for_its_neighbour():
+    """Per hop of a slow sine: no more than what the sine reaches inside it."""
+    found = all_peaks(sine(0.01, 0.3, 1_600))[2:-4]
+    dense = np.abs(np.sin(2.0 * np.pi * 0.01 * np.arange(0.0, 1_600.0, 0.01) + 0.3))
+    wanted = dense.reshape(100, -1).max(axis=1)[2 : 2 + len(found)]
+
+    assert (found <= wanted * ratio_of(0.01)).all()
+
+
 @pytest.mark.parametrize("sizes", [(1,), (7,), (0, 333, 1, 4_097), (16,), (2_048,)])
 @pytest.mark.parametrize("threshold", [0.0, 0.4])
 def test_blocks_do_not_show(sizes, threshold):
