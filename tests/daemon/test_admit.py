@@ -1,0 +1,240 @@
+"""Taking a drop in: one rename, and nothing lost on either side of it."""
+
+import errno
+import os
+import re
+import signal
+from itertools import count
+
+import pytest
+
+from daemon.config import Limits
+from daemon.files import Files
+from daemon.intake.admit import Door, find_admitted, job_id, mend
+from daemon.intake.drop import look
+from daemon.intake.names import AUDIO_SUFFIXES
+from daemon.intake.probe import ignore_lease_signals
+from tests.support.clocks import FakeClock
+from tests.support.files import Died, DyingFiles, RecordingFiles
+
+
+class OtherDevice:
+    """Files to which the work directory lies on another file system than the inbox."""
+
+    def rename(self, step, source, target):
+        if ("work" in source.parts) != ("work" in target.parts):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        super().rename(step, source, target)
+
+
+class FilesAcross(OtherDevice, Files):
+    pass
+
+
+class RecordingAcross(OtherDevice, RecordingFiles):
+    pass
+
+
+class DyingAcross(OtherDevice, DyingFiles):
+    pass
+
+
+def fresh(spool):
+    """Make an inbox with a song and a loose file with settings; an empty work directory."""
+    inbox = spool / "inbox"
+    (inbox / "Song" / "sub").mkdir(parents=True)
+    (spool / "work").mkdir()
+    for path in ("Song/a.wav", "Song/sub/b.wav", "loose.wav", "loose.wav.job.yaml"):
+        (inbox / path).write_bytes(path.encode())
+    (inbox / "loose.wav.done").touch()
+    return spool
+
+
+@pytest.fixture
+def spool(tmp_path):
+    """An inbox with two drops."""
+    return fresh(tmp_path)
+
+
+def door_of(spool, files):
+    return Door(
+        "mix", spool / "inbox", spool / "work", Limits(), AUDIO_SUFFIXES, files, FakeClock()
+    )
+
+
+def seen(spool, name):
+    fd = os.open(spool / "inbox", os.O_RDONLY)
+    try:
+        return look(fd, name, Limits(), AUDIO_SUFFIXES)
+    finally:
+        os.close(fd)
+
+
+def tree(folder):
+    """Return every file below `folder` with its bytes; folders that are empty, too."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None
+        for path in folder.rglob("*")
+        if path.is_file() or not any(path.iterdir())
+    }
+
+
+def test_a_job_id_is_a_time_and_a_throw():
+    """Ids sort by time and fit a file name."""
+    assert "20261120-214501-8000" == job_id(FakeClock().wall_ms(), 0.5)
+    assert "19700101-000000-ffff" == job_id(0, 0.999999)
+
+
+@pytest.mark.parametrize("files", [Files(), FilesAcross()], ids=["rename", "other device"])
+def test_a_folder_is_taken_whole(spool, files):
+    """The drop is in the work directory and no longer in the inbox."""
+    place = door_of(spool, files).admit(seen(spool, "Song"), whole=True)
+
+    assert {"a.wav": b"Song/a.wav", "sub/b.wav": b"Song/sub/b.wav"} == tree(place.path)
+    assert {"loose.wav", "loose.wav.job.yaml", "loose.wav.done"} == set(tree(spool / "inbox"))
+
+
+@pytest.mark.parametrize("files", [Files(), FilesAcross()], ids=["rename", "other device"])
+def test_a_file_takes_its_settings_along(spool, files):
+    """Settings beside a file go with it; the marker has served."""
+    place = door_of(spool, files).admit(seen(spool, "loose.wav"), whole=True)
+
+    assert b"loose.wav" == place.path.read_bytes()
+    assert b"loose.wav.job.yaml" == place.settings.read_bytes()
+    assert ["Song"] == os.listdir(spool / "inbox")  # noqa: PTH208 - names are compared
+
+
+def test_the_path_tells_all(spool):
+    """Inbox, job and name are read off the work directory, as after a crash."""
+    place = door_of(spool, Files()).admit(seen(spool, "loose.wav"), whole=True)
+
+    assert [place] == find_admitted(spool / "work")
+    assert ("mix", "20261120-214501-8000", "loose.wav") == (place.inbox, place.job, place.name)
+
+
+def test_two_jobs_in_one_second_differ(spool):
+    """A name that is taken is not taken twice."""
+    clock = FakeClock()
+    throws = iter([0.5, 0.5, 0.25])
+    clock.chance = lambda: next(throws)
+    door = Door("mix", spool / "inbox", spool / "work", Limits(), AUDIO_SUFFIXES, Files(), clock)
+    places = [door.admit(seen(spool, name), whole=True) for name in ("Song", "loose.wav")]
+
+    assert ["20261120-214501-8000", "20261120-214501-4000"] == [place.job for place in places]
+
+
+@pytest.mark.parametrize("files", [Files(), FilesAcross()], ids=["rename", "other device"])
+def test_a_drop_that_changed_is_put_back(spool, files):
+    """What is not what it was when it settled returns to the inbox, and leaves no trace."""
+    drop = seen(spool, "loose.wav")
+    (spool / "inbox" / "loose.wav").write_bytes(b"more")
+    before = tree(spool / "inbox")
+
+    assert door_of(spool, files).admit(drop, whole=True) is None
+    assert before == tree(spool / "inbox")
+    assert [] == list((spool / "work" / "mix").iterdir())
+
+
+@pytest.mark.parametrize("files", [Files(), FilesAcross()], ids=["rename", "other device"])
+def test_a_drop_somebody_writes_is_put_back(spool, files):
+    """A writer follows its file through the rename; the probe sees it there."""
+    before = signal.getsignal(signal.SIGIO)
+    ignore_lease_signals()
+    with (spool / "inbox" / "loose.wav").open("r+b"):
+        place = door_of(spool, files).admit(seen(spool, "loose.wav"), whole=True)
+    signal.signal(signal.SIGIO, before)
+
+    if place is not None and os.uname().sysname != "Linux":
+        pytest.skip("no leases here")
+    assert place is None
+
+
+def test_a_refused_drop_is_taken_as_it_is(spool):
+    """A link is moved, not followed: its row must have its drop."""
+    (spool / "inbox" / "link.wav").symlink_to("/etc/passwd")
+    place = door_of(spool, Files()).admit(seen(spool, "link.wav"), whole=False)
+
+    assert place.path.is_symlink()
+
+
+def test_a_failing_disk_leaves_the_drop_in_the_inbox(spool):
+    """When the rename fails, the settings that went ahead come back."""
+
+    class Failing(Files):
+        def rename(self, step, source, target):
+            if step == "admit.drop":
+                raise OSError(errno.ENOSPC, "full")
+            super().rename(step, source, target)
+
+    before = tree(spool / "inbox")
+    with pytest.raises(OSError, match="full"):
+        door_of(spool, Failing()).admit(seen(spool, "loose.wav"), whole=True)
+
+    assert before == tree(spool / "inbox")
+
+
+def _steps(recorder, spool, name):
+    door_of(spool, recorder).admit(seen(spool, name), whole=True)
+    return recorder.steps
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("across", [False, True], ids=["rename", "other device"])
+@pytest.mark.parametrize("name", ["Song", "loose.wav"])
+def test_dying_at_any_step_keeps_every_byte_in_one_place(tmp_path_factory, across, when, name):
+    """After a crash and mend, a drop is whole in the inbox or whole in the work directory."""
+    recorder = RecordingAcross() if across else RecordingFiles()
+    dying = DyingAcross if across else DyingFiles
+    for number in count():
+        spool = fresh(tmp_path_factory.mktemp("spool"))
+        if number == 0:
+            steps = _steps(recorder, fresh(tmp_path_factory.mktemp("first")), name)
+        if number == len(steps):
+            break
+        whole = tree(spool / "inbox")
+        with pytest.raises(Died):
+            door_of(spool, dying(number, when)).admit(seen(spool, name), whole=True)
+        mend(Files(), spool / "work", {"mix": spool / "inbox"})
+        mend(Files(), spool / "work", {"mix": spool / "inbox"})  # may be repeated
+
+        places = find_admitted(spool / "work")
+        inside = {
+            re.sub(r"^mix/[^/]+/in/", "", path): data
+            for path, data in tree(spool / "work").items()
+            if path != "mix"
+        }
+        together = tree(spool / "inbox") | inside
+        together.pop("loose.wav.done", None)
+        whole.pop("loose.wav.done", None)
+        assert whole == together, (steps[number], when)
+        assert bool(places) != (spool / "inbox" / name).exists(), (steps[number], when)
+        if name == "loose.wav" and places:
+            assert places[0].settings is not None
+
+
+def test_mend_spares_jobs_that_have_their_drop(spool):
+    """A job with its drop, or with the outputs of an attempt, is none of its business."""
+    place = door_of(spool, Files()).admit(seen(spool, "Song"), whole=True)
+    other = spool / "work" / "mix" / "20261120-214501-0001" / "out.1"
+    other.mkdir(parents=True)
+    mend(Files(), spool / "work", {"mix": spool / "inbox"})
+
+    assert [place] == find_admitted(spool / "work")
+    assert other.exists()
+
+
+def test_mend_does_not_touch_the_jobs_of_a_missing_inbox(spool):
+    """An unmounted inbox cannot be given anything back."""
+    mend(Files(), spool / "work", {"mix": spool / "nowhere"})
+
+    assert (spool / "inbox" / "Song").exists()
+
+
+def test_what_is_put_back_never_replaces_what_came_meanwhile(spool):
+    """The name was taken by a new drop: the old one comes back beside it."""
+    room = spool / "work" / "mix" / "20261120-214501-0001" / "in"
+    room.mkdir(parents=True)
+    (room / "loose.wav.job.yaml").write_bytes(b"old")
+    mend(Files(), spool / "work", {"mix": spool / "inbox"})
+
+    assert b"old" == (spool / "inbox" / "loose.wav.job (2).yaml").read_bytes()
