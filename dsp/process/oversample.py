@@ -12,7 +12,8 @@ ceiling. Three steps, each for what the one before could not clear:
 
 1. No interpolated point is higher than the L1 norm of the interpolator times the sample
    peak over its support. A hop whose bound stays below the threshold is cleared: exactly.
-2. Four points per frame; cleared when even the worst miss stays below the threshold.
+2. Four points per frame, and the next one on either side of the hop; cleared when even the
+   worst miss of those, 0.69 dB, stays below the threshold.
 3. Eight points per frame and the parabola.
 
 A cleared hop is answered with what is known of it, which is below the threshold.
@@ -31,7 +32,6 @@ ITU-R BS.1770-5, Annex 2. The skip rule is derived from |Σ h·x| ≤ Σ|h| · m
 """
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,8 @@ from dsp.audio import HOP_FRAMES, Block, Windows
 FACTOR = 8
 TAPS = 2 * HOP_FRAMES
 
+# Of 4.0 to 6.5, the one that under-reads sines up to 0.45 of the rate least: by 0.003 dB. It
+# over-reads by 0.06 dB, which costs a limiter nothing but that (test_true_peak_of_a_sine_is_found).
 _KAISER_BETA = 4.6
 _BATCH = 64
 """Hops per matrix product: a multiple of the rows that any BLAS kernel takes at once."""
@@ -149,10 +151,10 @@ class TruePeakHops:
 
     def _peaks_of(self, supports: Samples) -> Samples:
         """Return the true peaks of hops, given the ``(_SUPPORT, hops)`` frames around them."""
-        peaks = _in_batches(supports, self._coarse, _highest)
+        peaks = _highest(supports, self._coarse)
         close = peaks * worst_miss(FACTOR // 2) > self.threshold
         if close.any():
-            peaks[close] = _in_batches(supports[:, close], self._fine, _summits)
+            peaks[close] = _summits(supports[:, close], self._fine)
         return peaks
 
 
@@ -164,32 +166,32 @@ def _supports(hops: Samples, before: NDArray[np.intp]) -> Samples:
     return out.reshape(_SUPPORT, -1)
 
 
-def _in_batches(
-    supports: Samples, matrix: Samples, peaks_of: Callable[[Samples], Samples]
-) -> Samples:
-    """Return what ``peaks_of`` makes of the points ``(batches, points, _BATCH)``."""
+def _batches(supports: Samples) -> Samples:
+    """Return ``(batches, _SUPPORT, _BATCH)``, the last one filled up with silence."""
     hops = supports.shape[1]
-    batches = -(-hops // _BATCH)
-    padded = np.zeros((_SUPPORT, batches * _BATCH), np.float32)
+    padded = np.zeros((_SUPPORT, -(-hops // _BATCH) * _BATCH), np.float32)
     padded[:, :hops] = supports
-    points = matrix @ padded.reshape(_SUPPORT, batches, _BATCH).transpose(1, 0, 2).copy()
-    return peaks_of(np.abs(points, out=points)).reshape(-1)[:hops]
+    return padded.reshape(_SUPPORT, -1, _BATCH).transpose(1, 0, 2).copy()
 
 
-def _highest(points: Samples) -> Samples:
-    return np.asarray(points.max(axis=1))
+def _highest(supports: Samples, matrix: Samples) -> Samples:
+    """Return the highest point per hop, those one step outside included."""
+    points = np.abs(matrix @ _batches(supports))
+    return np.asarray(points.max(axis=1).reshape(-1)[: supports.shape[1]])
 
 
-def _summits(points: Samples) -> Samples:
+def _summits(supports: Samples, matrix: Samples) -> Samples:
     """Return the highest summit per hop: that of a parabola through the three highest points.
 
     A point with a higher neighbour is no summit: that one lies in the next hop. No summit
     is taken for higher than the worst miss, which the bound of step 1 allows for.
     """
-    top = points[:, 1:-1].argmax(axis=1)[:, np.newaxis] + 1
-    before, peak, after = (
-        np.take_along_axis(points, top + step, axis=1)[:, 0] for step in (-1, 0, 1)
-    )
+    # Points last, unlike above: argmax is as slow along columns as max is along rows.
+    points = np.abs(_batches(supports).transpose(0, 2, 1) @ matrix.T)
+    points = points.reshape(-1, len(matrix))[: supports.shape[1]]
+    top = points[:, 1:-1].argmax(axis=1) + 1
+    hops = np.arange(len(points))
+    before, peak, after = (points[hops, top + step] for step in (-1, 0, 1))
     bend = 2.0 * peak - before - after
     is_summit = (peak >= before) & (peak >= after) & (bend > 0.0)
     rise = np.divide((before - after) ** 2, 8.0 * bend, out=np.zeros_like(peak), where=is_summit)
