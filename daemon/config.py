@@ -74,6 +74,8 @@ class Pool(_Section):
     recycle_jobs: Positive = 50
     recycle_mb: Positive = 1024
     start_failures: Positive = 3
+    confine: bool = True
+    """Workers serve one job each and can touch nothing but that job's folders."""
 
 
 class Budgets(_Section):
@@ -106,6 +108,8 @@ class Config(_Section):
 
     root: Path = Path("spool")
     inboxes: dict[str, Inbox] = Field(default_factory=lambda: {"mix": Inbox()})
+    handler_paths: list[Path] = Field(default_factory=list)
+    """Folders in which handlers of your own are looked for, after the installed libraries."""
     pool: Pool = Pool()
     budgets: Budgets = Budgets()
     retention: Retention = Retention()

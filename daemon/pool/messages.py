@@ -1,0 +1,322 @@
+"""What the pool and its workers say to each other: JSON, one line per message.
+
+Theory of operation
+-------------------
+::
+
+    pool ── Hello ──▶ worker          once: where handlers are, what it may use
+    pool ◀─ Ready ─── worker          imports are done
+    pool ── Order ──▶ worker          one attempt at one job
+    pool ◀─ Begun, Beat*, Report*, Verdict ── worker
+
+Downwards we trust what we wrote ourselves. Upwards we trust nothing: a worker decodes bytes
+from strangers, so whatever it says is held against a type, a length and a range before any
+code looks at it. Nothing is ever unpickled. Results go to files; a message only names them.
+
+Rules
+-----
+1. A line is at most ``LINE_BYTES`` long. A longer one, or one that is no message, is a
+   ``BadMessage``, and the worker that sent it dies.
+2. Nothing that a worker says can name a path outside its work directory.
+3. Numbers that JSON does not know (infinities, not-a-number) become null on the way up.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+LINE_BYTES = 1 << 20
+
+# An idle worker has read everything, so an order of this size goes into the buffer of its
+# socket (208 KiB by default) at once and the pool never waits for a worker to read.
+ORDER_BYTES = 128 << 10
+
+Outcome = Literal[
+    "done",
+    "nothing_to_do",
+    "bad_input",
+    "unavailable",
+    "bad_config",
+    "failed",
+    "out_of_memory",
+    "crashed",
+    "timed_out",
+    "stalled",
+    "cancelled",
+    "interrupted",
+    "start_failed",
+]
+
+
+class BadMessage(Exception):
+    """A line that is too long, or that is no message of ours."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One attempt at one job, as the supervisor asks for it."""
+
+    job: str
+    attempt: int
+    handler: str
+    """Dotted name of the handler's module."""
+    name: str
+    """The drop's name, for people."""
+    source: str
+    workdir: str
+    options: dict[str, Any] = field(default_factory=dict)
+    deadline_s: float = 900.0
+    """The attempt is killed this long after a worker got it."""
+    stall_s: float = 30.0
+    """The longest silence: a worker beats even while a handler says nothing."""
+    no_progress_s: float = 300.0
+    """The longest time with the same stage and fraction."""
+    read_paths: tuple[str, ...] = ()
+    """What the handler may read besides its source and the installed libraries."""
+    write_paths: tuple[str, ...] = ()
+    """Where it may write besides its work directory."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a running attempt is."""
+
+    job: str
+    attempt: int
+    stage: str
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an attempt ended. When the pool says so, nothing of the attempt runs any more."""
+
+    job: str
+    attempt: int
+    outcome: Outcome
+    result: dict[str, Any] | None = None
+    """``{outputs, measurements, notes, inputs}`` when done."""
+    error: dict[str, Any] | None = None
+    """``{code, class, message, hint, path, stage, traceback, details}`` otherwise."""
+    exit_code: int | None = None
+    signal: int | None = None
+    max_rss_mb: float | None = None
+    """Largest resident memory in the worker's life so far."""
+    warnings: tuple[dict[str, str], ...] = ()
+    """``{code, message}`` each."""
+    stderr: str = ""
+    """The end of what the worker wrote to its standard error."""
+
+
+@dataclass(frozen=True)
+class Hello:
+    """What a worker is told first."""
+
+    handlers: tuple[str, ...]
+    """Modules to import before the first order."""
+    handler_paths: tuple[str, ...]
+    memory_mb: int
+    confine: bool
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path)
+    if parts.is_absolute() or ".." in parts.parts or "\0" in path or path in ("", "."):
+        raise ValueError("not a path inside the work directory")
+    return path
+
+
+_Short = Annotated[str, Field(max_length=200)]
+_Text = Annotated[str, Field(max_length=64_000)]
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Remark(_Said):
+    """A warning or a note: a stable code and a sentence."""
+
+    code: _Short
+    message: Annotated[str, Field(max_length=4_000)]
+
+
+class Ready(_Said):
+    """The worker has started; ``unusable`` says which handlers could not be imported, and why."""
+
+    kind: Literal["ready"] = "ready"
+    unusable: dict[str, _Text] = {}
+
+
+class Begun(_Said):
+    """The order has been read: from here on, a death is the attempt's."""
+
+    kind: Literal["begun"] = "begun"
+
+
+class Beat(_Said):
+    """The interpreter runs."""
+
+    kind: Literal["beat"] = "beat"
+
+
+class Report(_Said):
+    """What the handler said through ``task.report``."""
+
+    kind: Literal["report"] = "report"
+    stage: _Short
+    fraction: Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class MadeFile(_Said):
+    """An output, synced to disk, with what it was when the worker hashed it."""
+
+    path: Annotated[str, Field(max_length=4_000), AfterValidator(_inside)]
+    role: _Short
+    bytes: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    measurements: dict[str, Any] = {}
+
+
+class Made(_Said):
+    """A handler's result as it goes into the database and the status file."""
+
+    outputs: list[MadeFile]
+    measurements: dict[str, Any] = {}
+    notes: list[Remark] = []
+    inputs: list[dict[str, Any]] = []
+
+
+class Fault(_Said):
+    """Why an attempt did not succeed."""
+
+    code: _Short
+    kind: Annotated[_Short, Field(alias="class")]
+    message: _Text
+    hint: Annotated[str, Field(max_length=4_000)] = ""
+    path: Annotated[str, Field(max_length=4_000)] = ""
+    stage: _Short = ""
+    traceback: _Text = ""
+    details: dict[str, Any] = {}
+
+
+class Verdict(_Said):
+    """How the worker saw the attempt end. Only the pool knows the other endings."""
+
+    kind: Literal["verdict"] = "verdict"
+    outcome: Literal[
+        "done", "nothing_to_do", "bad_input", "unavailable", "bad_config", "failed", "out_of_memory"
+    ]
+    result: Made | None = None
+    error: Fault | None = None
+    warnings: list[Remark] = []
+    max_rss_mb: float
+    clean: bool
+    """The handler left no thread behind, so that the worker may serve again."""
+
+
+Said = Ready | Begun | Beat | Report | Verdict
+_SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="kind")])
+
+
+def line_down(message: Hello | Order) -> bytes:
+    """Return a message for a worker as one line."""
+    return json.dumps(asdict(message), separators=(",", ":")).encode() + b"\n"
+
+
+def order_of(line: bytes) -> Order:
+    """Return the order that ``line_down`` wrote."""
+    fields = json.loads(line)
+    for paths in ("read_paths", "write_paths"):
+        fields[paths] = tuple(fields[paths])
+    return Order(**fields)
+
+
+def hello_of(line: bytes) -> Hello:
+    """Return the hello that ``line_down`` wrote."""
+    fields = json.loads(line)
+    for names in ("handlers", "handler_paths"):
+        fields[names] = tuple(fields[names])
+    return Hello(**fields)
+
+
+def line_up(message: Said) -> bytes:
+    """Return a message for the pool as one line.
+
+    Raises
+    ------
+    BadMessage
+        It is longer than the pool would accept.
+    """
+    line = message.model_dump_json(by_alias=True).encode() + b"\n"
+    if len(line) > LINE_BYTES:
+        raise BadMessage(f"{len(line)} bytes, {LINE_BYTES} are allowed")
+    return line
+
+
+def said(line: bytes) -> Said:
+    """Return what a worker said.
+
+    Raises
+    ------
+    BadMessage
+        The line is not JSON, not one of ours, or out of range.
+    """
+    try:
+        return _SAID.validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise BadMessage(
+            f"{first['msg']} at {'.'.join(map(str, first['loc'])) or 'start'}"
+        ) from None
+
+
+class Lines:
+    """Bytes in any portions become whole lines."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the lines that `data` completes, without their ends.
+
+        Raises
+        ------
+        BadMessage
+            A line is longer than ``LINE_BYTES``.
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if any(len(line) >= LINE_BYTES for line in (*lines, self._rest)):
+            raise BadMessage(f"a line of more than {LINE_BYTES} bytes")
+        return lines
+
+
+def plain(value: object, where: str = "result") -> Any:  # noqa: ANN401 - JSON has no type
+    """Return `value` in the words of JSON.
+
+    Numbers of numpy become numbers; infinities and not-a-number become ``None``; text that
+    is no Unicode (an undecodable file name) is escaped.
+
+    Raises
+    ------
+    TypeError
+        Something in it has no JSON form; the message says what and where.
+    """
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist(), where)
+    raise TypeError(f"{where} is a {type(value).__name__}, which JSON cannot say")

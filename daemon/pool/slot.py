@@ -1,0 +1,257 @@
+"""A slot: one worker, and the attempt it serves.
+
+Theory of operation
+-------------------
+::
+
+    starting ── Ready ──▶ idle ── order ──▶ busy ── Verdict ──▶ idle, or
+        │                  │                 │                  ending ──▶ buried
+        └── too late, ─────┴── died ─────────┴── too late, ──▶  ending ──▶ buried
+            died                                 died, cancelled
+
+Whatever is first to say how the attempt ends is right: the worker's verdict, or our reason
+for killing it, or, when there is neither, its death. A worker that may not serve again is
+killed, not asked: it owns nothing, and the kill takes along what a handler left running.
+
+Rules
+-----
+1. ``ended`` is given out once, and only when nothing of the attempt runs any more.
+2. Before a deadline is held against a worker, what it has said is read: a daemon that was
+   itself stopped for a minute must not kill everybody for it.
+3. A worker that dies before ``Begun`` has not touched its order; the order goes elsewhere.
+4. A worker serves again only after an attempt that ended well and left nothing behind. A
+   confined worker never does: its confinement names one job's folders and cannot be widened.
+
+Out of memory
+-------------
+``MemoryError`` in the handler (our limit on address space) is named by the worker itself.
+A kill by the kernel looks like any SIGKILL; it is told from a person's by the counter
+``oom_kill`` of our control group (of the whole machine, where that cannot be read), which
+rises by one for each victim. If it rose during an attempt that SIGKILL ended, we say
+``out_of_memory``. A person's kill while another process is a victim is so misread.
+"""
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from daemon.pool.messages import (
+    BadMessage,
+    Beat,
+    Begun,
+    Ended,
+    Order,
+    Outcome,
+    Progress,
+    Ready,
+    Report,
+    Verdict,
+    line_down,
+    said,
+)
+from daemon.pool.process import Death, Process
+
+Phase = Literal["starting", "idle", "busy", "ending"]
+
+
+@dataclass
+class _Attempt:
+    order: Order
+    began_s: float
+    beat_s: float
+    moved_s: float
+    oom_kills: int
+    begun: bool = False
+    stage: str = ""
+    fraction: float = 0.0
+
+    def too_late(self, now_s: float) -> tuple[Outcome, str, str] | None:
+        """Return outcome, code and sentence when a limit has been passed."""
+        order = self.order
+        if now_s - self.began_s >= order.deadline_s:
+            return "timed_out", "TIMED_OUT", f"not finished after {order.deadline_s:g} s"
+        if now_s - self.beat_s >= order.stall_s:
+            return "stalled", "STALLED", f"no sign of life for {order.stall_s:g} s"
+        if now_s - self.moved_s >= order.no_progress_s:
+            return "stalled", "NO_PROGRESS", f"no progress for {order.no_progress_s:g} s"
+        return None
+
+    def deadline_s(self) -> float:
+        """Return when the first limit will be passed, unless the worker speaks."""
+        order = self.order
+        return min(
+            self.began_s + order.deadline_s,
+            self.beat_s + order.stall_s,
+            self.moved_s + order.no_progress_s,
+        )
+
+
+class Slot:
+    """One worker from its start to its burial."""
+
+    def __init__(
+        self, process: Process, *, start_by_s: float, confined: bool, oom_kills: Callable[[], int]
+    ) -> None:
+        self.process = process
+        self.phase: Phase = "starting"
+        self.unusable: dict[str, str] = {}
+        self.served = 0
+        self.ready = False
+        self._why = ""
+        self._start_by_s = start_by_s
+        self._confined = confined
+        self._oom_kills = oom_kills
+        self._attempt: _Attempt | None = None
+        self._ended: Ended | None = None
+        self._judged = False
+
+    @property
+    def order(self) -> Order | None:
+        """The order it has been given and has not been relieved of."""
+        return self._attempt.order if self._attempt else None
+
+    @property
+    def deadline_s(self) -> float | None:
+        """When ``expire`` will kill it, on the monotonic clock."""
+        if self.phase == "starting":
+            return self._start_by_s
+        return self._attempt.deadline_s() if self.phase == "busy" and self._attempt else None
+
+    def why(self) -> str:
+        """Return why it is no more, with the last line it wrote to its standard error."""
+        last = self.process.stderr.strip().rpartition("\n")[2]
+        return ": ".join(part for part in (self._why or "died", last) if part)
+
+    def take(self, order: Order, now_s: float) -> None:
+        """Give an idle worker an order. If it is not there to take it, its death will show."""
+        self._attempt = _Attempt(order, now_s, now_s, now_s, self._oom_kills())
+        self.phase = "busy"
+        if not self.process.send(line_down(order)):
+            self._kill("did not take its order")
+
+    def read(self, now_s: float) -> list[Progress]:
+        """Hear what the worker says; kill it when it makes no sense."""
+        reports: list[Progress] = []
+        try:
+            for line in self.process.read():
+                self._hear(line, now_s, reports)
+        except BadMessage as error:
+            self.end("crashed", "BAD_MESSAGE", f"the worker said something unintelligible: {error}")
+        if self.process.silent:
+            self._kill("closed its socket")
+        return reports
+
+    def _hear(self, line: bytes, now_s: float, reports: list[Progress]) -> None:
+        match said(line), self._attempt:
+            case Ready(unusable=unusable), None if self.phase == "starting":
+                self.phase, self.ready, self.unusable = "idle", True, unusable
+            case Begun(), _Attempt() as attempt:
+                attempt.begun, attempt.beat_s = True, now_s
+            case Beat(), attempt:
+                if attempt:
+                    attempt.beat_s = now_s
+            case Report(stage=stage, fraction=fraction), _Attempt() as attempt:
+                attempt.beat_s = now_s
+                if (stage, fraction) != (attempt.stage, attempt.fraction):
+                    attempt.stage, attempt.fraction, attempt.moved_s = stage, fraction, now_s
+                    order = attempt.order
+                    reports.append(Progress(order.job, order.attempt, stage, fraction))
+            case Verdict() as verdict, _Attempt() as attempt if self._ended is None:
+                self._judge(verdict, attempt)
+            case Verdict(), _Attempt():
+                pass  # we decided first
+            case message, _:
+                raise BadMessage(f"{message.kind} while {self.phase}")
+
+    def _judge(self, verdict: Verdict, attempt: _Attempt) -> None:
+        fault = verdict.error.model_dump(by_alias=True) if verdict.error else None
+        self._ended = Ended(
+            job=attempt.order.job,
+            attempt=attempt.order.attempt,
+            outcome=verdict.outcome,
+            result=verdict.result.model_dump() if verdict.result else None,
+            error=fault,
+            max_rss_mb=verdict.max_rss_mb,
+            warnings=tuple(remark.model_dump() for remark in verdict.warnings),
+            stderr=self.process.stderr,
+        )
+        self._judged = True
+        self.served += 1
+        well = verdict.outcome in ("done", "nothing_to_do")
+        if self._confined or not (verdict.clean and well):
+            self._kill("served its job")
+
+    def relieve(self) -> Ended | None:
+        """Return how the attempt ended, when it has and the worker is to serve again."""
+        if self.phase != "busy" or self._ended is None:
+            return None
+        ended, self._ended, self._attempt = self._ended, None, None
+        self.phase, self._judged = "idle", False
+        return ended
+
+    def retire(self, why: str) -> None:
+        """Let the worker serve no more; what it has finished counts."""
+        self._kill(why)
+
+    def expire(self, now_s: float) -> None:
+        """Kill the worker when it is too late for what it does."""
+        if self.phase == "starting" and now_s >= self._start_by_s:
+            self._kill("did not start in time")
+        elif self.phase == "busy" and self._attempt and (late := self._attempt.too_late(now_s)):
+            self.end(*late)
+
+    def end(self, outcome: Outcome, code: str, message: str) -> None:
+        """Kill the worker and say why, unless how its attempt ended is known already."""
+        if self._attempt and self._ended is None:
+            self._ended = ending(self._attempt.order, outcome, code, message, self._attempt.stage)
+        self._kill(message)
+
+    def bury(self) -> Ended | None:
+        """Reap the dead worker; return how its attempt ended, if it had begun one."""
+        self.phase = "ending"
+        death = self.process.bury()
+        attempt = self._attempt
+        if attempt is None or (self._ended is None and not attempt.begun):
+            return None
+        ended = self._ended or self._crashed(attempt, death)
+        if not self._judged:  # after a verdict, the death is our own broom
+            ended = replace(ended, exit_code=death.exit_code, signal=death.signal)
+        return replace(ended, max_rss_mb=death.max_rss_mb, stderr=self.process.stderr)
+
+    def _crashed(self, attempt: _Attempt, death: Death) -> Ended:
+        order, stage = attempt.order, attempt.stage
+        if death.signal is None:
+            how = f"the worker left with exit code {death.exit_code} and no result"
+        else:
+            how = f"the worker was killed by {_name(death.signal)}"
+        if death.signal == signal.SIGKILL and self._oom_kills() > attempt.oom_kills:
+            return ending(order, "out_of_memory", "OUT_OF_MEMORY", f"{how}: no memory", stage)
+        return ending(order, "crashed", "CRASHED", how, stage)
+
+    def _kill(self, why: str) -> None:
+        if self.phase != "ending":
+            self.phase, self._why = "ending", why
+        self.process.kill()
+
+
+def ending(order: Order, outcome: Outcome, code: str, message: str, stage: str = "") -> Ended:
+    """Return the end of an attempt about which no worker can say anything."""
+    fault: dict[str, Any] = {
+        "code": code,
+        "class": "worker",
+        "message": f"{message}, in stage {stage}" if stage else message,
+        "hint": "",
+        "path": "",
+        "stage": stage,
+        "traceback": "",
+        "details": {},
+    }
+    return Ended(order.job, order.attempt, outcome, error=fault)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,95 @@
+"""Processes that outlive the worker that started them.
+
+Theory of operation
+-------------------
+Killing a worker's process group takes most of what a handler started along. A grandchild
+that called ``setsid`` has left the group; but because the daemon is a *child subreaper*,
+such an orphan becomes the daemon's own child, and here it is found and killed.
+
+Workers each lead a session of their own, and a session can be left but not joined. Hence a
+child of ours is a stray exactly when it is in neither our session nor a living worker's.
+
+Rule: the daemon starts nothing in a session of its own, except workers.
+
+References
+----------
+prctl(2), ``PR_SET_CHILD_SUBREAPER``; proc(5), ``/proc/pid/stat``; setsid(2).
+"""
+
+import ctypes
+import os
+import select
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_PR_SET_CHILD_SUBREAPER = 36
+_PASSES = 20
+_PASS_MS = 50
+_LIBC = ctypes.CDLL(None, use_errno=True)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of every descendant whose own parent dies."""
+    if _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "cannot become a child subreaper")
+
+
+def sweep(workers: Collection[int]) -> int:
+    """Kill and reap strays, and the strays that their deaths uncover; return how many.
+
+    `workers` are the process ids of the living workers. One that will not die within a
+    second (it hangs in the kernel) is left to the next sweep.
+    """
+    swept = 0
+    for _ in range(_PASSES):
+        strays = [pid for pid in children(os.getpid()) if _is_stray(pid, workers)]
+        if not strays:
+            break
+        swept += sum(_end(pid) for pid in strays)
+    return swept
+
+
+def children(parent: int) -> list[int]:
+    """Return the process ids of a process's children.
+
+    From every process's own ``stat``: not every kernel has ``/proc/pid/task/tid/children``.
+    """
+    return [pid for pid, its_parent in _parents() if its_parent == parent]
+
+
+def _parents() -> Iterator[tuple[int, int]]:
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if entry.name.isdigit():
+                with suppress(OSError):  # it went while we looked
+                    # The name in parentheses may itself hold parentheses and spaces.
+                    stat = Path(entry.path, "stat").read_bytes()
+                    yield int(entry.name), int(stat[stat.rindex(b")") + 4 :].split(maxsplit=1)[0])
+
+
+def _is_stray(pid: int, workers: Collection[int]) -> bool:
+    if pid in workers:
+        return False
+    try:
+        session = os.getsid(pid)
+    except ProcessLookupError:
+        return False
+    return session != os.getsid(0) and session not in workers
+
+
+def _end(pid: int) -> bool:
+    """Kill a child of ours and reap it; return whether it went in time."""
+    # Its process id cannot be another's: it is our child and we have not reaped it.
+    fd = os.pidfd_open(pid)
+    try:
+        os.kill(pid, signal.SIGKILL)
+        poll = select.poll()
+        poll.register(fd, select.POLLIN)
+        if not poll.poll(_PASS_MS):
+            return False
+        os.waitpid(pid, 0)
+        return True
+    finally:
+        os.close(fd)
