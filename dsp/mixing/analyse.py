@@ -60,7 +60,7 @@ class Analysis:
     @property
     def duration_s(self) -> float:
         """Length in seconds."""
-        return self.frames / self.probe.rate_hz
+        return float(self.frames / self.probe.rate_hz)
 
     @property
     def silent(self) -> bool:

@@ -190,7 +190,7 @@ def _strip(track: Track, placement: Placement, stages: Stages, rate_hz: int) -> 
 def _strip_power(stem: Stem, rate_hz: int) -> Bands:
     """Return what a strip does to the power of each third octave, riding aside."""
     gain_db = stem.trim_db + stem.fader_db
-    return power_response(stem.eq, rate_hz) * 10.0 ** (gain_db / 10.0)
+    return np.asarray(power_response(stem.eq, rate_hz) * 10.0 ** (gain_db / 10.0))
 
 
 def _strip_db(track: Track, stem: Stem, rate_hz: int, room: Sequence[Room]) -> float:

@@ -14,7 +14,6 @@ from dsp.measure.loudness import integrated_lufs
 from dsp.measure.spectrum import THIRD_OCTAVES_HZ
 from dsp.mixing.align import Placement
 from dsp.mixing.analyse import STEP_S
-from dsp.mixing.balance import role_levels_db
 from dsp.mixing.listen import Heard
 from dsp.mixing.master import Mastered
 from dsp.mixing.plan import Plan
@@ -115,7 +114,8 @@ def _master(heard: Heard, mastered: Mastered) -> dict[str, Any]:
 def _balance(decided: Plan, rendered: Rendered) -> dict[str, Any]:
     """Return the distances between roles as wanted, and as they arrived at the sum."""
     tracks = [t for t in decided.tracks if t.name in rendered.tracks and t.energy.any()]
-    wanted = role_levels_db(tracks)
+    faders = {t.name: decided.sheet.stems[t.name].fader_db for t in tracks}
+    lead_fader = max((faders[t.name] for t in tracks if t.role in LEADS), default=0.0)
     loud = {t.name: integrated_lufs(rendered.tracks[t.name].energy, step_s=STEP_S) for t in tracks}
     leads = [loud[t.name] for t in tracks if t.role in LEADS]
     return {
@@ -129,7 +129,7 @@ def _balance(decided: Plan, rendered: Rendered) -> dict[str, Any]:
             {
                 "stem": track.name,
                 "role": track.role,
-                "wanted_lu": _number(wanted[track.name]),
+                "wanted_lu": _number(faders[track.name] - lead_fader),
                 "loudness_lufs": _number(loud[track.name]),
                 "to_lead_lu": _number(loud[track.name] - max(leads)) if leads else None,
             }

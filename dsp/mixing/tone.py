@@ -167,4 +167,4 @@ def _solve_bells(
         bell = Band(kind="peak", hz=OCTAVES_HZ[column], gain_db=1.0, q=_MASTER_Q)
         unit[:, column] = response_db([bell], octaves, rate_hz)
     gains, *_ = np.linalg.lstsq(unit, wanted_db, rcond=0.1)
-    return np.clip(gains, -MASTER_MAX_DB, MASTER_MAX_DB).round(1)
+    return np.asarray(np.clip(gains, -MASTER_MAX_DB, MASTER_MAX_DB).round(1))

@@ -1,0 +1,220 @@
+"""Master: from the work file to the finished file, at the loudness that was asked for.
+
+Theory of operation
+-------------------
+The gain into the limiter is *solved* on stored control data, without touching audio: the
+K-weighted energy per 10 ms and the sample peak per 16 frames say what the limiter will do
+and how loud the result will be. Bisection finds the gain; one pass then limits, dithers and
+encodes; and what was written is decoded and measured by meters that share nothing with the
+limiter. If it is off, the pass is repeated with what was learned.
+
+Rules
+-----
+Rule 1: loudness is never reached by crushing: the mean reduction of the limiter stays below
+``max_mean_reduction_db``; what cannot be reached is said.
+
+Rule 2: a sheet that names ``make_up_db`` is obeyed; nothing is solved then. A line taken out
+of the sheet is solved anew.
+
+Rule 3: the ceiling that was asked for holds in the file as decoded. The limiter works to a
+lower one when the first pass shows that it must: dither and lossy encoders add peaks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block
+from dsp.formats.export import Writer
+from dsp.formats.load import Limits
+from dsp.measure.loudness import FLOOR_LUFS, STEP_S, integrated_lufs
+from dsp.mixing.listen import Heard, listen
+from dsp.mixing.preview import Preview
+from dsp.mixing.render import Rendered
+from dsp.mixing.sheet import Sheet
+from dsp.process.dynamics import Reduction
+from dsp.process.limiter import GainCurve, Limiter
+from dsp.units import dbs_of, ratio_of
+
+TOLERANCE_LU = 0.05
+CEILING_MARGIN_DB = 0.02
+"""Between the limiter's ceiling and the one asked for: what dither and rounding may add."""
+MOST_PASSES = 4
+MOST_GAIN_DB = 40.0
+PREVIEW = "preview.mp3"
+
+_ACTIVE_BELOW_DB = 30.0
+"""Where the peak is further below the highest than this, no reduction is averaged."""
+
+
+@dataclass(frozen=True)
+class Mastered:
+    """The finished file, and how it came about."""
+
+    path: Path
+    sheet: Sheet
+    """The sheet with the make-up that was solved."""
+    heard: Heard
+    reduction: Reduction
+    passes: int
+    preview: bytes
+    """The mix as a small MP3 for the report; empty where MP3 cannot be written."""
+    why_missed: str
+
+
+@dataclass(frozen=True)
+class _Solution:
+    make_up_db: float
+    why_missed: str = ""
+
+
+def master(
+    rendered: Rendered, sheet: Sheet, path: Path, *, limits: Limits, report: Callable[[float], None]
+) -> Mastered:
+    """Limit, encode, decode and measure until the file is what was asked for.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    """
+    wanted = sheet.master
+    ceiling_dbtp = wanted.ceiling_dbtp - CEILING_MARGIN_DB
+    solution = _solve(rendered, sheet, ceiling_dbtp)
+    passes = 0
+    while True:
+        passes += 1
+        tried = wanted.model_copy(
+            update={"make_up_db": solution.make_up_db, "ceiling_dbtp": ceiling_dbtp}
+        )
+        reduction = _write(rendered, sheet.model_copy(update={"master": tried}), path, report)
+        heard = listen(path, limits)
+        off_lu = 0.0
+        if wanted.make_up_db is None and not solution.why_missed:
+            off_lu = wanted.target_lufs - heard.integrated_lufs
+        over_db = heard.true_peak_dbtp - wanted.ceiling_dbtp
+        if passes == MOST_PASSES or (abs(off_lu) <= TOLERANCE_LU and over_db <= 0.0):
+            break
+        ceiling_dbtp -= max(0.0, over_db + (CEILING_MARGIN_DB if over_db > 0 else 0.0))
+        solution = _Solution(round(solution.make_up_db + off_lu, 2), solution.why_missed)
+    made = wanted.model_copy(update={"make_up_db": solution.make_up_db})
+    small = path.with_name(PREVIEW)
+    preview = small.read_bytes()
+    small.unlink()
+    return Mastered(
+        path=path,
+        sheet=sheet.model_copy(update={"master": made}),
+        heard=heard,
+        reduction=reduction,
+        passes=passes,
+        preview=preview,
+        why_missed=solution.why_missed,
+    )
+
+
+class _Model:
+    """What the limiter will do for a given gain into it, from control data alone."""
+
+    def __init__(self, rendered: Rendered, sheet: Sheet, ceiling_dbtp: float) -> None:
+        self._peaks = np.memmap(rendered.peaks, np.float32, "r")
+        self._sheet, self._ceiling_dbtp = sheet, ceiling_dbtp
+        self._energy = rendered.loudness.energy()
+        hops_per_step = STEP_S * sheet.rate_hz / HOP_FRAMES
+        edges = np.rint(np.arange(len(self._energy) + 1) * hops_per_step).astype(np.int64)
+        self._edges = np.minimum(edges, len(self._peaks) - 1)
+        self._counts = np.maximum(np.diff(self._edges), 1)
+        self._floor = float(self._peaks.max()) * ratio_of(-_ACTIVE_BELOW_DB)
+
+    def outcome(self, make_up_db: float) -> tuple[float, float]:
+        """Return the integrated loudness and the limiter's mean reduction in dB."""
+        master, rate_hz = self._sheet.master, self._sheet.rate_hz
+        curve = GainCurve(
+            ceiling_dbtp=self._ceiling_dbtp,
+            look_ahead_ms=master.look_ahead_ms,
+            release_ms=master.release_ms,
+            rate_hz=rate_hz,
+        )
+        gains = curve.gains(self._peaks * np.float32(ratio_of(make_up_db)))
+        active = self._peaks > self._floor
+        reduction_db = float(-dbs_of(gains[active]).mean()) if active.any() else 0.0
+        power = np.add.reduceat(np.square(gains, dtype=np.float64), self._edges[:-1]) / self._counts
+        energy = self._energy * power * ratio_of(make_up_db) ** 2
+        return integrated_lufs(energy, step_s=STEP_S), reduction_db
+
+
+def _solve(rendered: Rendered, sheet: Sheet, ceiling_dbtp: float) -> _Solution:
+    """Return the gain that reaches the target, or comes as close as the limiter may."""
+    wanted = sheet.master
+    if wanted.make_up_db is not None:
+        return _Solution(wanted.make_up_db)
+    unlimited_db = wanted.target_lufs - rendered.loudness.integrated_lufs()
+    if rendered.loudness.integrated_lufs() <= FLOOR_LUFS or unlimited_db > MOST_GAIN_DB:
+        return _Solution(0.0, "the mix is too quiet or too short for its loudness to be measured")
+    model = _Model(rendered, sheet, ceiling_dbtp)
+
+    def loud_enough(gain_db: float) -> bool:
+        return model.outcome(gain_db)[0] >= wanted.target_lufs
+
+    def too_much(gain_db: float) -> bool:
+        return model.outcome(gain_db)[1] > wanted.max_mean_reduction_db
+
+    reach_db = _first(loud_enough, unlimited_db - 0.5, unlimited_db + 12.0)
+    if not too_much(reach_db):
+        return _Solution(reach_db)
+    bound_db = _first(too_much, unlimited_db - 12.0, reach_db)
+    lufs, _ = model.outcome(bound_db)
+    return _Solution(
+        bound_db,
+        f"{wanted.target_lufs:g} LUFS would take more than {wanted.max_mean_reduction_db:g} dB of "
+        f"limiting on average; it was left at about {lufs:.1f} LUFS",
+    )
+
+
+def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Return the lowest gain in dB from which on ``holds`` is true, to 0.01 dB."""
+    while high - low > 0.01:  # noqa: PLR2004 - finer than any meter
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return round(high, 2)
+
+
+def _write(
+    rendered: Rendered, sheet: Sheet, path: Path, report: Callable[[float], None]
+) -> Reduction:
+    """Limit and encode the work file once, as the sheet says; return what the limiter did."""
+    rate_hz, master = sheet.rate_hz, sheet.master
+    limiter = Limiter(
+        ceiling_dbtp=master.ceiling_dbtp,
+        look_ahead_ms=master.look_ahead_ms,
+        release_ms=master.release_ms,
+        rate_hz=rate_hz,
+        channels=2,
+        gain=ratio_of(master.make_up_db or 0.0),
+    )
+    drop, left = limiter.latency, rendered.frames
+    with (
+        rendered.sound.open("rb") as sound,
+        Writer(
+            path, rate_hz=rate_hz, channels=2, format=sheet.format, bits=sheet.bits
+        ) as master_file,
+        Preview(path.with_name(PREVIEW), rate_hz) as small,
+    ):
+        while left > 0:
+            done = limiter.process(_next_block(sound))[drop:][:left]
+            drop -= min(drop, BLOCK_FRAMES)
+            left -= len(done)
+            small.put(done)
+            master_file.write(done)
+            report(1.0 - left / max(rendered.frames, 1))
+    return limiter.reduction
+
+
+def _next_block(sound: BinaryIO) -> Block:
+    """Return the next block of the work file, and silence after its end."""
+    block = np.zeros((BLOCK_FRAMES, 2), np.float32)
+    taken = np.fromfile(sound, np.float32, BLOCK_FRAMES * 2)
+    block.reshape(-1)[: len(taken)] = taken
+    return block

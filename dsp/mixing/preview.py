@@ -1,0 +1,54 @@
+"""The small copy of the mix that the report plays: encoded beside the rendering.
+
+MP3, because every browser plays it. One thread of its own encodes, so that the pass that
+writes the master does not wait; at most ``AHEAD`` blocks wait for it.
+"""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dsp.audio import Block
+from dsp.formats.export import Writer
+from dsp.formats.resample import Resampler
+
+RATE_HZ = 32_000
+"""Enough for a listen, and half the work of 48 kHz."""
+AHEAD = 4
+
+
+class Preview:
+    """A writer of the preview, in a thread of its own."""
+
+    def __init__(self, path: Path, rate_hz: int) -> None:
+        self._resampler = Resampler(rate_hz, RATE_HZ, 2)
+        self._writer = Writer(path, rate_hz=RATE_HZ, channels=2, format="mp3", bits=16)
+        self._pool = ThreadPoolExecutor(1)
+        self._waiting: list[Future[None]] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        with self._pool:
+            if kind is None:
+                self._pool.submit(self._finish)
+        self._writer.close()
+
+    def put(self, block: Block) -> None:
+        """Take the next ``(frames, 2)``; waits when the encoder is behind."""
+        self._waiting.append(self._pool.submit(self._encode, block))
+        while len(self._waiting) > AHEAD:
+            self._waiting.pop(0).result()
+
+    def _encode(self, block: Block) -> None:
+        self._writer.write(self._resampler.process(block))
+
+    def _finish(self) -> None:
+        self._writer.write(self._resampler.finish())
