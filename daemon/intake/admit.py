@@ -49,6 +49,7 @@ from daemon.intake.names import (
 from daemon.intake.probe import open_beneath, writer_of
 
 _JOB = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+_THROWS = 0x10000
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -115,12 +116,14 @@ class Door:
         shelf = self.work / self.inbox
         if not shelf.is_dir():
             self.files.make_dir("admit.shelf", shelf)
-        while True:
-            room = shelf / job_id(self.clock.wall_ms(), self.clock.chance())
-            with suppress(FileExistsError):  # two in one second, and the dice agreed
+        wall_ms, chance = self.clock.wall_ms(), self.clock.chance()
+        # When two come in one second and the dice agree, the next number is taken.
+        for room in (shelf / job_id(wall_ms, chance + step / _THROWS) for step in range(_THROWS)):
+            with suppress(FileExistsError):
                 self.files.make_dir("admit.room", room)
                 self.files.make_dir("admit.in", room / "in")
                 return room
+        raise FileExistsError(errno.EEXIST, "every job id of this second is taken", str(shelf))
 
     def _take(self, drop: Drop, room: Path, *, whole: bool) -> bool:
         self._move("admit", drop, room / "in")
@@ -173,9 +176,9 @@ class Door:
 
 
 def job_id(wall_ms: int, chance: float) -> str:
-    """Return an id that sorts by time: ``20261120-214501-3f9a``, UTC; `chance` is in [0, 1)."""
+    """Return an id that sorts by time: ``20261120-214501-3f9a``, UTC; `chance` counts modulo 1."""
     moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
-    return f"{moment:%Y%m%d-%H%M%S}-{int(chance * 0x10000):04x}"
+    return f"{moment:%Y%m%d-%H%M%S}-{int(chance * _THROWS) % _THROWS:04x}"
 
 
 def find_admitted(work: Path) -> list[Place]:

@@ -113,14 +113,11 @@ def test_the_path_tells_all(spool):
 
 
 def test_two_jobs_in_one_second_differ(spool):
-    """A name that is taken is not taken twice."""
-    clock = FakeClock()
-    throws = iter([0.5, 0.5, 0.25])
-    clock.chance = lambda: next(throws)
-    door = Door("mix", spool / "inbox", spool / "work", Limits(), AUDIO_SUFFIXES, Files(), clock)
+    """When the dice agree, the next number is taken."""
+    door = door_of(spool, Files())
     places = [door.admit(seen(spool, name), whole=True) for name in ("Song", "loose.wav")]
 
-    assert ["20261120-214501-8000", "20261120-214501-4000"] == [place.job for place in places]
+    assert ["20261120-214501-8000", "20261120-214501-8001"] == [place.job for place in places]
 
 
 @pytest.mark.parametrize("files", [Files(), FilesAcross()], ids=["rename", "other device"])

@@ -1,0 +1,476 @@
+"""One inbox watched: what is seen, taken, refused and reported."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from daemon.config import Inbox, Limits
+from daemon.files import Files
+from daemon.intake import watcher as watcher_module
+from daemon.intake.mounts import is_network, kind_of_mount
+from daemon.intake.reports import Admitted, CancelAsked, Gone, Sighting
+from daemon.intake.watcher import Watch, Watcher
+from tests.support.clocks import FakeClock
+from tests.support.containers import noise_bytes
+
+LATE_S = 10.0
+
+
+class SilentWatch:
+    """A watch that announces nothing; without it every test would wait for threads to end."""
+
+    builds = 1
+
+    def check(self):
+        return True
+
+    def stop(self):
+        pass
+
+
+class Studio:
+    """An inbox with its watcher, a clock and all that was reported.
+
+    With a fake clock it is looked at by hand; with a real one the thread does.
+    """
+
+    def __init__(self, root, inbox=None, clock=None):
+        self.folder, self.work = root / "inbox", root / "work"
+        self.folder.mkdir(parents=True)
+        self.work.mkdir()
+        self.clock = clock or FakeClock()
+        self.reports = []
+        self.queue = SimpleQueue()
+        self.closed = None
+        self.watcher = Watcher(
+            "mix",
+            self.folder,
+            inbox or Inbox(),
+            work=self.work,
+            files=Files(),
+            clock=self.clock,
+            gate=lambda drop: self.closed,  # noqa: ARG005 - one answer for all drops
+            report=self.report,
+        )
+        if clock is None:
+            self.watcher._watch = SilentWatch()
+
+    def report(self, report):
+        self.reports.append(report)
+        self.queue.put(report)
+
+    def put(self, path, data=None):
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(noise_bytes("wav") if data is None else data)
+
+    def look(self, seconds=0.0, *, woken=False):
+        """Let time pass, look, and return what was reported by this look."""
+        self.clock.advance(seconds)
+        before = len(self.reports)
+        self.watcher.look(woken=woken)
+        return self.reports[before:]
+
+    def next(self, kind):
+        """Wait for the next report of a kind."""
+        while True:
+            report = self.queue.get(timeout=20)
+            if isinstance(report, kind):
+                return report
+
+
+@pytest.fixture
+def studio(tmp_path):
+    return Studio(tmp_path)
+
+
+def test_a_loose_file_is_seen_settles_and_is_taken(studio):
+    """First it is receiving, with the reason; two seconds later it is a job."""
+    studio.put("a.wav")
+    (sighting,) = studio.look()
+    (admitted,) = studio.look(2.0)
+
+    assert ("settling", "2026-11-20T21:45:03.000Z") == (sighting.wait.reason, sighting.wait.until)
+    assert "a.wav" == admitted.name
+    assert (studio.work / "mix" / admitted.place.job / "in" / "a.wav").is_file()
+    assert ("header", 0.5) == (admitted.inputs[0]["ready_by"], admitted.seconds)
+
+
+def test_a_folder_is_one_job(studio):
+    """All audio in the tree becomes one job with the folder's name."""
+    studio.put("Song/kick.wav")
+    studio.put("Song/sub/bass.flac", noise_bytes("flac"))
+    studio.look()
+    (admitted,) = studio.look(5.0)
+
+    assert "Song" == admitted.name
+    assert ["kick.wav", "sub/bass.flac"] == [each["path"] for each in admitted.inputs]
+
+
+def test_a_marked_folder_is_taken_at_first_sight(studio):
+    """The sender said that all is there; one look suffices."""
+    studio.put("Song/kick.wav")
+    studio.put("Song/.done", b"")
+    (admitted,) = studio.look()
+
+    assert isinstance(admitted, Admitted)
+
+
+def test_a_folder_with_a_manifest_is_taken_at_first_sight(studio):
+    """Sizes that agree are proof enough."""
+    size = len(noise_bytes("wav"))
+    studio.put("Song/kick.wav")
+    studio.put("Song/job.yaml", f"files:\n  - name: kick.wav\n    bytes: {size}\n".encode())
+    (admitted,) = studio.look()
+
+    assert "manifest" == admitted.inputs[0]["ready_by"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "files: kick.wav",
+        "files: [kick.wav]",
+        "files: [{name: ../kick.wav}]",
+        "files: [{name: /kick.wav}]",
+        "files: [{name: kick.wav, bytes: many}]",
+        "files: [{name: kick.wav, sha256: 1}]",
+        "a: [",
+        "a: 1\na: 2",
+    ],
+)
+def test_bad_settings_refuse_the_drop(studio, text):
+    """What job.yaml cannot mean is said, once the folder is quiet."""
+    studio.put("Song/kick.wav")
+    studio.put("Song/job.yaml", text.encode())
+    studio.look()
+    (admitted,) = studio.look(5.0)
+
+    assert "SETTINGS_INVALID" == admitted.refusal.code
+
+
+def test_half_a_file_is_reported_and_then_refused(studio):
+    """A person reads how much has come, and a quarter of an hour later what went wrong."""
+    data = noise_bytes("wav")
+    studio.put("a.wav", data[:1000])
+    (sighting,) = studio.look()
+    (admitted,) = studio.look(900.0)
+
+    assert ("incomplete", 1000, len(data)) == (
+        sighting.wait.reason,
+        sighting.inputs[0]["bytes"],
+        sighting.inputs[0]["bytes_expected"],
+    )
+    assert "INPUT_TRUNCATED" == admitted.refusal.code
+
+
+def test_a_link_is_refused_and_taken_away(studio):
+    """A link becomes a failed job; what it names is not read."""
+    (studio.folder / "a.wav").symlink_to("/etc/passwd")
+    studio.look()
+    (admitted,) = studio.look(2.0)
+
+    assert "REFUSED_SYMLINK" == admitted.refusal.code
+    assert admitted.place.path.is_symlink()
+
+
+def test_one_bad_drop_does_not_stop_the_others(studio):
+    """Each drop is judged on its own."""
+    studio.put("good.wav")
+    studio.put("Bad/job.yaml", b"[" * 2000)
+    os.mkfifo(studio.folder / "pipe.wav")
+    studio.look()
+    admitted = studio.look(5.0)
+
+    assert {"good.wav": True, "Bad": False, "pipe.wav": False} == {
+        each.name: each.refusal is None for each in admitted
+    }
+
+
+@pytest.mark.parametrize("reason", ["slot", "disk", "memory"])
+def test_a_closed_gate_keeps_the_drop_in_the_inbox(studio, reason):
+    """The inbox is the overflow, and the status says why."""
+    studio.put("Song/kick.wav")
+    studio.put("Song/.done", b"")
+    studio.closed = reason
+    (sighting,) = studio.look()
+
+    assert reason == sighting.wait.reason
+    assert (studio.folder / "Song").is_dir()
+
+    studio.closed = None
+    assert isinstance(studio.look()[0], Admitted)
+
+
+def test_a_pause_holds_everything_back(studio):
+    """An empty file is enough to stop an inbox, and its removal to start it."""
+    studio.put(".pause", b"")
+    studio.put("Song/kick.wav")
+    studio.put("Song/.done", b"")
+    (sighting,) = studio.look()
+
+    assert "paused" == sighting.wait.reason
+    assert studio.watcher.health.paused
+
+    (studio.folder / ".pause").unlink()
+    assert isinstance(studio.look()[0], Admitted)
+
+
+def test_a_drop_taken_back_is_gone(studio):
+    """What a person removes from the inbox is forgotten."""
+    studio.put("a.wav")
+    studio.look()
+    (studio.folder / "a.wav").unlink()
+
+    assert [Gone("mix", "a.wav")] == studio.look()
+
+
+def test_a_missing_inbox_forgets_nothing(studio):
+    """An unmounted inbox is no deletion; when it is back, all goes on."""
+    studio.put("a.wav")
+    studio.look()
+    away = studio.folder.rename(studio.folder.with_name("away"))
+
+    assert [] == studio.look(1.0)
+    assert "No such file" in studio.watcher.health.problem
+
+    away.rename(studio.folder)
+    (admitted,) = studio.look(1.0)
+    assert "" == studio.watcher.health.problem
+    assert isinstance(admitted, Admitted)
+
+
+def test_a_cancelled_drop_is_taken_out(studio):
+    """A drop that is not wanted any more ends as a cancelled job."""
+    studio.put("a.wav")
+    studio.look()
+    studio.put("a.wav.cancel", b"")
+    (admitted,) = studio.look()
+
+    assert admitted.cancelled
+    assert [] == list(studio.folder.iterdir())
+
+
+def test_a_cancel_for_a_running_job_is_passed_on(studio):
+    """The drop is no longer here; the supervisor knows where."""
+    studio.put("Song.cancel", b"")
+
+    assert [CancelAsked("mix", "Song")] == studio.look()
+    assert [] == list(studio.folder.iterdir())
+
+
+def test_a_folder_that_comes_again_soon_is_suspected(studio):
+    """The second half of a folder that paused is a job of its own, with a warning."""
+    for expected in ([], ["POSSIBLE_SPLIT_DROP"]):
+        studio.put("Song/kick.wav")
+        studio.put("Song/.done", b"")
+        (admitted,) = studio.look(60.0)
+
+        assert expected == [code for code, _ in admitted.warnings]
+
+
+def test_what_is_left_alone_is_said(studio):
+    """A file of no known use stays, and the health report names it."""
+    studio.put("notes.txt", b"x")
+    studio.look()
+
+    assert {"notes.txt": "not a kind of file that this inbox takes"} == (
+        studio.watcher.health.left_alone
+    )
+
+
+def test_an_undecodable_name_is_taken(studio):
+    """A name from another age is shown with a mark and handled like any other."""
+    name = os.fsdecode(b"kick\xff.wav")
+    studio.put(name)
+    studio.look()
+    (admitted,) = studio.look(2.0)
+
+    assert "kick\ufffd.wav" == admitted.name
+    assert name == admitted.place.path.name
+
+
+def test_a_limit_is_of_the_inbox(tmp_path):
+    """An operator may narrow what an inbox takes."""
+    studio = Studio(tmp_path, Inbox(limits=Limits(bytes=10)))
+    studio.put("a.wav")
+    studio.look()
+    (admitted,) = studio.look(2.0)
+
+    assert "TOO_LARGE" == admitted.refusal.code
+
+
+def test_numbers_are_told_twice_a_second_at_most(studio):
+    """A file that grows in many events does not flood its reader."""
+    data = noise_bytes("wav")
+    studio.put("a.wav", data[:1000])
+    told = len(studio.look())
+    for step in range(20):
+        studio.put("a.wav", data[: 1001 + step])
+        told += len(studio.look(0.0625, woken=True))
+
+    assert 3 == told
+
+
+def test_rounds_come_more_often_while_something_is_received(studio):
+    """An idle inbox is looked at every ten seconds, a busy one when something falls due."""
+    assert 10.0 == studio.watcher.look(woken=False)
+
+    studio.put("a.wav", noise_bytes("wav")[:1000])
+    assert 1.0 == studio.watcher.look(woken=False)
+
+    studio.put("b.wav")
+    studio.watcher.look(woken=False)
+    studio.clock.advance(1.75)
+    assert 0.25 == pytest.approx(studio.watcher.look(woken=False))
+
+
+def test_events_that_miss_too_much_are_not_trusted(studio):
+    """Three drops that only a scan found: from then on we poll, and say so."""
+    studio.look()
+    studio.clock.now_ms = time.time_ns() // 1_000_000 + 60_000
+    for name in ("a.wav", "b.wav", "c.wav"):
+        studio.put(name, noise_bytes("wav")[:1000])
+    studio.look()
+
+    assert 3 == studio.watcher.health.missed
+    studio.look()
+    assert "polling" == studio.watcher.health.mode
+
+
+def test_drops_that_lay_there_at_the_start_are_no_missed_events(studio):
+    """Nothing could have announced what came before us."""
+    studio.clock.now_ms = time.time_ns() // 1_000_000 + 60_000
+    for name in ("a.wav", "b.wav", "c.wav"):
+        studio.put(name, noise_bytes("wav")[:1000])
+    studio.look()
+
+    assert 0 == studio.watcher.health.missed
+
+
+def test_a_network_inbox_is_polled_with_patience(studio, monkeypatch):
+    """No events are hoped for, and quiet times are those for the network."""
+    line = f"36 35 0:40 / {studio.folder} rw - nfs4 server:/x rw\n"
+    monkeypatch.setattr(watcher_module, "read_mountinfo", lambda: line)
+    studio.put("a.wav")
+    studio.look()
+
+    assert "polling" == studio.watcher.health.mode
+    assert not any(isinstance(report, Admitted) for report in studio.look(9.0))
+    assert isinstance(studio.look(1.0)[0], Admitted)
+
+
+@pytest.mark.parametrize(
+    ("kind", "network"),
+    [
+        *((kind, False) for kind in ("ext4", "btrfs", "overlay", "fuse.fuse-overlayfs", "fuseblk")),
+        *((kind, True) for kind in ("nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "virtiofs")),
+    ],
+)
+def test_network_file_systems_are_known(tmp_path, kind, network):
+    """Where other machines may write, events do not tell."""
+    assert network == is_network(tmp_path, f"1 0 8:1 / / rw - {kind} x rw\n")
+
+
+def test_the_nearest_mount_counts(tmp_path):
+    """Of mounts within mounts, the innermost; of two at one place, the later."""
+    (tmp_path / "a b").mkdir()
+    text = (
+        f"1 0 8:1 / / rw - ext4 x rw\n2 1 8:2 / {tmp_path}/a\\040b rw - nfs x rw\n"
+        f"3 1 8:3 / {tmp_path}/a\\040b rw - cifs x rw\nnonsense\n"
+    )
+
+    assert "cifs" == kind_of_mount(tmp_path / "a b", text)
+    assert "ext4" == kind_of_mount(tmp_path, text)
+
+
+@pytest.mark.parametrize("how", ["removed and made again", "moved away and made again"])
+def test_a_watch_on_a_replaced_folder_is_built_anew(tmp_path, how):
+    """The same path is not the same folder; watchdog would not notice."""
+    folder = tmp_path / "inbox"
+    folder.mkdir()
+    watch = Watch(folder, lambda: None)
+    watch.check()
+    if how.startswith("removed"):
+        (emitter,) = watch._observer.emitters
+        shutil.rmtree(folder)
+        emitter.join(LATE_S)  # it ends with its folder, and tells nobody
+    else:
+        folder.rename(tmp_path / "away")
+    folder.mkdir()
+    watch.check()
+    built = watch.builds
+    watch.check()
+    watch.stop()
+
+    assert (2, 2) == (built, watch.builds)
+
+
+# The rest is the real thing: a thread, events, the machine's clock.
+
+
+@pytest.fixture
+def live(tmp_path):
+    before = signal.getsignal(signal.SIGIO)
+    studio = Studio(tmp_path, clock=watcher_module.Clock())
+    studio.watcher.start()
+    # The first round is over and the watch stands when the first scan has been counted.
+    deadline_s = time.monotonic() + LATE_S
+    while not studio.watcher.health.scans and time.monotonic() < deadline_s:
+        studio.watcher._woken.wait(0.001)
+    yield studio
+    assert studio.watcher.stop()
+    signal.signal(signal.SIGIO, before)
+
+
+def _arrive(studio, root, name):
+    """Rename a marked folder into the inbox; return when that was."""
+    making = root / "making" / name
+    making.mkdir(parents=True)
+    (making / "kick.wav").write_bytes(noise_bytes("wav"))
+    (making / ".done").touch()
+    making.rename(studio.folder / name)
+    return time.monotonic()
+
+
+def test_a_renamed_folder_is_taken_within_moments(live, tmp_path):
+    """An event wakes the scan; 50 ms is the aim, half a second what a loaded machine may take."""
+    for number in range(5):
+        began_s = _arrive(live, tmp_path, f"Song {number}")
+        live.next(Admitted)
+
+        assert time.monotonic() - began_s < 0.5
+
+
+def test_a_watch_survives_its_inbox(live, tmp_path):
+    """An inbox that is removed and made again is watched again, without a restart."""
+    shutil.rmtree(live.folder)
+    live.folder.mkdir()
+    _arrive(live, tmp_path, "Song")
+
+    assert "Song" == live.next(Admitted).name
+
+
+def test_a_file_being_written_is_not_taken(live):
+    """While a writer has the file open it stays, whatever else says that it is whole."""
+    with (live.folder / "a.wav").open("wb") as file:
+        file.write(noise_bytes("wav"))
+        file.flush()
+        (live.folder / "a.wav.done").touch()
+        sighting = live.next(Sighting)
+
+    assert "somebody has it open for writing" in sighting.wait.detail
+    assert "a.wav" == live.next(Admitted).name
+
+
+def test_a_watcher_stops_when_told(tmp_path):
+    """Stopping ends the thread, also one that never began."""
+    studio = Studio(tmp_path, clock=watcher_module.Clock())
+
+    assert studio.watcher.stop()
+    assert Path(studio.folder).is_dir()
