@@ -1,0 +1,245 @@
+"""The life of a job: its states, its attempts, and what may follow what.
+
+Theory of operation
+-------------------
+A *job* is one drop to be handled:
+
+    queued ──claim──▶ running ──▶ done | failed | skipped | cancelled
+      ▲                 │
+      └── retry, ───────┘
+          interrupted
+
+There is no state for "waiting to retry": such a job is *queued* with a ``not_before_ms`` in
+the future. There is no state for "crashed": that is how an attempt ended, and ``after`` says
+what follows.
+
+Three budgets pay for further attempts, so that one kind of trouble never uses up another's
+patience: *failures* (the surroundings, the clock, our bugs), *crashes* (the process died of
+this drop) and *interruptions* (we stopped, the power went, no worker would start).
+
+Rules
+-----
+Rule 1: what follows an attempt is decided here, in ``after``, and nowhere else.
+
+Rule 2: this module does no I/O and reads no clock.
+
+Rule 3: every outcome is in ``FATES``; every way around the loop is paid for by a budget, so
+every job ends.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+from daemon.config import Budgets
+from daemon.jobs.retry import backoff_s
+
+Lane = Literal["rush", "normal", "bulk"]
+
+ALLOWANCE_MS: Mapping[str, int] = {"rush": 0, "normal": 15 * 60_000, "bulk": 60 * 60_000}
+"""How much later a lane's jobs count as created: a rush job overtakes a normal one that is
+less than 15 minutes older, and no lane can keep another waiting for ever."""
+
+
+class State(StrEnum):
+    """Where a job stands. The row says so, and no other place."""
+
+    QUEUED = "queued"
+    """Waiting for a slot, or for its time to retry. Moved on by ``claim``."""
+    RUNNING = "running"
+    """An attempt is under way. Moved on by its outcome, or by start-up."""
+    DONE = "done"
+    """A result is there; to be published, then history."""
+    FAILED = "failed"
+    """Set aside for a person, with the reason."""
+    SKIPPED = "skipped"
+    """The drop was fine and asked for nothing."""
+    CANCELLED = "cancelled"
+    """A person changed their mind."""
+
+
+FINAL = frozenset({State.DONE, State.FAILED, State.SKIPPED, State.CANCELLED})
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    NOTHING_TO_DO = "nothing_to_do"
+    BAD_INPUT = "bad_input"
+    UNAVAILABLE = "unavailable"
+    FAILED = "failed"
+    """Any other exception: a bug of ours or of the handler's author."""
+    TIMED_OUT = "timed_out"
+    STALLED = "stalled"
+    CRASHED = "crashed"
+    """The worker died, or said what nobody could understand."""
+    OUT_OF_MEMORY = "out_of_memory"
+    INTERRUPTED = "interrupted"
+    """We stopped it, or were stopped ourselves."""
+    START_FAILED = "start_failed"
+    """No worker came up to take it."""
+    CANCELLED = "cancelled"
+
+
+class Tally(NamedTuple):
+    """What a job has spent of each budget."""
+
+    failures: int = 0
+    crashes: int = 0
+    interruptions: int = 0
+
+
+NOTHING_SPENT = Tally()
+
+
+class Fate(NamedTuple):
+    """What an outcome leads to."""
+
+    state: State
+    """At once, or when the budget is spent."""
+    budget: Literal["failures", "crashes", "interruptions"] | None = None
+    """What pays for another attempt; ``None``: there is none."""
+    at_most: int | None = None
+    """A limit below the budget's own."""
+    waits: bool = True
+
+
+FATES: Mapping[Outcome, Fate] = {
+    Outcome.DONE: Fate(State.DONE),
+    Outcome.NOTHING_TO_DO: Fate(State.SKIPPED),
+    Outcome.CANCELLED: Fate(State.CANCELLED),
+    Outcome.BAD_INPUT: Fate(State.FAILED),
+    Outcome.UNAVAILABLE: Fate(State.FAILED, "failures"),
+    Outcome.TIMED_OUT: Fate(State.FAILED, "failures"),
+    Outcome.STALLED: Fate(State.FAILED, "failures"),
+    # The same code fails the same way; once more, in case it was the moment after all.
+    Outcome.FAILED: Fate(State.FAILED, "failures", at_most=2),
+    Outcome.CRASHED: Fate(State.FAILED, "crashes"),
+    Outcome.OUT_OF_MEMORY: Fate(State.FAILED, "crashes"),
+    # The drop is not suspected: it goes on as soon as it can.
+    Outcome.INTERRUPTED: Fate(State.FAILED, "interruptions", waits=False),
+    Outcome.START_FAILED: Fate(State.FAILED, "interruptions"),
+}
+
+
+class Next(NamedTuple):
+    """What follows an attempt."""
+
+    state: State
+    tally: Tally
+    not_before_ms: int
+    """When a queued job is due again; wall clock."""
+
+
+def after(tally: Tally, outcome: Outcome, budgets: Budgets, *, now_ms: int, chance: float) -> Next:
+    """Decide what follows an attempt that ended with `outcome`.
+
+    `tally` is what the job had spent before; `chance` in [0, 1) spreads the retries.
+    """
+    fate = FATES[outcome]
+    if fate.budget is None:
+        return Next(fate.state, tally, now_ms)
+    spent = getattr(tally, fate.budget) + 1
+    tally = tally._replace(**{fate.budget: spent})
+    allowed = getattr(budgets, fate.budget)
+    if spent >= min(allowed, fate.at_most or allowed):
+        return Next(fate.state, tally, now_ms)
+    wait_s = 0.0
+    if fate.waits:
+        wait_s = backoff_s(
+            spent, first_s=budgets.backoff_s, longest_s=budgets.backoff_max_s, chance=chance
+        )
+    return Next(State.QUEUED, tally, now_ms + round(wait_s * 1000))
+
+
+def order_key_ms(created_ms: int, lane: Lane) -> int:
+    """Return by what queued jobs are sorted: the smallest is claimed first."""
+    return created_ms + ALLOWANCE_MS[lane]
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A drop that was admitted, as its row begins."""
+
+    id: str
+    """Names its folder in ``work/``; never used again."""
+    inbox: str
+    name: str
+    """The drop's name on disk; it may hold undecodable bytes as surrogates."""
+    label: str
+    """The name of its status and of its result in the outbox."""
+    handler: str
+    created_ms: int
+    lane: Lane = "normal"
+    first_seen_ms: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The settings of the inbox and of the drop, merged."""
+    inputs: Sequence[Mapping[str, Any]] = ()
+    """What the status says about each file."""
+    warnings: Sequence[Mapping[str, Any]] = ()
+    """``{code, message}`` each."""
+
+
+@dataclass(frozen=True)
+class Job(NewJob):
+    """A row of the queue."""
+
+    state: State = State.QUEUED
+    not_before_ms: int = 0
+    attempts: int = 0
+    """How many were begun; the number of the last one."""
+    tally: Tally = NOTHING_SPENT
+    started_ms: int | None = None
+    """When the first attempt began."""
+    finished_ms: int | None = None
+    published_ms: int | None = None
+    """When everything was in its final place and nothing was left to do."""
+    drop_at: str = "work"
+    """Where the drop lies: ``work``, a path below the root, or empty when it is gone."""
+    error: Mapping[str, Any] | None = None
+    """Why the last attempt ended badly: ``{code, class, message, hint, stage}``."""
+    result: Mapping[str, Any] = field(default_factory=dict)
+    """What the handler said: measurements, notes, inputs."""
+    content_key: str | None = None
+    duplicate_of: str | None = None
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file of a result, as it lies in the outbox."""
+
+    path: str
+    role: str
+    bytes: int
+    sha256: str
+    measurements: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How an attempt ended, and what it left."""
+
+    outcome: Outcome
+    error: Mapping[str, Any] | None = None
+    outputs: Sequence[OutputFile] = ()
+    result: Mapping[str, Any] = field(default_factory=dict)
+    exit_code: int | None = None
+    signal: int | None = None
+    max_rss_mb: float | None = None
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One try at one job, as history tells it."""
+
+    number: int
+    started_ms: int
+    ended_ms: int | None = None
+    outcome: Outcome | None = None
+    """``None`` while it is under way."""
+    error: Mapping[str, Any] | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    max_rss_mb: float | None = None
