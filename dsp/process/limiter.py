@@ -1,0 +1,217 @@
+"""The last gain: nothing leaves above the ceiling, between the samples included.
+
+Theory of operation
+-------------------
+Per hop j there is a *need*, ceiling / true peak, 1 at the most. The gain at border k (where
+hop k begins) is made in three steps, none of which can break what the first promised:
+
+1. *hold*: the minimum of the needs of the hops k − 2 … k + look-ahead;
+2. *release*: the hold, left slowly (``Ballistics`` without attack: never above the hold);
+3. *smooth*: a weighted mean of the ``look_ahead`` newest of these, weights ≥ 0.
+
+Every hold that enters the mean covers the hops k − 2 … k + 1, so none is above their needs,
+and neither is the mean. A straight line between two borders stays between them. So nowhere
+in a hop is the gain above the need of the hop, and there is nothing to overshoot with.
+
+The hold reaches one hop further on each side than that asks for. A peak between samples is
+made of the samples around it, ``oversample``'s 16 to each side: there, too, the gain must
+be what the peak needs, and preferably stand still.
+
+What remains are the limits of the measurement: 32 taps know little of what lies above 0.45
+of the rate (see ``test_true_peak_never_exceeds_the_ceiling``).
+
+References
+----------
+ITU-R BS.1770-5, Annex 2. Moving minimum and box smoothing as in G. Luff's description of a
+look-ahead limiter (Signalsmith Audio, 2022).
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dsp.audio import HOP_FRAMES, Block, Curve
+from dsp.errors import ParameterError
+from dsp.process.envelope import Ballistics
+from dsp.process.hops import Ramp
+from dsp.process.oversample import TruePeakHops
+from dsp.process.reduction import Reduction
+from dsp.units import dbs_of, ratio_of, ratios_of
+
+LOOK_AHEAD_MS = 3.0
+RELEASE_MS = 100.0
+
+_BEHIND, _AHEAD = 2, 1
+"""Hops before and after a border whose peaks the samples around it take part in."""
+_ACTIVE_DBFS = -70.0
+_MODEL_HOPS = 65_536
+"""Hops that the model works on at a time."""
+
+
+class LimiterGains:
+    """From needs to gains: what the limiter does, and what its model does.
+
+    Parameters
+    ----------
+    look_ahead_ms : float
+        Until the gain is down; rounded to whole hops, at least one.
+    release_ms : float
+        Until 63 % of a reduction, in dB, is given back.
+    rate_hz : float
+
+    Raises
+    ------
+    ParameterError
+    """
+
+    def __init__(self, *, look_ahead_ms: float, release_ms: float, rate_hz: float) -> None:
+        if not look_ahead_ms > 0.0:
+            raise ParameterError(f"look_ahead_ms must be above 0, got {look_ahead_ms:g}")
+        self.delay = max(1, round(look_ahead_ms * 0.001 * rate_hz / HOP_FRAMES)) + _AHEAD
+        """In hops: the need of hop j is what the gain at border j − delay waits for."""
+        short = self.delay // 2
+        long = self.delay + 1 - short
+        # Two boxes after one another: a triangle, whose slope has no jumps as high as a box's.
+        self._weights = np.convolve(np.full(short, 1.0 / short), np.full(long, 1.0 / long))
+        self._release = Ballistics(attack_ms=0.0, release_ms=release_ms, hop_s=HOP_FRAMES / rate_hz)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._release.reset()
+        self._needs = np.ones(_BEHIND + self.delay)
+        self._held = np.ones(len(self._weights) - 1)
+
+    def follow(self, needs: Curve) -> Curve:
+        """Return as many gains as there are needs, both ``(hops,)``, 0…1."""
+        needs = np.concatenate([self._needs, needs])
+        self._needs = needs[len(needs) - len(self._needs) :]
+        holds = _sliding_minimum(needs, _BEHIND + self.delay + 1)
+        reduction_db = self._release.follow(-dbs_of(holds)[np.newaxis])[0]
+        held = np.concatenate([self._held, ratios_of(-reduction_db)])
+        self._held = held[len(held) - len(self._held) :]
+        gains = np.zeros(len(holds))
+        for tap, weight in enumerate(self._weights):
+            gains += weight * held[tap : tap + len(holds)]
+        return gains
+
+
+def _sliding_minimum(values: Curve, width: int) -> Curve:
+    """Return the minimum of every ``width`` neighbours: ``len(values) - width + 1`` of them."""
+    span = 1
+    while 2 * span <= width:
+        values = np.minimum(values[:-span], values[span:])
+        span *= 2
+    rest = width - span
+    return np.minimum(values[: len(values) - rest], values[rest:])
+
+
+class Limiter:
+    """Raise the sound, then keep its true peaks under the ceiling.
+
+    Parameters
+    ----------
+    ceiling_dbtp : float
+    look_ahead_ms, release_ms : float
+        See ``LimiterGains``.
+    rate_hz : float
+    channels : int
+        All follow the loudest.
+    gain : float
+        Applied first: the make-up.
+
+    Raises
+    ------
+    ParameterError
+    """
+
+    def __init__(
+        self,
+        *,
+        ceiling_dbtp: float,
+        look_ahead_ms: float = LOOK_AHEAD_MS,
+        release_ms: float = RELEASE_MS,
+        rate_hz: float,
+        channels: int,
+        gain: float = 1.0,
+    ) -> None:
+        if not gain > 0.0:
+            raise ParameterError(f"gain must be above 0, got {gain:g}")
+        self._gain = np.float32(gain)
+        self._limit = ratio_of(ceiling_dbtp) / float(self._gain)
+        """What the input may reach before anything is done."""
+        self._channels = channels
+        self._peaks = TruePeakHops(channels, threshold=self._limit)
+        self._gains = LimiterGains(
+            look_ahead_ms=look_ahead_ms, release_ms=release_ms, rate_hz=rate_hz
+        )
+        self.latency = self._peaks.latency + HOP_FRAMES * (self._gains.delay + 1)
+        self.tail_s = self.latency / rate_hz
+        self.reduction = Reduction(rate_hz)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard so far."""
+        self._peaks.reset()
+        self._gains.reset()
+        self.reduction.reset()
+        self._held = np.zeros((self._channels, self.latency), np.float32)
+        # One border more than a hop has: a true peak is known one hop late.
+        self._ramp = Ramp(np.full((1, 3), self._gain))
+
+    def process(self, block: Block) -> Block:
+        """Return the next ``(frames, channels)``, ``latency`` frames late."""
+        sound = np.concatenate([self._held, block.T], axis=1)
+        delayed, self._held = np.split(sound, [len(block)], axis=1)
+        self._held = self._held.copy()
+        gains = self._gains_for(block)
+        return np.asarray((delayed * self._ramp.frames(len(block), gains)).T)
+
+    def _gains_for(self, block: Block) -> NDArray[np.float32]:
+        """Return the gains of the next borders, make-up included: ``(1, hops)``."""
+        peaks = self._peaks.update(block).astype(np.float64)
+        gains = self._gains.follow(needs_of(peaks, self._limit))[np.newaxis]
+        self.reduction.update(-dbs_of(gains), peaks * self._gain > ratio_of(_ACTIVE_DBFS))
+        return gains.astype(np.float32) * self._gain
+
+
+def needs_of(peaks: ArrayLike, limit: float) -> Curve:
+    """Return the gain that each peak needs to stay below the limit, 1 at the most."""
+    return limit / np.maximum(np.asarray(peaks, np.float64), limit)
+
+
+def modelled_gains(
+    peaks: NDArray[np.float32],
+    *,
+    gain: float,
+    ceiling_dbtp: float,
+    look_ahead_ms: float = LOOK_AHEAD_MS,
+    release_ms: float = RELEASE_MS,
+    rate_hz: float,
+) -> NDArray[np.float32]:
+    """Return what a limiter would do to a sound of which only the peaks are known.
+
+    Parameters
+    ----------
+    peaks : (hops,) float32
+        Highest of all channels per ``HOP_FRAMES``, as a ratio, before ``gain``. With sample
+        peaks the model limits a little less than the limiter, which knows the true ones.
+    gain : float
+        The make-up to try.
+    ceiling_dbtp, look_ahead_ms, release_ms, rate_hz : float
+        The limiter's.
+
+    Returns
+    -------
+    (hops,) float32
+        The limiter's mean gain in each hop, without the make-up; latency taken out.
+    """
+    model = LimiterGains(look_ahead_ms=look_ahead_ms, release_ms=release_ms, rate_hz=rate_hz)
+    limit = ratio_of(ceiling_dbtp) / gain
+    borders = np.empty(len(peaks) + model.delay + 1, np.float32)
+    for start in range(0, len(borders), _MODEL_HOPS):
+        part = borders[start : start + _MODEL_HOPS]
+        known = peaks[start : start + len(part)]
+        part[: len(known)] = model.follow(needs_of(known, limit))
+        part[len(known) :] = model.follow(np.ones(len(part) - len(known)))
+    borders = borders[model.delay :]
+    return np.float32(0.5) * (borders[:-1] + borders[1:])

@@ -1,0 +1,74 @@
+"""What a dynamic processor took away: a meter."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.audio import HOP_FRAMES
+
+_STEP_S = 0.1
+
+
+class Reduction:
+    """Gain reduction over time, in dB, positive; floor 0.
+
+    Parameters
+    ----------
+    rate_hz : float
+    """
+
+    def __init__(self, rate_hz: float) -> None:
+        self._hops = max(1, round(_STEP_S * rate_hz / HOP_FRAMES))
+        self.step_s = self._hops * HOP_FRAMES / rate_hz
+        """Of ``curve_db``: 100 ms, rounded to whole hops."""
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._rest = np.zeros((2, 0))
+        self._steps: list[NDArray[np.float64]] = []
+        self.max_db = 0.0
+
+    def update(self, reduction_db: NDArray[np.float64], active: NDArray[np.bool_]) -> None:
+        """Take note of the next hops.
+
+        Parameters
+        ----------
+        reduction_db : (rows, hops) float64
+            Rows are averaged.
+        active : (hops,) bool
+            Where there was something that could have been reduced.
+        """
+        if not reduction_db.size:
+            return
+        self.max_db = max(self.max_db, float(reduction_db.max()))
+        row = reduction_db[0] if len(reduction_db) == 1 else reduction_db.mean(axis=0)
+        hops = np.concatenate([self._rest, np.stack([row, active])], axis=1)
+        whole = hops.shape[1] - hops.shape[1] % self._hops
+        self._rest = hops[:, whole:]
+        if whole:
+            self._steps.append(_summed(hops[:, :whole].reshape(2, -1, self._hops)))
+
+    @property
+    def mean_db(self) -> float:
+        """The mean over the active hops; 0 when there was none."""
+        table = self._table()
+        return float(table[1].sum() / max(table[2].sum(), 1.0))
+
+    def curve_db(self) -> NDArray[np.float32]:
+        """Return the mean per ``step_s``, active or not; the last step may be a short one."""
+        table = self._table()
+        return np.asarray(table[0] / table[3], np.float32)
+
+    def _table(self) -> NDArray[np.float64]:
+        """Return ``(4, steps)``: sum, sum while active, active hops, hops."""
+        rest = [_summed(self._rest[:, np.newaxis])] if self._rest.size else []
+        return np.concatenate([np.zeros((4, 0)), *self._steps, *rest], axis=1)
+
+
+def _summed(hops: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``(4, steps)`` of reductions and activity ``(2, steps, hops)``."""
+    reduction, active = hops
+    count = np.full(len(reduction), float(reduction.shape[1]))
+    return np.stack(
+        [reduction.sum(axis=1), (reduction * active).sum(axis=1), active.sum(axis=1), count]
+    )
