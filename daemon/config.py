@@ -4,17 +4,24 @@
 the same order, each with its unit, its default and a sentence (a test proves it complete).
 """
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from daemon import config_file, strict_yaml
+from daemon.errors import BadInput
+
 Seconds = Annotated[float, Field(ge=0, le=30 * 86_400)]
 Positive = Annotated[int, Field(ge=1)]
+# A folder's name, and one that can be written in a variable of the environment.
+InboxName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Settling(_Section):
@@ -106,8 +113,8 @@ class Disk(_Section):
 class Config(_Section):
     """The whole configuration. With none at all, ``./spool`` and one ``mix`` inbox."""
 
-    root: Path = Path("spool")
-    inboxes: dict[str, Inbox] = Field(default_factory=lambda: {"mix": Inbox()})
+    root: Path = Path(config_file.DEFAULT_ROOT)
+    inboxes: dict[InboxName, Inbox] = Field(default_factory=lambda: {"mix": Inbox()})
     handler_paths: list[Path] = Field(default_factory=list)
     """Folders in which handlers of your own are looked for, after the installed libraries."""
     pool: Pool = Pool()
@@ -118,4 +125,46 @@ class Config(_Section):
     heartbeat_s: Annotated[float, Field(gt=0, le=60)] = 2.0
     queue_limit: Positive = 10_000
     """Jobs that may wait; beyond it, drops stay in their inbox."""
+    memory_reserve_mb: Annotated[int, Field(ge=0)] = 256
+    """Memory that must be available before another drop is taken."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def load(named: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Return the configuration that counts, with every path absolute.
+
+    Parameters
+    ----------
+    named : Path, optional
+        What ``--config`` names; without it, see ``config_file`` for where is looked.
+    environment : mapping
+        Variables, of which ``SOUNDSPOOL_…`` count.
+
+    Raises
+    ------
+    BadConfig
+        With ``file:line:col``, the key, and what is wrong with it; further problems follow,
+        one a line.
+    """
+    file = config_file.find(named, environment)
+    document = config_file.read(file, environment)
+    try:
+        config = strict_yaml.validate(Config, document)
+    except BadInput as error:
+        raise config_file.as_bad_config(error) from None
+    return _with_absolute_paths(config, file)
+
+
+def _with_absolute_paths(config: Config, file: config_file.ConfigFile) -> Config:
+    inboxes = {
+        name: inbox.model_copy(update={"path": config_file.absolute(file, inbox.path)})
+        if inbox.path
+        else inbox
+        for name, inbox in config.inboxes.items()
+    }
+    paths = {
+        "root": config_file.absolute(file, config.root),
+        "handler_paths": [config_file.absolute(file, path) for path in config.handler_paths],
+        "inboxes": inboxes,
+    }
+    return config.model_copy(update=paths)

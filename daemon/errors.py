@@ -80,6 +80,26 @@ CODES: dict[str, Code] = {
         "The settings file cannot be used; the message says where and why.",
         "Correct job.yaml; then move the drop back into the inbox.",
     ),
+    "DISK_FULL": Code(
+        "There is no room left on the disk; the job goes on when there is.",
+        "Make room, or give the spool another disk.",
+        "surroundings",
+    ),
+    "DISK_TROUBLE": Code(
+        "The disk refuses to be read or written.",
+        "Look into the system's log; check the disk, its mount and its permissions.",
+        "surroundings",
+    ),
+    "SPOOL_IN_USE": Code(
+        "Another process has the queue of this spool open.",
+        "Let one daemon run per spool; do not open queue.sqlite3 while it runs.",
+        "operator",
+    ),
+    "INTERRUPTED": Code(
+        "The daemon or the machine stopped in mid-work, each time the job was tried.",
+        "Move the drop back into the inbox. If it happens again, look at the drop itself.",
+        "surroundings",
+    ),
 }
 
 

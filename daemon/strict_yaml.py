@@ -71,18 +71,14 @@ class Document:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that a model refuses in a document."""
+    """One thing that is wrong with a document."""
 
     place: str
     key: str
     message: str
 
     def __str__(self) -> str:
-        return (
-            f"{self.place}: {self.key}: {self.message}"
-            if self.key
-            else f"{self.place}: {self.message}"
-        )
+        return ": ".join(part for part in (self.place, self.key, self.message) if part)
 
 
 def load(data: bytes, *, name: str, max_bytes: int = 65_536) -> Document:
@@ -95,14 +91,15 @@ def load(data: bytes, *, name: str, max_bytes: int = 65_536) -> Document:
         ``name:line:col`` where that is known.
     """
     if len(data) > max_bytes:
-        raise _invalid(f"{name}: {len(data)} bytes; at most {max_bytes} are read")
+        raise _invalid(Problem(name, "", f"{len(data)} bytes; at most {max_bytes} are read"))
     try:
         return _Composer(data, name).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _invalid(f"{_place(name, mark)}: {error.problem or error.context}") from None
+        said = str(error.problem or error.context)
+        raise _invalid(Problem(_place(name, mark), "", said)) from None
     except (yaml.YAMLError, UnicodeError):
-        raise _invalid(f"{name}: not text in UTF-8") from None
+        raise _invalid(Problem(name, "", "not text in UTF-8")) from None
 
 
 def assign(value: dict[str, Any], key: str, new: object) -> None:
@@ -133,8 +130,7 @@ def validate(model: type[Model], document: Document) -> Model:
         return adapter.validate_python({} if document.value is None else document.value)
     except ValidationError as error:
         problems = [_problem(document, one, adapter.json_schema) for one in error.errors()]
-    message = "\n".join(str(problem) for problem in problems)
-    raise _invalid(message, problems=[asdict(problem) for problem in problems])
+    raise _invalid(*problems)
 
 
 class _Composer:
@@ -228,11 +224,14 @@ class _Composer:
         return int(text) if whole else float(text)
 
     def _refuse(self, event: yaml.Event, problem: str) -> NoReturn:
-        raise _invalid(f"{_place(self._name, event.start_mark)}: {problem}")
+        raise _invalid(Problem(_place(self._name, event.start_mark), "", problem))
 
 
-def _invalid(message: str, **details: object) -> BadInput:
-    return BadInput("SETTINGS_INVALID", message, details=details)
+def _invalid(*problems: Problem) -> BadInput:
+    lines = "\n".join(str(problem) for problem in problems)
+    return BadInput(
+        "SETTINGS_INVALID", lines, details={"problems": [asdict(one) for one in problems]}
+    )
 
 
 def _place(name: str, mark: Any) -> str:  # noqa: ANN401 - PyYAML has two classes of marks
