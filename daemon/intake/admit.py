@@ -43,6 +43,7 @@ from daemon.intake.drop import Drop, look
 from daemon.intake.names import (
     CLAIMED,
     MARKER_BESIDE,
+    SETTINGS,
     SETTINGS_BESIDE,
     kind_of,
 )
@@ -66,7 +67,7 @@ class Place:
     @property
     def settings(self) -> Path | None:
         """The settings file that came with the drop, if one did."""
-        inside = self.path / "job.yaml"
+        inside = self.path / SETTINGS
         beside = self.path.with_name(self.name + SETTINGS_BESIDE)
         return next((path for path in (inside, beside) if path.is_file()), None)
 

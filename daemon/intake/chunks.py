@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from daemon.intake.peek import Header, Window
+from daemon.intake.peek import Header, Verdict, Window
 
 _MOST_CHUNKS = 1024
 _W64_TAIL = bytes.fromhex("f3acd3118cd100c04f8edb8a")
@@ -144,6 +144,7 @@ def _judge(container: str, window: Window, start: int, declared: int, rate: floa
     """Compare the declared payload with what lies there; `rate` is in bytes per second."""
     there = max(0, window.size - start)
     expected: int | None = start + declared
+    verdict: Verdict
     if declared == 0:
         verdict, expected = ("growing" if there else "empty"), None
         detail = "the header declares no audio yet"
@@ -154,7 +155,7 @@ def _judge(container: str, window: Window, start: int, declared: int, rate: floa
     else:
         verdict, detail = "short", f"{there} of {declared} declared bytes of audio"
     seconds = (there if expected is None else declared) / rate if rate > 0 else None
-    return Header(verdict, container, expected, seconds, detail)  # type: ignore[arg-type]  # mypy widens the literals above to str
+    return Header(verdict, container, expected, seconds, detail)
 
 
 def _left_by_a_pipe(declared: int) -> bool:

@@ -250,7 +250,7 @@ class _Tally:
             self.walk(fd, entry.name, path + "/", depth + 1)
         elif kind == "marker":
             self.marks.append(Found(_marked(path), Signature.of(found), audio=False))
-        elif path.lower() == SETTINGS:
+        elif path == SETTINGS:
             self.settings = Found(path, Signature.of(found), audio=False)
         else:
             self.take(path, entry.name, found)

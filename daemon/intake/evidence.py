@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from daemon.errors import BadInput
 from daemon.intake.drop import Drop, Found
 from daemon.intake.headers import ends_in_zeros, read_header
-from daemon.intake.names import AUDIO_SUFFIXES, display, suffix_of
-from daemon.intake.peek import Header
+from daemon.intake.names import AUDIO_SUFFIXES, SETTINGS, display, suffix_of
+from daemon.intake.peek import Header, Verdict
 from daemon.intake.probe import Writer, open_beneath, writer_of
 from daemon.intake.whole import Listed
 from daemon.strict_yaml import load
@@ -23,8 +23,8 @@ class DiskEvidence:
     def header(self, file: Found) -> Header:
         """Judge the header of a file as it was when it was looked at."""
         if suffix_of(file.path) not in AUDIO_SUFFIXES:
-            verdict = "unknown" if file.bytes else "empty"
-            return Header(verdict, "", None, None, "not audio by its name, so of no known length")  # type: ignore[arg-type]  # mypy widens the literals to str
+            verdict: Verdict = "unknown" if file.bytes else "empty"
+            return Header(verdict, "", None, None, "not audio by its name, so of no known length")
         try:
             with self._opened(file) as fd:
                 return read_header(fd, file.bytes)
@@ -51,8 +51,8 @@ class DiskEvidence:
         """Return what the settings list under ``files``; nothing without settings."""
         if drop.settings is None:
             return ()
-        beside = drop.settings.path != "job.yaml"
-        path = drop.settings.path if beside else f"{drop.name}/{drop.settings.path}"
+        inside = drop.settings.path == SETTINGS
+        path = f"{drop.name}/{SETTINGS}" if inside else drop.settings.path
         value = load(self._read(path), name=display(path), max_bytes=self._settings_bytes).value
         return tuple(_listed(line) for line in _lines(value))
 

@@ -13,7 +13,7 @@ import os
 import re
 import unicodedata
 from base64 import b64encode
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from typing import Literal
 
 AUDIO_SUFFIXES = frozenset(
@@ -32,14 +32,20 @@ CLAIMED = ".claimed-"
 
 NameKind = Literal["plain", "settings", "marker", "cancel", "arriving", "junk", "hidden"]
 
-_ARRIVING = (
+
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    """Return what matches a name that one of the shell patterns matches."""
+    return re.compile("|".join(translate(pattern) for pattern in patterns))
+
+
+_ARRIVING = _any_of(
     *("*.part", "*.partial", "*.filepart", "*.crdownload", "*.download", "*.opdownload"),
     *("*.upload", "*.tmp", "*.temp", "*.!sync", "*.syncthing.*", "~syncthing~*", ".~tmp~"),
     *("_unpack_*", "~$*", "*~"),
 )
 # rsync's .name.XXXXXX: the dot in front, six letters or digits behind.
 _RSYNC = re.compile(r"\..+\.[A-Za-z0-9]{6}")
-_JUNK = (
+_JUNK = _any_of(
     *(".ds_store", "._*", "thumbs.db", "desktop.ini", "@eadir", "#recycle", ".trashes"),
     *("__macosx", ".stfolder", ".stversions", ".nfs*", ".smbdelete*"),
     # What audio workstations leave beside their files: peaks, overviews, analyses.
@@ -55,11 +61,11 @@ _OUTPUT_BYTES = 120
 def kind_of(name: str) -> NameKind:
     """Sort one name, of a file or a folder, at any depth of a drop."""
     small = name.lower()
-    if _matches(small, _JUNK):
+    if _JUNK.match(small):
         return "junk"
     if small in MARKERS or (small.endswith(MARKER_BESIDE) and small != MARKER_BESIDE):
         return "marker"
-    if _matches(small, _ARRIVING) or _RSYNC.fullmatch(name):
+    if _ARRIVING.match(small) or _RSYNC.fullmatch(name):
         return "arriving"
     if small.startswith("."):
         return "hidden"
@@ -100,7 +106,3 @@ def output_name(name: str) -> str:
 def _safe(letter: str) -> str:
     refused = letter in _RESERVED or letter in _DIRECTIONS
     return "_" if refused or unicodedata.category(letter) in ("Cc", "Cs") else letter
-
-
-def _matches(name: str, patterns: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -64,6 +64,8 @@ class Scanner:
         """Drops that the last scan saw for the first time although they are not new."""
         self.took = False
         """Whether the last scan took something out of the inbox."""
+        self.trouble = ""
+        """What the disk refused during the last scan."""
 
     @property
     def receiving(self) -> int:
@@ -82,21 +84,28 @@ class Scanner:
         OSError
             The inbox is missing or cannot be read; nothing has been forgotten.
         """
-        self.late, self.took = 0, False
+        self.late, self.took, self.trouble = 0, False, ""
         fd = os.open(self._door.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.listing = list_inbox(fd, self._door.accepts)
             self._forget_gone()
             for name in self.listing.cancels:
-                self._cancel(fd, name)
-            due_s = [self._scan_drop(fd, name) for name in self.listing.drops]
+                self._guarded(self._cancel, fd, name)
+            waiting = [name for name in self.listing.drops if name not in self.listing.cancels]
+            due_s = [self._guarded(self._scan_drop, fd, name) for name in waiting]
         finally:
             os.close(fd)
         return min((each for each in due_s if each is not None), default=None)
 
-    def _scan_drop(self, fd: int, name: str) -> float | None:
-        if name in self.listing.cancels:
+    def _guarded(self, act: Callable[[int, str], float | None], fd: int, name: str) -> float | None:
+        """Act on one drop; its trouble with the disk is noted and does not stop the others."""
+        try:
+            return act(fd, name)
+        except OSError as error:
+            self.trouble = f"{display(name)}: {error.strerror or error}"
             return None
+
+    def _scan_drop(self, fd: int, name: str) -> float | None:
         drop = look(fd, name, self._door.limits, self._door.accepts)
         if drop is None:
             return None  # gone since the listing; the next one will say so
@@ -116,6 +125,7 @@ class Scanner:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             wait = Wait("disk" if full else "incomplete", None, f"cannot be taken in: {error}")
             self._tell(tracked, drop, answer, wait)
+            raise
         return None
 
     def _begin(self, drop: Drop) -> _Tracked:
@@ -149,7 +159,7 @@ class Scanner:
             )
         )
 
-    def _cancel(self, fd: int, name: str) -> None:
+    def _cancel(self, fd: int, name: str) -> float | None:
         """Take a drop out of the inbox as cancelled, or ask for its job to be stopped."""
         drop = look(fd, name, self._door.limits, self._door.accepts)
         if drop is not None and name in self.listing.drops:
@@ -159,6 +169,7 @@ class Scanner:
         else:
             self._report(CancelAsked(self._door.inbox, display(name)))
         self._door.files.remove("cancel.wish", self._door.folder / (name + CANCEL))
+        return None
 
     def _split_warning(self, drop: Drop) -> list[tuple[str, str]]:
         """Warn when a folder's name comes again so soon that it may be the rest of one."""

@@ -20,7 +20,7 @@ id3.org, ID3v2.4 structure.
 
 from functools import cache
 
-from daemon.intake.peek import Header, Window
+from daemon.intake.peek import Header, Verdict, Window
 
 _FLAC_TAIL = 128 << 10
 _OGG_PAGE = 65_307
@@ -205,6 +205,6 @@ def _mp3_header(
     if not declared:
         return Header("unknown", "mp3", None, guess, "byte count not filled in")
     # Some writers leave the first frame out of the count; then one frame may be missing unseen.
-    verdict = "complete" if start + declared <= window.size else "short"
+    verdict: Verdict = "complete" if start + declared <= window.size else "short"
     detail = f"{window.size - start} of {declared} declared bytes"
-    return Header(verdict, "mp3", start + declared, frames * frame_seconds, detail)  # type: ignore[arg-type]  # mypy widens the literals to str
+    return Header(verdict, "mp3", start + declared, frames * frame_seconds, detail)

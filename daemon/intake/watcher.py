@@ -21,7 +21,9 @@ Rules
    tells. The supervisor hears through ``report``, which must not block.
 """
 
+import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -41,6 +43,7 @@ from daemon.intake.probe import ignore_lease_signals
 from daemon.intake.reports import Health, Report
 from daemon.intake.scan import Gate, Scanner
 
+_LOG = logging.getLogger(__name__)
 _RECEIVING_S, _LOCAL_S, _POLLING_S = 1.0, 10.0, 5.0
 _SHORTEST_S, _LONGEST_GAP_S = 0.005, 0.1
 _AFTER_TAKING_S, _AFTER_TAKING_EVERY_S = 0.6, 0.02
@@ -134,8 +137,7 @@ class Watcher:
         self._watch = Watch(folder, self._woken.set)
         self._late: deque[float] = deque(maxlen=_LATE_LIMIT)
         self._missed = 0
-        self._network = False
-        self._unreliable = False
+        self._polling = self._unreliable = False
         self._looking_until_s = 0.0
         self._first = True
         self._thread = threading.Thread(target=self._run, name=f"inbox-{name}", daemon=True)
@@ -165,12 +167,22 @@ class Watcher:
         while not self._stopped.is_set():
             woken = self._woken.wait(wait_s)
             self._woken.clear()
-            began_s = self._clock.monotonic_s()
-            wait_s = self.look(woken=woken)
-            # Bursts of events: a tenth of the time is spent on scans, at most.
-            took_s = self._clock.monotonic_s() - began_s
-            self._stopped.wait(min(_LONGEST_GAP_S, max(_SHORTEST_S, 10 * took_s)))
+            began_s = time.thread_time()
+            wait_s = self._look_safely(woken=woken)
+            # In a burst of events a tenth of our time goes into scans, unless they bring something.
+            # Processor time: a busy machine must not make us slower still.
+            busy_s = 0.0 if self._scanner.took else 10 * (time.thread_time() - began_s)
+            self._stopped.wait(min(_LONGEST_GAP_S, max(_SHORTEST_S, busy_s)))
         self._watch.stop()
+
+    def _look_safely(self, *, woken: bool) -> float:
+        try:
+            return self.look(woken=woken)
+        except Exception as error:
+            # Ours to mend; but one bad round must not end an inbox in silence.
+            _LOG.exception("inbox=%s scan failed", self._name)
+            self._note(f"our fault: {error!r}")
+            return _POLLING_S
 
     def look(self, *, woken: bool) -> float:
         """Make one round; return seconds until the next one unless woken before."""
@@ -178,27 +190,31 @@ class Watcher:
         try:
             self._choose_mode()
             due_s = self._scanner.scan()
+            problem = self._scanner.trouble
             self._suspect(woken=woken)
         except OSError as error:
             problem = f"{error.strerror}: {error.filename or self._folder}"
-        self._first = bool(problem)
+            self._first = True
+        else:
+            self._first = False
         self._note(problem)
         return self._wait_s(due_s)
 
     def _choose_mode(self) -> None:
-        self._network = is_network(self._folder, read_mountinfo())
-        self._scanner.use_network_times(network=self._network)
-        if self._network or self._unreliable:
+        network = is_network(self._folder, read_mountinfo())
+        self._scanner.use_network_times(network=network)
+        if network or self._unreliable:
+            self._polling = True
             self._watch.stop()
             return
         builds = self._watch.builds
-        self._watch.check()
+        self._polling = not self._watch.check()
         # What came between two watches was announced by nobody.
         self._first = self._first or self._watch.builds != builds
 
     def _suspect(self, *, woken: bool) -> None:
         """Count drops that no event announced; three in an hour end the trust in events."""
-        if woken or self._first or self._network or self._unreliable:
+        if woken or self._first or self._polling:
             return
         now_s = self._clock.monotonic_s()
         self._missed += self._scanner.late
@@ -214,13 +230,13 @@ class Watcher:
             return _AFTER_TAKING_EVERY_S
         if self._scanner.receiving:
             return min(_RECEIVING_S, due_s if due_s is not None else _RECEIVING_S)
-        return _POLLING_S if self._network or self._unreliable else _LOCAL_S
+        return _POLLING_S if self._polling else _LOCAL_S
 
     def _note(self, problem: str) -> None:
         before, listing = self.health, self._scanner.listing
         self.health = Health(
             self._name,
-            "polling" if self._network or self._unreliable else "events",
+            "polling" if self._polling else "events",
             self._clock.monotonic_s(),
             listing.paused,
             problem,
