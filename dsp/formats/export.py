@@ -1,0 +1,215 @@
+"""Write what was made: WAV, FLAC, Ogg Vorbis, Opus, MP3; and read it again to be sure.
+
+Theory of operation
+-------------------
+A ``Writer`` takes blocks of float32. 16 and 24 bits are dithered (``dither``); 32 bits and
+the lossy encoders take the floats as they are. ``close`` returns when the bytes are on the
+disk. ``verify`` then decodes the file with the reader that trusts nobody.
+
+Rules
+-----
+Rule 1: the same blocks give the same bytes. No file holds a date or a random number.
+
+Rule 2: a full disk is an ``OSError`` with its errno. What was written until then is the
+caller's to remove.
+
+Rule 3: no rate is changed here. Opus takes 8, 12, 16, 24 and 48 kHz only, MP3 the nine
+rates of MPEG audio; for others, resample first.
+"""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from dsp.audio import BLOCK_FRAMES, Block
+from dsp.errors import AudioFormatError, ParameterError
+from dsp.formats.dither import quantise
+from dsp.formats.encode import Coding, EncodedFile
+from dsp.formats.load import Limits, StemReader, probe
+from dsp.formats.wavefile import WaveFile
+
+__all__ = ["Unverified", "Writer", "formats_available", "quantise", "verify"]
+
+BITS = {"wav": (16, 24, 32), "flac": (16, 24)}
+"""Bits that a format can have; 32 is float. Lossy formats have none."""
+
+OPUS_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
+MP3_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+
+_LOSSY = {"ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}
+_RATES_HZ = {"opus": OPUS_HZ, "mp3": MP3_HZ}
+_LOW_HZ, _HIGH_HZ = 8_000, 192_000  # Vorbis in libsndfile crashes above 200 kHz
+_LEVELS = {"ogg": 0.2, "opus": 0.3}
+_MOST_CHANNELS = 2
+_FLOAT_BITS = 32
+
+
+class Unverified(Exception):
+    """A file that was just written is not what was meant."""
+
+
+class Writer:
+    """A file that grows block by block.
+
+    Parameters
+    ----------
+    path : Path
+        Made, or emptied.
+    rate_hz : int
+        8,000 to 192,000; fewer for Opus and MP3 (Rule 3).
+    channels : int
+        1 or 2.
+    format : str
+        One of ``formats_available()``.
+    bits : int
+        16, 24 or 32 (float) for WAV, 16 or 24 for FLAC. Lossy formats take no notice.
+    kbits : int
+        Kilobits per second of MP3, held constant; the nearest there is. 0: the best.
+
+    Raises
+    ------
+    ParameterError
+        The format cannot hold this.
+    OSError
+        From every method, with the disk's errno.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rate_hz: int,
+        channels: int,
+        format: str,  # noqa: A002 - the word for it
+        bits: int = 24,
+        kbits: int = 0,
+    ) -> None:
+        _check(rate_hz, channels, format, bits)
+        self._bits = bits if format in BITS else _FLOAT_BITS
+        self._left_bits = 32 - bits if format == "flac" else 0
+        self._frames = 0
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o666)
+        self._open = True
+        try:
+            self._file: WaveFile | EncodedFile = (
+                WaveFile(self._fd, rate_hz=rate_hz, channels=channels, bits=bits)
+                if format == "wav"
+                else EncodedFile(
+                    self._fd,
+                    _coding(format, bits, rate_hz, kbits),
+                    rate_hz=rate_hz,
+                    channels=channels,
+                )
+            )
+        except BaseException:
+            os.close(self._fd)
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self.close()
+        except OSError:
+            if error is None:  # else the first error is the one to tell
+                raise
+
+    def write(self, block: Block) -> None:
+        """Append ``(frames, channels)`` float32, of full scale ±1.0."""
+        self._file.write(self._samples(block))
+        self._frames += len(block)
+
+    def close(self) -> None:
+        """Finish the file; return when it is on the disk. May be called twice."""
+        if not self._open:
+            return
+        self._open = False
+        try:
+            self._file.close()
+            os.fsync(self._fd)
+        finally:
+            os.close(self._fd)
+
+    def _samples(self, block: Block) -> NDArray[np.int32] | NDArray[np.float32]:
+        if self._bits == _FLOAT_BITS:
+            return np.ascontiguousarray(block, np.float32)
+        return quantise(block, self._bits, self._frames) << self._left_bits
+
+
+def verify(path: Path, *, frames: int, rate_hz: int, channels: int) -> None:
+    """Decode a file to its end and hold it to what was meant.
+
+    Raises
+    ------
+    Unverified
+        It does not decode, or is not of this shape.
+    """
+    limits = Limits(frames=max(frames, 1))
+    try:
+        found = probe(path, name=path.name, limits=limits)
+        with StemReader(found, limits=limits) as reader:
+            while len(reader.read(BLOCK_FRAMES)):
+                pass
+            count = reader.frames_read
+    except AudioFormatError as error:
+        raise Unverified(f"{path.name} cannot be read again: {error}") from error
+    there = count, found.rate_hz, found.channels
+    if there != (frames, rate_hz, channels):
+        raise Unverified(
+            f"{path.name} has (frames, rate, channels) {there}, "
+            f"not {(frames, rate_hz, channels)} as it was written"
+        )
+
+
+def formats_available() -> dict[str, tuple[int, ...]]:
+    """Return the formats that can be written here, and the bits of each; none where lossy."""
+    there = soundfile.available_formats()
+    lossy = {
+        name: ()
+        for name, (container, subtype) in _LOSSY.items()
+        if container in there and subtype in soundfile.available_subtypes(container)
+    }
+    return {name: bits for name, bits in BITS.items() if name == "wav" or "FLAC" in there} | lossy
+
+
+def _check(rate_hz: int, channels: int, format: str, bits: int) -> None:  # noqa: A002 - as above
+    available = formats_available()
+    if format not in available:
+        raise ParameterError(f"format must be one of {', '.join(available)}, got {format!r}")
+    if format in BITS and bits not in BITS[format]:
+        raise ParameterError(f"bits of {format} must be one of {BITS[format]}, got {bits}")
+    if not 1 <= channels <= _MOST_CHANNELS:
+        raise ParameterError(f"channels must be 1 or 2, got {channels}")
+    rates_hz = _RATES_HZ.get(format, ())
+    if rates_hz and rate_hz not in rates_hz:
+        raise ParameterError(f"rate_hz of {format} must be one of {rates_hz}, got {rate_hz}")
+    if not _LOW_HZ <= rate_hz <= _HIGH_HZ:
+        raise ParameterError(f"rate_hz must be {_LOW_HZ} to {_HIGH_HZ}, got {rate_hz}")
+
+
+def _coding(format: str, bits: int, rate_hz: int, kbits: int) -> Coding:  # noqa: A002 - as above
+    if format == "flac":
+        return Coding("FLAC", f"PCM_{bits}")
+    container, subtype = _LOSSY[format]
+    if format == "mp3":
+        return Coding(container, subtype, _mp3_level(rate_hz, kbits), "CONSTANT")
+    return Coding(container, subtype, _LEVELS[format])
+
+
+def _mp3_level(rate_hz: int, kbits: int) -> float:
+    """Return libsndfile's 0..1 for a bit rate; it maps them to MPEG-1, -2 or -2.5's own range."""
+    lowest, highest = (32, 320) if rate_hz >= 32_000 else (8, 160 if rate_hz >= 16_000 else 64)  # noqa: PLR2004 - ISO 11172-3, 13818-3
+    kept = min(max(kbits, lowest), highest) if kbits else highest
+    return (highest - kept) / (highest - lowest)

@@ -1,0 +1,330 @@
+"""Read a stem as a stream of blocks, to its declared end or not at all.
+
+Theory of operation
+-------------------
+``probe`` says what a file is without decoding it; ``StemReader`` decodes it block by block.
+Both open the file themselves: no symbolic link, no pipe, no device, and never by a name
+again once it is open. Our own look at the bytes comes before libsndfile's (``magic``).
+
+Rules
+-----
+Rule 1: "it decodes" proves nothing. What the header declares is compared with the bytes
+that are there, and with the frames that came out.
+
+Rule 2: every limit is on decoded frames, declared and counted: one megabyte of Ogg can hold
+two hours.
+
+Rule 3: libsndfile gets an integer descriptor. It calls back into no Python, and no thread
+waits for another's lock.
+
+Rule 4: no seek, ever. libsndfile's decoders of lossy formats are not bit exact after one,
+so blocks would show.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from dsp.audio import Block
+from dsp.errors import AudioFormatError
+from dsp.formats.decode import Broken, Decoder, Sndfile
+from dsp.formats.foreign import Foreign
+from dsp.formats.magic import FOREIGN, claim_of
+from dsp.formats.peek import Claim, Cut, Peek, Unsupported
+
+_SUFFIXES = (
+    *(".wav", ".wave", ".bwf", ".rf64", ".bw64", ".w64", ".aif", ".aiff", ".aifc", ".caf"),
+    *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".m4a", ".aac"),
+)
+AUDIO_SUFFIXES = frozenset(_SUFFIXES)
+"""Names under which audio comes. What a file is, its bytes decide."""
+
+_CONVERT = "Convert it to FLAC, WAV or AIFF, for instance with: ffmpeg -i IN.m4a OUT.flac"
+_COPY = "Copy or export it again from where it is whole."
+_MAYBE_NOT_AUDIO = "Take it out of the drop, or export it again as WAV, FLAC or AIFF."
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a stem may be, at the most."""
+
+    rate_hz_min: int = 8_000
+    rate_hz_max: int = 192_000
+    channels: int = 8
+    frames: int = 6 * 3600 * 48_000
+    """Six hours at 48 kHz."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a stem is, before any of it was decoded."""
+
+    path: Path
+    name: str
+    """As the drop has it."""
+    container: str
+    """``wav rf64 w64 aiff caf flac ogg mp3 mp4 aac``."""
+    subtype: str
+    """``PCM_24``, ``FLOAT``, ``VORBIS`` … as libsndfile names them; ``AAC``."""
+    rate_hz: int
+    channels: int
+    frames: int | None
+    """As declared; ``None`` where the writer could not know."""
+    time_stamp_frames: int | None
+    """BWF time reference, in frames since midnight; ``None`` without one."""
+
+
+def probe(
+    path: Path,
+    *,
+    name: str,
+    limits: Limits | None = None,
+    allow_ffmpeg: bool = False,
+    accept_truncated: bool = False,
+) -> Probe:
+    """Return what the file at ``path`` is.
+
+    Parameters
+    ----------
+    path : Path
+        Opened once, read only.
+    name : str
+        What messages call it.
+    limits : Limits
+    allow_ffmpeg : bool
+        The ``ffmpeg`` program may decode M4A and AAC.
+    accept_truncated : bool
+        Sound that was declared may be missing.
+
+    Raises
+    ------
+    AudioFormatError
+        It cannot be used; the code says why.
+    OSError
+        The file is gone, or the disk failed.
+    """
+    limits = limits or Limits()
+    with _opened(path, name) as fd:
+        claim = _claim(fd, name, accept_truncated=accept_truncated)
+        _hold(claim.rate_hz, claim.channels, limits, name)
+        decoder = _decoder(fd, claim, name, allow_ffmpeg=allow_ffmpeg)
+    decoder.close()
+    _hold(decoder.rate_hz, decoder.channels, limits, name)
+    if decoder.frames == 0:
+        raise _empty(name, "no frames of sound")
+    if decoder.frames is not None and decoder.frames > limits.frames:
+        raise _too_long(name, decoder.frames, limits)
+    return Probe(
+        path=path,
+        name=name,
+        container=claim.container,
+        subtype=decoder.subtype,
+        rate_hz=decoder.rate_hz,
+        channels=decoder.channels,
+        frames=decoder.frames if claim.counted else None,
+        time_stamp_frames=claim.time_stamp_frames,
+    )
+
+
+class StemReader:
+    """A stem's frames from the first to the last, once.
+
+    Parameters
+    ----------
+    probe : Probe
+        The file is looked at again: it may have been changed since.
+    limits : Limits
+    allow_ffmpeg, accept_truncated : bool
+        As in ``probe``.
+
+    Raises
+    ------
+    AudioFormatError
+        The file cannot be used any more.
+    """
+
+    def __init__(
+        self,
+        probe: Probe,
+        *,
+        limits: Limits | None = None,
+        allow_ffmpeg: bool = False,
+        accept_truncated: bool = False,
+    ) -> None:
+        self.nonfinite = 0
+        """Samples that were no numbers; silence stands in their place."""
+        self.frames_read = 0
+        self._probe, self._limits = probe, limits or Limits()
+        self._accept_truncated = accept_truncated
+        self._ended = False
+        with _opened(probe.path, probe.name) as fd:
+            claim = _claim(fd, probe.name, accept_truncated=accept_truncated)
+            self._decoder = _decoder(fd, claim, probe.name, allow_ffmpeg=allow_ffmpeg)
+        if (self._decoder.rate_hz, self._decoder.channels) != (probe.rate_hz, probe.channels):
+            self._decoder.close()
+            raise _damaged(probe.name, "was changed while it was being read")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. May be called twice."""
+        self._decoder.close()
+
+    def read(self, frames: int) -> Block:
+        """Return the next ``(frames, channels)``, fewer only at the end, then none.
+
+        Raises
+        ------
+        AudioFormatError
+            ``INPUT_DAMAGED``, ``INPUT_TRUNCATED``, ``INPUT_TOO_LONG`` or ``INPUT_EMPTY``.
+        """
+        block = self._none() if self._ended else self._decoded(frames)
+        self.frames_read += len(block)
+        if self.frames_read > self._limits.frames:
+            raise _too_long(self._probe.name, self.frames_read, self._limits)
+        if len(block) < frames and not self._ended:
+            self._end()
+        return self._finite(block)
+
+    def _none(self) -> Block:
+        return np.zeros((0, self._probe.channels), np.float32)
+
+    def _decoded(self, frames: int) -> Block:
+        try:
+            return self._decoder.read(frames)
+        except Cut as error:
+            if not self._accept_truncated:
+                raise self._truncated() from error
+            return self._none()
+        except Broken as error:
+            found = f"cannot be decoded after frame {self.frames_read}: {error}"
+            raise _damaged(self._probe.name, found) from error
+
+    def _end(self) -> None:
+        self._ended = True
+        if self.frames_read == 0:
+            raise _empty(self._probe.name, "no frames of sound")
+        if self.frames_read < (self._probe.frames or 0) and not self._accept_truncated:
+            raise self._truncated()
+
+    def _truncated(self) -> AudioFormatError:
+        declared = self._probe.frames
+        expected = "and more were expected" if declared is None else f"of the {declared} declared"
+        found = f"ends after {self.frames_read} frames {expected}"
+        return _error("INPUT_TRUNCATED", self._probe.name, found, _COPY)
+
+    def _finite(self, block: Block) -> Block:
+        finite = np.isfinite(block)
+        if not finite.all():
+            self.nonfinite += int(np.count_nonzero(~finite))
+            block[~finite] = 0.0
+        return block
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[int]:
+    """Yield a descriptor of the regular file at ``path``, and close it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _refusal(error, name) or error from error
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise _error("REFUSED_KIND", name, "is not a regular file", "Drop the file itself.")
+        if found.st_size == 0:
+            raise _empty(name, "0 bytes")
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _refusal(error: OSError, name: str) -> AudioFormatError | None:
+    if error.errno == errno.ELOOP:
+        hint = "Drop the file itself; links are never followed."
+        return _error("REFUSED_SYMLINK", name, "is a symbolic link", hint)
+    if error.errno == errno.EACCES:
+        return _error("INPUT_UNREADABLE", name, "may not be read", "Let the daemon's user read it.")
+    if error.errno == errno.ENXIO:
+        return _error("REFUSED_KIND", name, "is not a regular file", "Drop the file itself.")
+    return None
+
+
+def _claim(fd: int, name: str, *, accept_truncated: bool) -> Claim:
+    """Return what the file says it is, once that may be believed."""
+    peek = Peek(fd)
+    try:
+        claim = claim_of(peek)
+    except Unsupported as error:
+        raise _not_supported(name, f"is {error}") from error
+    except Cut as error:
+        found = f"ends {error}, after {peek.size} bytes"
+        raise _error("INPUT_TRUNCATED", name, found, _COPY) from error
+    if claim is None:
+        found = f"is no audio that we know: it begins with {peek.at(0, 8)!r}"
+        raise _error("INPUT_NOT_AUDIO", name, found, _MAYBE_NOT_AUDIO)
+    if claim.cut and not accept_truncated:
+        found = f"has {claim.found_bytes} of the {claim.declared_bytes} bytes of sound it declares"
+        raise _error("INPUT_TRUNCATED", name, found, _COPY)
+    return claim
+
+
+def _decoder(fd: int, claim: Claim, name: str, *, allow_ffmpeg: bool) -> Decoder:
+    foreign, kind = claim.container in FOREIGN, claim.container.upper()
+    if foreign and not allow_ffmpeg:
+        raise _not_supported(name, f"is {kind}, and the ffmpeg program may not be used here")
+    try:
+        return Foreign(fd, claim.container) if foreign else Sndfile(fd)
+    except Unsupported as error:
+        raise _not_supported(name, f"is {kind}, and {error}") from error
+    except Broken as error:
+        raise _damaged(name, f"cannot be decoded: {error}") from error
+
+
+def _hold(rate_hz: int | None, channels: int | None, limits: Limits, name: str) -> None:
+    """Refuse a rate or a count of channels outside the limits."""
+    low, high = limits.rate_hz_min, limits.rate_hz_max
+    if rate_hz is not None and not low <= rate_hz <= high:
+        found = f"has a rate of {rate_hz} Hz; {low} to {high} Hz can be used"
+        raise _error("INPUT_RATE", name, found, "Export it at 44100 or 48000 Hz.")
+    if channels is not None and not 1 <= channels <= limits.channels:
+        found = f"has {channels} channels; 1 to {limits.channels} can be used"
+        raise _error("INPUT_CHANNELS", name, found, "Export it as mono or stereo.")
+
+
+def _not_supported(name: str, found: str) -> AudioFormatError:
+    return _error("INPUT_NOT_SUPPORTED", name, found, _CONVERT)
+
+
+def _damaged(name: str, found: str) -> AudioFormatError:
+    return _error("INPUT_DAMAGED", name, found, _COPY)
+
+
+def _empty(name: str, found: str) -> AudioFormatError:
+    return _error("INPUT_EMPTY", name, f"has {found}", "Export it again; nothing is in it.")
+
+
+def _too_long(name: str, frames: int, limits: Limits) -> AudioFormatError:
+    found = f"has {frames} frames or more; {limits.frames} can be used"
+    return _error("INPUT_TOO_LONG", name, found, "Cut it into shorter files.")
+
+
+def _error(code: str, name: str, found: str, hint: str) -> AudioFormatError:
+    return AudioFormatError(code, f"{name} {found}", hint=hint, path=name)
