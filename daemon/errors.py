@@ -100,6 +100,55 @@ CODES: dict[str, Code] = {
         "Move the drop back into the inbox. If it happens again, look at the drop itself.",
         "surroundings",
     ),
+    "TIMED_OUT": Code(
+        "The job was not finished by its deadline, and was stopped.",
+        "Raise timeout_s of the inbox, or make the drop smaller.",
+    ),
+    "STALLED": Code(
+        "The job gave no sign of life for stall_s, and was stopped.",
+        "Try once more; if it happens again, something in the drop hangs its decoder.",
+    ),
+    "NO_PROGRESS": Code(
+        "The job stood at the same point for no_progress_s, and was stopped.",
+        "Raise no_progress_s of the inbox if its steps may take that long.",
+    ),
+    "CRASHED": Code(
+        "The process that did the job died.",
+        "Try the stems one by one: a damaged file can crash its decoder.",
+    ),
+    "BAD_MESSAGE": Code(
+        "The process that did the job said something unintelligible, and was stopped.",
+        "Try the stems one by one: a damaged file can disturb its decoder.",
+    ),
+    "OUT_OF_MEMORY": Code(
+        "The job needed more memory than it may have, or than there is.",
+        "Raise memory_mb of the pool, give the machine more memory, or use fewer slots.",
+        "surroundings",
+    ),
+    "CANCELLED": Code(
+        "The job was cancelled by hand.",
+        "Nothing, unless it was a mistake: then drop it again.",
+    ),
+    "START_FAILED": Code(
+        "No worker process came up to do the job.",
+        "The reason stands in daemon.json under pool.degraded; often a library is missing.",
+        "operator",
+    ),
+    "HANDLER_UNUSABLE": Code(
+        "The handler of the inbox cannot be imported, or is no handler.",
+        "Correct handler or handler_paths in config.yaml, or install what it imports.",
+        "operator",
+    ),
+    "RESULT_INVALID": Code(
+        "The handler returned something that is no result.",
+        "Report it to whoever wrote the handler; the message says what is wrong.",
+        "soundspool",
+    ),
+    "INTERNAL": Code(
+        "The handler raised an error that it should have understood.",
+        "Report it, with the traceback that stands in the error file.",
+        "soundspool",
+    ),
 }
 
 

@@ -17,6 +17,7 @@ import concurrent.futures.process
 import multiprocessing
 import multiprocessing.context
 import multiprocessing.pool
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from multiprocessing import dummy
@@ -28,46 +29,41 @@ _CONTEXTS = (
     multiprocessing.context.SpawnContext,
     multiprocessing.context.ForkServerContext,
 )
-_THREADS_INSTEAD = (
+_AS_IN_DUMMY = (
     *("Queue", "JoinableQueue", "Pipe", "Manager", "Array", "Value", "Lock", "RLock"),
     *("Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier"),
 )
 
-_asked = False
+_Told = Callable[[Any], object] | None
+
+_asked = threading.Event()
 
 
 def asked() -> bool:
     """Return whether a pool was asked for since the last question."""
-    global _asked  # noqa: PLW0603 - as global as what it replaces
-    was, _asked = _asked, False
+    was = _asked.is_set()
+    _asked.clear()
     return was
-
-
-def _ask() -> None:
-    global _asked  # noqa: PLW0603 - see above
-    _asked = True
 
 
 def install() -> None:
     """Put sequences and threads where processes were; call before handlers are imported."""
+    instead = {name: getattr(dummy, name) for name in _AS_IN_DUMMY}
+    instead |= {"Pool": SequentialPool, "Process": _Thread}
     for module in (concurrent.futures, concurrent.futures.process):
         vars(module)["ProcessPoolExecutor"] = SequentialExecutor
-    for module in (multiprocessing, multiprocessing.pool):
-        vars(module)["Pool"] = SequentialPool
-    vars(multiprocessing)["Process"] = _Thread
+    vars(multiprocessing.pool)["Pool"] = SequentialPool
+    vars(multiprocessing).update(instead)
     for context in _CONTEXTS:
-        context.Process = _Thread  # type: ignore[assignment, misc]
-        context.Pool = staticmethod(SequentialPool)  # type: ignore[assignment, method-assign]
-    for name in _THREADS_INSTEAD:
-        vars(multiprocessing)[name] = getattr(dummy, name)
-        setattr(multiprocessing.context.BaseContext, name, staticmethod(getattr(dummy, name)))
+        for name, replacement in instead.items():
+            setattr(context, name, staticmethod(replacement))
 
 
 class _Thread(dummy.DummyProcess):
     """A thread that is asked for like a process."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
-        _ask()
+        _asked.set()
         daemon = kwargs.pop("daemon", None)
         super().__init__(*args, **kwargs)
         if daemon is not None:
@@ -90,7 +86,7 @@ class SequentialExecutor(Executor):
         initargs: tuple[object, ...] = (),
         **_: object,
     ) -> None:
-        _ask()
+        _asked.set()
         if initializer:
             initializer(*initargs)
 
@@ -108,7 +104,7 @@ class SequentialPool:
         initargs: Iterable[object] = (),
         **_: object,
     ) -> None:
-        _ask()
+        _asked.set()
         if initializer:
             initializer(*initargs)
 
@@ -146,19 +142,27 @@ class SequentialPool:
         func: Callable[..., Any],
         args: Any = (),  # noqa: ANN401
         kwds: Any = None,  # noqa: ANN401
-        callback: Callable[[Any], object] | None = None,
-        error_callback: Callable[[BaseException], object] | None = None,
+        callback: _Told = None,
+        error_callback: _Told = None,
     ) -> "_Answer":
         return _Answer(_run(func, args, kwds or {}), callback, error_callback)
 
     def map_async(
-        self, func: Callable[..., Any], iterable: Iterable[Any], _: object = None, **told: Any
-    ) -> "_Answer":  # noqa: ANN401
+        self,
+        func: Callable[..., Any],
+        iterable: Iterable[Any],
+        _: object = None,
+        **told: _Told,
+    ) -> "_Answer":
         return _Answer(_run(self.map, (func, iterable), {}), **told)
 
     def starmap_async(
-        self, func: Callable[..., Any], iterable: Iterable[Any], _: object = None, **told: Any
-    ) -> "_Answer":  # noqa: ANN401
+        self,
+        func: Callable[..., Any],
+        iterable: Iterable[Any],
+        _: object = None,
+        **told: _Told,
+    ) -> "_Answer":
         return _Answer(_run(self.starmap, (func, iterable), {}), **told)
 
 
@@ -168,8 +172,8 @@ class _Answer:
     def __init__(
         self,
         future: Future[Any],
-        callback: Callable[[Any], object] | None = None,
-        error_callback: Callable[[BaseException], object] | None = None,
+        callback: _Told = None,
+        error_callback: _Told = None,
     ) -> None:
         self._future = future
         error = future.exception()

@@ -203,9 +203,12 @@ class Pool:
         if slot.process.dead:
             events += slot.read(now_s)  # its last words
             self._bury(slot, now_s)
-        elif ended := slot.relieve():
-            self._look_over(slot, ended)
-            self._ended.append(ended)
+        elif ended := slot.finished:
+            if why := self._why_no_more(slot, ended):
+                slot.retire(why)  # and its Ended waits until nothing is left of it
+            else:
+                slot.relieve()
+                self._ended.append(ended)
         if starting and slot.ready:
             self._failures, self.degraded, self.unusable = 0, None, slot.unusable
         return events
@@ -213,7 +216,7 @@ class Pool:
     def _bury(self, slot: Slot, now_s: float) -> None:
         ended = slot.bury()
         self._slots.remove(slot)
-        strays.sweep([other.process.pid for other in self._slots])
+        self._sweep()
         if ended:
             self._ended.append(ended)
         elif not slot.ready:
@@ -262,15 +265,17 @@ class Pool:
             slot.end(outcome, code, message)
         return len(waiting) + len(running)
 
-    def _look_over(self, slot: Slot, ended: Ended) -> None:
-        """Decide whether a worker that has done well serves again."""
-        settings = self._settings
-        if slot.served >= settings.recycle_jobs:
-            slot.retire("served enough jobs")
-        elif (ended.max_rss_mb or 0.0) > settings.recycle_mb:
-            slot.retire("grew too large")
-        elif strays.children(slot.process.pid):
-            slot.retire("its handler left a process behind")
+    def _why_no_more(self, slot: Slot, ended: Ended) -> str:
+        """Return why a worker that has done well must not serve again; empty when it may."""
+        if slot.served >= self._settings.recycle_jobs:
+            return "served enough jobs"
+        if (ended.max_rss_mb or 0.0) > self._settings.recycle_mb:
+            return "grew too large"
+        self._sweep()
+        return "left a process behind" if strays.children(slot.process.pid) else ""
+
+    def _sweep(self) -> None:
+        strays.sweep([slot.process.pid for slot in self._slots])
 
     def _hand_out(self, now_s: float) -> None:
         idle = deque(slot for slot in self._slots if slot.phase == "idle")

@@ -77,7 +77,7 @@ class Process:
                 raise
         self.pid = self._popen.pid
         self._pidfd = os.pidfd_open(self.pid)
-        self._socket.setblocking(False)
+        os.set_blocking(self._socket.fileno(), False)
         assert self._popen.stderr is not None  # noqa: S101 - for the type checker
         self._stderr = self._popen.stderr
         os.set_blocking(self._stderr.fileno(), False)

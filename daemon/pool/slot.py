@@ -182,13 +182,15 @@ class Slot:
         if self._confined or not (verdict.clean and well):
             self._kill("served its job")
 
-    def relieve(self) -> Ended | None:
-        """Return how the attempt ended, when it has and the worker is to serve again."""
-        if self.phase != "busy" or self._ended is None:
-            return None
-        ended, self._ended, self._attempt = self._ended, None, None
+    @property
+    def finished(self) -> Ended | None:
+        """How the attempt ended, when it has and the worker could serve again."""
+        return self._ended if self.phase == "busy" else None
+
+    def relieve(self) -> None:
+        """Take the finished attempt off the worker: it is idle again."""
+        self._ended, self._attempt = None, None
         self.phase, self._judged = "idle", False
-        return ended
 
     def retire(self, why: str) -> None:
         """Let the worker serve no more; what it has finished counts."""

@@ -14,15 +14,12 @@ Rules
 3. When the daemon's end of the socket closes, it leaves at once.
 """
 
-import errno
 import faulthandler
-import hashlib
 import importlib
 import os
 import resource
 import signal
 import socket
-import stat
 import sys
 import tempfile
 import threading
@@ -31,21 +28,19 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.errors import BadInput, NothingToDo, SpoolError, Unavailable
-from daemon.handlers.handler import Output, Result, Task
+from daemon.errors import BadInput
+from daemon.handlers.handler import Result, Task
 from daemon.pool import confine, nested
 from daemon.pool.messages import (
-    BadMessage,
     Beat,
     Begun,
     Fault,
     Hello,
     Made,
-    MadeFile,
     Order,
     Ready,
     Remark,
@@ -57,29 +52,16 @@ from daemon.pool.messages import (
     order_of,
     plain,
 )
+from daemon.pool.verdict import HandlerError, ResultError, Seen, judge, made_of, words
 
 _BEATS_PER_STALL = 5
 _LONGEST_BEAT_S = 2.0
 _REPORT_S = 0.1
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-_TRACEBACK_CHARS = 16_000
 
 _NESTED = Remark(
     code="NESTED_POOL",
     message="the handler asked for a pool of processes; its work was done in sequence",
 )
-
-_Seen = Literal[
-    "done", "nothing_to_do", "bad_input", "unavailable", "bad_config", "failed", "out_of_memory"
-]
-
-
-class _HandlerError(Exception):
-    """The handler's module cannot be used."""
-
-
-class _ResultError(Exception):
-    """What the handler returned is no result."""
 
 
 def main(fd: int, parent: int) -> NoReturn:
@@ -88,7 +70,7 @@ def main(fd: int, parent: int) -> NoReturn:
     confine.renounce_privileges()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to hear
     faulthandler.enable()
-    os.set_inheritable(fd, False)
+    os.set_inheritable(fd, False)  # noqa: FBT003 - its only argument
     channel = Channel(socket.socket(fileno=fd))
     hello = hello_of(channel.receive())
     sys.path += [path for path in hello.handler_paths if path not in sys.path]
@@ -146,11 +128,9 @@ class Reporter:
         now_s = time.monotonic()
         if stage == self._stage and now_s < self._next_s and fraction < 1.0:
             return
-        self._stage, self._next_s = str(stage)[:200], now_s + _REPORT_S
+        self._stage, self._next_s = plain(str(stage))[:200], now_s + _REPORT_S
         share = min(1.0, max(0.0, float(fraction)))
-        self._channel.send(
-            Report(stage=plain(self._stage), fraction=share if share == share else 0.0)
-        )
+        self._channel.send(Report(stage=self._stage, fraction=share))
 
 
 @contextmanager
@@ -188,7 +168,8 @@ def _serve(order: Order, channel: Channel, hello: Hello) -> None:
         verdict = _verdict("done", made, None, remarks)
         line_up(verdict)
     except BaseException as error:  # noqa: BLE001 - rule 1
-        outcome, fault = _judge(error, reporter.stage)
+        traceback.clear_frames(error.__traceback__)  # to speak, free what the handler hoards
+        outcome, fault = judge(error, reporter.stage)
         verdict = _verdict(outcome, None, fault, remarks)
     channel.send(verdict)
     os.chdir("/")
@@ -205,11 +186,8 @@ def _attempt(handler: Any, order: Order, reporter: Reporter) -> Made:  # noqa: A
         )
     )
     if not isinstance(result, Result):
-        raise _ResultError(f"handle returned a {type(result).__name__}, not a Result")
-    try:
-        return _made(result, Path(order.workdir))
-    except (ValidationError, TypeError, FileNotFoundError, RecursionError) as error:
-        raise _ResultError(str(error)) from error
+        raise ResultError(f"handle returned a {type(result).__name__}, not a Result")
+    return made_of(result, Path(order.workdir))
 
 
 def _options(handler: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401 - the handler's own class
@@ -221,45 +199,8 @@ def _options(handler: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401 - the 
         raise BadInput("SETTINGS_INVALID", f"{where}: {first['msg']}") from error
 
 
-def _made(result: Result, workdir: Path) -> Made:
-    made = Made(
-        outputs=[_made_file(output, workdir) for output in result.outputs],
-        measurements=plain(result.measurements, "measurements"),
-        notes=[Remark(code=note.code, message=plain(note.message)) for note in result.notes],
-        inputs=plain(result.inputs, "inputs"),
-    )
-    for path in {(workdir / output.path).parent for output in result.outputs} | {workdir}:
-        _sync(path)
-    return made
-
-
-def _made_file(output: Output, workdir: Path) -> MadeFile:
-    path = workdir / output.path
-    if not stat.S_ISREG(path.lstat().st_mode):
-        raise TypeError(f"the output {output.path} is no file")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
-        size = file.tell()
-    return MadeFile(
-        path=output.path,
-        role=output.role,
-        bytes=size,
-        sha256=digest,
-        measurements=plain(output.measurements, f"measurements of {output.path}"),
-    )
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
 def _verdict(
-    outcome: _Seen, made: Made | None, fault: Fault | None, remarks: list[Remark]
+    outcome: Seen, made: Made | None, fault: Fault | None, remarks: list[Remark]
 ) -> Verdict:
     if nested.asked():
         remarks = [*remarks, _NESTED]
@@ -272,50 +213,6 @@ def _verdict(
         max_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         clean=others == 0,
     )
-
-
-def _judge(error: BaseException, stage: str) -> tuple[_Seen, Fault]:
-    """Return whose fault an exception is, and what to say about it."""
-    match error:
-        case BadInput():
-            return "bad_input", _fault(error, error.code, stage)
-        case NothingToDo():
-            return "nothing_to_do", _fault(error, error.code, stage)
-        case Unavailable():
-            return "unavailable", _fault(error, error.code, stage)
-        case OSError(errno=number) if number in _NO_ROOM:
-            return "unavailable", _fault(error, "DISK_FULL", stage)
-        case MemoryError():
-            return "out_of_memory", _fault(error, "OUT_OF_MEMORY", stage)
-        case _HandlerError():
-            return "bad_config", _fault(error, "HANDLER_UNUSABLE", stage)
-        case _ResultError() | BadMessage():
-            return "failed", _fault(error, "RESULT_INVALID", stage)
-        case _:
-            return "failed", _fault(error, "INTERNAL", stage)
-
-
-def _fault(error: BaseException, code: str, stage: str) -> Fault:
-    known = error if isinstance(error, SpoolError) else None
-    trace = "".join(traceback.format_exception(error))
-    fields = {
-        "code": code[:200],
-        "class": type(error).__name__[:200],
-        "message": (known.message if known else _words(error))[:4_000],
-        "hint": known.hint[:4_000] if known else "",
-        "path": known.path[:4_000] if known else "",
-        "stage": stage,
-        "traceback": trace[-_TRACEBACK_CHARS:],
-        "details": known.details if known else {},
-    }
-    return Fault.model_validate(plain(fields, "error"))
-
-
-def _words(error: BaseException) -> str:
-    try:
-        return str(error) or type(error).__name__
-    except Exception:  # noqa: BLE001 - an exception of a stranger, which cannot even say what it is
-        return type(error).__name__
 
 
 def _confine(order: Order) -> list[Remark]:
@@ -334,7 +231,7 @@ def _import_all(handlers: tuple[str, ...]) -> dict[str, str]:
     for handler in handlers:
         try:
             _load(handler)
-        except _HandlerError as error:
+        except HandlerError as error:
             unusable[handler] = plain(str(error))[:4_000]
     return unusable
 
@@ -342,9 +239,9 @@ def _import_all(handlers: tuple[str, ...]) -> dict[str, str]:
 def _load(handler: str) -> Any:  # noqa: ANN401 - a module
     try:
         module = importlib.import_module(handler)
-    except BaseException as error:  # noqa: BLE001 - rule 1
-        raise _HandlerError(f"{handler} cannot be imported: {_words(error)}") from error
+    except BaseException as error:
+        raise HandlerError(f"{handler} cannot be imported: {words(error)}") from error
     for name in ("Options", "handle"):
         if not hasattr(module, name):
-            raise _HandlerError(f"{handler} has no {name}")
+            raise HandlerError(f"{handler} has no {name}")
     return module
