@@ -15,7 +15,8 @@ what follows.
 
 Three budgets pay for further attempts, so that one kind of trouble never uses up another's
 patience: *failures* (the surroundings, the clock, our bugs), *crashes* (the process died of
-this drop) and *interruptions* (we stopped, the power went, no worker would start).
+this drop) and *interruptions* (we stopped, the power went, no worker would start: nothing
+that the drop did).
 
 Rules
 -----
@@ -80,6 +81,8 @@ class Outcome(StrEnum):
     """We stopped it, or were stopped ourselves."""
     START_FAILED = "start_failed"
     """No worker came up to take it."""
+    BAD_CONFIG = "bad_config"
+    """Its handler could not be used: the operator's to mend."""
     CANCELLED = "cancelled"
 
 
@@ -121,6 +124,7 @@ FATES: Mapping[Outcome, Fate] = {
     # The drop is not suspected: it goes on as soon as it can.
     Outcome.INTERRUPTED: Fate(State.FAILED, "interruptions", waits=False),
     Outcome.START_FAILED: Fate(State.FAILED, "interruptions"),
+    Outcome.BAD_CONFIG: Fate(State.FAILED, "interruptions"),
 }
 
 
@@ -180,6 +184,8 @@ class NewJob:
     """What the status says about each file."""
     warnings: Sequence[Mapping[str, Any]] = ()
     """``{code, message}`` each."""
+    audio_s: float = 0.0
+    """Audio in the drop, all files together, as far as their headers tell."""
 
 
 @dataclass(frozen=True)

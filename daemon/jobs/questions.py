@@ -74,6 +74,19 @@ class Questions:
         )
         return found[0] if found else None
 
+    def knows_content(self, prefix: str) -> bool:
+        """Return whether a published job's content key begins with ``prefix``, as ``123:``."""
+        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        found = self._db.execute(
+            """
+            SELECT 1 FROM job
+            WHERE content_key IS NOT NULL AND outputs > 0 AND published_ms IS NOT NULL
+            AND content_key >= ? AND content_key < ? LIMIT 1
+            """,
+            (prefix, after),
+        )
+        return found.fetchone() is not None
+
     def next_due_ms(self, paused: Collection[str] = ()) -> int | None:
         """Return when the next queued job is due, wall clock; ``None`` when there is none."""
         due_ms: int | None

@@ -28,6 +28,7 @@ def columns_of(new: NewJob) -> dict[str, Any]:
         "options": encoded(new.options),
         "inputs": encoded(new.inputs),
         "warnings": encoded(new.warnings),
+        "audio_s": new.audio_s,
     }
 
 
@@ -45,6 +46,7 @@ def job_of(row: sqlite3.Row) -> Job:
         options=json.loads(row["options"]),
         inputs=json.loads(row["inputs"]),
         warnings=json.loads(row["warnings"]),
+        audio_s=row["audio_s"],
         state=State(row["state"]),
         not_before_ms=row["not_before_ms"],
         attempts=row["attempts"],

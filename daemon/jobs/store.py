@@ -27,9 +27,9 @@ Failures
 """
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from daemon.clock import Clock, rfc3339
 from daemon.config import Budgets, Retention
@@ -43,9 +43,9 @@ _PRUNED_AT_ONCE = 500
 
 _INSERT = """
     INSERT INTO job (id, inbox, name, label, handler, lane, first_seen_ms, created_ms,
-                     order_key_ms, options, inputs, warnings)
+                     order_key_ms, options, inputs, warnings, audio_s)
     VALUES (:id, :inbox, :name, :label, :handler, :lane, :first_seen_ms, :created_ms,
-            :order_key_ms, :options, :inputs, :warnings)
+            :order_key_ms, :options, :inputs, :warnings, :audio_s)
     """
 
 
@@ -92,6 +92,24 @@ class Store(Questions):
         """Remember the hash of a job's content, settings and engine version."""
         with self._database.transaction() as db:
             db.execute("UPDATE job SET content_key = ? WHERE id = ?", (key, job_id))
+
+    def postpone(self, job_id: str, not_before_ms: int) -> None:
+        """Make a queued job due at another time; 0: now."""
+        with self._database.transaction() as db:
+            db.execute(
+                "UPDATE job SET not_before_ms = ? WHERE id = ? AND state = 'queued'",
+                (not_before_ms, job_id),
+            )
+
+    def refuse(self, job_id: str, error: Mapping[str, Any]) -> bool:
+        """Fail a queued job without an attempt: its drop was found wanting at the door."""
+        with self._database.transaction() as db:
+            now = self.get(job_id)
+            if now is None or now.state is not State.QUEUED:
+                return False
+            following = Next(State.FAILED, now.tally, now.not_before_ms)
+            self._move(db, now, following, Ending(Outcome.BAD_INPUT, error))
+            return True
 
     # -- attempts
 

@@ -15,6 +15,7 @@ CREATE TABLE job (
     options TEXT NOT NULL,                        -- the settings of the inbox and of the drop, merged
     inputs TEXT NOT NULL,                         -- what the status says about each file
     warnings TEXT NOT NULL,
+    audio_s REAL NOT NULL DEFAULT 0,              -- in the drop; sets the deadline
     state TEXT NOT NULL DEFAULT 'queued',
     not_before_ms INTEGER NOT NULL DEFAULT 0,     -- when a queued job is due
     attempts INTEGER NOT NULL DEFAULT 0,          -- the last attempt's number; fences late reports
