@@ -21,17 +21,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-from daemon import strict_yaml
 from daemon.errors import BadInput, NothingToDo, SpoolError, Unavailable
 from daemon.files import Files
 from daemon.handlers import mix as handler
 from daemon.handlers.handler import Result, Task
+from daemon.settings import merged, settings_of
+from daemon.strict_yaml import assign, load, validate
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_SOFTWARE, EX_TEMPFAIL = 0, 64, 65, 70, 75
-
-SETTINGS_NAME = "job.yaml"
-DAEMON_KEYS = ("files", "force", "priority")
-"""Keys of ``job.yaml`` that speak to the daemon and not to the handler."""
 
 
 def mix_by_hand(source: Path, out: Path, assignments: Sequence[str], *, as_json: bool) -> int:
@@ -39,8 +36,7 @@ def mix_by_hand(source: Path, out: Path, assignments: Sequence[str], *, as_json:
     console = Console(stderr=True)
     try:
         wanted = _assigned(assignments)
-        if out.exists():
-            raise BadInput("OUTPUT_EXISTS", f"{str(out)!r} exists already", "Name a new folder.")
+        _refuse_existing(out)
     except BadInput as error:
         _tell(error, console, as_json=as_json)
         return EX_USAGE
@@ -62,16 +58,16 @@ def options_of(source: Path, wanted: Mapping[str, Any]) -> handler.Options:
     BadInput
         The settings cannot be used.
     """
-    path = source / SETTINGS_NAME
-    if not source.is_dir():
-        path = source.with_name(f"{source.name}.{SETTINGS_NAME}")
-    document = strict_yaml.Document.of({}, name="--set")
-    if path.is_file():
-        document = strict_yaml.load(path.read_bytes(), name=path.name)
-    value = {k: v for k, v in (document.value or {}).items() if k not in DAEMON_KEYS}
-    for key in wanted:
-        strict_yaml.assign(value, key, wanted[key])
-    return strict_yaml.validate(handler.Options, document.with_value(value))
+    document = settings_of(source, {}, max_bytes=1 << 16).options
+    value = merged(document.value, {})
+    for key, new in wanted.items():
+        assign(value, key, new)
+    return validate(handler.Options, document.with_value(value))
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise BadInput("OUTPUT_EXISTS", f"{str(out)!r} exists already", "Name a new folder.")
 
 
 def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
@@ -85,7 +81,7 @@ def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
                 f"--set {assignment!r} is not KEY=VALUE",
                 "Write for example --set preset=podcast.",
             )
-        pairs[key] = strict_yaml.load(text.encode(), name=f"--set {key}").value
+        pairs[key] = load(text.encode(), name=f"--set {key}").value
     return pairs
 
 

@@ -32,6 +32,7 @@ from typing import Any
 
 from daemon.clock import rfc3339
 from daemon.files import Files
+from daemon.intake.admit import Place, find_admitted
 
 ERROR_SUFFIX = ".error.json"
 
@@ -53,6 +54,10 @@ class Spool:
     def drop(self, inbox: str, job: str, name: str) -> Path:
         """Return where the drop of a job lies while it is worked on."""
         return self.job(inbox, job) / "in" / name
+
+    def admitted(self) -> list[Place]:
+        """Return every drop that lies in ``work/``, oldest job first."""
+        return find_admitted(self.root / "work")
 
     def result(self, inbox: str, job: str, attempt: int) -> Path:
         """Return where an attempt writes."""

@@ -226,6 +226,12 @@ class Statuses:
         self._files.remove("remove status", self.path(inbox, label))
         self.forget(inbox, label)
 
+    def remove_own(self, inbox: str, label: str, job: str) -> None:
+        """Remove the status under this label if it is this job's and no other's."""
+        found = read_status(self.path(inbox, label))
+        if found is not None and found.get("job") == job:
+            self.remove(inbox, label)
+
 
 def _same(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
     aside = {"seq", "updated", "daemon"}

@@ -1,0 +1,173 @@
+"""From a due job to a worker, and from a worker's end to what follows.
+
+Rule 1: the attempt's number is in the database before a worker hears of it, and its outcome
+is there before its slot is used again.
+
+Rule 2: an outcome that cannot be written down now (disk full) is kept and written later; no
+further job is claimed meanwhile.
+"""
+
+import sqlite3
+from collections.abc import Collection
+from typing import Any
+
+import structlog
+
+from daemon.duplicates import key_of_done
+from daemon.errors import Unavailable
+from daemon.house import House
+from daemon.intake.names import display
+from daemon.jobs.job import Ending, Job, Outcome, OutputFile, State
+from daemon.jobs.store import Claim
+from daemon.outbox.tell import Live, told
+from daemon.pool.pool import Ended, Order, Pool, Progress
+
+_STDERR_LOGGED = 2_000
+
+log = structlog.get_logger()
+
+
+class Attempts:
+    """What runs."""
+
+    def __init__(self, house: House, pool: Pool) -> None:
+        self._house, self._pool = house, pool
+        self._jobs: dict[str, Job] = {}
+        self._live: dict[str, Live] = {}
+        self._unrecorded: list[Ended] = []
+
+    @property
+    def running(self) -> list[tuple[Job, Live | None]]:
+        """What runs, and how far it is."""
+        return [(job, self._live.get(job.id)) for job in self._jobs.values()]
+
+    def dispatch(self, paused: Collection[str]) -> None:
+        """Claim due jobs for free slots."""
+        house = self._house
+        while self._pool.free_slots() and not house.again_s and not self._unrecorded:
+            try:
+                claim = house.store.claim({*paused, *self._unusable()})
+                if claim is None:
+                    return
+                self._start(claim)
+            except (OSError, Unavailable) as error:
+                house.refused(error)
+
+    def collect(self) -> None:
+        """Take in what workers said and how attempts ended."""
+        for event in self._pool.collect():
+            match event:
+                case Progress(job=job, stage=stage, fraction=fraction):
+                    if began := self._live.get(job):
+                        self._live[job] = Live(stage, fraction, began.began_s)
+                        self._show(job)
+                case Ended():
+                    self._ended(event)
+
+    def record_late(self) -> None:
+        """Write down the outcomes that could not be written before."""
+        late, self._unrecorded = self._unrecorded, []
+        for ended in late:
+            self._ended(ended)
+
+    def cancel(self, job: Job) -> None:
+        """End a running job because a person asked for it."""
+        self._pool.cancel(job.id, job.attempts)
+
+    def _unusable(self) -> set[str]:
+        """Return the inboxes whose handler cannot be imported: their drops wait."""
+        inboxes, broken = self._house.config.inboxes, self._pool.unusable
+        return {name for name, inbox in inboxes.items() if inbox.handler in broken}
+
+    def _start(self, claim: Claim) -> None:
+        house, job = self._house, claim.job
+        inbox = house.config.inboxes[job.inbox]
+        self._jobs[job.id] = job
+        self._live[job.id] = Live("starting", 0.0, house.clock.monotonic_s())
+        workdir = house.spool.result(job.inbox, job.id, claim.attempt)
+        try:
+            house.files.make_dir("make attempt", workdir)
+        except OSError as error:
+            failure = {"code": "DISK_TROUBLE", "class": "Unavailable", "message": str(error)}
+            self._ended(Ended(job.id, claim.attempt, "unavailable", error=failure))
+            raise
+        self._pool.start(
+            Order(
+                job=job.id,
+                attempt=claim.attempt,
+                handler=job.handler,
+                name=display(job.name),
+                source=str(house.spool.drop(job.inbox, job.id, job.name)),
+                workdir=str(workdir),
+                options=dict(job.options),
+                deadline_s=max(inbox.timeout_s, inbox.timeout_per_audio_s * job.audio_s),
+                stall_s=inbox.stall_s,
+                no_progress_s=inbox.no_progress_s,
+            )
+        )
+        log.info("running", job=job.id, attempt=claim.attempt)
+        self._show(job.id)
+
+    def _show(self, job_id: str) -> None:
+        house, job = self._house, self._jobs[job_id]
+        attempts, live = house.store.attempts(job_id), self._live[job_id]
+        report = told(job, attempts, (), live=live, now_s=house.clock.monotonic_s())
+        house.quietly(lambda: house.statuses.write(job.label, report))
+
+    def _ended(self, ended: Ended) -> None:
+        """Record how an attempt ended, and do what follows."""
+        house = self._house
+        try:
+            following = house.store.finish(ended.job, ended.attempt, _ending_of(ended))
+            self._note_content(ended)
+        except (Unavailable, sqlite3.OperationalError) as error:
+            self._unrecorded.append(ended)
+            house.refused(Unavailable("QUEUE_WRITE", str(error)))
+            return
+        job, live = self._jobs.pop(ended.job, None), self._live.pop(ended.job, None)
+        if following is None or job is None:
+            return
+        took_s = house.clock.monotonic_s() - live.began_s if live else 0.0
+        house.picture.count(ended, job, took_s)
+        if ended.outcome not in ("done", "bad_input", "nothing_to_do") and ended.stderr:
+            log.warning("worker said", job=ended.job, stderr=ended.stderr[-_STDERR_LOGGED:])
+        log.info(
+            "attempt ended",
+            job=ended.job,
+            attempt=ended.attempt,
+            outcome=ended.outcome,
+            then=following.state.value,
+        )
+        if following.state is not State.DONE:
+            folder = house.spool.result(job.inbox, job.id, ended.attempt)
+            house.quietly(lambda: house.files.remove_tree("discard attempt", folder))
+        house.show(ended.job)
+
+    def _note_content(self, ended: Ended) -> None:
+        job = self._jobs.get(ended.job)
+        if job is None or ended.outcome != "done" or ended.result is None:
+            return
+        if key := key_of_done(job, ended.result.get("inputs", ())):
+            self._house.store.note_content(ended.job, key)
+
+
+def _ending_of(ended: Ended) -> Ending:
+    made: dict[str, Any] = ended.result or {}
+    outputs = [
+        OutputFile(one["path"], one["role"], one["bytes"], one["sha256"], one["measurements"])
+        for one in made.get("outputs", ())
+    ]
+    outcome = Outcome.BAD_INPUT if ended.outcome == "bad_config" else Outcome(ended.outcome)
+    return Ending(
+        outcome=outcome,
+        error=None if outcome is Outcome.DONE else ended.error,
+        outputs=outputs,
+        result={
+            "measurements": made.get("measurements", {}),
+            "notes": [*made.get("notes", ()), *ended.warnings],
+            "inputs": made.get("inputs", ()),
+        },
+        exit_code=ended.exit_code,
+        signal=ended.signal,
+        max_rss_mb=ended.max_rss_mb,
+    )

@@ -1,0 +1,100 @@
+"""The same drop again: found by content, answered with a pointer to the result there is.
+
+Theory of operation
+-------------------
+A *content key* is made of every input's path, size and SHA-256, the options, the handler
+and the version of Soundspool; it begins with the total size. Hashing a song takes longer
+than a drop may wait, so only a drop of exactly the size of an earlier, published one is
+hashed at all, in a thread of its own; until the answer is there its job is not due.
+
+Rule 1: a doubt is a "no": a job that runs twice costs time, a wrong pointer costs a song.
+"""
+
+import hashlib
+import json
+import queue
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from daemon.jobs.job import Job, NewJob
+from daemon.jobs.store import Store
+from daemon.version import VERSION
+
+_HOLD_MS = 600_000
+"""A job is due after this even when the hashing never came to an end."""
+
+
+def content_key(
+    inputs: Sequence[Mapping[str, Any]], options: Mapping[str, Any], handler: str
+) -> str | None:
+    """Return the key of a job's content, ``None`` when an input has no hash."""
+    files = sorted((str(i["path"]), int(i["bytes"]), str(i.get("sha256") or "")) for i in inputs)
+    if not files or not all(sha256 for _, _, sha256 in files):
+        return None
+    whole = json.dumps([files, options, handler, VERSION], sort_keys=True)
+    return f"{_size_prefix(inputs)}{hashlib.sha256(whole.encode()).hexdigest()}"
+
+
+def key_of_done(job: Job, read: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return the key of a finished job, when its handler read all that was dropped."""
+    dropped = {str(one["path"]) for one in job.inputs}
+    if dropped != {str(one.get("path")) for one in read}:
+        return None
+    return content_key(read, job.options, job.handler)
+
+
+def _size_prefix(inputs: Sequence[Mapping[str, Any]]) -> str:
+    return f"{sum(int(one['bytes']) for one in inputs)}:"
+
+
+class Twins:
+    """Looks for published jobs with the content of a new one."""
+
+    def __init__(
+        self, store: Store, outbox: Path, now_ms: Callable[[], int], wake: Callable[[], None]
+    ) -> None:
+        self._store, self._outbox, self._now_ms, self._wake = store, outbox, now_ms, wake
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="twins")
+        self._answers: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
+
+    def consider(self, new: NewJob, drop: Path) -> None:
+        """Look for a twin of a job that was just queued, if there may be one."""
+        if not self._store.knows_content(_size_prefix(new.inputs)):
+            return
+        self._store.postpone(new.id, self._now_ms() + _HOLD_MS)
+        self._pool.submit(self._hash, new, drop)
+
+    def found(self) -> Iterator[tuple[str, str]]:
+        """Yield ``(job, its published twin)``; jobs without a twin become due."""
+        while True:
+            try:
+                job, key = self._answers.get_nowait()
+            except queue.Empty:
+                return
+            twin = self._store.twin(key) if key else None
+            if twin is not None and (self._outbox / twin.inbox / twin.label).is_dir():
+                yield job, twin.id
+            else:
+                self._store.postpone(job, 0)
+
+    def close(self) -> None:
+        """Stop hashing; what was postponed becomes due by itself."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _hash(self, new: NewJob, drop: Path) -> None:
+        key = None
+        try:
+            hashed = [{**one, "sha256": _sha256(drop, str(one["path"]))} for one in new.inputs]
+            key = content_key(hashed, new.options, new.handler)
+        except OSError:
+            pass  # gone or unreadable: the attempt will say so
+        finally:
+            self._answers.put((new.id, key))
+            self._wake()
+
+
+def _sha256(drop: Path, path: str) -> str:
+    with (drop / path if drop.is_dir() else drop).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

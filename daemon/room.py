@@ -1,0 +1,84 @@
+"""Whether there is room for one more drop: the inbox is the overflow.
+
+The loop measures and writes; the watchers' threads ask before each admission and thereby
+reserve, so that a burst between two measurements cannot overrun the disk.
+"""
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.config import Config
+from daemon.intake.drop import Drop
+
+_MIB = 1024 * 1024
+
+
+@dataclass
+class _Left:
+    jobs: int
+    bytes: float
+    memory: bool
+
+
+class Room:
+    """What is left of the queue, the disk and the memory."""
+
+    def __init__(self, config: Config, root: Path) -> None:
+        self._config, self._root = config, root
+        self._lock = threading.Lock()
+        self._left = _Left(0, 0.0, memory=True)
+        self.free_mb = 0
+        self.reserved_mb = 0
+
+    def measure(self, waiting_jobs: int, held_bytes: Mapping[str, int]) -> bool:
+        """Measure anew; return whether there is room where there was none.
+
+        ``held_bytes`` are the inputs of the jobs that are not finished: their results are
+        still to be written.
+        """
+        disk = self._config.disk
+        found = os.statvfs(self._root)
+        free = found.f_bavail * found.f_frsize
+        reserved = disk.per_input_byte * sum(held_bytes.values())
+        self.free_mb, self.reserved_mb = free // _MIB, round(reserved / _MIB)
+        left = _Left(
+            self._config.queue_limit - waiting_jobs,
+            free - reserved - disk.reserve_mb * _MIB,
+            memory=_memory_free_mb() >= self._config.memory_reserve_mb,
+        )
+        with self._lock:
+            before, self._left = self._left, left
+        return _open(left) and not _open(before)
+
+    def gate(self, drop: Drop) -> str | None:
+        """Return why a drop must wait, or ``None``: it is admitted, and its room is taken."""
+        wanted = self._config.disk.per_input_byte * drop.bytes
+        with self._lock:
+            if self._left.jobs <= 0:
+                return "slot"
+            if self._left.bytes < wanted:
+                return "disk"
+            if not self._left.memory:
+                return "memory"
+            self._left.jobs -= 1
+            self._left.bytes -= wanted
+        return None
+
+
+def _open(left: _Left) -> bool:
+    return left.jobs > 0 and left.bytes > 0 and left.memory
+
+
+def _memory_free_mb() -> float:
+    """Return what the kernel calls available, without bound where it does not say."""
+    try:
+        text = Path("/proc/meminfo").read_text("ascii")
+    except OSError:  # systemd's ProcSubset=pid hides it
+        return float("inf")
+    for line in text.splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) / 1024
+    return float("inf")

@@ -1,0 +1,288 @@
+"""The one loop: *sweep, collect, expire, admit, dispatch, report, wait*.
+
+Theory of operation
+-------------------
+One thread owns the database, the outbox and the pool. Watchers (a thread per inbox) move
+drops into ``work/`` and report; workers (a process per slot) work and report; signals set a
+flag. All of them make one descriptor readable, and the loop goes round. No step of a round
+waits for anything but the local disk.
+
+::
+
+    watcher ──Admitted──▶ row ──claim──▶ worker ──Ended──▶ row ──close──▶ outbox, archive
+             (reception)   ▲             (attempts)         │  (closing)
+                           └────────── retry, later ◀───────┘
+
+Rules
+-----
+Rule 1: a row is final before anything of it is published, and published before its status
+says so.
+
+Rule 2: what the surroundings refuse (disk full, mount gone) is tried again every
+``AGAIN_S``; meanwhile nothing is claimed and nothing is lost.
+
+Rule 3: nothing else knows watchers, store, pool and outbox all at once.
+"""
+
+import queue
+import select
+
+import structlog
+
+from daemon import service
+from daemon.attempts import Attempts
+from daemon.clock import Clock
+from daemon.config import Config
+from daemon.duplicates import Twins
+from daemon.errors import BadConfig, Unavailable
+from daemon.files import Files
+from daemon.house import House
+from daemon.intake.reports import Report
+from daemon.intake.watcher import Watcher
+from daemon.jobs.job import State
+from daemon.outbox.heartbeat import Heartbeat
+from daemon.pool.pool import Pool
+from daemon.reception import Reception
+from daemon.room import Room
+from daemon.startup import open_spool
+
+EX_OK, EX_TEMPFAIL, EX_CONFIG = 0, 75, 78
+SWEEP_S = 600.0
+"""Between prunings of history."""
+_LONGEST_WAIT_S = 5.0
+
+log = structlog.get_logger()
+
+
+class Supervisor:
+    """One daemon on one spool.
+
+    Raises
+    ------
+    BadConfig, Unavailable
+        The spool cannot be opened; see ``startup``.
+    """
+
+    def __init__(
+        self, config: Config, *, files: Files | None = None, clock: Clock | None = None
+    ) -> None:
+        files, clock = files or Files(), clock or Clock()
+        self._opened = open_spool(config, files=files, clock=clock)
+        self._house = House.furnish(config, self._opened, files=files, clock=clock)
+        self._clock, self._store = clock, self._opened.store
+        root = self._opened.spool.root
+        self._heartbeat = Heartbeat(
+            root,
+            files=files,
+            clock=clock,
+            instance=self._opened.instance,
+            period_s=config.heartbeat_s,
+        )
+        self._pool = Pool(
+            config.pool,
+            clock,
+            handlers=[inbox.handler for inbox in config.inboxes.values()],
+            handler_paths=config.handler_paths,
+        )
+        self.signals = service.Signals()
+        self._twins = Twins(self._store, root / "outbox", clock.wall_ms, self.signals.wake)
+        self._reception = Reception(self._house, self._twins)
+        self._attempts = Attempts(self._house, self._pool)
+        self._room = Room(config, root)
+        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._watchers: dict[str, Watcher] = {}
+        self._sweep_s = 0.0
+
+    # -- the life of the daemon
+
+    def run(self) -> int:
+        """Serve until asked to stop; return the exit code."""
+        self.signals.install()
+        self.start()
+        service.notify("READY=1", "STATUS=serving")
+        while not self.signals.stop:
+            self.round()
+        self.drain()
+        self.close(clean=True)
+        return EX_OK
+
+    def start(self) -> None:
+        """Mend what the last run left, then open the inboxes."""
+        self._recover()
+        self._house.picture.phase = "running"
+        self._measure_room()
+        self._open_inboxes()
+        self._beat(now=True)
+        log.info("serving", root=str(self._opened.spool.root), slots=self._pool.size)
+
+    def round(self) -> None:
+        """Go round once."""
+        self._wait()
+        self._hear()
+        self._attempts.collect()
+        self._try_again()
+        self._measure_room()
+        self._attempts.dispatch(self._paused())
+        self._sweep()
+        self._beat()
+
+    def drain(self) -> None:
+        """Stop taking, finish what runs, interrupt what does not finish in time."""
+        drain_s = self._house.config.drain_s
+        service.notify("STOPPING=1", "STATUS=draining")
+        self._house.picture.phase = "draining"
+        log.info("draining", running=len(self._attempts.running), drain_s=drain_s)
+        self._close_inboxes()
+        self._hear()
+        until_s = self._clock.monotonic_s() + drain_s
+        while self._attempts.running:
+            if self._clock.monotonic_s() >= until_s:
+                self._pool.interrupt_all()
+            self._wait(until_s)
+            self._attempts.collect()
+            self._try_again()
+            self._beat()
+
+    def close(self, *, clean: bool) -> None:
+        """Let go of everything."""
+        self._close_inboxes()
+        self._pool.close()
+        self._twins.close()
+        self._house.picture.phase = "stopped"
+        self._beat(now=True)
+        self._opened.close(clean=clean)
+        log.info("stopped", clean=clean)
+
+    def reload(self, config: Config) -> None:
+        """Go on with another configuration; the pool and the root stay as they are.
+
+        Raises
+        ------
+        BadConfig
+            It asks for another root, which takes a restart.
+        """
+        if config.root.absolute() != self._opened.spool.root:
+            raise BadConfig("root", "cannot change while the daemon runs; restart it")
+        raise NotImplementedError
+
+    # -- parts of it
+
+    def _recover(self) -> None:
+        """Repeat what is missing: rows, outcomes, publications."""
+        house, store = self._house, self._store
+        if store.moved_aside is not None:
+            log.error("the queue was damaged and is rebuilt", damaged=str(store.moved_aside))
+            text = f"rebuilt from the folders; the damaged one lies in {store.moved_aside}"
+            house.picture.warn("QUEUE_REBUILT", text)
+        for job in store.interrupt_running():
+            house.show(job.id)
+        self._reception.adopt()
+        for state in (State.QUEUED, State.RUNNING):
+            for job in store.jobs(state):
+                house.held_bytes[job.id] = sum(int(one.get("bytes") or 0) for one in job.inputs)
+        for job in store.unpublished():
+            house.show(job.id)
+
+    def _open_inboxes(self) -> None:
+        for name, folder in self._opened.inboxes.items():
+            watcher = Watcher(
+                name,
+                folder,
+                self._house.config.inboxes[name],
+                work=self._opened.spool.root / "work",
+                files=self._house.files,
+                clock=self._clock,
+                gate=self._room.gate,
+                report=self._heard,
+            )
+            watcher.start()
+            self._watchers[name] = watcher
+
+    def _close_inboxes(self) -> None:
+        for name, watcher in self._watchers.items():
+            if not watcher.stop():
+                log.warning("inbox does not answer", inbox=name)
+        self._watchers.clear()
+
+    def _heard(self, report: Report) -> None:
+        """Take a watcher's report: called in its thread."""
+        self._reports.put(report)
+        self.signals.wake()
+
+    def _hear(self) -> None:
+        """Act on what the watchers and the twin-finder reported."""
+        while not self._reports.empty():
+            running = self._reception.take(self._reports.get())
+            if running is not None:
+                self._attempts.cancel(running)
+        self._reception.answer_twins()
+
+    def _paused(self) -> set[str]:
+        return {name for name, watcher in self._watchers.items() if watcher.health.paused}
+
+    def _wait(self, until_s: float | None = None) -> None:
+        """Sleep until somebody has something to say or something is due."""
+        timeouts_s = [_LONGEST_WAIT_S, self._heartbeat.due_in_s()]
+        if until_s is not None:
+            timeouts_s.append(until_s - self._clock.monotonic_s())
+        if (deadline_s := self._pool.next_deadline_s()) is not None:
+            timeouts_s.append(deadline_s)
+        if self._pool.free_slots():
+            due_ms = self._store.next_due_ms(self._paused())
+            if due_ms is not None and not self._house.again_s:
+                timeouts_s.append((due_ms - self._clock.wall_ms()) / 1000)
+        poller = select.poll()
+        for descriptor in (self.signals.fileno(), *self._pool.descriptors()):
+            poller.register(descriptor, select.POLLIN)
+        poller.poll(max(0.0, min(timeouts_s)) * 1000)
+        self.signals.clear()
+
+    def _measure_room(self) -> None:
+        held = self._house.held_bytes
+        waiting = len(held) - len(self._attempts.running)
+        if self._room.measure(waiting, held):
+            for watcher in self._watchers.values():
+                watcher.wake()
+
+    def _try_again(self) -> None:
+        house = self._house
+        if not 0.0 < house.again_s <= self._clock.monotonic_s():
+            return
+        house.again_s = 0.0
+        house.picture.clear("SURROUNDINGS")
+        self._attempts.record_late()
+        for job in self._store.unpublished():
+            house.show(job.id)
+
+    def _sweep(self) -> None:
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._sweep_s:
+            self._sweep_s = now_s + SWEEP_S
+            self._house.quietly(lambda: self._store.prune(self._house.config.retention))
+
+    def _beat(self, *, now: bool = False) -> None:
+        if not now and self._heartbeat.due_in_s() > 0:
+            return
+        picture = self._house.picture
+        state = picture.state(
+            pool=self._pool,
+            watchers=self._watchers,
+            room=self._room,
+            running=self._attempts.running,
+            receiving=self._reception.receiving,
+        )
+        self._house.quietly(lambda: self._heartbeat.beat(state, now=True))
+        service.notify("WATCHDOG=1", f"STATUS={picture.sentence(state)}")
+
+
+def run(config: Config) -> int:
+    """Run the daemon until it is told to stop; return the exit code."""
+    try:
+        supervisor = Supervisor(config)
+    except BadConfig as problem:
+        log.error("the configuration cannot be used", problem=str(problem))  # noqa: TRY400 - theirs, not ours
+        return EX_CONFIG
+    except Unavailable as problem:
+        log.error(problem.message, code=problem.code, hint=problem.hint)  # noqa: TRY400 - no bug
+        return EX_TEMPFAIL
+    return supervisor.run()
