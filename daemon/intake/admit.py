@@ -169,10 +169,7 @@ class Door:
             os.close(fd)
 
     def _put_back(self, taken: Path, room: Path) -> None:
-        for path in sorted(taken.iterdir(), key=lambda path: kind_of(path.name) != "settings"):
-            _rename_to_free(self.files, "admit.back", path, self.folder / path.name)
-        if taken.parent == self.folder:
-            self.files.remove_tree("admit.no_aside", taken)
+        _give_back(self.files, "admit.back", taken, self.folder)
         self.files.remove_tree("admit.no_room", room)
 
 
@@ -203,19 +200,22 @@ def mend(files: Files, work: Path, inboxes: Mapping[str, Path]) -> None:
         for aside in sorted(_entries(folder)):
             if aside.name.startswith(CLAIMED):
                 room = work / inbox / aside.name.removeprefix(CLAIMED)
-                _undo(files, aside, folder, keep=not _entries(room / "in"))
+                if _entries(room / "in"):
+                    files.remove_tree("mend.original", aside)
+                else:
+                    _give_back(files, "mend.back", aside, folder)
         for room in sorted(_entries(work / inbox)):
             if _JOB.fullmatch(room.name) and _is_abandoned(room):
-                _undo(files, room / "in", folder, keep=True)
+                _give_back(files, "mend.back", room / "in", folder)
                 files.remove_tree("mend.room", room)
 
 
-def _undo(files: Files, taken: Path, folder: Path, *, keep: bool) -> None:
-    entries = _entries(taken) if keep else []
+def _give_back(files: Files, step: str, taken: Path, folder: Path) -> None:
+    """Move what lies in `taken` back into the inbox, and remove `taken`."""
     # The settings first: once the drop is back it may settle, and it must find them.
-    for path in sorted(entries, key=lambda path: kind_of(path.name) != "settings"):
-        _rename_to_free(files, "mend.back", path, folder / path.name)
-    files.remove_tree("mend.taken", taken)
+    for path in sorted(_entries(taken), key=lambda path: kind_of(path.name) != "settings"):
+        _rename_to_free(files, step, path, folder / path.name)
+    files.remove_tree(f"{step}.done", taken)
 
 
 def _is_abandoned(room: Path) -> bool:

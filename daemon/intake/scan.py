@@ -91,11 +91,16 @@ class Scanner:
             self._forget_gone()
             for name in self.listing.cancels:
                 self._guarded(self._cancel, fd, name)
-            waiting = [name for name in self.listing.drops if name not in self.listing.cancels]
-            due_s = [self._guarded(self._scan_drop, fd, name) for name in waiting]
+            due_s = [self._guarded(self._scan_drop, fd, name) for name in self._oldest_first()]
         finally:
             os.close(fd)
         return min((each for each in due_s if each is not None), default=None)
+
+    def _oldest_first(self) -> list[str]:
+        """Return the drops as they came, so that a full queue starves none of them."""
+        names = set(self.listing.drops) - set(self.listing.cancels)
+        known = [name for name in self._tracked if name in names]
+        return known + sorted(names.difference(known))
 
     def _guarded(self, act: Callable[[int, str], float | None], fd: int, name: str) -> float | None:
         """Act on one drop; its trouble with the disk is noted and does not stop the others."""

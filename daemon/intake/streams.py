@@ -18,11 +18,15 @@ id3.org, ID3v2.4 structure.
 
 # ruff: noqa: PLR2004 - the numbers are the formats', and are named by their paragraphs
 
+import re
 from functools import cache
+from itertools import islice
 
 from daemon.intake.peek import Header, Verdict, Window
 
-_FLAC_TAIL = 128 << 10
+_FLAC_TAIL, _FLAC_LONGEST = 128 << 10, 2 << 20
+_FLAC_SYNC = re.compile(rb"\xff[\xf8\xf9]")
+_FLAC_SYNCS = 1000
 _OGG_PAGE = 65_307
 """The longest page there can be: 27 + 255 + 255 · 255 bytes."""
 _MP3_SEARCH = 8 << 10
@@ -45,7 +49,8 @@ def read_flac(window: Window, start: int) -> Header:
     seconds = total / rate_hz if rate_hz and total else None
     if not total or not any(info[18:]):
         return Header("unknown", "flac", None, seconds, "no count of samples or no checksum")
-    tail = window.tail(max(_FLAC_TAIL, int.from_bytes(info[7:10], "big")) + 128)
+    longest_frame = int.from_bytes(info[7:10], "big")
+    tail = window.tail(min(max(_FLAC_TAIL, longest_frame), _FLAC_LONGEST) + 128)
     if tail[-128:-125] == b"TAG":
         tail = tail[:-128]
     if _flac_ends_at(total, int.from_bytes(info[2:4], "big"), tail):
@@ -98,12 +103,11 @@ def id3_bytes(head: bytes) -> int:
 
 def _flac_ends_at(total: int, block: int, tail: bytes) -> bool:
     """Tell whether `tail` ends with the whole frame that brings the count to `total`."""
-    at = len(tail)
-    while (at := tail.rfind(b"\xff", 0, at)) >= 0:
-        end = _flac_frame_end(tail[at : at + 16], block)
-        if end == total and _crc(tail[at:], 0x8005, 16) == 0:
-            return True
-    return False
+    # The bounds are for files made to cost much: chance alone gives a sync every 32 KiB, and a
+    # header that ends at the very count, never.
+    syncs = [match.start() for match in _FLAC_SYNC.finditer(tail)][-_FLAC_SYNCS:]
+    ends = (at for at in reversed(syncs) if _flac_frame_end(tail[at : at + 16], block) == total)
+    return any(_crc(tail[at:], 0x8005, 16) == 0 for at in islice(ends, 2))
 
 
 def _flac_frame_end(head: bytes, block: int) -> int | None:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon.intake.headers import ends_in_zeros, read_header
+from daemon.intake.streams import _crc
 from tests.support.containers import FORMATS, noise_bytes
 
 needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg here")
@@ -183,6 +184,19 @@ def test_flac_with_a_damaged_last_frame_is_short(judge):
     data[-5] ^= 0xFF
 
     assert "short" == judge(bytes(data)).verdict
+
+
+@pytest.mark.timeout(20)
+def test_a_flac_made_to_cost_much_costs_little(judge):
+    """Thousands of frames that claim to be the last are not all summed up."""
+    data = noise_bytes("flac")
+    total = int.from_bytes(data[21:26], "big") & 0xF_FFFF_FFFF
+    # A header for the whole count: numbered by sample, block of 192, so that it ends at `total`.
+    lead = bytes([0xFF, 0xF9, 0x10, 0x00]) + chr(total - 192).encode()
+    frame = next(lead + bytes([crc]) for crc in range(256) if _crc(lead + bytes([crc]), 7, 8) == 0)
+    hostile = data[:15] + b"\xff\xff\xff" + data[18:4096] + frame * 200_000
+
+    assert "short" == judge(hostile).verdict
 
 
 def test_a_walk_through_endless_chunks_ends(judge):

@@ -1,9 +1,11 @@
 """One inbox watched: what is seen, taken, refused and reported."""
 
+import errno
 import os
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -205,6 +207,60 @@ def test_a_closed_gate_keeps_the_drop_in_the_inbox(studio, reason):
 
     studio.closed = None
     assert isinstance(studio.look()[0], Admitted)
+
+
+def test_the_oldest_drop_goes_first(studio):
+    """When there is room again, it goes to who waited longest, not to whose name is first."""
+    studio.closed = "slot"
+    for name in ("z", "a"):
+        studio.put(f"{name}/kick.wav")
+        studio.put(f"{name}/.done", b"")
+        studio.look(1.0)
+    studio.closed = None
+
+    assert ["z", "a"] == [each.name for each in studio.look(1.0)]
+
+
+def test_a_full_disk_is_said_and_stops_nobody_else(studio):
+    """A drop that cannot be taken stays, says why, and comes in when there is room."""
+
+    class Full(Files):
+        def rename(self, step, source, target):
+            if source.name == "big.wav":
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().rename(step, source, target)
+
+    door = studio.watcher._scanner._door
+    studio.watcher._scanner._door = replace(door, files=Full())
+    for name in ("big.wav", "small.wav"):
+        studio.put(name)
+    studio.look()
+    sighting, admitted = studio.look(2.0)
+
+    assert "disk" == sighting.wait.reason
+    assert "small.wav" == admitted.name
+    assert "big.wav: No space left on device" == studio.watcher.health.problem
+
+    studio.watcher._scanner._door = door
+    assert "big.wav" == studio.look(1.0)[0].name
+
+
+def test_a_mistake_of_ours_does_not_end_the_inbox(studio):
+    """Whatever goes wrong in a round, the next one begins, and the health report tells."""
+    studio.put("Song/kick.wav")
+    studio.put("Song/.done", b"")
+    studio.watcher._scanner._gate = lambda drop: 1 / 0  # noqa: ARG005 - the signature of a gate
+    studio.watcher._look_safely(woken=False)
+
+    assert "our fault: ZeroDivisionError('division by zero')" == studio.watcher.health.problem
+
+
+def test_an_inbox_without_a_watch_is_polled(studio):
+    """When the kernel has no watch left for us, scans go on and the health report tells."""
+    studio.watcher._watch.check = lambda: False
+
+    assert 5.0 == studio.watcher.look(woken=False)
+    assert "polling" == studio.watcher.health.mode
 
 
 def test_a_pause_holds_everything_back(studio):
