@@ -212,8 +212,9 @@ def mend(files: Files, work: Path, inboxes: Mapping[str, Path]) -> None:
 
 def _give_back(files: Files, step: str, taken: Path, folder: Path) -> None:
     """Move what lies in `taken` back into the inbox, and remove `taken`."""
-    # The settings first: once the drop is back it may settle, and it must find them.
-    for path in sorted(_entries(taken), key=lambda path: kind_of(path.name) != "settings"):
+    # The drop first: between the two renames a crash must not leave it admitted without its
+    # settings. The inbox is not scanned meanwhile, and mend brings the settings after it.
+    for path in sorted(_entries(taken), key=lambda path: kind_of(path.name) == "settings"):
         _rename_to_free(files, step, path, folder / path.name)
     files.remove_tree(f"{step}.done", taken)
 
