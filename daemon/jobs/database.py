@@ -59,7 +59,8 @@ class Database:
             The file is damaged (``is_damage``).
         """
         self._path, self._closed = path, False
-        self.connection = sqlite3.connect(path, isolation_level=None, timeout=5.0)
+        # Somebody may look with another program while we open; from then on, nobody can.
+        self.connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
         self.connection.row_factory = sqlite3.Row
         try:
             self._prepare(migrations)
