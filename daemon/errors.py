@@ -76,6 +76,10 @@ CODES: dict[str, Code] = {
         "A file is not what job.yaml lists: its size or its hash differs.",
         "Copy it again, or correct job.yaml.",
     ),
+    "POSSIBLE_SPLIT_DROP": Code(
+        "A warning: a folder of this name was taken minutes ago; this may be the rest of it.",
+        "If it is, drop both parts again as one folder, with an empty .done written last.",
+    ),
     "SETTINGS_INVALID": Code(
         "The settings file cannot be used; the message says where and why.",
         "Correct job.yaml; then move the drop back into the inbox.",
