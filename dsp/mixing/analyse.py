@@ -113,7 +113,7 @@ def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], 
     Parameters
     ----------
     onsets : bool
-        Whether evidence for alignment is wanted.
+        Whether notes are to be timed, for alignment.
     heard : callable
         Told the number of frames after each block.
 
@@ -125,11 +125,11 @@ def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], 
     channels = min(probe.channels, 2)
     rate_hz = probe.rate_hz
     energies = StepEnergies(rate_hz, channels, step_s=STEP_S)
-    bands = ThirdOctaves(rate_hz, channels, step_s=BANDS_STEP_S)
+    bands = ThirdOctaves(rate_hz, channels, step_s=BANDS_STEP_S, every=2)
     levels = LevelMeter(channels)
     excerpt = Excerpt(rate_hz, channels)
     flux, wave = OnsetFlux(rate_hz, channels), Decimated(rate_hz, channels)
-    meters = [energies, bands, levels, excerpt, *((flux, wave) if onsets else ())]
+    meters = [energies, bands, levels, excerpt, wave, *((flux,) if onsets else ())]
     with StemReader(probe, limits=means.limits, allow_ffmpeg=means.foreign) as reader:
         while len(block := fold(reader.read(BLOCK_FRAMES))):
             for meter in meters:

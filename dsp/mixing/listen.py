@@ -113,7 +113,7 @@ def listen(path: Path, limits: Limits) -> Heard:
     source = probe(path, name=path.name, limits=limits)
     rate_hz = source.rate_hz
     loudness, levels = LoudnessMeter(rate_hz, 2), LevelMeter(2)
-    peaks, bands = TruePeakMeter(rate_hz, 2), ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S)
+    peaks, bands = TruePeakMeter(rate_hz, 2), ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S, every=2)
     shape = ShapeMeter(source.frames or 0)
     with StemReader(source, limits=limits) as reader:
         while len(block := reader.read(BLOCK_FRAMES)):

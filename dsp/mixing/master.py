@@ -36,7 +36,7 @@ from dsp.mixing.preview import Preview
 from dsp.mixing.render import Rendered
 from dsp.mixing.sheet import Sheet
 from dsp.process.dynamics import Reduction
-from dsp.process.limiter import GainCurve, Limiter
+from dsp.process.limiter import Limiter, modelled_gains
 from dsp.units import dbs_of, ratio_of
 
 TOLERANCE_LU = 0.05
@@ -131,13 +131,14 @@ class _Model:
     def outcome(self, make_up_db: float) -> tuple[float, float]:
         """Return the integrated loudness and the limiter's mean reduction in dB."""
         master, rate_hz = self._sheet.master, self._sheet.rate_hz
-        curve = GainCurve(
+        gains = modelled_gains(
+            self._peaks,
+            gain=ratio_of(make_up_db),
             ceiling_dbtp=self._ceiling_dbtp,
             look_ahead_ms=master.look_ahead_ms,
             release_ms=master.release_ms,
             rate_hz=rate_hz,
         )
-        gains = curve.gains(self._peaks * np.float32(ratio_of(make_up_db)))
         active = self._peaks > self._floor
         reduction_db = float(-dbs_of(gains[active]).mean()) if active.any() else 0.0
         power = np.add.reduceat(np.square(gains, dtype=np.float64), self._edges[:-1]) / self._counts

@@ -27,7 +27,7 @@ from typing import Any
 
 from dsp.errors import AudioFormatError
 from dsp.formats.load import AUDIO_SUFFIXES, Limits, Probe, probe
-from dsp.mixing.align import Evidence, Placement, align
+from dsp.mixing.align import TRUSTED_LENGTH_S, Evidence, Placement, align
 from dsp.mixing.analyse import Analysis, analyse_all
 from dsp.mixing.listen import Heard
 from dsp.mixing.master import Mastered, master
@@ -173,7 +173,7 @@ def _analysed(
     analyses = analyse_all(
         probes,
         means=means,
-        onsets=settings.align != "off" and settings.stages.align and len(probes) > 1,
+        onsets=settings.align != "off" and settings.stages.align and not trusted(probes),
         report=lambda part: report("loading_stems", low + part * (high - low)),
     )
     if all(analysis.silent for analysis in analyses):
@@ -196,6 +196,15 @@ def _analysed(
         for analysis, digest in zip(analyses, digests, strict=True)
     )
     return inputs, analyses
+
+
+def trusted(probes: Sequence[Probe]) -> bool:
+    """Return whether the files agree in length, or carry time stamps: nothing is to be moved."""
+    if all(one.time_stamp_frames is not None for one in probes):
+        return True
+    lengths_s = [one.frames / one.rate_hz if one.frames else None for one in probes]
+    known = [length for length in lengths_s if length is not None]
+    return len(known) == len(probes) and max(known) - min(known) <= TRUSTED_LENGTH_S
 
 
 def _sha256(path: Path) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from dsp.errors import ParameterError
+from dsp.formats.export import MP3_HZ, OPUS_HZ
 from dsp.mixing.align import Placement
 from dsp.mixing.analyse import STEP_S, Analysis
 from dsp.mixing.balance import faders_db, lead_activity, lead_to_rest_lu, trim_db
@@ -32,6 +33,7 @@ from dsp.mixing.track import Bands, Track, loudness_change_db, track_of
 VERSION = "0.1.0"
 """Of the engine's decisions: part of the promise that the same drop gives the same bytes."""
 
+FORMAT_RATES_HZ = {"opus": OPUS_HZ, "mp3": MP3_HZ}
 RATES_HZ = (44_100, 48_000, 88_200, 96_000)
 
 
@@ -101,7 +103,7 @@ def plan(
     """
     wanted = settings.overrides()
     _check_names(wanted.get("stems", {}), analyses)
-    rate_hz = settings.rate_hz or song_rate_hz(analyses)
+    rate_hz = _rate_for(settings, analyses)
     tracks = _tracks(analyses, placements, wanted.get("stems", {}))
     heard = [t for t in tracks if t.energy.any() and not _muted(t.name, wanted)]
     stages = settings.stages
@@ -113,7 +115,7 @@ def plan(
         preset=settings.preset,
         rate_hz=rate_hz,
         format=settings.format,
-        bits=settings.bits,
+        bits=min(settings.bits, 24) if settings.format == "flac" else settings.bits,
         align=settings.align,
         stages=stages,
         stems=stems,
@@ -128,6 +130,24 @@ def plan(
         lead_active=lead_activity(heard),
         lead_to_rest_lu=lead_to_rest_lu(heard, _gains_db(heard, stems, rate_hz)),
     )
+
+
+def _rate_for(settings: Settings, analyses: Sequence[Analysis]) -> int:
+    """Return the rate of the song: what was asked for, else the stems', if the format has it.
+
+    Raises
+    ------
+    ParameterError
+        The format does not have the rate that was asked for.
+    """
+    possible = FORMAT_RATES_HZ.get(settings.format)
+    if settings.rate_hz is None:
+        own = song_rate_hz(analyses)
+        return own if possible is None or own in possible else 48_000
+    if possible is not None and settings.rate_hz not in possible:
+        known = ", ".join(str(rate) for rate in possible)
+        raise ParameterError(f"rate_hz: {settings.format} has {known}; got {settings.rate_hz}")
+    return settings.rate_hz
 
 
 def _check_names(wanted: Mapping[str, Any], analyses: Sequence[Analysis]) -> None:

@@ -130,7 +130,7 @@ class _Bus:
         self._sound, self._peaks = self.sound.open("wb"), self.peaks.open("wb")
         self._hops = Windows(HOP_FRAMES, 2)
         self.loudness = LoudnessMeter(rate_hz, 2)
-        self.spectrum = ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S)
+        self.spectrum = ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S, every=2)
         self.chain = Chain()
         self.chain.add(Equaliser(bands_of(sheet.eq), rate_hz=rate_hz, channels=2))
         if sheet.glue is not None:

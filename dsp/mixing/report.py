@@ -29,6 +29,9 @@ SCHEMA = 1
 CURVE_POINTS = 1_000
 TRACK_POINTS = 400
 
+STEPS_PER_BAND = 5
+"""Steps of activity (100 ms) per row of band powers (500 ms)."""
+
 _TARGET_TOLERANCE_LU = 0.1
 _LOSS_MAX_DB = 3.0
 
@@ -155,7 +158,7 @@ def lead_to_rest_bands(
     tracks: Sequence[Track], meters: Mapping[str, TrackMeters], active: NDArray[np.bool_]
 ) -> list[float]:
     """Return the same per third octave, in dB; empty without a lead or a rest."""
-    per_half_second = active[::5]
+    per_half_second = active[::STEPS_PER_BAND]
     sums = {True: np.zeros(len(THIRD_OCTAVES_HZ)), False: np.zeros(len(THIRD_OCTAVES_HZ))}
     for track in tracks:
         bands = meters[track.name].bands

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import BLOCK_FRAMES, Block, Fifo
-from dsp.measure.loudness import StepEnergies
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.analyse import BANDS_STEP_S, STEP_S
 from dsp.mixing.balance import ride_curve_db
 from dsp.mixing.sheet import Band, Compression, Stem
 from dsp.mixing.source import Source
-from dsp.mixing.track import Steps
+from dsp.mixing.track import K_POWER, Steps
 from dsp.process import eq
 from dsp.process.dynamics import Compressor, DeEsser, KeyedBand, Reduction, Ride
 from dsp.process.gain import Gain
@@ -75,11 +74,17 @@ class Chain:
 class TrackMeters:
     """What a strip sent to the sum."""
 
-    energy: NDArray[np.float64]
-    """``(steps,)`` K-weighted mean square per 100 ms."""
     bands: NDArray[np.float32]
     """``(steps, 31)`` power per 500 ms and third octave."""
     reductions: Mapping[str, Reduction]
+
+    @property
+    def energy(self) -> NDArray[np.float64]:
+        """K-weighted mean square per 100 ms, ``(steps,)``, constant for 500 ms each.
+
+        Weighted per third octave instead of filtered: no second pass over the samples.
+        """
+        return np.repeat(self.bands @ K_POWER, round(BANDS_STEP_S / STEP_S))
 
 
 class Strip:
@@ -92,8 +97,7 @@ class Strip:
         self._chain = _chain_of(stem, source.channels, energy=energy, key=key, rate_hz=rate_hz)
         self._drop = self._chain.latency
         self._fifo = Fifo(2)
-        self._energies = StepEnergies(rate_hz, 2, step_s=STEP_S)
-        self._bands = ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S)
+        self._bands = ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S, every=2)
 
     def read(self, frames: int) -> Block:
         """Return the next ``(frames, 2)`` of the song."""
@@ -103,14 +107,12 @@ class Strip:
             self._drop -= dropped
             self._fifo.put(block[dropped:])
         block = self._fifo.take(frames)
-        self._energies.update(block)
         self._bands.update(block)
         return block
 
     def meters(self) -> TrackMeters:
         """Return what was heard so far."""
         return TrackMeters(
-            energy=self._energies.energies().sum(axis=1),
             bands=self._bands.powers(),
             reductions=self._chain.reductions,
         )
