@@ -35,7 +35,7 @@ _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 _MOST_CHUNKS = 1024
 _TIME_REFERENCE_AT = 338
 _TAGS = {1: "pcm", 3: "float"}
-_AIFC_PCM = (b"NONE", b"twos", b"sowt", b"raw ", b"in24", b"in32", b"42ni", b"23ni")
+_AIFC_PCM = (b"NONE", b"twos", b"sowt", b"raw ", b"in24", b"in32", b"42n1", b"23ni")
 _AIFC_FLOAT = (b"fl32", b"FL32", b"fl64", b"FL64")
 _AIFC = dict.fromkeys(_AIFC_PCM, "pcm") | dict.fromkeys(_AIFC_FLOAT, "float")
 
@@ -136,6 +136,8 @@ def _with_format(claim: Claim, body: bytes) -> Claim:
     if len(body) < 16:
         raise Cut("within its format")
     tag, channels, rate_hz = struct.unpack_from("<HHI", body)
+    if tag == 0xFFFE and len(body) < 40:
+        raise Cut("within its format")
     if tag == 0xFFFE:
         tag = int.from_bytes(body[24:26], "little") if body[26:40] == _GUID_TAIL else tag
     if tag not in _TAGS:

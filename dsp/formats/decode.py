@@ -11,6 +11,9 @@ from dsp.formats.peek import Cut
 _MOST_FRAMES = 1 << 62
 """libsndfile reports 2⁶³−1 frames where a stream does not say."""
 
+_LOOK_AHEAD_BYTES = 8192
+"""What libFLAC reads at a time."""
+
 
 class Broken(Exception):
     """The decoder gave up: what it said."""
@@ -63,7 +66,7 @@ class Sndfile:
 
     Raises
     ------
-    Broken
+    Cut, Broken
         libsndfile does not open it.
     """
 
@@ -72,8 +75,9 @@ class Sndfile:
         try:
             self._file = _Forwards(self._fd, closefd=False)
         except soundfile.LibsndfileError as error:
+            reason = self._reason(error)
             os.close(self._fd)
-            raise Broken(error.error_string) from error
+            raise reason from error
         self.rate_hz: int = self._file.samplerate
         self.channels: int = self._file.channels
         self.subtype: str = self._file.subtype
@@ -84,9 +88,7 @@ class Sndfile:
         try:
             block: Block = self._file.read(frames, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            if self._at_end_of_file():
-                raise Cut(error.error_string) from error
-            raise Broken(error.error_string) from error
+            raise self._reason(error) from error
         return block
 
     def close(self) -> None:
@@ -94,6 +96,9 @@ class Sndfile:
             self._file.close()
             os.close(self._fd)
 
-    def _at_end_of_file(self) -> bool:
-        """Tell a cut file from a broken one: a cut one was read to its last byte."""
-        return os.lseek(self._fd, 0, os.SEEK_CUR) >= os.fstat(self._fd).st_size
+    def _reason(self, error: soundfile.LibsndfileError) -> Cut | Broken:
+        """Tell a cut file from a broken one: a cut one was read to its end."""
+        left = os.fstat(self._fd).st_size - os.lseek(self._fd, 0, os.SEEK_CUR)
+        if left < _LOOK_AHEAD_BYTES:
+            return Cut("within its sound")
+        return Broken(error.error_string)

@@ -1,4 +1,4 @@
-"""M4A and AAC through the ``ffmpeg`` program, where there is one and the operator allows it.
+"""M4A, AAC and Ogg FLAC through the ``ffmpeg`` program, where it is there and allowed.
 
 Rules
 -----
@@ -26,7 +26,6 @@ from dsp.formats.peek import Cut, Unsupported
 PATIENCE_S = 60.0
 """The longest silence of the program before it is given up."""
 
-_DEMUXERS = {"mp4": "mov", "aac": "aac"}
 _SLACK_FRAMES = 4096
 """Two packets of HE-AAC: durations include the encoder's padding, or do not."""
 _READ_BYTES = 1 << 20
@@ -39,8 +38,8 @@ class Foreign:
     ----------
     fd : int
         Stays the caller's.
-    container : str
-        ``mp4`` or ``aac``.
+    demuxer : str
+        ffmpeg's name for the container.
 
     Raises
     ------
@@ -50,13 +49,14 @@ class Foreign:
         It finds no sound.
     """
 
-    def __init__(self, fd: int, container: str) -> None:
-        self._demuxer = _DEMUXERS[container]
+    def __init__(self, fd: int, demuxer: str) -> None:
+        self._demuxer = demuxer
         stream = self._asked(fd)
         self.rate_hz, self.channels = int(stream["sample_rate"]), int(stream["channels"])
         self.subtype = stream["codec_name"].upper()
         self.frames: int | None = None
-        ticks = int(stream.get("duration_ts", 0)) if container == "mp4" else 0
+        # Raw AAC has no clock: its duration is guessed from the bit rate.
+        ticks = int(stream.get("duration_ts", 0)) if demuxer != "aac" else 0
         self._least_frames = int(ticks * Fraction(stream["time_base"]) * self.rate_hz)
         self._frames_read = 0
         self._process = self._started(fd)

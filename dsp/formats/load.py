@@ -37,7 +37,7 @@ from dsp.audio import Block
 from dsp.errors import AudioFormatError
 from dsp.formats.decode import Broken, Decoder, Sndfile
 from dsp.formats.foreign import Foreign
-from dsp.formats.magic import FOREIGN, claim_of
+from dsp.formats.magic import claim_of
 from dsp.formats.peek import Claim, Cut, Peek, Unsupported
 
 _SUFFIXES = (
@@ -275,8 +275,7 @@ def _claim(fd: int, name: str, *, accept_truncated: bool) -> Claim:
     except Unsupported as error:
         raise _not_supported(name, f"is {error}") from error
     except Cut as error:
-        found = f"ends {error}, after {peek.size} bytes"
-        raise _error("INPUT_TRUNCATED", name, found, _COPY) from error
+        raise _cut(name, error, fd) from error
     if claim is None:
         found = f"is no audio that we know: it begins with {peek.at(0, 8)!r}"
         raise _error("INPUT_NOT_AUDIO", name, found, _MAYBE_NOT_AUDIO)
@@ -287,13 +286,15 @@ def _claim(fd: int, name: str, *, accept_truncated: bool) -> Claim:
 
 
 def _decoder(fd: int, claim: Claim, name: str, *, allow_ffmpeg: bool) -> Decoder:
-    foreign, kind = claim.container in FOREIGN, claim.container.upper()
-    if foreign and not allow_ffmpeg:
+    kind = f"{claim.container} {claim.codec}".strip().upper()
+    if claim.demuxer and not allow_ffmpeg:
         raise _not_supported(name, f"is {kind}, and the ffmpeg program may not be used here")
     try:
-        return Foreign(fd, claim.container) if foreign else Sndfile(fd)
+        return Foreign(fd, claim.demuxer) if claim.demuxer else Sndfile(fd)
     except Unsupported as error:
         raise _not_supported(name, f"is {kind}, and {error}") from error
+    except Cut as error:
+        raise _cut(name, error, fd) from error
     except Broken as error:
         raise _damaged(name, f"cannot be decoded: {error}") from error
 
@@ -311,6 +312,11 @@ def _hold(rate_hz: int | None, channels: int | None, limits: Limits, name: str) 
 
 def _not_supported(name: str, found: str) -> AudioFormatError:
     return _error("INPUT_NOT_SUPPORTED", name, found, _CONVERT)
+
+
+def _cut(name: str, where: Cut, fd: int) -> AudioFormatError:
+    found = f"ends {where}, after {os.fstat(fd).st_size} bytes"
+    return _error("INPUT_TRUNCATED", name, found, _COPY)
 
 
 def _damaged(name: str, found: str) -> AudioFormatError:

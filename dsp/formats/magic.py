@@ -4,7 +4,8 @@ Theory of operation
 -------------------
 libsndfile chooses a parser by content, not by name, and has parsers for thirty formats;
 most of its memory errors were in the ones that nobody uses. So our own look comes first,
-and only plain WAV, RF64, W64, AIFF, CAF, FLAC, Ogg (Vorbis, Opus, FLAC) and MPEG audio pass.
+and only plain WAV, RF64, W64, AIFF, CAF, FLAC, Ogg (Vorbis, Opus) and MPEG audio pass. MP4,
+AAC and Ogg FLAC, which libsndfile 1.2 opens in none of ffmpeg's files, are for ``foreign``.
 
 A stream has no size to compare. FLAC counts its frames, so decoding shows what is missing.
 Ogg marks its last page; a file that ends inside a page was cut. MP3 counts only where its
@@ -28,9 +29,7 @@ from dsp.formats.chunks import (
 )
 from dsp.formats.peek import Claim, Cut, Peek, Unsupported
 
-FOREIGN = ("mp4", "aac")
-"""Containers that only a foreign decoder reads."""
-
+_CHUNKED = (b"RIFF", b"RF64", b"BW64", b"FORM", b"riff")
 _MOST_TAGS = 4
 _OGG_PAGE_BYTES = 27 + 255 + 255 * 255
 _MP3_RATES_HZ = (44_100, 48_000, 32_000)
@@ -67,9 +66,9 @@ def claim_of(peek: Peek) -> Claim | None:
     if head[:4] == b"fLaC":
         return _claim_of_flac(head)
     if head[4:8] == b"ftyp" and not tag_bytes:
-        return Claim("mp4", "aac")
+        return Claim("mp4", "", demuxer="mov")
     if head[:1] == b"\xff" and head[1:2] and head[1] & 0xF6 == 0xF0:
-        return Claim("aac", "aac")
+        return Claim("aac", "aac", demuxer="aac")
     if _is_mpeg(head):
         return _claim_of_mpeg(head, peek.at(tag_bytes, 200))
     _refuse_strangers(head)
@@ -77,6 +76,8 @@ def claim_of(peek: Peek) -> Claim | None:
 
 
 def _walker(head: bytes) -> Callable[[Peek], Claim] | None:
+    if len(head) < 16 and head[:4] in _CHUNKED:
+        raise Cut("within its first bytes")
     if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:12] == b"WAVE":
         return claim_of_wav
     if head[:16] == W64_MAGIC:
@@ -138,7 +139,8 @@ def _claim_of_ogg(peek: Peek) -> Claim:
     if len(page) < 27 or len(page) < 27 + page[26] + sum(page[27 : 27 + page[26]]):
         raise Cut("within a page")
     # A recorder that was stopped leaves no mark on its last page, and that is legal.
-    return Claim("ogg", codec, counted=bool(page[5] & 4))
+    demuxer = "ogg" if codec == "flac" else ""
+    return Claim("ogg", codec, demuxer=demuxer, counted=bool(page[5] & 4))
 
 
 def _is_mpeg(head: bytes) -> bool:

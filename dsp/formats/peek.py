@@ -9,9 +9,11 @@ class Claim:
     """What a file's own header says it is. Nothing here has been decoded."""
 
     container: str
-    """``wav rf64 w64 aiff caf flac ogg mp3``; ``mp4 aac`` are for a foreign decoder."""
+    """``wav rf64 w64 aiff caf flac ogg mp3 mp4 aac``."""
     codec: str
-    """``pcm float flac vorbis opus mpeg aac``."""
+    """``pcm float flac vorbis opus mpeg``; MP4 keeps its own to itself."""
+    demuxer: str = ""
+    """ffmpeg's name for the container, where libsndfile cannot read it."""
     rate_hz: int | None = None
     channels: int | None = None
     counted: bool = True
