@@ -26,9 +26,17 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 LINE_BYTES = 1 << 20
 
@@ -218,6 +226,14 @@ class Verdict(_Said):
     max_rss_mb: float
     clean: bool
     """The handler left no thread behind, so that the worker may serve again."""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.outcome == "done") != (self.result is not None) or (
+            (self.result is None) == (self.error is None)
+        ):
+            raise ValueError("done has a result, everything else has an error")
+        return self
 
 
 Said = Ready | Begun | Beat | Report | Verdict

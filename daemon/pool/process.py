@@ -33,7 +33,7 @@ from pathlib import Path
 from daemon.pool.messages import Lines
 
 _READ_BYTES = 1 << 16
-_READS = 32
+_READS = 8  # more at once than the buffers of a socket and a pipe hold
 _TAIL_BYTES = 8 << 10
 
 # -I: no user site, no PYTHONPATH, no current directory. The worker runs the very code that

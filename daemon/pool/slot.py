@@ -46,6 +46,7 @@ from daemon.pool.messages import (
     Progress,
     Ready,
     Report,
+    Said,
     Verdict,
     line_down,
     said,
@@ -63,8 +64,8 @@ class _Attempt:
     moved_s: float
     oom_kills: int
     begun: bool = False
-    stage: str = ""
-    fraction: float = 0.0
+    at: tuple[str, float] = "", 0.0
+    """Stage and fraction."""
 
     def too_late(self, now_s: float) -> tuple[Outcome, str, str] | None:
         """Return outcome, code and sentence when a limit has been passed."""
@@ -98,7 +99,7 @@ class Slot:
         self.unusable: dict[str, str] = {}
         self.served = 0
         self.ready = False
-        self._why = ""
+        self._why = "died"
         self._start_by_s = start_by_s
         self._confined = confined
         self._oom_kills = oom_kills
@@ -121,7 +122,7 @@ class Slot:
     def why(self) -> str:
         """Return why it is no more, with the last line it wrote to its standard error."""
         last = self.process.stderr.strip().rpartition("\n")[2]
-        return ": ".join(part for part in (self._why or "died", last) if part)
+        return f"{self._why}: {last}" if last else self._why
 
     def take(self, order: Order, now_s: float) -> None:
         """Give an idle worker an order. If it is not there to take it, its death will show."""
@@ -131,37 +132,36 @@ class Slot:
             self._kill("did not take its order")
 
     def read(self, now_s: float) -> list[Progress]:
-        """Hear what the worker says; kill it when it makes no sense."""
-        reports: list[Progress] = []
+        """Hear what the worker says; kill it when it makes no sense. Return the latest progress."""
+        attempt = self._attempt
+        before = attempt and attempt.at
         try:
             for line in self.process.read():
-                self._hear(line, now_s, reports)
+                self._hear(said(line), now_s)
         except BadMessage as error:
             self.end("crashed", "BAD_MESSAGE", f"the worker said something unintelligible: {error}")
         if self.process.silent:
-            self._kill("closed its socket")
-        return reports
+            self._kill("died")  # or is about to; if it only hung up, this is the end of it
+        if attempt is None or attempt.at == before:
+            return []
+        return [Progress(attempt.order.job, attempt.order.attempt, *attempt.at)]
 
-    def _hear(self, line: bytes, now_s: float, reports: list[Progress]) -> None:
-        match said(line), self._attempt:
+    def _hear(self, message: Said, now_s: float) -> None:
+        match message, self._attempt:
             case Ready(unusable=unusable), None if self.phase == "starting":
                 self.phase, self.ready, self.unusable = "idle", True, unusable
             case Begun(), _Attempt() as attempt:
                 attempt.begun, attempt.beat_s = True, now_s
-            case Beat(), attempt:
-                if attempt:
-                    attempt.beat_s = now_s
+            case Beat(), _Attempt() as attempt:
+                attempt.beat_s = now_s
             case Report(stage=stage, fraction=fraction), _Attempt() as attempt:
                 attempt.beat_s = now_s
-                if (stage, fraction) != (attempt.stage, attempt.fraction):
-                    attempt.stage, attempt.fraction, attempt.moved_s = stage, fraction, now_s
-                    order = attempt.order
-                    reports.append(Progress(order.job, order.attempt, stage, fraction))
-            case Verdict() as verdict, _Attempt() as attempt if self._ended is None:
-                self._judge(verdict, attempt)
-            case Verdict(), _Attempt():
-                pass  # we decided first
-            case message, _:
+                if attempt.at != (stage, fraction):
+                    attempt.at, attempt.moved_s = (stage, fraction), now_s
+            case Verdict() as verdict, _Attempt() as attempt:
+                if self._ended is None:  # else we decided first
+                    self._judge(verdict, attempt)
+            case _:
                 raise BadMessage(f"{message.kind} while {self.phase}")
 
     def _judge(self, verdict: Verdict, attempt: _Attempt) -> None:
@@ -206,7 +206,7 @@ class Slot:
     def end(self, outcome: Outcome, code: str, message: str) -> None:
         """Kill the worker and say why, unless how its attempt ended is known already."""
         if self._attempt and self._ended is None:
-            self._ended = ending(self._attempt.order, outcome, code, message, self._attempt.stage)
+            self._ended = ending(self._attempt.order, outcome, code, message, self._attempt.at[0])
         self._kill(message)
 
     def bury(self) -> Ended | None:
@@ -222,7 +222,7 @@ class Slot:
         return replace(ended, max_rss_mb=death.max_rss_mb, stderr=self.process.stderr)
 
     def _crashed(self, attempt: _Attempt, death: Death) -> Ended:
-        order, stage = attempt.order, attempt.stage
+        order, stage = attempt.order, attempt.at[0]
         if death.signal is None:
             how = f"the worker left with exit code {death.exit_code} and no result"
         else:

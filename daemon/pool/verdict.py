@@ -8,6 +8,7 @@ Rules
 
 import errno
 import hashlib
+import json
 import os
 import stat
 import traceback
@@ -26,6 +27,7 @@ Seen = Literal[
 """The outcomes that a worker can see."""
 
 _TRACEBACK_CHARS = 16_000
+_DETAILS_CHARS = 16_000
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -71,9 +73,17 @@ def _fault(error: BaseException, code: str, stage: str) -> Fault:
         "path": known.path[:4_000] if known else "",
         "stage": stage,
         "traceback": trace[-_TRACEBACK_CHARS:],
-        "details": known.details if known else {},
+        "details": _details(known) if known else {},
     }
     return Fault.model_validate(plain(fields, "error"))
+
+
+def _details(error: SpoolError) -> dict[str, object]:
+    try:
+        details: dict[str, object] = plain(error.details)
+    except (TypeError, RecursionError):
+        return {}  # an error must not fail over its own footnotes
+    return details if len(json.dumps(details)) <= _DETAILS_CHARS else {}
 
 
 def words(error: BaseException) -> str:

@@ -7,8 +7,11 @@ a test can tell whether a grandchild is still there.
 import ctypes
 import multiprocessing
 import os
+import resource
 import signal
+import socket
 import sys
+import tempfile
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -40,8 +43,8 @@ def well(task: Task) -> Result:
 def slowly(task: Task) -> Result:
     """Take a while, and say so all along."""
     pause = threading.Event()
-    for step in range(10):
-        task.report("working", step / 10)
+    for step in range(6):
+        task.report("working", step / 6)
         pause.wait(0.05)
     return well(task)
 
@@ -177,30 +180,30 @@ def unrebuildable(_: Task) -> Result:
     raise Unrebuildable(1, 2)
 
 
-def die_mid_write(task: Task) -> Result:
-    os.write(_socket(task), b'{"kind":"verdict","outcome":"do')
+def die_mid_write(_: Task) -> Result:
+    os.write(_socket(), b'{"kind":"verdict","outcome":"do')
     os.kill(os.getpid(), signal.SIGKILL)
     return Result(())
 
 
 def hang_mid_write(task: Task) -> Result:
-    os.write(_socket(task), b'{"kind":"verdict","outcome":"do')
+    os.write(_socket(), b'{"kind":"verdict","outcome":"do')
     return hang_with_gil(task)
 
 
-def babble(task: Task) -> Result:
-    os.write(_socket(task), b"\x80\x04\x95 not for you\n")
+def babble(_: Task) -> Result:
+    os.write(_socket(), b"\x80\x04\x95 not for you\n")
     time.sleep(FOREVER_S)
     return Result(())
 
 
-def endless_line(task: Task) -> Result:
+def endless_line(_: Task) -> Result:
     while True:
-        os.write(_socket(task), b"x" * 4096)
+        os.write(_socket(), b"x" * 4096)
 
 
-def hang_up(task: Task) -> Result:
-    os.close(_socket(task))
+def hang_up(_: Task) -> Result:
+    os.close(_socket())
     time.sleep(FOREVER_S)
     return Result(())
 
@@ -218,6 +221,10 @@ def bad_input(task: Task) -> Result:
     raise BadInput("INPUT_TRUNCATED", "cut", hint="copy again", path="a.wav", details={"bytes": 7})
 
 
+def strange_details(_: Task) -> Result:
+    raise BadInput("INPUT_TRUNCATED", "cut", details={"lock": threading.Lock()})
+
+
 def nothing_to_do(_: Task) -> Result:
     raise NothingToDo("NOTHING", "all is silence")
 
@@ -232,16 +239,16 @@ def disk_full(_: Task) -> Result:
     return Result(())
 
 
-def infinite(task: Task) -> Result:
+def infinite(_: Task) -> Result:
     return Result((), measurements={"lufs": float("-inf"), "name": "\udcff"})
 
 
-def where(task: Task) -> Result:
+def where(_: Task) -> Result:
     """Say which process this is."""
     return Result((), measurements={"pid": os.getpid()})
 
 
-def pool_in_pool_in_pool(task: Task) -> Result:
+def pool_in_pool_in_pool(_: Task) -> Result:
     with multiprocessing.Pool(4) as pool:
         total = sum(pool.map(_outer, range(3)))
     return Result((), measurements={"total": total})
@@ -257,7 +264,7 @@ def _inner(number: int) -> int:
         return pool.apply_async(int, (number,)).get(timeout=1)
 
 
-def processes_and_queue(task: Task) -> Result:
+def processes_and_queue(_: Task) -> Result:
     queue = multiprocessing.Queue()
     process = multiprocessing.Process(target=queue.put, args=(42,))
     process.start()
@@ -270,7 +277,7 @@ def touch(task: Task) -> Result:
     more = task.options.more
     tries = {
         "read elsewhere": lambda: Path(str(more["secret"])).read_text(),
-        "list elsewhere": lambda: os.listdir(Path(str(more["secret"])).parent),
+        "list elsewhere": lambda: list(Path(str(more["secret"])).parent.iterdir()),
         "write elsewhere": lambda: Path(str(more["secret"])).with_name("new").write_text("x"),
         "write the drop": lambda: task.source.write_text("x"),
         "change modes": lambda: task.source.chmod(0o777),
@@ -278,17 +285,16 @@ def touch(task: Task) -> Result:
         "link out": lambda: (task.workdir / "link").symlink_to("/etc/passwd"),
         "fork": _fork,
         "run a program": lambda: os.posix_spawn("/bin/true", ["true"], {}),
-        "open a socket": lambda: __import__("socket").socket(),
+        "open a socket": socket.socket,
         "signal the daemon": lambda: os.kill(os.getppid(), 0),
-        "raise a limit of the daemon": lambda: __import__("resource").prlimit(os.getppid(), 7),
+        "raise a limit of the daemon": lambda: resource.prlimit(os.getppid(), 7),
     }
     return Result((), measurements={"let through": [name for name in tries if _lets(tries[name])]})
 
 
 def work_confined(task: Task) -> Result:
     """Do what handlers do: threads, folders, temporary files, renames, lazy imports."""
-    import tempfile
-    import wave  # not imported before: loaded in confinement
+    import wave  # noqa: PLC0415 - to be loaded when confined already
 
     (task.workdir / "deep").mkdir()
     with tempfile.NamedTemporaryFile(delete=False) as file:
@@ -312,14 +318,11 @@ def _fork() -> None:
         os._exit(0)
 
 
-def _socket(task: Task) -> int:
+def _socket() -> int:
     """Return the worker's end of its private socket; an attacker would find it, too."""
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
-                return int(name)
-        except OSError:
-            continue
+    for name in Path("/proc/self/fd").iterdir():
+        if name.is_socket():
+            return int(name.name)
     raise AssertionError("no socket")
 
 
