@@ -44,7 +44,7 @@ CEILING_MARGIN_DB = 0.02
 """Between the limiter's ceiling and the one asked for: what dither and rounding may add."""
 MOST_PASSES = 4
 MOST_GAIN_DB = 40.0
-PREVIEW = "preview.mp3"
+PREVIEW = "preview.ogg"
 
 _ACTIVE_BELOW_DB = 30.0
 """Where the peak is further below the highest than this, no reduction is averaged."""
@@ -61,7 +61,7 @@ class Mastered:
     reduction: Reduction
     passes: int
     preview: bytes
-    """The mix as a small MP3 for the report; empty where MP3 cannot be written."""
+    """The mix as a small Ogg file, for the report."""
     why_missed: str
 
 

@@ -27,7 +27,7 @@ def page_of(data: Mapping[str, Any], *, sheet: str, preview: bytes) -> str:
     sheet : str
         The recall sheet as text.
     preview : bytes
-        The mix as MP3; empty: the player uses the file beside the page.
+        The mix as Ogg Vorbis.
     """
     environment = Environment(
         loader=PackageLoader("dsp.mixing", "."),
@@ -43,8 +43,8 @@ def page_of(data: Mapping[str, Any], *, sheet: str, preview: bytes) -> str:
     return environment.get_template("report.html.j2").render(
         report=data,
         sheet=sheet,
-        audio=f"data:audio/mpeg;base64,{encoded}" if preview else f"final_mix.{data['format']}",
-        embedded=bool(preview),
+        audio=f"data:audio/ogg;base64,{encoded}",
+        beside=f"final_mix.{data['format']}",
         wave=plots.waveform_path(waveform["low"], waveform["high"], WAVE_HEIGHT),
         wave_rms=plots.waveform_path(
             [-value for value in waveform["rms"]], waveform["rms"], WAVE_HEIGHT
