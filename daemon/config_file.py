@@ -100,7 +100,7 @@ def as_bad_config(error: BadInput) -> BadConfig:
     lines = error.message.splitlines()
     first = error.details["problems"][0]  # type: ignore[index]
     problem = "\n".join([first["message"], *lines[1:]])
-    return BadConfig(first["key"] or "syntax", problem, first["place"])
+    return BadConfig(first["key"] or "config", problem, first["place"])
 
 
 def _overruled(

@@ -40,6 +40,7 @@ _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _MAX_DIGITS = 40
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _SHOWN = 60
 """Characters of a found value that a message repeats."""
 
@@ -98,7 +99,8 @@ def load(data: bytes, *, name: str, max_bytes: int = 65_536) -> Document:
         mark = error.problem_mark or error.context_mark
         said = str(error.problem or error.context)
         raise _invalid(Problem(_place(name, mark), "", said)) from None
-    except (yaml.YAMLError, UnicodeError):
+    except (yaml.YAMLError, ValueError, OverflowError):
+        # PyYAML leaves it to chr() and int() to refuse "\UFFFFFFFF" and %YAML 1.999….
         raise _invalid(Problem(name, "", "not text in UTF-8")) from None
 
 
@@ -201,7 +203,13 @@ class _Composer:
             self._refuse(event, "a key must be a word")
         if event.value == "<<" and event.implicit[0]:
             self._refuse(event, "merge keys (<<) are not read")
-        return str(event.value)
+        return self._text(event)
+
+    def _text(self, event: yaml.ScalarEvent) -> str:
+        text = str(event.value)
+        if _NO_TEXT.search(text):  # escapes can write what UTF-8 cannot
+            self._refuse(event, f"{_shown(text)} holds what is no text")
+        return text
 
     def _sequence(self, path: Path) -> list[Value]:
         value: list[Value] = []
@@ -211,7 +219,7 @@ class _Composer:
         return value
 
     def _scalar(self, event: yaml.ScalarEvent) -> Value:
-        text = str(event.value)
+        text = self._text(event)
         if not event.implicit[0]:  # quoted
             return text
         if text.lower() in _CONSTANTS:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.config import Budgets
@@ -92,6 +92,7 @@ def test_after_waits_longer_with_each_failure_of_a_kind():
     assert [15_000, 30_000] == [first.not_before_ms - NOW_MS, second.not_before_ms - NOW_MS]
 
 
+@settings(derandomize=True)
 @given(st.lists(OUTCOMES, min_size=8, max_size=8))
 def test_after_ends_every_job(outcomes):
     """Whatever happens, the eighth attempt is the last: 2 + 1 + 4 may be retried."""
@@ -100,6 +101,7 @@ def test_after_ends_every_job(outcomes):
     assert FINAL & set(states)
 
 
+@settings(derandomize=True)
 @given(st.lists(OUTCOMES, min_size=1, max_size=12), OUTCOMES)
 def test_after_never_forgives(outcomes, last):
     """What was spent of a budget stays spent."""

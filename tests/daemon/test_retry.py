@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from daemon.jobs.retry import backoff_s
@@ -18,6 +18,7 @@ def test_backoff_doubles_up_to_its_longest(count, whole_s):
     assert whole_s / 2 == shortest_s
 
 
+@settings(derandomize=True)
 @given(count=COUNTS, chance=CHANCES)
 def test_backoff_stays_in_the_random_half(count, chance):
     """Chance decides the second half of a wait and nothing else."""
@@ -27,6 +28,7 @@ def test_backoff_stays_in_the_random_half(count, chance):
     assert longest_s / 2 <= wait_s <= longest_s
 
 
+@settings(derandomize=True)
 @given(count=COUNTS, chance=CHANCES)
 def test_backoff_never_exceeds_the_longest(count, chance):
     """However often a job failed, and though the first wait were the longer one."""
