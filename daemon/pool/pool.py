@@ -290,6 +290,7 @@ class Pool:
         if self._closing:
             return 0
         needed = self._busy() + len(self._waiting) + self._settings.spare
+        needed = max(needed, self.degraded is not None)  # to see whether it has become better
         alive = sum(slot.phase != "ending" or slot.order is not None for slot in self._slots)
         return min(needed, self.size + self._settings.spare) - alive
 

@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -324,7 +325,8 @@ def test_handlers_that_cannot_be_imported_are_known_before_any_job(tmp_path):
 
 def test_workers_that_cannot_start_degrade_the_pool(tmp_path):
     """After so many failed starts the pool says why, offers no slot and ends what waits."""
-    crew = Crew(tmp_path, Settings(slots=1, start_failures=2), python="/bin/false")
+    settings = Settings(slots=1, start_failures=2, spare=False)
+    crew = Crew(tmp_path, settings, python="/bin/false")
     crew.pool.start(crew.order("job"))
     crew.until(lambda: crew.ended)
 
@@ -335,6 +337,24 @@ def test_workers_that_cannot_start_degrade_the_pool(tmp_path):
     assert "no worker starts" in (crew.pool.degraded or "")
     assert 0 == crew.pool.free_slots()
     assert 10 < (crew.pool.next_deadline_s() or 0)
+    crew.pool.close()
+
+
+def test_degraded_pool_recovers_when_workers_start_again(tmp_path):
+    """A degraded pool tries again later, and takes orders when that goes well."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\n[ -e {tmp_path}/mended ] && exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    clock = FakeClock()
+    settings = Settings(slots=1, start_failures=1, spare=False)
+    crew = Crew(tmp_path, settings, python=str(python), clock=clock)
+    crew.pool.start(crew.order("before"))
+    crew.until(lambda: crew.pool.degraded)
+    (tmp_path / "mended").touch()
+    clock.advance(31.0)
+    crew.until(crew.pool.free_slots)
+
+    assert "done" == crew.run([crew.order("after")])["after"].outcome
     crew.pool.close()
 
 
