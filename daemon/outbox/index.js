@@ -23,6 +23,8 @@ if (life.dataset.phase !== "stopped") {
   if (ageAtOpening > Number(life.dataset.downAfterS)) {
     life.classList.add("down");
     byId("start").hidden = false;
+    byId("phase").className = "phase down";
+    byId("phase").textContent = "down";
     document.title = `Down – ${document.title}`;
   }
   tellAge();

@@ -127,7 +127,7 @@ def picture(state: Document, documents: Iterable[Document]) -> Picture:
     drops = list(documents)
     queued = sorted((one for one in drops if one.get("state") == "queued"), key=_turn)
     arriving = sorted((one for one in drops if one.get("state") == "receiving"), key=_since)
-    latest = sorted((one for one in drops if one.get("state") in _OVER), key=_ended, reverse=True)
+    latest = sorted((one for one in drops if one.get("state") in _OVER), key=ended, reverse=True)
     return Picture(
         phase=shown(state.get("phase") or "unknown"),
         attention=tuple(shown(one) for one in _attention(state)),
@@ -161,7 +161,8 @@ def _since(document: Document) -> str:
     return str(document.get("first_seen"))
 
 
-def _ended(document: Document) -> str:
+def ended(document: Document) -> str:
+    """Return by what finished jobs are sorted: when they ended."""
     return str(document.get("finished") or document.get("updated"))
 
 
@@ -281,7 +282,11 @@ def _result(document: Document) -> Ended:
 
 def _notes(document: Document) -> str:
     measured, warnings = document.get("measurements") or {}, document.get("warnings") or ()
-    notes = [form.format(measured[key]) for key, form in _FIGURES if measured.get(key) is not None]
+    notes = [
+        form.format(measured[key]).replace("-", "−")
+        for key, form in _FIGURES
+        if measured.get(key) is not None
+    ]
     if document.get("duplicate_of"):
         notes.append(f"the same as job {document['duplicate_of']}")
     if warnings:

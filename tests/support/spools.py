@@ -6,7 +6,7 @@ from importlib import resources
 from daemon.outbox.status import Report, document
 
 NOW_MS = 1_795_211_101_000  # 2026-11-20T21:45:01Z, where FakeClock begins
-HOSTILE = '</code><script>alert(1)</script>"\'&\x1b[31m\n\u202egnp.\udcff{{ 7*7 }}'
+HOSTILE = "</code><script>alert(1)</script>\"'&\x1b[31m\n\u202egnp.\udcff{{ 7*7 }}"
 """A name that attacks pages, terminals, templates, eyes and encoders."""
 
 
