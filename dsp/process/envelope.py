@@ -71,6 +71,14 @@ def static_reduction_db(
     return np.asarray((1.0 - 1.0 / ratio) * reduction)
 
 
+def check_curve(ratio: float, knee_db: float) -> None:
+    """Raise ``ParameterError`` unless this is a curve that only reduces."""
+    if not ratio >= 1.0:
+        raise ParameterError(f"ratio must be at least 1, got {ratio:g}")
+    if not knee_db >= 0.0:
+        raise ParameterError(f"knee_db must be at least 0, got {knee_db:g}")
+
+
 def reduction_curve_db(
     level_db: Curve,
     *,

@@ -20,7 +20,7 @@ and however the stream was cut. Where nothing moves, the ramp is that one gain, 
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dsp.audio import HOP_FRAMES
 
@@ -124,3 +124,9 @@ class Ramp:
         lines = (borders[:, 1:, np.newaxis] - start) * _WAY
         lines += start
         return np.asarray(lines.reshape(len(borders), -1)[:, first:stop])
+
+
+def steps_of(values: ArrayLike) -> NDArray[np.float64]:
+    """Return values per step; none is a single 0."""
+    steps = np.asarray(values, np.float64)
+    return steps if len(steps) else np.zeros(1)

@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 from dsp.audio import HOP_FRAMES
 
+ACTIVE_DBFS = -70.0
+"""Reduction is averaged where the level is above this: the absolute gate of BS.1770."""
+
 _STEP_S = 0.1
 
 

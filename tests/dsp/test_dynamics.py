@@ -269,6 +269,16 @@ def test_key_is_on_the_time_of_the_stream():
     assert 0 <= first - (0.7 * RATE_HZ - HOP_FRAMES) <= HOP_FRAMES
 
 
+def test_sign_of_zero_does_not_show_how_a_stream_was_cut():
+    """−0.0 is what a flipped silence is; a band at rest and a band that moves agree on it."""
+    sound = -np.zeros((9_600, 2), np.float32)
+    pieces = keyed_band([0.0, 1.0])
+
+    out = np.concatenate([pieces.process(block) for block in in_blocks(sound, 100)])
+
+    assert keyed_band([0.0, 1.0]).process(sound).tobytes() == out.tobytes()
+
+
 def test_key_keeps_its_last_value():
     """Beyond its end."""
     out = keyed_band([1.0]).process(sine(RATE_HZ, 1.0, hz=2_000.0))

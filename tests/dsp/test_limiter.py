@@ -128,7 +128,7 @@ def test_samples_never_exceed_the_ceiling(make, rate_hz):
 def test_true_peak_above_the_pass_band_is_bounded(make):
     """Full up to half the rate: over by 1.2 dB at most, where 32 taps end and 256 go on.
 
-    The standard's own meter has 12 taps per phase; by one of 20 the excess is 0.15 dB.
+    By a meter of 20 taps per phase (the standard's has 12) it is 0.15 dB at most.
     """
     out = limited(make(RATE_HZ))
 
