@@ -8,27 +8,26 @@ Rules
 Rule 1: no pydantic and no NumPy: ``soundspool status`` starts in a blink.
 
 Rule 2: names on disk were chosen by strangers. They are matched as they are, and shown
-through ``printable`` only.
+through ``shown`` only.
 """
 
 import json
 import os
-import time
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from daemon import config_file
+from daemon.clock import Clock
 from daemon.errors import BadConfig, BadInput
 from daemon.intake.names import SETTINGS_BESIDE, display
+from daemon.outbox.picture import Life, life
 from daemon.outbox.status import SUFFIX, read_status
+from daemon.outbox.words import age_s, shown
 
 ERROR_SUFFIX = ".error.json"
-PERIODS = 3
-"""Heartbeats that may be missing before a daemon counts as down."""
 RECENT = 200
 """Status files that an overview reads: the newest ones."""
 
@@ -83,13 +82,13 @@ class Pulse:
     age_s: float | None
     """Since the last heartbeat."""
 
+    life: Life
+    """``alive``, ``down``, ``stopped``, ``absent``."""
+
     @property
     def running(self) -> bool:
         """Whether the daemon lives."""
-        period_s = self.document.get("period_s")
-        if self.age_s is None or not isinstance(period_s, int | float):
-            return False
-        return self.age_s <= PERIODS * period_s and self.document.get("phase") != "stopped"
+        return self.life == "alive"
 
 
 @dataclass(frozen=True)
@@ -122,8 +121,8 @@ class Told:
 
     def goes_by(self, name: str) -> bool:
         """Tell whether a person who says `name` may mean this one."""
-        shown = str(self.document.get("name"))
-        return name in (self.label, self.drop, shown, printable(shown), self.document.get("job"))
+        called = str(self.document.get("name"))
+        return name in (self.label, self.drop, called, shown(called), self.document.get("job"))
 
 
 @dataclass(frozen=True)
@@ -143,13 +142,11 @@ class Failed:
         return _read_json(self.reason)
 
 
-def pulse_of(root: Path, now_s: float | None = None) -> Pulse:
-    """Return the daemon's last heartbeat; `now_s` is wall time in seconds since 1970."""
+def pulse_of(root: Path, now_ms: int | None = None) -> Pulse:
+    """Return the daemon's last heartbeat, as old as it is at `now_ms`, wall clock."""
     found = _read_json(root / "daemon.json")
-    beat_s = _seconds(found.get("heartbeat"))
-    if beat_s is None:
-        return Pulse(found, None)
-    return Pulse(found, (time.time() if now_s is None else now_s) - beat_s)
+    now_ms = Clock().wall_ms() if now_ms is None else now_ms
+    return Pulse(found, age_s(found.get("heartbeat"), now_ms), life(found or None, now_ms))
 
 
 def statuses(board: Board, *, most: int | None = RECENT) -> list[Told]:
@@ -195,21 +192,16 @@ def find_failed(board: Board, name: str, inbox: str | None = None) -> Failed:
     """
     candidates = [one for one in failed_drops(board) if inbox in (None, one.inbox)]
     found = [one for one in candidates if one.path.name == name] or [
-        one for one in candidates if name in (display(one.path.name), printable(one.path.name))
+        one for one in candidates if name in (display(one.path.name), shown(one.path.name))
     ]
     if not found:
         hint = "See what failed: soundspool status."
-        raise BadInput("NOT_FOUND", f"no failed drop is called {printable(name)!r}", hint)
+        raise BadInput("NOT_FOUND", f"no failed drop is called {shown(name)!r}", hint)
     if len(found) > 1:
         where = ", ".join(one.inbox for one in found)
-        message = f"{printable(name)!r} failed in several inboxes: {where}"
+        message = f"{shown(name)!r} failed in several inboxes: {where}"
         raise BadInput("AMBIGUOUS", message, "Choose one with --inbox.")
     return found[0]
-
-
-def printable(text: str) -> str:
-    """Return text that cannot steer a terminal: what does not print is shown as an escape."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _place(file: config_file.ConfigFile, root: Path, name: str, settings: object) -> Path:
@@ -238,11 +230,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _seconds(time_text: object) -> float | None:
-    """Return RFC 3339 as seconds since 1970."""
-    try:
-        return datetime.fromisoformat(str(time_text)).timestamp()
-    except ValueError:
-        return None

@@ -12,10 +12,11 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from daemon.board import Board, Failed, find_status, printable
+from daemon.board import Board, Failed, find_status
 from daemon.errors import BadInput, Unavailable
 from daemon.files import Files
 from daemon.intake.names import CANCEL, MARKER_BESIDE, PAUSE, SETTINGS_BESIDE
+from daemon.outbox.words import shown
 
 
 def retry(board: Board, failed: Failed, files: Files) -> Path:
@@ -95,7 +96,7 @@ def unmark(drop: Path) -> None:
 def refuse_taken(target: Path) -> None:
     """Raise ``Unavailable`` when an inbox holds this name already."""
     if os.path.lexists(target):
-        message = f"{printable(target.name)!r} lies in the inbox already"
+        message = f"{shown(target.name)!r} lies in the inbox already"
         raise Unavailable("NAME_TAKEN", message, "Wait until it was taken, or rename yours.")
 
 
@@ -108,7 +109,7 @@ def _cancellable(board: Board, name: str, inbox: str | None) -> tuple[Path, str]
         if name not in ("", ".", "..") and "/" not in name and os.path.lexists(folder / name):
             return folder, name
     ended = "" if told is None else f"; it is {told.document.get('state')}"
-    message = f"nothing unfinished is called {printable(name)!r}{ended}"
+    message = f"nothing unfinished is called {shown(name)!r}{ended}"
     raise BadInput("NOT_FOUND", message, "See what there is: soundspool status.")
 
 

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable, Collection, Iterator
 
-from daemon.board import Board, Told, printable, pulse_of, statuses
+from daemon.board import Board, Told, pulse_of, statuses
 from daemon.errors import BadInput, Unavailable
 from daemon.outbox.status import read_status
+from daemon.outbox.words import shown
 
 DAEMON_DOWN = "DAEMON_DOWN"
 _LOOK_S = 0.1
@@ -78,10 +79,10 @@ def _refuse_hopeless(board: Board, inbox: str, drop: str, *, seen: bool) -> None
     if not pulse.running:
         raise Unavailable(
             DAEMON_DOWN,
-            f"the daemon does not run on {printable(str(board.root))}; the drop waits",
+            f"the daemon does not run on {shown(str(board.root))}; the drop waits",
             "Start it: soundspool run.",
         )
     left_alone = (pulse.document.get("inboxes") or {}).get(inbox, {}).get("left_alone") or {}
     if not seen and drop in left_alone:
-        message = f"the inbox leaves {printable(drop)!r} alone: {printable(left_alone[drop])}"
+        message = f"the inbox leaves {shown(drop)!r} alone: {shown(left_alone[drop])}"
         raise BadInput("LEFT_ALONE", message, "Take it out of the inbox again.")

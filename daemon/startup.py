@@ -59,7 +59,7 @@ def open_spool(config: Config, *, files: Files, clock: Clock) -> Opened:
     inboxes = inbox_folders(config)
     try:
         _make_folders(root, inboxes)
-        _refuse_nesting(root, inboxes)
+        refuse_nesting(root, inboxes)
         instance = _instance(root, files)
         lock = _locked(root / "state" / "lock")
     except OSError as error:
@@ -85,7 +85,7 @@ def _make_folders(root: Path, inboxes: dict[str, Path]) -> None:
             place.mkdir(mode=0o700 if kind == "work" else 0o777, parents=True, exist_ok=True)
 
 
-def _refuse_nesting(root: Path, inboxes: dict[str, Path]) -> None:
+def refuse_nesting(root: Path, inboxes: dict[str, Path]) -> None:
     """Refuse an inbox that holds another folder of ours, or lies in one.
 
     Compared by device and inode as well as by real path: bind mounts have two names.

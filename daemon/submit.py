@@ -25,13 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from daemon import strict_yaml
-from daemon.board import printable
 from daemon.config import Limits
 from daemon.desk import mark_whole, refuse_taken, unmark
 from daemon.errors import BadInput, Unavailable
 from daemon.files import Files
 from daemon.intake.drop import Drop, look
 from daemon.intake.names import AUDIO_SUFFIXES, SETTINGS, SETTINGS_BESIDE, kind_of
+from daemon.outbox.words import shown
 
 # The inbox's own limits are the daemon's to apply; these only bound the look.
 _LIMITS = Limits(files=1_000_000, depth=100, bytes=1 << 62)
@@ -79,7 +79,7 @@ def assigned(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, text = assignment.partition("=")
         if not equals or not re.fullmatch(r"[^=\s]+", key):
-            message = f"--set {printable(assignment)!r} is not KEY=VALUE"
+            message = f"--set {shown(assignment)!r} is not KEY=VALUE"
             raise BadInput("SETTINGS_INVALID", message, "Write for example --set preset=podcast.")
         pairs[key] = strict_yaml.load(text.encode(), name=f"--set {key}").value
     return pairs
@@ -88,7 +88,7 @@ def assigned(assignments: Sequence[str]) -> dict[str, Any]:
 def _looked_at(source: Path) -> Drop:
     name = source.name
     if (kind := kind_of(name)) != "plain" or not name:
-        message = f"the name {printable(name)!r} is one of {kind} files; no inbox takes those"
+        message = f"the name {shown(name)!r} is one of {kind} files; no inbox takes those"
         raise BadInput("REFUSED_NAME", message, "Rename it.")
     parent = os.open(source.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -96,11 +96,11 @@ def _looked_at(source: Path) -> Drop:
     finally:
         os.close(parent)
     if drop is None:
-        raise BadInput("NOT_FOUND", f"there is no {printable(str(source))}")
+        raise BadInput("NOT_FOUND", f"there is no {shown(str(source))}")
     if drop.problem is not None:
         raise drop.problem
     if drop.arriving:
-        message = f"{printable(drop.arriving[0])} is still arriving, by its name"
+        message = f"{shown(drop.arriving[0])} is still arriving, by its name"
         raise Unavailable("STILL_ARRIVING", message, "Submit when it is complete, or remove it.")
     return drop
 
