@@ -8,11 +8,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from dsp.audio import blocks_of
 from dsp.errors import ParameterError
 from dsp.formats.ogg import settle_serial
 
 _TRIAL_BYTES = 1 << 16
+_FAILURES = (soundfile.LibsndfileError, AssertionError)
+"""What soundfile raises; it asserts that as many frames were written as were given."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,12 @@ class EncodedFile:
         self._fd, self._ogg = fd, coding.container == "OGG"
         try:
             self._file = soundfile.SoundFile(
-                fd,
+                os.dup(fd),  # its own: whenever it is closed, it writes to no other file
                 "w",
                 samplerate=rate_hz,
                 channels=channels,
                 format=coding.container,
                 subtype=coding.subtype,
-                closefd=False,
                 compression_level=coding.level,
                 bitrate_mode=coding.mode,
             )
@@ -65,25 +65,23 @@ class EncodedFile:
             ) from error
 
     def write(self, samples: NDArray[np.int32] | NDArray[np.float32]) -> None:
-        """Append ``(frames, channels)``: int32 or float32, of full scale."""
+        """Append ``(frames, channels)``, few enough: int32 or float32, of full scale."""
         try:
-            # libsndfile's Vorbis encoder overruns the stack when it gets millions at once.
-            for start, length in blocks_of(len(samples)):
-                self._file.write(samples[start : start + length])
-        except soundfile.LibsndfileError as error:
+            self._file.write(samples)
+        except _FAILURES as error:
             raise self._reason(error) from error
 
     def close(self) -> None:
         """Let the encoder write its last bytes."""
         try:
             self._file.close()
-        except soundfile.LibsndfileError as error:
+        except _FAILURES as error:
             raise self._reason(error) from error
         if self._ogg:
             settle_serial(self._fd)
 
-    def _reason(self, error: soundfile.LibsndfileError) -> OSError:
-        return self._cause() or OSError(errno.EIO, f"the encoder failed: {error.error_string}")
+    def _reason(self, error: Exception) -> OSError:
+        return self._cause() or OSError(errno.EIO, f"the encoder failed: {error!r}")
 
     def _cause(self) -> OSError | None:
         """Ask the disk what it told libsndfile, which keeps only that it failed."""

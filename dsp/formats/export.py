@@ -8,7 +8,9 @@ disk. ``verify`` then decodes the file with the reader that trusts nobody.
 
 Rules
 -----
-Rule 1: the same blocks give the same bytes. No file holds a date or a random number.
+Rule 1: the same sound gives the same bytes. No file holds a date or a random number, and
+encoders see blocks of one size: libsndfile's Vorbis encoder shows the blocks it was given.
+(It also overruns the stack when it gets millions of frames at once.)
 
 Rule 2: a full disk is an ``OSError`` with its errno. What was written until then is the
 caller's to remove.
@@ -26,7 +28,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from dsp.audio import BLOCK_FRAMES, Block
+from dsp.audio import BLOCK_FRAMES, Block, Windows, blocks_of
 from dsp.errors import AudioFormatError, ParameterError
 from dsp.formats.dither import quantise
 from dsp.formats.encode import Coding, EncodedFile
@@ -47,6 +49,7 @@ _LOW_HZ, _HIGH_HZ = 8_000, 192_000  # Vorbis in libsndfile crashes above 200 kHz
 _LEVELS = {"ogg": 0.2, "opus": 0.3}
 _MOST_CHANNELS = 2
 _FLOAT_BITS = 32
+_MOST_LEVEL = 0.99  # libsndfile's MP3 encoder refuses the 1 that it documents
 _MP3_PADDING_FRAMES = 3 * 1152
 
 
@@ -93,7 +96,7 @@ class Writer:
         _check(rate_hz, channels, format, bits)
         self._bits = bits if format in BITS else _FLOAT_BITS
         self._left_bits = 32 - bits if format == "flac" else 0
-        self._frames = 0
+        self._frames, self._windows = 0, Windows(BLOCK_FRAMES, channels)
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(path, flags, 0o666)
         self._open = True
@@ -129,8 +132,7 @@ class Writer:
 
     def write(self, block: Block) -> None:
         """Append ``(frames, channels)`` float32, of full scale ±1.0."""
-        self._file.write(self._samples(block))
-        self._frames += len(block)
+        self._put(self._windows.push(block))
 
     def close(self) -> None:
         """Finish the file; return when it is on the disk. May be called twice."""
@@ -138,10 +140,18 @@ class Writer:
             return
         self._open = False
         try:
-            self._file.close()
+            try:
+                self._put(self._windows.rest())
+            finally:
+                self._file.close()
             os.fsync(self._fd)
         finally:
             os.close(self._fd)
+
+    def _put(self, block: Block) -> None:
+        for start, length in blocks_of(len(block)):
+            self._file.write(self._samples(block[start : start + length]))
+            self._frames += length
 
     def _samples(self, block: Block) -> NDArray[np.int32] | NDArray[np.float32]:
         if self._bits == _FLOAT_BITS:
@@ -222,4 +232,4 @@ def _mp3_level(rate_hz: int, kbits: int) -> float:
     """Return libsndfile's 0..1 for a bit rate; it maps them to MPEG-1, -2 or -2.5's own range."""
     lowest, highest = (32, 320) if rate_hz >= 32_000 else (8, 160 if rate_hz >= 16_000 else 64)  # noqa: PLR2004 - ISO 11172-3, 13818-3
     kept = min(max(kbits, lowest), highest) if kbits else highest
-    return (highest - kept) / (highest - lowest)
+    return min((highest - kept) / (highest - lowest), _MOST_LEVEL)
