@@ -51,14 +51,10 @@ Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on until it ends.
 @app.command()
 def run(config: Config = None) -> None:
     """Run the daemon in the foreground, until SIGTERM or Ctrl-C."""
-    from daemon.config import load
-    from daemon.logs import configure
     from daemon.supervisor import run as run_daemon
 
     with _answering():
-        settings = load(config)
-        configure(settings.log_level)
-        raise typer.Exit(run_daemon(settings))
+        raise typer.Exit(run_daemon(config))
 
 
 @app.command()

@@ -64,6 +64,12 @@ class House:
             picture=Picture(config, store, clock),
         )
 
+    def adopt(self, config: Config) -> None:
+        """Go by another configuration from now on."""
+        self.config = config
+        self.picture.config = config
+        self.store.budgets = config.budgets
+
     def quietly(self, step: Callable[[], object]) -> bool:
         """Do what can be done again later, should the surroundings refuse it now."""
         try:

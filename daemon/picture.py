@@ -26,8 +26,7 @@ class Picture:
     """What is said about the daemon as a whole."""
 
     def __init__(self, config: Config, store: Store, clock: Clock) -> None:
-        self._config, self._store, self._clock = config, store, clock
-        self._folders = inbox_folders(config)
+        self.config, self._store, self._clock = config, store, clock
         self.phase = "starting"
         self._warnings: dict[str, str] = {}
         self._outcomes: dict[str, int] = {}
@@ -75,7 +74,7 @@ class Picture:
             "disk": {
                 "free_mb": room.free_mb,
                 "reserved_mb": room.reserved_mb,
-                "reserve_mb": self._config.disk.reserve_mb,
+                "reserve_mb": self.config.disk.reserve_mb,
             },
             "totals": self._totals(),
             "warnings": [{"code": c, "message": m} for c, m in self._all_warnings(pool).items()],
@@ -108,7 +107,7 @@ class Picture:
         return {
             "depth": {"queued": queued, "running": running, "receiving": receiving},
             "oldest_queued_s": age_s,
-            "limit": self._config.queue_limit,
+            "limit": self.config.queue_limit,
         }
 
     def _running(self, job: Job, live: Live | None) -> dict[str, Any]:
@@ -126,7 +125,7 @@ class Picture:
     def _inbox(self, name: str, watcher: Watcher) -> dict[str, Any]:
         health = watcher.health
         return {
-            "path": str(self._folders[name]),
+            "path": str(inbox_folders(self.config)[name]),
             "mode": health.mode,
             "paused": health.paused,
             "problem": health.problem,

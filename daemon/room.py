@@ -27,7 +27,7 @@ class Room:
     """What is left of the queue, the disk and the memory."""
 
     def __init__(self, config: Config, root: Path) -> None:
-        self._config, self._root = config, root
+        self.config, self._root = config, root
         self._lock = threading.Lock()
         self._left = _Left(0, 0.0, memory=True)
         self.free_mb = 0
@@ -39,15 +39,15 @@ class Room:
         ``held_bytes`` are the inputs of the jobs that are not finished: their results are
         still to be written.
         """
-        disk = self._config.disk
+        disk = self.config.disk
         found = os.statvfs(self._root)
         free = found.f_bavail * found.f_frsize
         reserved = disk.per_input_byte * sum(held_bytes.values())
         self.free_mb, self.reserved_mb = free // _MIB, round(reserved / _MIB)
         left = _Left(
-            self._config.queue_limit - waiting_jobs,
+            self.config.queue_limit - waiting_jobs,
             free - reserved - disk.reserve_mb * _MIB,
-            memory=_memory_free_mb() >= self._config.memory_reserve_mb,
+            memory=_memory_free_mb() >= self.config.memory_reserve_mb,
         )
         with self._lock:
             before, self._left = self._left, left
@@ -55,7 +55,7 @@ class Room:
 
     def gate(self, drop: Drop) -> str | None:
         """Return why a drop must wait, or ``None``: it is admitted, and its room is taken."""
-        wanted = self._config.disk.per_input_byte * drop.bytes
+        wanted = self.config.disk.per_input_byte * drop.bytes
         with self._lock:
             if self._left.jobs <= 0:
                 return "slot"

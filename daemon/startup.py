@@ -39,6 +39,18 @@ class Opened:
     inboxes: dict[str, Path]
     _lock: int
 
+    def furnish(self, config: Config) -> None:
+        """Make the folders that another configuration wants, and take its inboxes.
+
+        Raises
+        ------
+        BadConfig
+            See ``open_spool``; nothing has changed then.
+        """
+        inboxes = inbox_folders(config)
+        _prepare(self.spool.root, inboxes)
+        self.inboxes = inboxes
+
     def close(self, *, clean: bool) -> None:
         """Close the queue and let go of the spool."""
         self.store.close(clean=clean)
@@ -57,9 +69,8 @@ def open_spool(config: Config, *, files: Files, clock: Clock) -> Opened:
     """
     root = config.root.absolute()
     inboxes = inbox_folders(config)
+    _prepare(root, inboxes)
     try:
-        _make_folders(root, inboxes)
-        refuse_nesting(root, inboxes)
         instance = _instance(root, files)
         lock = _locked(root / "state" / "lock")
     except OSError as error:
@@ -73,6 +84,14 @@ def inbox_folders(config: Config) -> dict[str, Path]:
     """Return where each inbox lies."""
     root = config.root.absolute()
     return {name: inbox.path or root / "inbox" / name for name, inbox in config.inboxes.items()}
+
+
+def _prepare(root: Path, inboxes: dict[str, Path]) -> None:
+    try:
+        _make_folders(root, inboxes)
+        refuse_nesting(root, inboxes)
+    except OSError as error:
+        raise BadConfig("root", f"{error.filename}: {error.strerror}") from error
 
 
 def _make_folders(root: Path, inboxes: dict[str, Path]) -> None:

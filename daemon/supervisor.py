@@ -26,13 +26,15 @@ Rule 3: nothing else knows watchers, store, pool and outbox all at once.
 
 import queue
 import select
+from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 
-from daemon import service
+from daemon import logs, service
 from daemon.attempts import Attempts
 from daemon.clock import Clock
-from daemon.config import Config
+from daemon.config import Config, load
 from daemon.duplicates import Twins
 from daemon.errors import BadConfig, Unavailable
 from daemon.files import Files
@@ -64,8 +66,14 @@ class Supervisor:
     """
 
     def __init__(
-        self, config: Config, *, files: Files | None = None, clock: Clock | None = None
+        self,
+        config: Config,
+        *,
+        files: Files | None = None,
+        clock: Clock | None = None,
+        read_again: Callable[[], Config] | None = None,
     ) -> None:
+        self._read_again = read_again or (lambda: config)
         files, clock = files or Files(), clock or Clock()
         self._opened = open_spool(config, files=files, clock=clock)
         self._house = House.furnish(config, self._opened, files=files, clock=clock)
@@ -102,6 +110,9 @@ class Supervisor:
         service.notify("READY=1", "STATUS=serving")
         while not self.signals.stop:
             self.round()
+            if self.signals.reload:
+                self.signals.reload = False
+                self._reload_from_file()
         self.drain()
         self.close(clean=True)
         return EX_OK
@@ -154,16 +165,40 @@ class Supervisor:
         log.info("stopped", clean=clean)
 
     def reload(self, config: Config) -> None:
-        """Go on with another configuration; the pool and the root stay as they are.
+        """Go on with another configuration; drops and jobs do not notice.
 
         Raises
         ------
         BadConfig
-            It asks for another root, which takes a restart.
+            It asks for what only a restart can change.
         """
+        now = self._house.config
         if config.root.absolute() != self._opened.spool.root:
             raise BadConfig("root", "cannot change while the daemon runs; restart it")
-        raise NotImplementedError
+        if (config.pool, config.handler_paths) != (now.pool, now.handler_paths):
+            raise BadConfig("pool", "cannot change while the daemon runs; restart it")
+        missing = {job.inbox for job, _ in self._attempts.running} - set(config.inboxes)
+        if missing:
+            raise BadConfig("inboxes", f"{', '.join(sorted(missing))} has jobs that run")
+        self._close_inboxes()
+        self._hear()
+        self._opened.furnish(config)
+        self._house.adopt(config)
+        self._room.config = config
+        self._open_inboxes()
+        self._beat(now=True)
+        log.info("reloaded", inboxes=sorted(config.inboxes))
+
+    def _reload_from_file(self) -> None:
+        """Answer SIGHUP: a configuration that cannot be used changes nothing."""
+        service.notify_reloading()
+        try:
+            self.reload(self._read_again())
+            self._house.picture.clear("CONFIG_REFUSED")
+        except BadConfig as problem:
+            self._house.picture.warn("CONFIG_REFUSED", str(problem))
+            log.error("the new configuration is refused", problem=str(problem))  # noqa: TRY400 - theirs
+        service.notify("READY=1")
 
     # -- parts of it
 
@@ -275,12 +310,14 @@ class Supervisor:
         service.notify("WATCHDOG=1", f"STATUS={picture.sentence(state)}")
 
 
-def run(config: Config) -> int:
+def run(config_path: Path | None = None) -> int:
     """Run the daemon until it is told to stop; return the exit code."""
     try:
-        supervisor = Supervisor(config)
+        config = load(config_path)
+        logs.configure(config.log_level)
+        supervisor = Supervisor(config, read_again=lambda: load(config_path))
     except BadConfig as problem:
-        log.error("the configuration cannot be used", problem=str(problem))  # noqa: TRY400 - theirs, not ours
+        log.error("the configuration cannot be used", problem=str(problem))  # noqa: TRY400 - theirs
         return EX_CONFIG
     except Unavailable as problem:
         log.error(problem.message, code=problem.code, hint=problem.hint)  # noqa: TRY400 - no bug

@@ -61,7 +61,8 @@ class Store(Questions):
 
     def __init__(self, database: Database, *, clock: Clock, budgets: Budgets) -> None:
         super().__init__(database.connection)
-        self._database, self._clock, self._budgets = database, clock, budgets
+        self._database, self._clock = database, clock
+        self.budgets = budgets
         self.moved_aside: Path | None = None
         """Where a damaged predecessor lies; its jobs must be adopted from the folders."""
 
@@ -195,7 +196,7 @@ class Store(Questions):
 
     def _finish(self, db: sqlite3.Connection, job: Job, ending: Ending) -> Next:
         now_ms, chance = self._clock.wall_ms(), self._clock.chance()
-        following = after(job.tally, ending.outcome, self._budgets, now_ms=now_ms, chance=chance)
+        following = after(job.tally, ending.outcome, self.budgets, now_ms=now_ms, chance=chance)
         db.execute(
             """
             UPDATE attempt SET ended_ms = ?, outcome = ?, error = ?,
