@@ -58,6 +58,7 @@ MISBEHAVIOUR = [
     ("leave_thread", {}, "done", None, None),
     ("memory_bomb", {}, "out_of_memory", "OUT_OF_MEMORY", None),
     ("fork_bomb", STUCK, "stalled", "NO_PROGRESS", signal.SIGKILL),
+    ("close_stderr", {}, "done", None, None),
     ("fork_and_fall_out", {}, "done", None, None),
     ("unserialisable", {}, "failed", "RESULT_INVALID", None),
     ("cyclic", {}, "failed", "RESULT_INVALID", None),
@@ -97,7 +98,7 @@ def test_pool_survives(crew, row):
 
 
 @pytest.mark.parametrize(
-    "how", ["grandchild", "grandchild_setsid", "leave_grandchild", "fork_bomb"]
+    "how", ["grandchild", "grandchild_setsid", "leave_grandchild", "fork_bomb", "moving_target"]
 )
 def test_ended_comes_after_the_last_process_of_the_attempt(crew, how):
     """When an attempt has ended, none of the processes that it started lives."""
@@ -172,6 +173,15 @@ def test_flood_keeps_the_end(crew):
 
     assert "the last line" in end.stderr
     assert len(end.stderr) <= 8192
+
+
+def test_worker_without_a_standard_error_lets_the_daemon_sleep(crew):
+    """A pipe that has ended is readable for ever; nobody waits for it any more."""
+    crew.run_one("well")
+    before = crew.rounds
+    crew.run([crew.order("quiet", "close_stderr")])
+
+    assert crew.rounds - before < 100
 
 
 def test_numbers_that_json_lacks_become_null(crew):

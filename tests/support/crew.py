@@ -27,6 +27,7 @@ class Crew:
     pool: Pool = field(init=False)
     ended: dict[str, Ended] = field(default_factory=dict)
     progress: list[Progress] = field(default_factory=list)
+    rounds: int = 0
 
     def __post_init__(self) -> None:
         self.pool = Pool(
@@ -65,6 +66,7 @@ class Crew:
             self.round()
 
     def round(self) -> None:
+        self.rounds += 1
         for event in self.pool.collect():
             if isinstance(event, Ended):
                 assert event.job not in self.ended, "ended twice"

@@ -134,9 +134,25 @@ def fork_bomb(task: Task) -> Result:
     return Result(())
 
 
+def moving_target(task: Task) -> Result:
+    """Start a process that forks a successor and dies, again and again, for at most ten seconds."""
+    if os.fork() == 0:
+        for _ in range(10_000):
+            if os.fork() != 0:
+                os._exit(0)
+            note(task, os.getpid())
+            time.sleep(0.001)
+        os._exit(0)
+    time.sleep(FOREVER_S)
+    return Result(())
+
+
 def fork_and_fall_out(task: Task) -> Result:
-    """Fork, and let the child leave the handler like its parent."""
-    os.fork()
+    """Fork, and let the child leave the handler by an error, before its parent goes on."""
+    child = os.fork()
+    if child == 0:
+        raise RuntimeError("I am the child")
+    os.waitpid(child, 0)
     return well(task)
 
 
@@ -214,6 +230,11 @@ def flood(task: Task) -> Result:
             os.write(fd, b"noise " * 10_000)
     os.write(2, b"\nthe last line\n")
     return well(task)
+
+
+def close_stderr(task: Task) -> Result:
+    os.close(2)
+    return slowly(task)
 
 
 def bad_input(task: Task) -> Result:
