@@ -21,7 +21,7 @@ from typing import Any
 
 from daemon import config_file
 from daemon.clock import Clock
-from daemon.errors import BadConfig, BadInput
+from daemon.errors import BadConfig, BadInput, Unavailable
 from daemon.intake.names import SETTINGS_BESIDE, display
 from daemon.outbox.picture import Life, life
 from daemon.outbox.status import SUFFIX, read_status
@@ -63,14 +63,20 @@ class Board:
         Raises
         ------
         BadInput
-            There is no such inbox, or several.
+            There is no such inbox.
+        Unavailable
+            Its folder is not there: the daemon never ran, or a disk is not mounted.
         """
         if name is None:
             name = next(iter(self.inboxes)) if len(self.inboxes) == 1 else "mix"
         if name not in self.inboxes:
             known = ", ".join(self.inboxes)
             raise BadInput("UNKNOWN_INBOX", f"there is no inbox {name!r}", f"There are: {known}.")
-        return name, self.inboxes[name]
+        folder = self.inboxes[name]
+        if not folder.is_dir():
+            message = f"there is no folder {shown(folder)}"
+            raise Unavailable("INBOX_MISSING", message, "The daemon makes it: soundspool run.")
+        return name, folder
 
 
 @dataclass(frozen=True)

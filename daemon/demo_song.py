@@ -57,10 +57,10 @@ def drums() -> Sound:
     for beat in np.arange(0, BARS * 4, 0.5):
         _put(track, beat, _hat(rng), pan=0.3, gain=0.10 if beat % 1 else 0.06)
         if beat % 4 in (0.0, 2.5):
-            _put(track, beat, _kick(), gain=0.4)
+            _put(track, beat, _kick(), gain=0.55)
         if beat % 4 in (1.0, 3.0):
-            _put(track, beat, _snare(rng), pan=-0.1, gain=0.18)
-    return track
+            _put(track, beat, _snare(rng), pan=-0.1, gain=0.3)
+    return 0.5 * np.tanh(2.2 * track)
 
 
 def bass() -> Sound:
@@ -119,7 +119,7 @@ def _hz(semitones: float) -> float:
 
 
 def _silence() -> Sound:
-    return np.zeros((round(LENGTH_S * RATE_HZ), 2))
+    return np.zeros((2 * round(LENGTH_S * RATE_HZ / 2), 2))
 
 
 def _times(length_s: float) -> Sound:

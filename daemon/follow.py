@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Collection, Iterator
 
+from daemon.answer import DAEMON_DOWN
 from daemon.board import Board, Told, pulse_of, statuses
 from daemon.errors import BadInput, Unavailable
 from daemon.outbox.status import read_status
 from daemon.outbox.words import shown
 
-DAEMON_DOWN = "DAEMON_DOWN"
 _LOOK_S = 0.1
 
 

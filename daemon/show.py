@@ -30,15 +30,19 @@ _WATCH_S = 0.5
 Row = tuple[str, ...]
 
 
-def status(board: Board, name: str | None, inbox: str | None, *, watch: bool, as_json: bool) -> int:
+def status(
+    config: Path | None, name: str | None, inbox: str | None, *, watch: bool, as_json: bool
+) -> int:
     """Print how the spool stands, or one drop; return the exit code.
 
     Raises
     ------
+    BadConfig
+        The configuration cannot be read.
     BadInput
         No drop goes by this name.
     """
-    before = ""
+    board, before = Board.of(config), ""
     while True:
         text, code, over = _drawn(board, name, inbox, as_json=as_json)
         if text != before:
@@ -200,7 +204,8 @@ def _attempts(each: Sequence[Mapping[str, Any]]) -> str:
 
 def _input(one: Mapping[str, Any]) -> str:
     expected = one.get("bytes_expected")
-    of = f" of {expected}" if expected not in (None, one.get("bytes")) else ""
+    lacking = isinstance(expected, int) and expected > int(one.get("bytes") or 0)
+    of = f" of {expected}" if lacking else ""
     return f"{shown(one.get('path'))}, {one.get('bytes')}{of} bytes"
 
 

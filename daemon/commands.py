@@ -1,0 +1,243 @@
+"""The commands of ``soundspool``, with their arguments and their help.
+
+What a command does lies in a module of its own, imported when the command runs.
+"""
+
+# ruff: noqa: PLC0415, FBT002 - a command imports what it needs; flags are booleans
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon.answer import answering
+
+app = typer.Typer(
+    name="soundspool",
+    help="Drop a folder of stems, find the mix.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="What the daemon is told by its configuration.")
+app.add_typer(config_app, name="config", no_args_is_help=True)
+
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration.")
+]
+Inbox = Annotated[
+    str | None, typer.Option("--inbox", "-i", metavar="NAME", help="Which inbox, if several.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for tools.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="A setting, as job.yaml has it."),
+]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on until it ends.")]
+
+
+@app.command()
+def run(config: Config = None) -> None:
+    """Run the daemon in the foreground, until SIGTERM or Ctrl-C."""
+    from daemon.supervisor import run as run_daemon
+
+    with answering():
+        sys.exit(run_daemon(config))
+
+
+@app.command()
+def mix(
+    source: Annotated[Path, typer.Argument(help="A folder of stems, or one file.", exists=True)],
+    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """Mix and master a folder of stems, here and now, without the daemon."""
+    from daemon.by_hand import mix_by_hand
+
+    sys.exit(mix_by_hand(source, out, settings or [], as_json=json))
+
+
+@app.command()
+def demo(
+    spool: Annotated[
+        Path, typer.Option(help="Where to make the demo's spool; kept for you to look at.")
+    ] = Path("soundspool-demo"),
+    json: Json = False,
+) -> None:
+    """Make a short song, start a daemon, drop the song, and show the mix."""
+    from daemon.demo import run_demo
+
+    with answering(as_json=json):
+        sys.exit(run_demo(spool, as_json=json))
+
+
+@app.command()
+def submit(
+    path: Annotated[Path, typer.Argument(help="A folder of stems, or one file.", exists=True)],
+    *,
+    inbox: Inbox = None,
+    settings: Set = None,
+    priority: Annotated[
+        str | None, typer.Option(metavar="LANE", help="rush, normal or bulk.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has ended.")] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Copy a drop into an inbox, whole at once, so that it starts immediately."""
+    from daemon.hand_in import hand_in
+
+    with answering(as_json=json):
+        asked = [*(settings or []), *([f"priority={priority}"] if priority else [])]
+        sys.exit(hand_in(config, path, inbox, asked, wait=wait, as_json=json))
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(help="One drop; without it, everything.")] = None,
+    inbox: Inbox = None,
+    watch: Watch = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Show how the daemon and its drops stand."""
+    # Seldom reached: see daemon.cli, which must be kept in step with these arguments.
+    from daemon.show import status as show
+
+    with answering(as_json=json):
+        sys.exit(show(config, name, inbox, watch=watch, as_json=json))
+
+
+@app.command()
+def top(
+    once: Annotated[bool, typer.Option("--once", help="Draw one picture and end.")] = False,
+    config: Config = None,
+) -> None:
+    """Watch the daemon at work, full screen."""
+    from daemon.config_file import root_of
+    from daemon.top import run_top
+
+    with answering():
+        sys.exit(run_top(root_of(config), once=once))
+
+
+@app.command()
+def explain(
+    path: Annotated[str, typer.Argument(help="A path in an inbox or in failed/, or a name.")],
+    inbox: Inbox = None,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Tell why something has not started: the rule that holds it back, and the time left."""
+    from daemon.explain import explain_command
+
+    with answering(as_json=json):
+        sys.exit(explain_command(config, path, inbox, as_json=json))
+
+
+@app.command()
+def retry(
+    names: Annotated[list[str] | None, typer.Argument(help="Drops in failed/.")] = None,
+    inbox: Inbox = None,
+    every: Annotated[bool, typer.Option("--all", help="Everything that failed.")] = False,
+    config: Config = None,
+) -> None:
+    """Move failed drops back into their inbox, under their names."""
+    from daemon.board import Board, failed_drops, find_failed
+    from daemon.desk import retry as move_back
+    from daemon.files import Files
+    from daemon.outbox.words import shown
+
+    if bool(names) == every:
+        raise typer.BadParameter("name the drops, or say --all")
+    with answering():
+        board, files = Board.of(config), Files()
+        found = [find_failed(board, name, inbox) for name in names or []]
+        found += [one for one in failed_drops(board) if every and inbox in (None, one.inbox)]
+        for one in found:
+            move_back(board, one, files)
+            _say(f"{shown(one.path.name)} is back in the inbox {shown(one.inbox)}")
+
+
+@app.command()
+def cancel(
+    names: Annotated[list[str], typer.Argument(help="Drops that have not ended.")],
+    inbox: Inbox = None,
+    config: Config = None,
+) -> None:
+    """Ask for drops to be cancelled: they go to failed/."""
+    from daemon.board import Board
+    from daemon.desk import cancel as wish
+
+    with answering():
+        board = Board.of(config)
+        for name in names:
+            wish(board, name, inbox)
+        _say("cancelling; soundspool status shows when it is done")
+
+
+@app.command()
+def pause(
+    inbox: Annotated[str | None, typer.Argument(help="Without it, all of them.")] = None,
+    config: Config = None,
+) -> None:
+    """Take nothing more from an inbox until it is resumed; what runs goes on."""
+    from daemon.desk import pause as pause_folder
+
+    with answering():
+        for name, folder in _chosen(config, inbox):
+            _say(f"{name} is paused" if pause_folder(folder) else f"{name} was paused already")
+
+
+@app.command()
+def resume(
+    inbox: Annotated[str | None, typer.Argument(help="Without it, all of them.")] = None,
+    config: Config = None,
+) -> None:
+    """Let a paused inbox go on."""
+    from daemon.desk import resume as resume_folder
+
+    with answering():
+        for name, folder in _chosen(config, inbox):
+            _say(f"{name} goes on" if resume_folder(folder) else f"{name} was not paused")
+
+
+@app.command()
+def check(json: Json = False, config: Config = None) -> None:
+    """Check configuration, folders, permissions and machine before the daemon runs."""
+    from daemon.check import run_check
+
+    with answering(as_json=json):
+        sys.exit(run_check(config, as_json=json))
+
+
+@config_app.command("show")
+def config_show(config: Config = None) -> None:
+    """Print the configuration that counts, every default filled in, as JSON."""
+    from daemon.config import load
+
+    with answering():
+        sys.stdout.write(load(config).model_dump_json(indent=1) + "\n")
+
+
+@config_app.command("check")
+def config_check(config: Config = None) -> None:
+    """Check the configuration alone; each complaint has its line."""
+    from daemon.config import load
+    from daemon.config_file import find
+
+    with answering():
+        load(config)
+        _say(f"{find(config).path}: in order")
+
+
+def _chosen(config: Path | None, inbox: str | None) -> list[tuple[str, Path]]:
+    from daemon.board import Board
+
+    board = Board.of(config)
+    return [board.inbox(name) for name in ([inbox] if inbox else board.inboxes)]
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(message + "\n")
