@@ -63,6 +63,7 @@ class Store(Questions):
         super().__init__(database.connection)
         self._database, self._clock = database, clock
         self.budgets = budgets
+        """Replaced when the configuration is read again."""
         self.moved_aside: Path | None = None
         """Where a damaged predecessor lies; its jobs must be adopted from the folders."""
 
@@ -101,16 +102,6 @@ class Store(Questions):
                 "UPDATE job SET not_before_ms = ? WHERE id = ? AND state = 'queued'",
                 (not_before_ms, job_id),
             )
-
-    def refuse(self, job_id: str, error: Mapping[str, Any]) -> bool:
-        """Fail a queued job without an attempt: its drop was found wanting at the door."""
-        with self._database.transaction() as db:
-            now = self.get(job_id)
-            if now is None or now.state is not State.QUEUED:
-                return False
-            following = Next(State.FAILED, now.tally, now.not_before_ms)
-            self._move(db, now, following, Ending(Outcome.BAD_INPUT, error))
-            return True
 
     # -- attempts
 
@@ -176,22 +167,25 @@ class Store(Questions):
 
         A running one is killed first, and finished with ``Outcome.CANCELLED``.
         """
-        with self._database.transaction() as db:
-            now = self.get(job_id)
-            if now is None or now.state is not State.QUEUED:
-                return False
-            following = Next(State.CANCELLED, now.tally, now.not_before_ms)
-            self._move(db, now, following, Ending(Outcome.CANCELLED))
-            return True
+        return self._end_queued(job_id, State.CANCELLED, Ending(Outcome.CANCELLED))
+
+    def refuse(self, job_id: str, error: Mapping[str, Any]) -> bool:
+        """Fail a queued job without an attempt: its drop was found wanting at the door."""
+        return self._end_queued(job_id, State.FAILED, Ending(Outcome.BAD_INPUT, error))
 
     def finish_as_duplicate(self, job_id: str, original: str) -> bool:
         """Let a queued job share the result of `original`; return ``False`` if it is not queued."""
+        return self._end_queued(job_id, State.DONE, Ending(Outcome.DONE), duplicate_of=original)
+
+    def _end_queued(
+        self, job_id: str, state: State, ending: Ending, duplicate_of: str | None = None
+    ) -> bool:
         with self._database.transaction() as db:
             now = self.get(job_id)
             if now is None or now.state is not State.QUEUED:
                 return False
-            following = Next(State.DONE, now.tally, now.not_before_ms)
-            self._move(db, now, following, Ending(Outcome.DONE), duplicate_of=original)
+            following = Next(state, now.tally, now.not_before_ms)
+            self._move(db, now, following, ending, duplicate_of)
             return True
 
     def _finish(self, db: sqlite3.Connection, job: Job, ending: Ending) -> Next:

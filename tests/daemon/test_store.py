@@ -282,6 +282,27 @@ def test_cancel_leaves_what_runs_to_its_killer(store):
     assert not store.cancel("unknown")
 
 
+def test_refuse_fails_a_queued_job_without_an_attempt(store):
+    """What was found wanting at the door has a row, a reason and no history."""
+    error = {"code": "INPUT_TRUNCATED", "message": "half of it"}
+    store.add(new_job())
+
+    assert store.refuse(new_job().id, error)
+    job = store.get(new_job().id)
+    assert (State.FAILED, error, 0) == (job.state, job.error, job.attempts)
+    assert not store.refuse(new_job().id, error)
+
+
+def test_postpone_moves_when_a_queued_job_is_due(store, clock):
+    """Somebody has to find out something first; 0 makes it due at once."""
+    store.add(new_job())
+    store.postpone(new_job().id, clock.wall_ms() + 1)
+
+    assert store.claim() is None
+    store.postpone(new_job().id, 0)
+    assert 1 == store.claim().attempt
+
+
 # a job ends
 
 
@@ -351,6 +372,15 @@ def test_finish_as_duplicate_needs_a_queued_job(store):
     assert not store.finish_as_duplicate(new_job().id, "any")
 
 
+@pytest.mark.parametrize(("prefix", "known"), [("123:", True), ("12:", False), ("1234:", False)])
+def test_knows_content_by_the_beginning_of_its_key(store, prefix, known):
+    """The size in front of the key tells most contents apart without hashing anything."""
+    publish(store, "j")
+    store.note_content("j", "123:" + "5a" * 32)
+
+    assert known == store.knows_content(prefix)
+
+
 # history
 
 
@@ -414,6 +444,7 @@ def test_jobs_lists_queued_ones_as_they_will_be_claimed(store):
         (lambda store: store.jobs(State.RUNNING), "running_job"),
         (lambda store: store.unpublished(), "unpublished_job"),
         (lambda store: store.twin("key"), "result_by_content"),
+        (lambda store: store.knows_content("123:"), "result_by_content"),
         (lambda store: store.prune(Retention()), "published_by_time"),
         (lambda store: store.named("mix", "Song"), "job_by_name"),
     ],
