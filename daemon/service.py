@@ -3,8 +3,10 @@
 ``notify`` speaks sd_notify(3): one datagram to the socket that ``NOTIFY_SOCKET`` names.
 ``Signals`` turns SIGTERM, SIGINT and SIGHUP into flags and a readable descriptor, so that
 the loop wakes and nothing happens inside a signal handler.
+``keep_capabilities`` keeps what the unit's drop-in grants the daemon from its workers.
 """
 
+import ctypes
 import os
 import signal
 import socket
@@ -42,6 +44,23 @@ def watchdog_s() -> float | None:
         return int(os.environ["WATCHDOG_USEC"]) / 1e6
     except (KeyError, ValueError):
         return None
+
+
+# linux/prctl.h
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
+
+
+def keep_capabilities() -> None:
+    """Keep the capabilities that we were given to ourselves: no program that we start has any.
+
+    Call it from the thread that starts the workers, before any is started: they read what
+    strangers wrote, and must not inherit the right to write everybody's files.
+    """
+    # All arguments, for the kernel refuses what it finds in the registers of those left out.
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    none = ctypes.c_ulong(0)
+    if prctl(_PR_CAP_AMBIENT, ctypes.c_ulong(_PR_CAP_AMBIENT_CLEAR_ALL), none, none, none) != 0:
+        raise OSError(ctypes.get_errno(), "cannot keep capabilities from being inherited")
 
 
 class Signals:
