@@ -112,7 +112,9 @@ def _headline(root: Path, state: Document | None, drawn: Picture, now_ms: int) -
 def _figures(drawn: Picture) -> Text:
     told = Text()
     for name, value in drawn.figures:
-        told.append(f"{name} ", "dim").append(f"{value}   ", "bold")
+        told.append(f"{name}\u00a0", "dim").append(value.replace(" ", "\u00a0"), "bold").append(
+            "   "
+        )
     return told
 
 
