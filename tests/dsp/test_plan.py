@@ -7,7 +7,7 @@ import yaml
 from dsp.errors import ParameterError
 from dsp.mixing.plan import plan
 from dsp.mixing.sheet import Settings, Sheet, text_of
-from tests.support.stems import analysis_of, band, in_time
+from tests.support.analyses import analysis_of, band, in_time
 
 
 def planned(analyses, **settings):
