@@ -26,7 +26,6 @@ has the file (``SPOOL_IN_USE``). Nothing was changed. ``BadConfig``: the file is
 a newer version; SQLite is too old.
 """
 
-import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -185,7 +184,7 @@ def refuse_old_sqlite(version: tuple[int, int, int] = sqlite3.sqlite_version_inf
 def _steps(folder: Path) -> list[str]:
     """Return the migrations in order; their numbers have no gap."""
     files = sorted(folder.glob("*.sql"))
-    numbers = [int(re.match(r"\d+", file.name)[0]) for file in files]  # type: ignore[index]
+    numbers = [int(file.name.partition("_")[0]) for file in files]
     if numbers != list(range(1, len(files) + 1)):
         raise ValueError(f"migrations must be numbered without a gap, found {numbers}")
     return [file.read_text("utf-8") for file in files]
