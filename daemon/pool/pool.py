@@ -25,7 +25,8 @@ Rules
 3. A worker that cannot start is not tried again and again in silence: after
    ``start_failures`` in a row the pool is ``degraded``, offers no slot, ends what waits as
    ``start_failed``, and tries again every ``_SLOW_S`` seconds.
-4. Only one thread, the one that made the pool, may call it (``process``, rule 2).
+4. Only one thread, the one that made the pool, may call it (``process``, rule 2), and a
+   process has one pool: another's workers would look like strays.
 """
 
 import os

@@ -22,11 +22,11 @@ import select
 import signal
 from collections.abc import Collection, Iterator
 from contextlib import suppress
-from pathlib import Path
 
 _PR_SET_CHILD_SUBREAPER = 36
 _PASSES = 20
 _PASS_MS = 50
+_STAT_BYTES = 512
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -60,13 +60,17 @@ def children(parent: int) -> list[int]:
 
 
 def _parents() -> Iterator[tuple[int, int]]:
-    with os.scandir("/proc") as entries:
-        for entry in entries:
-            if entry.name.isdigit():
-                with suppress(OSError):  # it went while we looked
-                    # The name in parentheses may itself hold parentheses and spaces.
-                    stat = Path(entry.path, "stat").read_bytes()
-                    yield int(entry.name), int(stat[stat.rindex(b")") + 4 :].split(maxsplit=1)[0])
+    """Yield every process with its parent."""
+    for name in os.listdir("/proc"):  # noqa: PTH208 - bare calls: four times as fast as paths
+        if name.isdigit():
+            with suppress(OSError):  # it went while we looked
+                fd = os.open(f"/proc/{name}/stat", os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    stat = os.read(fd, _STAT_BYTES)
+                finally:
+                    os.close(fd)
+                # The name in parentheses may itself hold parentheses and spaces.
+                yield int(name), int(stat[stat.rindex(b")") + 4 :].split(maxsplit=1)[0])
 
 
 def _is_stray(pid: int, workers: Collection[int]) -> bool:

@@ -26,6 +26,7 @@ Seen = Literal[
 ]
 """The outcomes that a worker can see."""
 
+_SENTENCE_CHARS = 4_000
 _TRACEBACK_CHARS = 16_000
 _DETAILS_CHARS = 16_000
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -66,16 +67,20 @@ def _fault(error: BaseException, code: str, stage: str) -> Fault:
     known = error if isinstance(error, SpoolError) else None
     trace = "".join(traceback.format_exception(error))
     fields = {
-        "code": known.code[:200] if known else code,
-        "class": type(error).__name__[:200],
-        "message": (known.message if known else words(error))[:4_000],
-        "hint": known.hint[:4_000] if known else "",
-        "path": known.path[:4_000] if known else "",
+        "code": _text(known.code, 200) if known else code,
+        "class": _text(type(error).__name__, 200),
+        "message": _text(known.message if known else words(error), _SENTENCE_CHARS),
+        "hint": _text(known.hint, _SENTENCE_CHARS) if known else "",
+        "path": _text(known.path, _SENTENCE_CHARS) if known else "",
         "stage": stage,
-        "traceback": trace[-_TRACEBACK_CHARS:],
+        "traceback": str(plain(trace))[-_TRACEBACK_CHARS:],
         "details": _details(known) if known else {},
     }
-    return Fault.model_validate(plain(fields, "error"))
+    return Fault.model_validate(fields)
+
+
+def _text(value: object, most: int) -> str:
+    return str(plain(str(value)))[:most]
 
 
 def _details(error: SpoolError) -> dict[str, object]:
@@ -115,7 +120,10 @@ def _made(result: Result, workdir: Path) -> Made:
     return Made(
         outputs=[_made_file(output, workdir) for output in result.outputs],
         measurements=plain(result.measurements, "measurements"),
-        notes=[Remark(code=note.code, message=plain(note.message)) for note in result.notes],
+        notes=[
+            Remark(code=_text(note.code, 200), message=_text(note.message, _SENTENCE_CHARS))
+            for note in result.notes
+        ],
         inputs=plain(result.inputs, "inputs"),
     )
 

@@ -17,10 +17,7 @@ from daemon.pool import strays
 from tests.support.clocks import FakeClock
 from tests.support.crew import HANDLER, Crew
 
-# One limit each, so that it is clear which one ends a hang, however busy the machine is.
-SILENT = {"deadline_s": 60.0, "stall_s": 0.7, "no_progress_s": 60.0}
 STUCK = {"deadline_s": 60.0, "stall_s": 60.0, "no_progress_s": 0.7}
-LATE = {"deadline_s": 0.7, "stall_s": 60.0, "no_progress_s": 60.0}
 
 
 @pytest.fixture
@@ -39,62 +36,6 @@ def _crew(tmp_path, **settings):
     yield crew
     crew.pool.close()
     assert [] == strays.children(os.getpid())
-
-
-# Options of the handler, limits, expected outcome, code, signal.
-MISBEHAVIOUR = [
-    ("hang_with_gil", SILENT, "stalled", "STALLED", signal.SIGKILL),
-    ("hang_without_gil", STUCK, "stalled", "NO_PROGRESS", signal.SIGKILL),
-    ("report_the_same", STUCK, "stalled", "NO_PROGRESS", signal.SIGKILL),
-    ("hang_without_gil", LATE, "timed_out", "TIMED_OUT", signal.SIGKILL),
-    ("segfault", {}, "crashed", "CRASHED", signal.SIGSEGV),
-    ("abort", {}, "crashed", "CRASHED", signal.SIGABRT),
-    ("os_exit", {}, "crashed", "CRASHED", None),
-    ("sys_exit", {}, "failed", "INTERNAL", None),
-    ("kill_itself", {}, "crashed", "CRASHED", signal.SIGKILL),
-    ("grandchild", STUCK, "stalled", "NO_PROGRESS", signal.SIGKILL),
-    ("grandchild_setsid", STUCK, "stalled", "NO_PROGRESS", signal.SIGKILL),
-    ("leave_grandchild", {}, "done", None, None),
-    ("leave_thread", {}, "done", None, None),
-    ("memory_bomb", {}, "out_of_memory", "OUT_OF_MEMORY", None),
-    ("fork_bomb", STUCK, "stalled", "NO_PROGRESS", signal.SIGKILL),
-    ("close_stderr", {}, "done", None, None),
-    ("fork_and_fall_out", {}, "done", None, None),
-    ("unserialisable", {}, "failed", "RESULT_INVALID", None),
-    ("cyclic", {}, "failed", "RESULT_INVALID", None),
-    ("huge", {}, "failed", "RESULT_INVALID", None),
-    ("no_result", {}, "failed", "RESULT_INVALID", None),
-    ("missing_output", {}, "failed", "RESULT_INVALID", None),
-    ("escaping_output", {}, "failed", "RESULT_INVALID", None),
-    ("unrebuildable", {}, "failed", "INTERNAL", None),
-    ("die_mid_write", {}, "crashed", "CRASHED", signal.SIGKILL),
-    ("hang_mid_write", SILENT, "stalled", "STALLED", signal.SIGKILL),
-    ("babble", {}, "crashed", "BAD_MESSAGE", signal.SIGKILL),
-    ("endless_line", {}, "crashed", "BAD_MESSAGE", signal.SIGKILL),
-    ("hang_up", {}, "crashed", "CRASHED", signal.SIGKILL),
-    ("flood", {}, "done", None, None),
-    ("bad_input", {}, "bad_input", "INPUT_TRUNCATED", None),
-    ("strange_details", {}, "bad_input", "INPUT_TRUNCATED", None),
-    ("nothing_to_do", {}, "nothing_to_do", "NOTHING", None),
-    ("unavailable", {}, "unavailable", "MOUNT_GONE", None),
-    ("disk_full", {}, "unavailable", "DISK_FULL", None),
-]
-
-
-@pytest.mark.parametrize("row", MISBEHAVIOUR, ids=lambda row: f"{row[0]}-{row[2]}")
-def test_pool_survives(crew, row):
-    """While one handler misbehaves, a healthy job beside it and two that wait all finish."""
-    how, limits, outcome, code, number = row
-    victim = crew.order("victim", how, **limits)
-    others = [crew.order("beside", "slowly"), crew.order("waits"), crew.order("waits too")]
-
-    ended = crew.run([victim, *others])
-
-    end = ended.pop("victim")
-    assert outcome == end.outcome
-    assert code == (end.error and end.error["code"])
-    assert number == end.signal
-    assert {"done"} == {end.outcome for end in ended.values()}
 
 
 @pytest.mark.parametrize(

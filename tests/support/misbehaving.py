@@ -246,6 +246,12 @@ def strange_details(_: Task) -> Result:
     raise BadInput("INPUT_TRUNCATED", "cut", details={"lock": threading.Lock()})
 
 
+def wild_words(_: Task) -> Result:
+    """Fail with more words than anybody reads, none of them Unicode."""
+    wild = "\udcff" * 10_000
+    raise BadInput("INPUT_TRUNCATED", wild, hint=wild, path=wild)
+
+
 def nothing_to_do(_: Task) -> Result:
     raise NothingToDo("NOTHING", "all is silence")
 
