@@ -58,8 +58,9 @@ class Database:
             The file is damaged (``is_damage``).
         """
         self._path, self._closed = path, False
-        # Somebody may look with another program while we open; from then on, nobody can.
-        self.connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
+        with _translated():
+            # Somebody may look with another program while we open; from then on, nobody can.
+            self.connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
         self.connection.row_factory = sqlite3.Row
         try:
             self._prepare(migrations)

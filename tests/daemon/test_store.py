@@ -584,6 +584,12 @@ def test_open_refuses_a_second_daemon(path, clock):
         open_store(path, clock)
 
 
+def test_open_says_when_the_disk_is_not_there(tmp_path, clock):
+    """A folder that is not mounted is the surroundings' fault."""
+    with pytest.raises(Unavailable, match="DISK_TROUBLE"):
+        open_store(tmp_path / "unmounted" / "queue.sqlite3", clock)
+
+
 def test_open_refuses_the_database_of_another_program(path, clock):
     """It is neither changed nor moved."""
     with sqlite3.connect(path) as other:
