@@ -36,7 +36,16 @@ def analysis_of(
     bands = np.outer(sounds[::5], shape / shape.sum() * power).astype(np.float32)
     beat = np.exp(-np.arange(2000) / 300.0)
     return Analysis(
-        probe=Probe(Path(name), name, "WAV", "PCM_24", rate_hz, channels, int(seconds * rate_hz)),
+        probe=Probe(
+            path=Path(name),
+            name=name,
+            container="WAV",
+            subtype="PCM_24",
+            rate_hz=rate_hz,
+            channels=channels,
+            frames=int(seconds * rate_hz),
+            time_stamp_frames=None,
+        ),
         frames=int(seconds * rate_hz),
         energy=(sounds * power).astype(np.float32),
         bands=bands,
