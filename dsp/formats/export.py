@@ -43,12 +43,13 @@ BITS = {"wav": (16, 24, 32), "flac": (16, 24)}
 OPUS_HZ = (8_000, 12_000, 16_000, 24_000, 48_000)
 MP3_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
+_MASTER_KBITS = {"ogg": 256, "opus": 192, "mp3": 320}
 _LOSSY = {"ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}
 _RATES_HZ = {"opus": OPUS_HZ, "mp3": MP3_HZ}
 _LOW_HZ, _HIGH_HZ = 8_000, 192_000  # Vorbis in libsndfile crashes above 200 kHz
-_LEVELS = {"ogg": 0.2, "opus": 0.3}
 _MOST_CHANNELS = 2
 _FLOAT_BITS = 32
+_VORBIS_KBITS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 _MOST_LEVEL = 0.99  # libsndfile's MP3 encoder refuses the 1 that it documents
 _MP3_PADDING_FRAMES = 3 * 1152
 
@@ -73,7 +74,8 @@ class Writer:
     bits : int
         16, 24 or 32 (float) for WAV, 16 or 24 for FLAC. Lossy formats take no notice.
     kbits : int
-        Kilobits per second of MP3, held constant; the nearest there is. 0: the best.
+        About how many kilobits per second a lossy format may take; of MP3, the nearest that
+        there is. 0: as many as a master deserves.
 
     Raises
     ------
@@ -106,7 +108,7 @@ class Writer:
                 if format == "wav"
                 else EncodedFile(
                     self._fd,
-                    _coding(format, bits, rate_hz, kbits),
+                    _coding(format, bits, rate_hz, channels, kbits),
                     rate_hz=rate_hz,
                     channels=channels,
                 )
@@ -212,24 +214,35 @@ def _check(rate_hz: int, channels: int, format: str, bits: int) -> None:  # noqa
         raise ParameterError(f"rate_hz must be {_LOW_HZ} to {_HIGH_HZ}, got {rate_hz}")
 
 
-def _coding(format: str, bits: int, rate_hz: int, kbits: int) -> Coding:  # noqa: A002 - as above
+def _coding(format: str, bits: int, rate_hz: int, channels: int, kbits: int) -> Coding:  # noqa: A002 - as above
     if format == "flac":
         return Coding("FLAC", f"PCM_{bits}")
     container, subtype = _LOSSY[format]
-    if format == "mp3":
-        return Coding(container, subtype, _mp3_level(rate_hz, kbits), "CONSTANT")
-    if format == "ogg" and kbits:
-        return Coding(container, subtype, _ogg_level(kbits))
-    return Coding(container, subtype, _LEVELS[format])
+    level = _LEVEL_OF[format](kbits or _MASTER_KBITS[format], rate_hz, channels)
+    return Coding(container, subtype, level, "CONSTANT" if format == "mp3" else None)
 
 
-def _ogg_level(kbits: int) -> float:
-    """Return libsndfile's 0..1 for about this bit rate: Vorbis says 64 at 1 and 304 at 0.2."""
-    return min(1.0, max(0.0, 1.0 - (kbits - 64) / 300))
+# What follows undoes libsndfile's mapping of its one level, 0..1, to each encoder's own measure.
 
 
-def _mp3_level(rate_hz: int, kbits: int) -> float:
-    """Return libsndfile's 0..1 for a bit rate; it maps them to MPEG-1, -2 or -2.5's own range."""
-    lowest, highest = (32, 320) if rate_hz >= 32_000 else (8, 160 if rate_hz >= 16_000 else 64)  # noqa: PLR2004 - ISO 11172-3, 13818-3
-    kept = min(max(kbits, lowest), highest) if kbits else highest
-    return min((highest - kept) / (highest - lowest), _MOST_LEVEL)
+def _mp3_level(kbits: int, rate_hz: int, _channels: int) -> float:
+    """MPEG-1, -2 and -2.5 have ranges of their own (ISO 11172-3, 13818-3)."""
+    if rate_hz >= MP3_HZ[-3]:
+        lowest, highest = 32, 320
+    else:
+        lowest, highest = 8, 160 if rate_hz >= MP3_HZ[3] else 64
+    return min((highest - min(kbits, highest)) / (highest - lowest), _MOST_LEVEL)
+
+
+def _opus_level(kbits: int, _rate_hz: int, channels: int) -> float:
+    """6 to 256 kbit/s a channel."""
+    return float(np.interp(kbits / channels, (6.0, 256.0), (1.0, 0.0)))
+
+
+def _vorbis_level(kbits: int, _rate_hz: int, channels: int) -> float:
+    """Vorbis is asked for a quality; these are its nominal rates for 44.1 kHz stereo."""
+    quality = np.interp(kbits * 2 / channels, _VORBIS_KBITS, np.linspace(0.0, 1.0, 11))
+    return float(1.0 - quality)
+
+
+_LEVEL_OF = {"mp3": _mp3_level, "opus": _opus_level, "ogg": _vorbis_level}

@@ -116,12 +116,22 @@ def test_checksum_of_a_page_is_oggs():
     (32_000, 96, 96), (48_000, 0, 320), (44_100, 1, 32), (24_000, 56, 56), (24_000, 999, 160),
     (8_000, 0, 64),
 ])  # fmt: skip
-def test_bit_rate_of_mp3_can_be_chosen(tmp_path, rate_hz, kbits, expected):
+def test_bit_rate_of_mp3_is_held(tmp_path, rate_hz, kbits, expected):
     """The nearest rate there is, held constant; none asked for is the best."""
     blocks = [some(4 * rate_hz)]
     path = exported(tmp_path / "a", blocks, rate_hz=rate_hz, format="mp3", kbits=kbits)
 
     assert expected == pytest.approx(path.stat().st_size * 8 / 4000, rel=0.08)
+
+
+@pytest.mark.parametrize("format_", ["ogg", "opus", "mp3"])
+def test_fewer_kbits_make_a_smaller_file(tmp_path, format_):
+    """Half the bits asked for are about half the bytes, in each lossy format."""
+    blocks = [some(96_000)]
+    large = exported(tmp_path / "a", blocks, format=format_, kbits=160).stat().st_size
+    small = exported(tmp_path / "b", blocks, format=format_, kbits=80).stat().st_size
+
+    assert 0.5 == pytest.approx(small / large, abs=0.15)
 
 
 def test_low_bit_rate_is_verified_with_its_padding(tmp_path):
