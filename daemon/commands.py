@@ -212,6 +212,23 @@ def check(json: Json = False, config: Config = None) -> None:
         sys.exit(run_check(config, as_json=json))
 
 
+@app.command("install-service")
+def install_service(
+    instance: Annotated[str, typer.Option(help="A name, for one of several spools.")] = "",
+    user: Annotated[str, typer.Option(help="The user that the daemon runs as.")] = "soundspool",
+    *,
+    owners: Annotated[bool, typer.Option(help="Take folders that other accounts own.")] = True,
+    network: Annotated[bool, typer.Option(help="Give handlers the network.")] = False,
+    print_only: Annotated[bool, typer.Option("--print", help="Print it, write nothing.")] = False,
+) -> None:
+    """Make the daemon a service of this machine (systemd); needs root."""
+    from daemon import install
+
+    with answering():
+        service = install.Service(instance, user, install.own_command(), owners, network)
+        install.install_service(service, print_only=print_only)
+
+
 @config_app.command("show")
 def config_show(config: Config = None) -> None:
     """Print the configuration that counts, every default filled in, as JSON."""

@@ -35,7 +35,7 @@ def retry(board: Board, failed: Failed, files: Files) -> Path:
     target = folder / failed.path.name
     settings = failed.path.with_name(failed.path.name + SETTINGS_BESIDE)
     refuse_taken(target)
-    if settings.is_file():
+    if os.path.isfile(settings):  # noqa: PTH113 - Path.is_file() raises for a name too long
         _move(files, settings, folder / settings.name)
     mark_whole(target)
     try:
@@ -43,7 +43,8 @@ def retry(board: Board, failed: Failed, files: Files) -> Path:
     except BaseException:
         unmark(target)
         raise
-    files.remove("retry.reason", failed.reason)
+    if os.path.lexists(failed.reason):
+        files.remove("retry.reason", failed.reason)
     return target
 
 
@@ -101,10 +102,12 @@ def refuse_taken(target: Path) -> None:
 
 
 def _cancellable(board: Board, name: str, inbox: str | None) -> tuple[Path, str]:
-    """Return the inbox folder and the drop's name on disk."""
+    """Return the inbox folder and what the wish must be called."""
     told = find_status(board, name, inbox)
     if told is not None and not told.terminal and told.inbox in board.inboxes:
-        return board.inboxes[told.inbox], told.drop
+        # A drop is called by its name on disk, a job by its label, which is its own.
+        receiving = told.document.get("state") == "receiving"
+        return board.inboxes[told.inbox], told.drop if receiving else told.label
     for folder in board.inboxes.values() if inbox is None else [board.inbox(inbox)[1]]:
         if name not in ("", ".", "..") and "/" not in name and os.path.lexists(folder / name):
             return folder, name
