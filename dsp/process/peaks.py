@@ -33,19 +33,20 @@ _SUPPORT = (2 * _SIDE_HOPS + 1) * HOP_FRAMES
 _CLOSE = 0.87
 """Of the limit: more than 1.2 dB below it the edge is not asked for."""
 _BATCH = 64
+"""Hops per matrix product; the last batch is filled up with its last hop."""
 
 
 def _edge_matrix() -> NDArray[np.float32]:
-    """Return ``(_SUPPORT, HOP_FRAMES + 1)``: from the frames around a hop to what is missed.
+    """Return ``(HOP_FRAMES + 1, _SUPPORT)``: from the frames around a hop to what is missed.
 
     The points lie half-way between frames, from before the first of the hop to after its last.
     """
     taps = 2 * _SIDE_HOPS * HOP_FRAMES
     edge = interpolator(2, taps)[1]
     edge[(taps - TAPS) // 2 : (taps + TAPS) // 2] -= interpolator(2, TAPS)[1]
-    matrix = np.zeros((_SUPPORT, HOP_FRAMES + 1), np.float32)
-    for point, column in enumerate(matrix.T):
-        column[point : point + taps] = edge
+    matrix = np.zeros((HOP_FRAMES + 1, _SUPPORT), np.float32)
+    for point, row in enumerate(matrix):
+        row[point : point + taps] = edge
     return matrix
 
 
@@ -90,11 +91,8 @@ class LimiterPeaks:
 
     def _edge_of(self, sound: NDArray[np.float32], hops: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return how much higher each of these hops may peak: ``(hops,)``."""
-        batches = -(-len(hops) * self._channels // _BATCH)
-        padded = np.zeros((batches * _BATCH, _SUPPORT), np.float32)
+        whole = np.pad(hops, (0, -len(hops) % _BATCH), mode="edge")
         spans = sliding_window_view(sound, _SUPPORT, axis=1)[:, ::HOP_FRAMES]
-        chosen = spans[:, hops].reshape(-1, _SUPPORT)
-        padded[: len(chosen)] = chosen
-        points = padded.reshape(batches, _BATCH, _SUPPORT) @ self._matrix
-        edge = np.abs(points).max(axis=2).reshape(-1)[: len(chosen)]
-        return np.asarray(edge.reshape(self._channels, -1).max(axis=0))
+        batches = spans[:, whole].reshape(-1, _BATCH, _SUPPORT).transpose(0, 2, 1)
+        edge = np.abs(self._matrix @ batches).max(axis=1).reshape(self._channels, -1)
+        return np.asarray(edge[:, : len(hops)].max(axis=0))
