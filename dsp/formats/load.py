@@ -21,7 +21,6 @@ Rule 4: no seek, ever. libsndfile's decoders of lossy formats are not bit exact 
 so blocks would show.
 """
 
-import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -35,6 +34,7 @@ import numpy as np
 
 from dsp.audio import Block
 from dsp.errors import AudioFormatError
+from dsp.formats import refuse
 from dsp.formats.decode import Broken, Decoder, Sndfile
 from dsp.formats.foreign import Foreign
 from dsp.formats.magic import claim_of
@@ -46,10 +46,6 @@ _SUFFIXES = (
 )
 AUDIO_SUFFIXES = frozenset(_SUFFIXES)
 """Names under which audio comes. What a file is, its bytes decide."""
-
-_CONVERT = "Convert it to FLAC, WAV or AIFF, for instance with: ffmpeg -i IN.m4a OUT.flac"
-_COPY = "Copy or export it again from where it is whole."
-_MAYBE_NOT_AUDIO = "Take it out of the drop, or export it again as WAV, FLAC or AIFF."
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,8 @@ def probe(
     allow_ffmpeg : bool
         The ``ffmpeg`` program may decode M4A and AAC.
     accept_truncated : bool
-        Sound that was declared may be missing.
+        Sound that was declared may be missing; the file is read as far as it goes. One that
+        ends within its header, or within a page of Ogg, is refused even so.
 
     Raises
     ------
@@ -119,9 +116,9 @@ def probe(
     decoder.close()
     _hold(decoder.rate_hz, decoder.channels, limits, name)
     if decoder.frames == 0:
-        raise _empty(name, "no frames of sound")
+        raise refuse.empty(name, "no frames of sound")
     if decoder.frames is not None and decoder.frames > limits.frames:
-        raise _too_long(name, decoder.frames, limits)
+        raise refuse.too_long(name, decoder.frames, limits.frames)
     return Probe(
         path=path,
         name=name,
@@ -170,7 +167,7 @@ class StemReader:
             self._decoder = _decoder(fd, claim, probe.name, allow_ffmpeg=allow_ffmpeg)
         if (self._decoder.rate_hz, self._decoder.channels) != (probe.rate_hz, probe.channels):
             self._decoder.close()
-            raise _damaged(probe.name, "was changed while it was being read")
+            raise refuse.damaged(probe.name, "was changed while it was being read")
 
     def __enter__(self) -> Self:
         return self
@@ -198,7 +195,7 @@ class StemReader:
         block = self._none() if self._ended else self._decoded(frames)
         self.frames_read += len(block)
         if self.frames_read > self._limits.frames:
-            raise _too_long(self._probe.name, self.frames_read, self._limits)
+            raise refuse.too_long(self._probe.name, self.frames_read, self._limits.frames)
         if len(block) < frames and not self._ended:
             self._end()
         return self._finite(block)
@@ -215,12 +212,12 @@ class StemReader:
             return self._none()
         except Broken as error:
             found = f"cannot be decoded after frame {self.frames_read}: {error}"
-            raise _damaged(self._probe.name, found) from error
+            raise refuse.damaged(self._probe.name, found) from error
 
     def _end(self) -> None:
         self._ended = True
         if self.frames_read == 0:
-            raise _empty(self._probe.name, "no frames of sound")
+            raise refuse.empty(self._probe.name, "no frames of sound")
         if self.frames_read < (self._probe.frames or 0) and not self._accept_truncated:
             raise self._truncated()
 
@@ -228,7 +225,7 @@ class StemReader:
         declared = self._probe.frames
         expected = "and more were expected" if declared is None else f"of the {declared} declared"
         found = f"ends after {self.frames_read} frames {expected}"
-        return _error("INPUT_TRUNCATED", self._probe.name, found, _COPY)
+        return refuse.truncated(self._probe.name, found)
 
     def _finite(self, block: Block) -> Block:
         finite = np.isfinite(block)
@@ -244,27 +241,16 @@ def _opened(path: Path, name: str) -> Iterator[int]:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise _refusal(error, name) or error from error
+        raise refuse.unopened(name, error) from error
     try:
         found = os.fstat(fd)
         if not stat.S_ISREG(found.st_mode):
-            raise _error("REFUSED_KIND", name, "is not a regular file", "Drop the file itself.")
+            raise refuse.odd_kind(name)
         if found.st_size == 0:
-            raise _empty(name, "0 bytes")
+            raise refuse.empty(name, "0 bytes")
         yield fd
     finally:
         os.close(fd)
-
-
-def _refusal(error: OSError, name: str) -> AudioFormatError | None:
-    if error.errno == errno.ELOOP:
-        hint = "Drop the file itself; links are never followed."
-        return _error("REFUSED_SYMLINK", name, "is a symbolic link", hint)
-    if error.errno == errno.EACCES:
-        return _error("INPUT_UNREADABLE", name, "may not be read", "Let the daemon's user read it.")
-    if error.errno == errno.ENXIO:
-        return _error("REFUSED_KIND", name, "is not a regular file", "Drop the file itself.")
-    return None
 
 
 def _claim(fd: int, name: str, *, accept_truncated: bool) -> Claim:
@@ -273,64 +259,39 @@ def _claim(fd: int, name: str, *, accept_truncated: bool) -> Claim:
     try:
         claim = claim_of(peek)
     except Unsupported as error:
-        raise _not_supported(name, f"is {error}") from error
+        raise refuse.not_supported(name, str(error)) from error
     except Cut as error:
-        raise _cut(name, error, fd) from error
+        raise refuse.truncated(name, _where(error, fd)) from error
     if claim is None:
-        found = f"is no audio that we know: it begins with {peek.at(0, 8)!r}"
-        raise _error("INPUT_NOT_AUDIO", name, found, _MAYBE_NOT_AUDIO)
+        raise refuse.not_audio(name, peek.at(0, 8))
     if claim.cut and not accept_truncated:
         found = f"has {claim.found_bytes} of the {claim.declared_bytes} bytes of sound it declares"
-        raise _error("INPUT_TRUNCATED", name, found, _COPY)
+        raise refuse.truncated(name, found)
     return claim
 
 
 def _decoder(fd: int, claim: Claim, name: str, *, allow_ffmpeg: bool) -> Decoder:
     kind = f"{claim.container} {claim.codec}".strip().upper()
     if claim.demuxer and not allow_ffmpeg:
-        raise _not_supported(name, f"is {kind}, and the ffmpeg program may not be used here")
+        raise refuse.not_supported(name, f"{kind}, and the ffmpeg program may not be used here")
     try:
         return Foreign(fd, claim.demuxer) if claim.demuxer else Sndfile(fd)
     except Unsupported as error:
-        raise _not_supported(name, f"is {kind}, and {error}") from error
+        raise refuse.not_supported(name, f"{kind}, and {error}") from error
     except Cut as error:
-        raise _cut(name, error, fd) from error
+        raise refuse.truncated(name, _where(error, fd)) from error
     except Broken as error:
-        raise _damaged(name, f"cannot be decoded: {error}") from error
+        raise refuse.damaged(name, f"cannot be decoded: {error}") from error
+
+
+def _where(cut: Cut, fd: int) -> str:
+    return f"ends {cut}, after {os.fstat(fd).st_size} bytes"
 
 
 def _hold(rate_hz: int | None, channels: int | None, limits: Limits, name: str) -> None:
     """Refuse a rate or a count of channels outside the limits."""
-    low, high = limits.rate_hz_min, limits.rate_hz_max
-    if rate_hz is not None and not low <= rate_hz <= high:
-        found = f"has a rate of {rate_hz} Hz; {low} to {high} Hz can be used"
-        raise _error("INPUT_RATE", name, found, "Export it at 44100 or 48000 Hz.")
+    low_hz, high_hz = limits.rate_hz_min, limits.rate_hz_max
+    if rate_hz is not None and not low_hz <= rate_hz <= high_hz:
+        raise refuse.wrong_rate(name, rate_hz, low_hz, high_hz)
     if channels is not None and not 1 <= channels <= limits.channels:
-        found = f"has {channels} channels; 1 to {limits.channels} can be used"
-        raise _error("INPUT_CHANNELS", name, found, "Export it as mono or stereo.")
-
-
-def _not_supported(name: str, found: str) -> AudioFormatError:
-    return _error("INPUT_NOT_SUPPORTED", name, found, _CONVERT)
-
-
-def _cut(name: str, where: Cut, fd: int) -> AudioFormatError:
-    found = f"ends {where}, after {os.fstat(fd).st_size} bytes"
-    return _error("INPUT_TRUNCATED", name, found, _COPY)
-
-
-def _damaged(name: str, found: str) -> AudioFormatError:
-    return _error("INPUT_DAMAGED", name, found, _COPY)
-
-
-def _empty(name: str, found: str) -> AudioFormatError:
-    return _error("INPUT_EMPTY", name, f"has {found}", "Export it again; nothing is in it.")
-
-
-def _too_long(name: str, frames: int, limits: Limits) -> AudioFormatError:
-    found = f"has {frames} frames or more; {limits.frames} can be used"
-    return _error("INPUT_TOO_LONG", name, found, "Cut it into shorter files.")
-
-
-def _error(code: str, name: str, found: str, hint: str) -> AudioFormatError:
-    return AudioFormatError(code, f"{name} {found}", hint=hint, path=name)
+        raise refuse.wrong_channels(name, channels, limits.channels)

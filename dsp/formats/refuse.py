@@ -1,0 +1,76 @@
+"""The words in which a stem is refused: what was found, what was expected, what to do.
+
+Each code is stable: status files carry it and tools match it.
+"""
+
+import errno
+
+from dsp.errors import AudioFormatError
+
+_CONVERT = "Convert it to FLAC, WAV or AIFF, for instance with: ffmpeg -i IN.m4a OUT.flac"
+_COPY = "Copy or export it again from where it is whole."
+
+
+def unopened(name: str, error: OSError) -> AudioFormatError | OSError:
+    """A file that was not opened: its own fault, or else the surroundings' as it came."""
+    if error.errno == errno.ELOOP:
+        hint = "Drop the file itself; links are never followed."
+        return _refusal("REFUSED_SYMLINK", name, "is a symbolic link", hint)
+    if error.errno == errno.EACCES:
+        hint = "Let the daemon's user read it: chmod a+r."
+        return _refusal("INPUT_UNREADABLE", name, "may not be read", hint)
+    return odd_kind(name) if error.errno == errno.ENXIO else error
+
+
+def odd_kind(name: str) -> AudioFormatError:
+    """A folder, a pipe, a device or a socket."""
+    return _refusal("REFUSED_KIND", name, "is not a regular file", "Drop the file itself.")
+
+
+def not_audio(name: str, head: bytes) -> AudioFormatError:
+    """Bytes that nobody knows."""
+    found = f"is no audio that we know: it begins with {head!r}"
+    hint = "Take it out of the drop, or export it again as WAV, FLAC or AIFF."
+    return _refusal("INPUT_NOT_AUDIO", name, found, hint)
+
+
+def not_supported(name: str, kind: str) -> AudioFormatError:
+    """Audio of a kind that is not read here."""
+    return _refusal("INPUT_NOT_SUPPORTED", name, f"is {kind}", _CONVERT)
+
+
+def empty(name: str, found: str) -> AudioFormatError:
+    """A file without sound."""
+    return _refusal("INPUT_EMPTY", name, f"has {found}", "Export it again; nothing is in it.")
+
+
+def truncated(name: str, found: str) -> AudioFormatError:
+    """A file without its end."""
+    return _refusal("INPUT_TRUNCATED", name, found, _COPY)
+
+
+def damaged(name: str, found: str) -> AudioFormatError:
+    """A file that is broken before its end."""
+    return _refusal("INPUT_DAMAGED", name, found, _COPY)
+
+
+def too_long(name: str, frames: int, most: int) -> AudioFormatError:
+    """More frames than the limit, declared or counted."""
+    found = f"has at least {frames} frames; {most} can be used"
+    return _refusal("INPUT_TOO_LONG", name, found, "Cut it into shorter files.")
+
+
+def wrong_rate(name: str, rate_hz: int, low_hz: int, high_hz: int) -> AudioFormatError:
+    """A rate outside the limits."""
+    found = f"has a rate of {rate_hz} Hz; {low_hz} to {high_hz} Hz can be used"
+    return _refusal("INPUT_RATE", name, found, "Export it at 44100 or 48000 Hz.")
+
+
+def wrong_channels(name: str, channels: int, most: int) -> AudioFormatError:
+    """Too many channels, or none."""
+    found = f"has {channels} channels; 1 to {most} can be used"
+    return _refusal("INPUT_CHANNELS", name, found, "Export it as mono or stereo.")
+
+
+def _refusal(code: str, name: str, found: str, hint: str) -> AudioFormatError:
+    return AudioFormatError(code, f"{name} {found}", hint=hint, path=name)
