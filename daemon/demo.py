@@ -12,6 +12,7 @@ Rule 2: whatever ends the demo, Ctrl-C too, ends the daemon that it started, and
 """
 
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -86,6 +87,8 @@ def _daemon(board: Board, spool: Path) -> Iterator["subprocess.Popen[bytes] | No
     if pulse_of(board.root).running:
         yield None
         return
+    for number in (signal.SIGTERM, signal.SIGHUP):  # end as after Ctrl-C: in good order
+        signal.signal(number, signal.default_int_handler)
     command = [sys.executable, "-m", "daemon", "run", "--config", str(spool / "config.yaml")]
     with (spool / "daemon.log").open("ab") as log:
         # A session of its own: Ctrl-C is for us, and we tell it to stop in good order.

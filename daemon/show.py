@@ -90,9 +90,10 @@ def overview(root: Path, pulse: Pulse, found: Sequence[Told]) -> str:
     """Return the spool at a glance: what lives, what failed, what is done."""
     seen = picture(pulse.document, [told.document for told in found])
     lines = _head(root, pulse, seen)
-    for title, rows in _tables(seen):
-        lines += ["", title, *_columns(rows)] if rows else []
-    if not found:
+    tables = [(title, rows) for title, rows in _tables(seen) if rows]
+    for title, rows in tables:
+        lines += ["", title, *_columns(rows)]
+    if not tables:
         lines += ["", "No drops yet. Give it a folder of stems: soundspool submit PATH"]
     return "\n".join(lines)
 
