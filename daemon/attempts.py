@@ -23,6 +23,13 @@ from daemon.outbox.tell import Live, told
 from daemon.pool.pool import Ended, Order, Pool, Progress
 
 _STDERR_LOGGED = 2_000
+_NOTHING_MADE = {
+    "code": "NO_OUTPUT",
+    "class": "HandlerError",
+    "message": "the handler ended well and named no output",
+    "hint": "A handler that finds nothing to make raises NothingToDo.",
+    "stage": None,
+}
 
 log = structlog.get_logger()
 
@@ -157,10 +164,12 @@ def _ending_of(ended: Ended) -> Ending:
         OutputFile(one["path"], one["role"], one["bytes"], one["sha256"], one["measurements"])
         for one in made.get("outputs", ())
     ]
-    outcome = Outcome.BAD_INPUT if ended.outcome == "bad_config" else Outcome(ended.outcome)
+    outcome, error = Outcome(ended.outcome), ended.error
+    if outcome is Outcome.DONE and not outputs:
+        outcome, error = Outcome.FAILED, _NOTHING_MADE
     return Ending(
         outcome=outcome,
-        error=None if outcome is Outcome.DONE else ended.error,
+        error=None if outcome is Outcome.DONE else error,
         outputs=outputs,
         result={
             "measurements": made.get("measurements", {}),

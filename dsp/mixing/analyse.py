@@ -7,6 +7,7 @@ of one stem costs about 1.5 MB. Nothing in it depends on other stems or on setti
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,12 +167,13 @@ def analyse_all(
 ) -> list[Analysis]:
     """Return the analyses of all stems, in their order, several at a time."""
     total = sum(probe.frames or 0 for probe in probes) or 1
-    done = 0
+    done, lock = 0, Lock()
 
     def heard(frames: int) -> None:
         nonlocal done
-        done += frames
-        report(min(done / total, 1.0))
+        with lock:  # several stems are read at once, and progress only rises
+            done += frames
+            report(min(done / total, 1.0))
 
     def one(probe: Probe) -> Analysis:
         return analyse(probe, means=means, onsets=onsets, heard=heard)

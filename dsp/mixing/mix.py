@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from dsp.errors import AudioFormatError
-from dsp.formats.load import AUDIO_SUFFIXES, Limits, Probe, probe
+from dsp.formats.load import AUDIO_SUFFIXES, Probe, probe
 from dsp.mixing.align import TRUSTED_LENGTH_S, Evidence, Placement, align
 from dsp.mixing.analyse import Analysis, analyse_all
 from dsp.mixing.listen import Heard
@@ -107,7 +107,7 @@ def mix(
     """
     means = means or Means()
     report("loading_stems", STAGES["loading_stems"])
-    stems = find_stems(source, means.limits)
+    stems = find_stems(source, means)
     inputs, analyses = _analysed(stems.probes, settings, means, report)
     report("aligning_stems", STAGES["aligning_stems"])
     placements = _placed(analyses, settings)
@@ -127,7 +127,7 @@ def mix(
     )
 
 
-def find_stems(source: Path, limits: Limits) -> _Stems:
+def find_stems(source: Path, means: Means) -> _Stems:
     """Return the stems of a folder in the order of their names, or the one file.
 
     Files that are not audio are warned about inside a folder, as long as audio is left.
@@ -138,12 +138,12 @@ def find_stems(source: Path, limits: Limits) -> _Stems:
         ``NO_AUDIO``, or what is wrong with a stem.
     """
     if not source.is_dir():
-        return _Stems((probe(source, name=source.name, limits=limits),), ())
+        return _Stems((_probed(source, source.name, means),), ())
     probes, warnings = [], []
     for path in sorted(p for p in source.rglob("*") if _may_be_stem(p, source)):
         name = path.relative_to(source).as_posix()
         try:
-            probes.append(probe(path, name=name, limits=limits))
+            probes.append(_probed(path, name, means))
         except AudioFormatError as error:
             if error.code != "INPUT_NOT_AUDIO":
                 raise
@@ -155,6 +155,10 @@ def find_stems(source: Path, limits: Limits) -> _Stems:
             hint="Put WAV, AIFF, FLAC, Ogg, Opus or MP3 files into the folder and drop it again.",
         )
     return _Stems(tuple(probes), tuple(warnings))
+
+
+def _probed(path: Path, name: str, means: Means) -> Probe:
+    return probe(path, name=name, limits=means.limits, allow_ffmpeg=means.foreign)
 
 
 def _may_be_stem(path: Path, source: Path) -> bool:

@@ -33,6 +33,7 @@ def page_of(data: Mapping[str, Any], *, sheet: str, preview: bytes) -> str:
         loader=PackageLoader("dsp.mixing", "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=plain,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -59,6 +60,14 @@ def page_of(data: Mapping[str, Any], *, sheet: str, preview: bytes) -> str:
         ],
         stems=[_stem(row, data) for row in data["stems"]],
     )
+
+
+def plain(value: object) -> object:
+    """Return text without characters that steer a terminal or turn the line around."""
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
+    return type(value)("".join(shown))
 
 
 def signed(value: float | None, digits: int = 1) -> str:

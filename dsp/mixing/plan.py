@@ -43,7 +43,7 @@ class Preset:
 
     target_lufs: float
     ceiling_dbtp: float = -1.0
-    max_mean_reduction_db: float = 2.0
+    max_mean_reduction_db: float = 3.0
 
 
 PRESETS: dict[str, Preset] = {
@@ -52,7 +52,7 @@ PRESETS: dict[str, Preset] = {
     "podcast": Preset(-16.0),
     "broadcast": Preset(-23.0),
     "aes-music": Preset(-16.0),
-    "loud": Preset(-9.0, max_mean_reduction_db=4.0),
+    "loud": Preset(-9.0, max_mean_reduction_db=5.0),
 }
 
 LOSSY_ROOM_DB = 0.5

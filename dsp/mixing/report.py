@@ -267,7 +267,9 @@ def warnings_of(
     master, heard = mastered.sheet.master, mastered.heard
     missed = heard.integrated_lufs - master.target_lufs
     if abs(missed) > _TARGET_TOLERANCE_LU:
-        found.append(("TARGET_NOT_REACHED", mastered.why_missed or f"{missed:+.1f} LU"))
+        why = mastered.why_missed or "the settings fix the gain into the limiter"
+        text = f"the master has {heard.integrated_lufs:.1f} LUFS: {why}"
+        found.append(("TARGET_NOT_REACHED", text))
     if heard.fold_down_loss_db > _LOSS_MAX_DB:
         loss = heard.fold_down_loss_db
         found.append(("MONO_LOSS", f"the mix loses {loss:.1f} dB when played in mono"))

@@ -129,7 +129,7 @@ class Master(_Part):
     ceiling_dbtp: Annotated[float, Field(ge=-12, le=0)]
     look_ahead_ms: Annotated[float, Field(ge=1.5, le=10)] = 3.0
     release_ms: Ms = 120.0
-    max_mean_reduction_db: Annotated[float, Field(ge=0, le=12)] = 2.0
+    max_mean_reduction_db: Annotated[float, Field(ge=0, le=12)] = 3.0
     """The limiter may take no more than this on average, whatever the target."""
     make_up_db: GainDb | None = None
     """Gain into the limiter; solved for ``target_lufs`` when absent."""

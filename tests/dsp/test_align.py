@@ -252,7 +252,7 @@ def test_placements_keep_the_order_given():
     assert ["drums", "keys", "guitar"] == [p.name for p in align(song(keys=85.0), mode="auto")]
 
 
-REAL = os.environ.get("SOUNDSPOOL_REAL_AUDIO", "")
+REAL = os.environ.get("REAL_AUDIO", "")
 TRUE_MS = {
     "vocal_lead_sax.wav": 198.61,
     "bass.flac": 186.78,
@@ -279,7 +279,7 @@ def real_song(extra_ms, cut_s=0.0):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL, reason="SOUNDSPOOL_REAL_AUDIO names no folder of real audio")
+@pytest.mark.skipif(not REAL, reason="REAL_AUDIO names no folder of real audio")
 @pytest.mark.parametrize("seed", range(6))
 def test_real_stems_are_moved_right_or_not_at_all(seed):
     """Real stems at random offsets: what is moved ends within 15 ms of the truth."""
@@ -292,7 +292,7 @@ def test_real_stems_are_moved_right_or_not_at_all(seed):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL, reason="SOUNDSPOOL_REAL_AUDIO names no folder of real audio")
+@pytest.mark.skipif(not REAL, reason="REAL_AUDIO names no folder of real audio")
 @pytest.mark.parametrize("cut_s", [0.0, 7.0, 15.0])
 def test_real_stems_that_are_right_stay(cut_s):
     """A real song in its place is left alone, however much of it there is."""
