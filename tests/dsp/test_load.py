@@ -86,19 +86,18 @@ def with_chunk(path, name, body):
 # What can be read
 
 
-@pytest.mark.parametrize("shape", [(8_000, 1), (44_100, 2), (47_999, 8)])
-@pytest.mark.parametrize("form", LOSSLESS, ids=str)
-def test_lossless_formats_keep_every_bit(tmp_path, form, shape):
-    """What was written comes back, to a step of what the format can hold."""
-    container, subtype, endian = form
-    rate_hz, channels = shape
-    block, path = some(1_000, channels), tmp_path / "a.stem"
-    written(path, block, rate_hz=rate_hz, container=container, subtype=subtype, endian=endian)
+@pytest.mark.parametrize(("container", "subtype", "endian"), LOSSLESS)
+def test_lossless_formats_keep_every_bit(tmp_path, container, subtype, endian):
+    """What was written comes back, to a step of what the format can hold, at any rate."""
+    how = {"container": container, "subtype": subtype, "endian": endian}
+    for rate_hz, channels in [(8_000, 1), (44_100, 2), (47_999, 8), (192_000, 3)]:
+        block = some(1_000, channels)
+        path = written(tmp_path / "a.stem", block, rate_hz=rate_hz, **how)
 
-    found = probe(path, name="a.stem")
+        found = probe(path, name="a.stem")
 
-    assert (rate_hz, channels, 1_000) == (found.rate_hz, found.channels, found.frames)
-    assert np.abs(block - whole(found)).max() <= STEP[subtype]
+        assert (rate_hz, channels, 1_000) == (found.rate_hz, found.channels, found.frames)
+        assert np.abs(block - whole(found)).max() <= STEP[subtype]
 
 
 @pytest.mark.parametrize(("container", "subtype", "rate_hz", "channels"), LOSSY)
@@ -162,25 +161,32 @@ def test_no_time_stamp_is_none(tmp_path):
 # What is not whole
 
 
-@pytest.mark.parametrize("part", [0.001, 0.1, 0.5, 0.77, 0.999])
+def cut_to(path, content, length):
+    path.write_bytes(content[:length])
+    return path
+
+
 @pytest.mark.parametrize(("container", "subtype"), ONE_OF_EACH)
-def test_cut_files_are_refused(tmp_path, container, subtype, part):
+def test_cut_files_are_refused(tmp_path, container, subtype):
     """Wherever a copy stopped, the file is truncated and not just shorter."""
     path = written(tmp_path / "a.stem", some(60_000), container=container, subtype=subtype)
     content = path.read_bytes()
-    path.write_bytes(content[: max(16, int(len(content) * part))])
+    lengths = [int(part * len(content)) for part in (0.003, 0.1, 0.25, 0.5, 0.77, 0.9, 0.999)]
 
-    assert refusal(path) == "INPUT_TRUNCATED"
+    codes = {refusal(cut_to(path, content, length)) for length in [16, 40, *lengths]}
+
+    assert {"INPUT_TRUNCATED"} == codes
 
 
-@pytest.mark.parametrize("missing", [1, 2, 7])
 @pytest.mark.parametrize(("container", "subtype"), ONE_OF_EACH)
-def test_last_bytes_count(tmp_path, container, subtype, missing):
+def test_last_bytes_count(tmp_path, container, subtype):
     """One byte less is too few."""
     path = written(tmp_path / "a.stem", some(60_000), container=container, subtype=subtype)
-    os.truncate(path, path.stat().st_size - missing - (2000 if container == "CAF" else 0))
+    content = path.read_bytes()
 
-    assert refusal(path) == "INPUT_TRUNCATED"
+    codes = {refusal(cut_to(path, content, len(content) - missing)) for missing in (1, 2, 7)}
+
+    assert {"INPUT_TRUNCATED"} == codes
 
 
 def test_truncation_is_told_in_numbers(tmp_path):
