@@ -33,6 +33,8 @@ _WHY = {
     "paused": "the inbox is paused",
     "retry": "will be tried again",
 }
+_TOLD = ("POOL_DEGRADED", "HANDLER_UNUSABLE")
+"""Warnings that repeat what the pool says of itself."""
 _FIGURES = (
     ("integrated_lufs", "{} LUFS"),
     ("true_peak_dbtp", "{} dBTP"),
@@ -181,7 +183,8 @@ def _attention(state: Document) -> Iterable[str]:
     if _room_mb(state) <= 0:
         yield "The disk is full: drops stay in their inbox until there is room."
     for warning in state.get("warnings") or ():
-        yield f"{warning.get('message')} ({warning.get('code')})"
+        if warning.get("code") not in _TOLD:
+            yield f"{warning.get('message')} ({warning.get('code')})"
 
 
 def _room_mb(state: Document) -> float:

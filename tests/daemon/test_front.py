@@ -7,8 +7,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from daemon.outbox.front import NAME, REFRESH_S, ROWS, Front, page
+from daemon.outbox.front import NAME, REFRESH_S, Front, page
 from daemon.outbox.picture import life, picture
+from daemon.outbox.rows import WAITING
 from daemon.outbox.words import age_s, shown, size, span
 from tests.support.clocks import FakeClock
 from tests.support.files import RecordingFiles
@@ -23,7 +24,8 @@ class Read(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.words, self.elements, self.scripts, self._inside = "", [], [], None
+        self.words, self.elements, self._inside = "", [], None
+        self.scripts, self.styles = [], []
         self.feed(text)
         self.words = " ".join(self.words.split())
 
@@ -37,7 +39,9 @@ class Read(HTMLParser):
     def handle_data(self, data):
         if self._inside == "script":
             self.scripts.append(data)
-        elif self._inside != "style":
+        elif self._inside == "style":
+            self.styles.append(data)
+        else:
             self.words += data
 
     def links(self):
@@ -166,7 +170,7 @@ def test_page_says_what_needs_attention(expected, changes):
 
 def test_page_names_how_many_rows_it_leaves_out():
     """A long queue is cut, not hidden."""
-    many = [drop("queued", f"Song {n}") for n in range(ROWS["waiting"] + 7)]
+    many = [drop("queued", f"Song {n}") for n in range(WAITING + 7)]
 
     assert "And 7 more" in read(many).words
 
@@ -272,16 +276,22 @@ def test_page_offers_no_command_that_cannot_be_typed():
     assert not picture(state(), [failed("x\ufffd", name_base64="eP8=")]).failed[0].command
 
 
-def test_page_lets_its_own_script_run_and_no_other():
-    """The policy names the hash of the one script; nothing is loaded from anywhere."""
+def test_page_lets_its_own_script_and_style_act_and_no_other():
+    """The policy names the hashes of the one script and style; nothing is loaded."""
     seen = read()
     policy = next(a["content"] for _, a in seen.elements if "default-src" in a.get("content", ""))
-    digest = base64.b64encode(hashlib.sha256(seen.scripts[0].encode()).digest()).decode()
     sources = [a[key] for tag, a in seen.elements for key in ("src", "action") if key in a]
 
-    assert f"script-src 'sha256-{digest}'" in policy
     assert "default-src 'none'" in policy
+    assert f"script-src '{hash_of(seen.scripts)}'" in policy
+    assert f"style-src '{hash_of(seen.styles)}'" in policy
     assert [] == sources
+
+
+def hash_of(texts):
+    """Return the name of the only one of these texts, as a page's policy says it."""
+    (text,) = texts
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 @pytest.mark.parametrize(
