@@ -105,7 +105,7 @@ def mix(
     ParameterError
         The settings name what is not there.
     """
-    means = means or Means()
+    means, report = means or Means(), _rising(report)
     report("loading_stems", STAGES["loading_stems"])
     stems = find_stems(source, means)
     inputs, analyses = _analysed(stems.probes, settings, means, report)
@@ -125,6 +125,18 @@ def mix(
         inputs=inputs,
         measurements=measurements_of(mastered.heard),
     )
+
+
+def _rising(report: Report) -> Report:
+    """Return a report whose progress never falls: the master may need more than one pass."""
+    highest = 0.0
+
+    def rising(stage: str, progress: float) -> None:
+        nonlocal highest
+        highest = max(highest, progress)
+        report(stage, highest)
+
+    return rising
 
 
 def find_stems(source: Path, means: Means) -> _Stems:
