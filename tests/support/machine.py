@@ -88,11 +88,14 @@ class Machine:
 
 
 @contextmanager
-def booted(scratch: Path) -> Iterator[Machine]:
-    """Boot a machine; `scratch` is an empty folder for its mount points."""
+def booted(scratch: Path, *, installed: bool = True) -> Iterator[Machine]:
+    """Boot a machine, with Soundspool in /opt or bare; `scratch` is an empty folder for mounts."""
     with ExitStack() as undo:
         root = _overlay(scratch, undo)
-        _make_installation(root)
+        # The journal of this boot alone, and in memory.
+        shutil.rmtree(root / "var/log/journal", ignore_errors=True)
+        if installed:
+            _make_installation(root)
         console = undo.enter_context((scratch / "console").open("w"))
         process = subprocess.Popen(
             [
@@ -151,8 +154,6 @@ def _make_installation(root: Path) -> None:
     script = home / "bin/soundspool"
     script.write_text("#!/opt/soundspool/bin/python\nfrom daemon.cli import main\nmain()\n")
     script.chmod(0o755)
-    # The journal of this boot alone, and in memory.
-    shutil.rmtree(root / "var/log/journal", ignore_errors=True)
 
 
 def _leader(process: subprocess.Popen[bytes], console: Path) -> int:

@@ -4,13 +4,12 @@ One machine for all; each test has an instance of the template, or the one servi
 """
 
 import json
-import math
-import struct
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 from tests.support.machine import Machine, booted, why_not
 
@@ -109,7 +108,7 @@ class Service:
         song = self.machine.root / "home/alice" / self.name / name
         song.mkdir(parents=True)
         for stem, tone_hz in (("Bass", 55.0), ("Lead Vocal", 440.0)):
-            write_tone(song / f"{stem}.wav", tone_hz)
+            soundfile.write(song / f"{stem}.wav", tone(tone_hz), 48_000)
         if settings:
             (song / "job.yaml").write_text(json.dumps(settings))
         (song / ".done").touch()
@@ -137,16 +136,8 @@ class Service:
         return self.status(inbox, name)
 
 
-def write_tone(path: Path, tone_hz: float, rate_hz: int = 48_000, length_s: float = 4.0) -> None:
-    frames = (
-        struct.pack("<h", round(8000 * math.sin(2 * math.pi * tone_hz * frame / rate_hz)))
-        for frame in range(round(length_s * rate_hz))
-    )
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate_hz)
-        file.writeframes(b"".join(frames))
+def tone(tone_hz: float, rate_hz: int = 48_000, length_s: float = 4.0) -> np.ndarray:
+    return 0.25 * np.sin(2 * np.pi * tone_hz * np.arange(round(length_s * rate_hz)) / rate_hz)
 
 
 @pytest.fixture
