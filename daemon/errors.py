@@ -153,6 +153,59 @@ CODES: dict[str, Code] = {
         "Report it, with the traceback that stands in the error file.",
         "soundspool",
     ),
+    # What the command line answers.
+    "NOT_FOUND": Code(
+        "Nothing in the spool goes by this name.",
+        "See what there is: soundspool status.",
+        "operator",
+    ),
+    "AMBIGUOUS": Code(
+        "Several inboxes know this name.",
+        "Choose one with --inbox.",
+        "operator",
+    ),
+    "UNKNOWN_INBOX": Code(
+        "The configuration names no such inbox.",
+        "Correct the name, or add the inbox to config.yaml.",
+        "operator",
+    ),
+    "INBOX_MISSING": Code(
+        "The folder of the inbox is not there.",
+        "Start the daemon, which makes it, or mount the disk that it lies on.",
+        "surroundings",
+    ),
+    "NAME_TAKEN": Code(
+        "The inbox holds a drop of this name.",
+        "Wait until it was taken, or rename yours.",
+        "surroundings",
+    ),
+    "REFUSED_NAME": Code(
+        "No inbox takes a drop of this name: it is hidden, temporary or a marker by its name.",
+        "Rename it.",
+    ),
+    "STILL_ARRIVING": Code(
+        "A file in the folder is still being copied or downloaded, by its name.",
+        "Submit the folder when it is complete, or remove that file.",
+    ),
+    "LEFT_ALONE": Code(
+        "The inbox takes no files of this kind.",
+        "Take it out of the inbox again.",
+    ),
+    "OUTPUT_EXISTS": Code(
+        "The folder to be made is there already.",
+        "Name another one.",
+        "operator",
+    ),
+    "DAEMON_DOWN": Code(
+        "The daemon does not run, so nothing would come of waiting.",
+        "Start it: soundspool run.",
+        "operator",
+    ),
+    "DAEMON_DID_NOT_START": Code(
+        "The demo's daemon ended before it served.",
+        "See what is wrong: soundspool check.",
+        "surroundings",
+    ),
 }
 
 

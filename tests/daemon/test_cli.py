@@ -1,13 +1,16 @@
 """The command line from outside: exit codes, streams, JSON, and what a status costs."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from daemon import cli, commands
 from daemon.cli import plain_status
+from daemon.errors import CODES
 from tests.support.desks import DeskSpool, stems
 from tests.support.spools import done, drop, failed
 
@@ -247,3 +250,15 @@ def test_a_closed_pipe_ends_in_silence(spool):
     assert b"" == process.stderr.read()
     process.stderr.close()
     assert 0 == process.wait(10)
+
+
+def test_every_code_that_a_command_answers_with_is_listed():
+    """CODES is the page that a person looks a code up on."""
+    folder = Path(cli.__file__).parent
+    modules = ["answer", "board", "desk", "submit", "follow", "show", "explain", "demo"]
+    text = "".join((folder / f"{module}.py").read_text() for module in modules)
+
+    raised = set(re.findall(r'(?:BadInput|Unavailable)\(\s*"([A-Z_]+)"', text))
+
+    assert len(raised) > 5
+    assert set() == raised - CODES.keys()
