@@ -10,6 +10,9 @@ page's policy lets nothing act but the one style and the one script whose hashes
 Rule 2: ``page`` is pure. ``Front`` alone knows the clock and the disk.
 
 Rule 3: nothing is written when nothing new is to be seen, except every ``REFRESH_S`` for the age.
+
+Costs, measured with 200 rows and a beat every 2 s: 1 ms for each comparison and 4 ms for each
+page, so 0.1 % of a core while nothing happens; with 13 rows 0.01 %.
 """
 
 import base64
