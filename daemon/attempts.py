@@ -135,7 +135,7 @@ class Attempts:
         if following is None or job is None:
             return
         took_s = house.clock.monotonic_s() - live.began_s if live else 0.0
-        house.picture.count(ended, job, took_s)
+        house.vitals.count(ended, job, took_s)
         if ended.outcome not in ("done", "bad_input", "nothing_to_do") and ended.stderr:
             log.warning("worker said", job=ended.job, stderr=ended.stderr[-_STDERR_LOGGED:])
         log.info(

@@ -78,7 +78,7 @@ def table(found: list[Finding]) -> str:
 
 def findings(named: Path | None) -> Iterator[Finding]:
     """Look at everything; what depends on something broken is left out."""
-    yield _sqlite(sqlite3.sqlite_version_info)
+    yield sqlite_version(sqlite3.sqlite_version_info)
     try:
         config = load(named)
         yield Finding("configuration", "ok", str(find(named).path))
@@ -100,12 +100,12 @@ def findings(named: Path | None) -> Iterator[Finding]:
 def _spool(config: Config) -> Iterator[Finding]:
     """Look at a spool whose folders are there."""
     yield _layout(config)
-    yield _state_disk(config.root)
-    yield _room(config)
+    yield queue_disk(config.root)
+    yield room(config)
     for name, folder in inbox_folders(config).items():
         yield _device(name, folder, config.root / "work")
-        yield _lease(name, folder)
-        yield _events(name, folder)
+        yield writers(name, folder)
+        yield events(name, folder)
         yield _handler(name, config.inboxes[name], config.handler_paths)
     yield _daemon(config.root)
 
@@ -117,7 +117,8 @@ def _folders(config: Config) -> dict[str, Path]:
     return {"root": root, **kinds, **inboxes}
 
 
-def _sqlite(version: tuple[int, ...]) -> Finding:
+def sqlite_version(version: tuple[int, ...]) -> Finding:
+    """Look at the version of SQLite."""
     text = ".".join(map(str, version))
     if version < _SQLITE_NEEDED:
         needed = ".".join(map(str, _SQLITE_NEEDED))
@@ -162,7 +163,8 @@ def _layout(config: Config) -> Finding:
     return Finding("layout", "ok", "no folder lies in another")
 
 
-def _state_disk(root: Path) -> Finding:
+def queue_disk(root: Path) -> Finding:
+    """See whether the queue lies on a disk of this machine."""
     mounts = read_mountinfo()
     kind = kind_of_mount(root / "state", mounts) or "unknown file system"
     if is_network(root / "state", mounts):
@@ -171,7 +173,8 @@ def _state_disk(root: Path) -> Finding:
     return Finding("queue", "ok", f"on {kind}, of this machine")
 
 
-def _room(config: Config) -> Finding:
+def room(config: Config) -> Finding:
+    """See whether more is free than is kept back."""
     free_mb, kept_mb = shutil.disk_usage(config.root).free / 2**20, config.disk.reserve_mb
     text = f"{size(free_mb)} free, {size(kept_mb)} kept back"
     return Finding("disk", "ok" if free_mb > kept_mb else "problem", text)
@@ -192,7 +195,7 @@ def _device(name: str, inbox: Path, work: Path) -> Finding:
     return Finding(what, "ok", "by one rename")
 
 
-def _lease(name: str, inbox: Path) -> Finding:
+def writers(name: str, inbox: Path) -> Finding:
     """See whether an open writer is noticed."""
     ignore_lease_signals()
     what = f"writers in {name}"
@@ -214,7 +217,7 @@ def _asked(path: Path) -> str:
         os.close(fd)
 
 
-def _events(name: str, inbox: Path) -> Finding:
+def events(name: str, inbox: Path) -> Finding:
     """See whether a change in the inbox is announced."""
     what = f"events in {name}"
     if is_network(inbox, read_mountinfo()):

@@ -16,8 +16,8 @@ from daemon.jobs.store import Store
 from daemon.outbox.events import Events
 from daemon.outbox.publish import Spool
 from daemon.outbox.status import Statuses
-from daemon.picture import Picture
 from daemon.startup import Opened
+from daemon.vitals import Vitals
 
 AGAIN_S = 10.0
 """Between tries of what the surroundings refused."""
@@ -38,7 +38,7 @@ class House:
     statuses: Statuses
     events: Events
     closer: Closer
-    picture: Picture
+    vitals: Vitals
     held_bytes: dict[str, int] = field(default_factory=dict)
     """Inputs of every job that is not finished: their results are still to be written."""
     again_s: float = 0.0
@@ -61,13 +61,13 @@ class House:
             statuses=statuses,
             events=events,
             closer=closer,
-            picture=Picture(config, store, clock),
+            vitals=Vitals(config, store, clock),
         )
 
     def adopt(self, config: Config) -> None:
         """Go by another configuration from now on."""
         self.config = config
-        self.picture.config = config
+        self.vitals.config = config
         self.store.budgets = config.budgets
 
     def quietly(self, step: Callable[[], object]) -> bool:
@@ -82,7 +82,7 @@ class House:
     def refused(self, error: OSError | Unavailable) -> None:
         """Note that the surroundings refused something: all of it is tried again later."""
         self.again_s = self.clock.monotonic_s() + AGAIN_S
-        self.picture.warn("SURROUNDINGS", str(error))
+        self.vitals.warn("SURROUNDINGS", str(error))
         log.warning("will try again", error=str(error), again_s=AGAIN_S)
 
     def show(self, job_id: str) -> None:

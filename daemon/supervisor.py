@@ -28,6 +28,7 @@ import queue
 import select
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -42,7 +43,9 @@ from daemon.house import House
 from daemon.intake.reports import Report
 from daemon.intake.watcher import Watcher
 from daemon.jobs.job import State
+from daemon.outbox.front import Front
 from daemon.outbox.heartbeat import Heartbeat
+from daemon.outbox.metrics import Metrics
 from daemon.pool.pool import Pool
 from daemon.reception import Reception
 from daemon.room import Room
@@ -86,6 +89,8 @@ class Supervisor:
             instance=self._opened.instance,
             period_s=config.heartbeat_s,
         )
+        self._metrics = Metrics(root, files=files, clock=clock)
+        self._front = Front(root, files=files, clock=clock)
         self._pool = Pool(
             config.pool,
             clock,
@@ -119,8 +124,9 @@ class Supervisor:
 
     def start(self) -> None:
         """Mend what the last run left, then open the inboxes."""
+        self._house.statuses.recall()
         self._recover()
-        self._house.picture.phase = "running"
+        self._house.vitals.phase = "running"
         self._measure_room()
         self._open_inboxes()
         self._beat(now=True)
@@ -141,7 +147,7 @@ class Supervisor:
         """Stop taking, finish what runs, interrupt what does not finish in time."""
         drain_s = self._house.config.drain_s
         service.notify("STOPPING=1", "STATUS=draining")
-        self._house.picture.phase = "draining"
+        self._house.vitals.phase = "draining"
         log.info("draining", running=len(self._attempts.running), drain_s=drain_s)
         self._close_inboxes()
         self._hear()
@@ -159,7 +165,7 @@ class Supervisor:
         self._close_inboxes()
         self._pool.close()
         self._twins.close()
-        self._house.picture.phase = "stopped"
+        self._house.vitals.phase = "stopped"
         self._beat(now=True)
         self._opened.close(clean=clean)
         log.info("stopped", clean=clean)
@@ -194,9 +200,9 @@ class Supervisor:
         service.notify_reloading()
         try:
             self.reload(self._read_again())
-            self._house.picture.clear("CONFIG_REFUSED")
+            self._house.vitals.clear("CONFIG_REFUSED")
         except BadConfig as problem:
-            self._house.picture.warn("CONFIG_REFUSED", str(problem))
+            self._house.vitals.warn("CONFIG_REFUSED", str(problem))
             log.error("the new configuration is refused", problem=str(problem))  # noqa: TRY400 - theirs
         service.notify("READY=1")
 
@@ -208,7 +214,7 @@ class Supervisor:
         if store.moved_aside is not None:
             log.error("the queue was damaged and is rebuilt", damaged=str(store.moved_aside))
             text = f"rebuilt from the folders; the damaged one lies in {store.moved_aside}"
-            house.picture.warn("QUEUE_REBUILT", text)
+            house.vitals.warn("QUEUE_REBUILT", text)
         for job in store.interrupt_running():
             house.show(job.id)
         self._reception.adopt()
@@ -284,7 +290,7 @@ class Supervisor:
         if not 0.0 < house.again_s <= self._clock.monotonic_s():
             return
         house.again_s = 0.0
-        house.picture.clear("SURROUNDINGS")
+        house.vitals.clear("SURROUNDINGS")
         self._attempts.record_late()
         for job in self._store.unpublished():
             house.show(job.id)
@@ -298,16 +304,22 @@ class Supervisor:
     def _beat(self, *, now: bool = False) -> None:
         if not now and self._heartbeat.due_in_s() > 0:
             return
-        picture = self._house.picture
-        state = picture.state(
+        vitals = self._house.vitals
+        state = vitals.state(
             pool=self._pool,
             watchers=self._watchers,
             room=self._room,
             running=self._attempts.running,
             receiving=self._reception.receiving,
         )
-        self._house.quietly(lambda: self._heartbeat.beat(state, now=True))
-        service.notify("WATCHDOG=1", f"STATUS={picture.sentence(state)}")
+        self._house.quietly(lambda: self._show(state))
+        service.notify("WATCHDOG=1", f"STATUS={vitals.sentence(state)}")
+
+    def _show(self, state: dict[str, Any]) -> None:
+        """Write the heartbeat, the metrics and the front page."""
+        document = self._heartbeat.beat(state)
+        self._metrics.write(document)
+        self._front.write(document, self._house.statuses.recent())
 
 
 def run(config_path: Path | None = None) -> int:

@@ -6,12 +6,12 @@ here too, so that a mix by hand and a mix by the daemon are the same bytes.
 
 import os
 
-from dsp.formats.load import AUDIO_SUFFIXES
 from pydantic import Field
 
 from daemon.errors import BadInput
 from daemon.handlers.handler import Note, Output, Result, Task
 from dsp.errors import AudioFormatError, ParameterError
+from dsp.formats.load import AUDIO_SUFFIXES
 from dsp.mixing import mix as engine
 from dsp.mixing.sheet import Settings
 from dsp.mixing.source import Means

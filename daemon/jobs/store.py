@@ -71,6 +71,13 @@ class Store(Questions):
         """Close the queue; a clean stop saves the next start a check."""
         self._database.close(clean=clean)
 
+    def note_start(self) -> int:
+        """Count a start of the daemon; return how many came before it."""
+        with self._database.transaction() as db:
+            db.execute("UPDATE control SET starts = starts + 1")
+            (starts,) = db.execute("SELECT starts FROM control").fetchone()
+            return int(starts) - 1
+
     # -- a job begins
 
     def add(self, new: NewJob) -> None:

@@ -47,10 +47,8 @@ class Heartbeat:
         """Return the seconds until the next beat."""
         return max(0.0, self._written_s + self._period_s - self._clock.monotonic_s())
 
-    def beat(self, state: Mapping[str, Any], *, now: bool = False) -> bool:
-        """Write the file when it is due, or at once; return whether it was written."""
-        if not now and self.due_in_s() > 0:
-            return False
+    def beat(self, state: Mapping[str, Any]) -> dict[str, Any]:
+        """Write the file; return what it says."""
         self._seq += 1
         body = {
             **self._fixed,
@@ -60,4 +58,4 @@ class Heartbeat:
         }
         self._files.write("write heartbeat", self._path, encoded(body), durable=False)
         self._written_s = self._clock.monotonic_s()
-        return True
+        return body

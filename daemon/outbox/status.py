@@ -20,6 +20,7 @@ Rule 4: fields are only ever added within schema 1; readers ignore what they do 
 
 import json
 import os
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ from daemon.files import Files
 SCHEMA = 1
 SUFFIX = ".status.json"
 TERMINAL = frozenset({"done", "failed", "skipped", "cancelled"})
+RECENT = 50
+"""Finished drops that are remembered, for the front page."""
 PROGRESS_S = 0.5
 """Mere progress is written no more often than this."""
 
@@ -152,6 +155,7 @@ class Statuses:
         self._outbox, self._files, self._clock = outbox, files, clock
         self._instance = instance
         self._written: dict[tuple[str, str], _Written] = {}
+        self._ended: deque[dict[str, Any]] = deque(maxlen=RECENT)
 
     def path(self, inbox: str, label: str) -> Path:
         """Return where the status of the drop with this label lies."""
@@ -219,7 +223,25 @@ class Statuses:
 
     def forget(self, inbox: str, label: str) -> None:
         """Drop what is remembered of a finished drop; its file stays."""
-        self._written.pop((inbox, label), None)
+        written = self._written.pop((inbox, label), None)
+        if written is not None and written.state in TERMINAL:
+            self._ended.append(written.content)
+
+    def recent(self) -> list[dict[str, Any]]:
+        """Return the documents of drops that are not finished, and of the latest that are."""
+        return [*(written.content for written in self._written.values()), *self._ended]
+
+    def recall(self) -> None:
+        """Remember the latest finished drops of earlier runs."""
+        found = [
+            (path.stat().st_mtime_ns, path)
+            for path in self._outbox.glob(f"*/*{SUFFIX}")
+            if path.is_file()
+        ]
+        for _, path in sorted(found)[-RECENT:]:
+            document = read_status(path)
+            if document is not None and document.get("terminal") is True:
+                self._ended.append(document)
 
     def remove(self, inbox: str, label: str) -> None:
         """Remove the status of a drop that went away before it became a job."""

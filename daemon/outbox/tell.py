@@ -47,10 +47,12 @@ def told(
     *,
     live: Live | None = None,
     now_s: float = 0.0,
-    position: int | None = None,
-    paused: bool = False,
+    folder: str | None = None,
 ) -> Report:
-    """Return the report of a job, running, waiting or ended."""
+    """Return the report of a job, running, waiting or ended.
+
+    ``folder`` is where its result lies in the outbox: its own, or that of its twin.
+    """
     done = job.state is State.DONE
     return Report(
         name=display(job.name),
@@ -65,12 +67,12 @@ def told(
         finished_ms=job.finished_ms,
         stage=live.stage if live else ("complete" if done else None),
         progress=live.progress if live else float(done),
-        eta_s=_eta_s(live, now_s),
-        wait=_wait(job, position, paused=paused) if job.state is State.QUEUED else None,
+        eta_s=eta_s(live, now_s),
+        wait=_wait(job) if job.state is State.QUEUED else None,
         attempts=[_attempt(attempt) for attempt in attempts],
         inputs=_inputs(job),
         outputs=[_output(output) for output in outputs],
-        output_folder=job.label if done and job.duplicate_of is None else None,
+        output_folder=folder,
         measurements=dict(job.result.get("measurements", {})),
         duplicate_of=job.duplicate_of,
         warnings=[*job.warnings, *job.result.get("notes", ())],
@@ -78,22 +80,21 @@ def told(
     )
 
 
-def _eta_s(live: Live | None, now_s: float) -> float | None:
+def eta_s(live: Live | None, now_s: float) -> float | None:
+    """Return how long an attempt will take yet, when enough of it is known to say."""
     if live is None or live.progress < 0.15:  # noqa: PLR2004 - the first stages say too little
         return None
-    return (now_s - live.began_s) * (1.0 - live.progress) / live.progress
+    return round((now_s - live.began_s) * (1.0 - live.progress) / live.progress, 1)
 
 
-def _wait(job: Job, position: int | None, *, paused: bool) -> dict[str, Any]:
-    if paused:
-        detail, reason, until = "the inbox is paused", "paused", None
-    elif job.attempts and job.not_before_ms:
+def _wait(job: Job) -> dict[str, Any]:
+    if job.attempts and job.not_before_ms:
         error = job.error or {}
         reason, until = "retry", rfc3339(job.not_before_ms)
         detail = f"attempt {job.attempts} ended: {error.get('message', 'interrupted')}"
     else:
         reason, until, detail = "slot", None, "waiting for a free slot"
-    return {"reason": reason, "until": until, "detail": detail, "position": position}
+    return {"reason": reason, "until": until, "detail": detail, "position": None}
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

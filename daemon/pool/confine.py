@@ -143,8 +143,13 @@ def _ruleset(version: int) -> bytes:
     return struct.pack("=QQQ", _all_rights(version), network, scope)
 
 
+def landlock_version() -> int:
+    """Return which version of Landlock the kernel offers; below 1: none."""
+    return int(_LIBC.syscall(_CREATE_RULESET, None, 0, _ABI))
+
+
 def _restrict_files(read: Iterable[str], write: Iterable[str]) -> bool:
-    version = _LIBC.syscall(_CREATE_RULESET, None, 0, _ABI)
+    version = landlock_version()
     if version < 1:
         return False
     attributes = _ruleset(version)

@@ -112,6 +112,7 @@ CREATE TABLE total (
 
 CREATE TABLE control (
     only_row INTEGER PRIMARY KEY CONSTRAINT "there is one row" CHECK (only_row = 1),
-    stopped_cleanly INTEGER NOT NULL CHECK (stopped_cleanly IN (0, 1))
+    stopped_cleanly INTEGER NOT NULL CHECK (stopped_cleanly IN (0, 1)),
+    starts INTEGER NOT NULL                       -- of the daemon, in the life of the spool
 ) STRICT;
-INSERT INTO control VALUES (1, 1);
+INSERT INTO control VALUES (1, 1, 0);

@@ -13,7 +13,7 @@ from daemon.intake.names import display
 from daemon.intake.watcher import Watcher
 from daemon.jobs.job import Job, State
 from daemon.jobs.store import Store
-from daemon.outbox.tell import Live
+from daemon.outbox.tell import Live, eta_s
 from daemon.pool.pool import Ended, Pool
 from daemon.room import Room
 from daemon.startup import inbox_folders
@@ -22,12 +22,13 @@ from daemon.version import VERSION
 _WARNINGS = 20
 
 
-class Picture:
+class Vitals:
     """What is said about the daemon as a whole."""
 
     def __init__(self, config: Config, store: Store, clock: Clock) -> None:
         self.config, self._store, self._clock = config, store, clock
         self.phase = "starting"
+        self._restarts = store.note_start()
         self._warnings: dict[str, str] = {}
         self._outcomes: dict[str, int] = {}
         self._handlers: dict[str, dict[str, float]] = {}
@@ -49,8 +50,8 @@ class Picture:
         sums = self._handlers.setdefault(
             job.handler, {"attempts": 0, "seconds": 0.0, "audio_seconds": 0.0}
         )
-        sums["attempts"] += 1
         if ended.outcome == "done":
+            sums["attempts"] += 1
             sums["seconds"] += took_s
             sums["audio_seconds"] += job.audio_s
 
@@ -67,6 +68,7 @@ class Picture:
         return {
             "version": VERSION,
             "phase": self.phase,
+            "restarts": self._restarts,
             "pool": pool.describe(),
             "queue": self._queue(receiving),
             "running": [self._running(job, live) for job, live in running],
@@ -91,8 +93,9 @@ class Picture:
         found = dict(self._warnings)
         if pool.degraded:
             found["POOL_DEGRADED"] = pool.degraded
-        for handler, why in pool.unusable.items():
-            found["HANDLER_UNUSABLE"] = f"{handler}: {why}"
+        if pool.unusable:
+            texts = (f"{handler}: {why}" for handler, why in pool.unusable.items())
+            found["HANDLER_UNUSABLE"] = "; ".join(texts)
         return found
 
     def _queue(self, receiving: int) -> dict[str, Any]:
@@ -120,6 +123,7 @@ class Picture:
             "stage": live.stage if live else None,
             "progress": round(live.progress, 4) if live else 0.0,
             "started": rfc3339(job.started_ms or job.created_ms),
+            "eta_s": eta_s(live, self._clock.monotonic_s()),
         }
 
     def _inbox(self, name: str, watcher: Watcher) -> dict[str, Any]:
