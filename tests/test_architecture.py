@@ -1,0 +1,132 @@
+"""The house: imports point down, no cycles, and the parent stays small."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+DAEMON = (
+    ("daemon.clock", "daemon.errors", "daemon.version", "daemon.outbox.words"),
+    ("daemon.strict_yaml", "daemon.config_file", "daemon.config", "daemon.files", "daemon.logs",
+     "daemon.service", "daemon.handlers"),
+    ("daemon.intake", "daemon.jobs", "daemon.settings"),
+    ("daemon.pool", "daemon.outbox"),
+    ("daemon.startup", "daemon.room", "daemon.vitals", "daemon.closing", "daemon.house",
+     "daemon.duplicates", "daemon.reception", "daemon.attempts", "daemon.supervisor"),
+)  # fmt: skip
+"""Floors from the ground up; what is not listed (the commands) stands on top of all."""
+
+DSP = (
+    ("dsp.audio", "dsp.units", "dsp.errors"),
+    ("dsp.process", "dsp.formats"),
+    ("dsp.measure",),
+    ("dsp.mixing",),
+)
+
+
+def modules(package):
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+def imports_of(path, *, lazy=True):
+    tree = ast.parse(path.read_text("utf-8"))
+    nodes = ast.walk(tree) if lazy else tree.body
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def floor_of(name, floors):
+    """Return the floor of the longest listed prefix; unlisted modules stand on top."""
+    best, found = -1, len(floors)
+    for number, entries in enumerate(floors):
+        for entry in entries:
+            if (name == entry or name.startswith(f"{entry}.")) and len(entry) > best:
+                best, found = len(entry), number
+    return found
+
+
+KNOWN = {name for package in ("daemon", "dsp") for name, _ in modules(package)}
+EDGES = sorted(
+    {
+        (name, target)
+        for package in ("daemon", "dsp")
+        for name, path in modules(package)
+        for target in imports_of(path)
+        if target in KNOWN and target not in ("daemon", "dsp") and target != name
+    }
+)
+
+
+@pytest.mark.parametrize(("name", "target"), EDGES, ids=lambda value: value)
+def test_imports_point_down(name, target):
+    """No module knows one on a floor above its own."""
+    if name.startswith("dsp."):
+        assert target.startswith("dsp.")
+        assert floor_of(name, DSP) >= floor_of(target, DSP)
+    elif target.startswith("dsp."):
+        assert name.startswith("daemon.handlers.")
+    else:
+        assert floor_of(name, DAEMON) >= floor_of(target, DAEMON)
+
+
+def test_modules_do_not_import_each_other_in_a_circle():
+    """What is imported when a module is imported forms no cycle."""
+    graph = {
+        name: {t for t in imports_of(path, lazy=False) if t in KNOWN and t != name}
+        for package in ("daemon", "dsp")
+        for name, path in modules(package)
+    }
+    done, path = set(), []
+
+    def visit(name):
+        assert name not in path, " → ".join([*path[path.index(name) :], name])
+        if name not in done:
+            path.append(name)
+            for target in sorted(graph[name]):
+                visit(target)
+            path.pop()
+            done.add(name)
+
+    for name in sorted(graph):
+        visit(name)
+
+
+def test_parent_process_imports_neither_numpy_nor_the_sound_engine():
+    """The supervisor and all it imports stay without the libraries of the workers."""
+    code = "import sys, daemon.supervisor; print(*sorted(m.split('.')[0] for m in sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert not {"numpy", "scipy", "soundfile", "soxr", "dsp"} & set(said.stdout.split())
+
+
+@pytest.mark.parametrize("path", [p for _, p in (*modules("daemon"), *modules("dsp"))], ids=str)
+def test_module_fits_in_one_look(path):
+    """No module is longer than 350 lines, no function longer than 60."""
+    tree = ast.parse(path.read_text("utf-8"))
+    functions = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef))
+    longest = max((node.end_lineno - node.lineno + 1 for node in functions), default=0)
+
+    assert len(path.read_text("utf-8").splitlines()) <= 350
+    assert longest <= 60
+
+
+def test_top_level_holds_what_it_may():
+    """The layout of the project is fixed."""
+    allowed = {"pyproject.toml", "daemon", "dsp", "tests", "systemd", "config.yaml", "README.md",
+               "LICENSE", "CHANGELOG.md", "benchmarks", "docs"}  # fmt: skip
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout.splitlines()
+    top = {line.split("/")[0] for line in tracked}
+
+    assert {name for name in top if not name.startswith(".")} <= allowed
