@@ -119,7 +119,8 @@ class Attempts:
         house, job = self._house, self._jobs[job_id]
         attempts, live = house.store.attempts(job_id), self._live[job_id]
         report = told(job, attempts, (), live=live, now_s=house.clock.monotonic_s())
-        house.quietly(lambda: house.statuses.write(job.label, report))
+        stages = self._pool.stages.get(job.handler, ())
+        house.quietly(lambda: house.statuses.write(job.label, report, stages=stages))
 
     def _ended(self, ended: Ended) -> None:
         """Record how an attempt ended, and do what follows."""

@@ -9,6 +9,8 @@ a user's own module, importable by the daemon's Python, works the same way.
 * ``handle`` runs in a worker process that may be killed at any instruction. It reads
   ``task.source``, writes only below ``task.workdir`` and raises ``BadInput``,
   ``NothingToDo`` or ``Unavailable`` to say whose fault a failure was.
+* ``STAGES``, optional: the names of its stages in their order; the status then says which
+  of how many is under way.
 * ``ACCEPTS``, optional: a frozenset of lower-case suffixes a single-file drop may have
   (``{".wav"}``); without it, the audio suffixes.
 """

@@ -155,10 +155,14 @@ class Remark(_Said):
 
 
 class Ready(_Said):
-    """The worker has started; ``unusable`` says which handlers could not be imported, and why."""
+    """The worker has started; ``unusable`` says which handlers could not be imported, and why.
+
+    ``stages`` are the names that a handler promises to pass through, in their order.
+    """
 
     kind: Literal["ready"] = "ready"
     unusable: dict[str, _Text] = {}
+    stages: dict[str, list[_Short]] = {}
 
 
 class Begun(_Said):

@@ -88,6 +88,8 @@ class Pool:
         self.size = settings.slots or len(os.sched_getaffinity(0))
         self.degraded: str | None = None
         """Why no worker starts, when none does."""
+        self.stages: dict[str, list[str]] = {}
+        """The stages that each handler promises to pass through."""
         self.unusable: dict[str, str] = {}
         """Handlers that could not be imported, and the reason: keep their drops waiting."""
         self._settings, self._clock, self._python = settings, clock, python
@@ -211,7 +213,8 @@ class Pool:
                 slot.relieve()
                 self._ended.append(ended)
         if starting and slot.ready:
-            self._failures, self.degraded, self.unusable = 0, None, slot.unusable
+            self._failures, self.degraded = 0, None
+            self.unusable, self.stages = slot.unusable, slot.stages
         return events
 
     def _bury(self, slot: Slot, now_s: float) -> None:

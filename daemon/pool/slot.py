@@ -97,6 +97,7 @@ class Slot:
         self.process = process
         self.phase: Phase = "starting"
         self.unusable: dict[str, str] = {}
+        self.stages: dict[str, list[str]] = {}
         self.served = 0
         self.ready = False
         self._why = "died"
@@ -148,8 +149,9 @@ class Slot:
 
     def _hear(self, message: Said, now_s: float) -> None:
         match message, self._attempt:
-            case Ready(unusable=unusable), None if self.phase == "starting":
-                self.phase, self.ready, self.unusable = "idle", True, unusable
+            case Ready(unusable=unusable, stages=stages), None if self.phase == "starting":
+                self.phase, self.ready = "idle", True
+                self.unusable, self.stages = unusable, stages
             case Begun(), _Attempt() as attempt:
                 attempt.begun, attempt.beat_s = True, now_s
             case Beat(), _Attempt() as attempt:

@@ -76,7 +76,7 @@ def main(fd: int, parent: int) -> NoReturn:
     sys.path += [path for path in hello.handler_paths if path not in sys.path]
     nested.install()
     confine.limit(hello.memory_mb)
-    channel.send(Ready(unusable=_import_all(hello.handlers)))
+    channel.send(_ready(hello.handlers))
     while True:
         _serve(order_of(channel.receive()), channel, hello)
 
@@ -226,14 +226,15 @@ def _confine(order: Order) -> list[Remark]:
     ]
 
 
-def _import_all(handlers: tuple[str, ...]) -> dict[str, str]:
-    unusable = {}
+def _ready(handlers: tuple[str, ...]) -> Ready:
+    unusable, stages = {}, {}
     for handler in handlers:
         try:
-            _load(handler)
+            module = _load(handler)
+            stages[handler] = [str(name) for name in getattr(module, "STAGES", ())]
         except HandlerError as error:
             unusable[handler] = plain(str(error))[:4_000]
-    return unusable
+    return Ready(unusable=unusable, stages=stages)
 
 
 def _load(handler: str) -> Any:  # noqa: ANN401 - a module
