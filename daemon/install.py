@@ -85,9 +85,7 @@ def install_service(
     Raises
     ------
     BadConfig
-        The user, the instance or the executable cannot be used.
-    OSError
-        A file cannot be written; only root may.
+        The user, the instance or the executable cannot be used, or only root may write there.
     """
     _check(service)
     files = placed(service)
@@ -193,8 +191,12 @@ def _write(file: Placed, root: Path, say: Callable[[str], object]) -> Path | Non
     if old is not None and (file.keep or old == file.text):
         say(f"kept    {path}" if file.keep else f"as was  {path}")
         return None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(file.text)
-    path.chmod(0o644)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.text)
+        path.chmod(0o644)
+    except PermissionError:
+        problem = "only root may write there; --print shows what it would be"
+        raise BadConfig("install-service", problem, str(path)) from None
     say(f"{'wrote  ' if old is None else 'renewed'} {path}")
     return path

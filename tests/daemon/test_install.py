@@ -1,5 +1,6 @@
 """What ``install-service`` writes, and what systemd itself thinks of it."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -176,6 +177,15 @@ def test_service_that_could_not_run_is_refused(service, tmp_path):
     with pytest.raises(BadConfig):
         install_service(service, root=tmp_path)
     assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_who_may_not_write_is_told_who_may(tmp_path):
+    """Without root the first file is refused, in words."""
+    tmp_path.chmod(0o500)
+
+    with pytest.raises(BadConfig, match="only root"):
+        install_service(Service(), root=tmp_path)
 
 
 def test_own_command_runs_this_installation():

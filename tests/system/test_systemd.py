@@ -56,12 +56,6 @@ def handle(task: Task) -> Result:
     return Result(outputs=(Output("seen.json", "data"),))
 """
 
-INSTALL = """
-import sys
-from daemon.install import Service, install_service, own_command
-install_service(Service(instance=sys.argv[1], command=own_command()))
-"""
-
 CONFIG = """
 root: /srv/soundspool/{name}
 handler_paths: [/etc/soundspool/handlers]
@@ -92,7 +86,7 @@ class Service:
         self.root = machine.root / "srv/soundspool" / name
         config = machine.root / "etc/soundspool" / f"{name}.yaml"
         config.write_text(CONFIG.format(name=name))
-        machine.run("/opt/soundspool/bin/python", "-c", INSTALL, name)
+        machine.run("/opt/soundspool/bin/soundspool", "install-service", "--instance", name)
         machine.run("systemd-sysusers")
         machine.run("systemd-tmpfiles", "--create", f"soundspool-{name}.conf")
         machine.run("systemctl", "daemon-reload")
