@@ -212,6 +212,15 @@ def check(json: Json = False, config: Config = None) -> None:
         sys.exit(run_check(config, as_json=json))
 
 
+@app.command()
+def doctor(json: Json = False, config: Config = None) -> None:
+    """Try the guarantees on this machine, with jobs that hang, crash and worse."""
+    from daemon.doctor import run_doctor
+
+    with answering(as_json=json):
+        sys.exit(run_doctor(config, as_json=json))
+
+
 @app.command("install-service")
 def install_service(
     instance: Annotated[str, typer.Option(help="A name, for one of several spools.")] = "",

@@ -12,7 +12,7 @@ import select
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.check import Finding
@@ -38,7 +38,7 @@ class Trial:
     code: str | None
     holds: str
     """What is true here when it ends so."""
-    limits: dict[str, float] = field(default_factory=dict)
+    stall_s: float = 30.0
 
 
 _TRIALS = (
@@ -48,7 +48,7 @@ _TRIALS = (
         "stalled",
         "STALLED",
         "a job that hangs and hears nothing is killed in time",
-        {"stall_s": _STALL_S},
+        _STALL_S,
     ),
     Trial("crash", "crash", "crashed", "CRASHED", "a job that kills its worker ends alone"),
     Trial(
@@ -182,7 +182,7 @@ class _Trials:
             source=str(place / "drop"),
             workdir=str(workdir),
             options={"trial": trial.trial, **options},
-            **trial.limits,
+            stall_s=trial.stall_s,
         )
 
     def _run(self, orders: Sequence[Order]) -> dict[str, Ended]:

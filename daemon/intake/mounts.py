@@ -24,8 +24,17 @@ def is_network(folder: Path, mountinfo: str) -> bool:
 
 def kind_of_mount(folder: Path, mountinfo: str) -> str:
     """Return the type of the file system that `folder` lies on; empty when not found."""
+    return _mount_of(folder, mountinfo)[0]
+
+
+def mount_options(folder: Path, mountinfo: str) -> frozenset[str]:
+    """Return the options of the file system that `folder` lies on, as it was mounted."""
+    return _mount_of(folder, mountinfo)[1]
+
+
+def _mount_of(folder: Path, mountinfo: str) -> tuple[str, frozenset[str]]:
     path = folder.resolve()
-    best, kind = Path(), ""
+    best, found = Path(), ("", frozenset[str]())
     for line in mountinfo.splitlines():
         fields, _, rest = line.partition(" - ")
         words = fields.split(" ")
@@ -34,8 +43,10 @@ def kind_of_mount(folder: Path, mountinfo: str) -> str:
         point = Path(_unescaped(words[4]))
         # Later lines cover earlier ones at the same place.
         if path.is_relative_to(point) and len(point.parts) >= len(best.parts):
-            best, kind = point, rest.split(" ", 1)[0]
-    return kind
+            # Then: type, device, options of the file system.
+            kind, *more = rest.split(" ")
+            best, found = point, (kind, frozenset(more[-1].split(",") if more else ()))
+    return found
 
 
 def read_mountinfo() -> str:
