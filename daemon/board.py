@@ -22,12 +22,11 @@ from typing import Any
 from daemon import config_file
 from daemon.clock import Clock
 from daemon.errors import BadConfig, BadInput, Unavailable
-from daemon.intake.names import SETTINGS_BESIDE, display
+from daemon.intake.names import REASON_SUFFIX, SETTINGS_BESIDE, display, reason_beside
 from daemon.outbox.picture import Life, life
 from daemon.outbox.status import SUFFIX, read_status
 from daemon.outbox.words import age_s, shown
 
-ERROR_SUFFIX = ".error.json"
 RECENT = 200
 """Status files that an overview reads: the newest ones."""
 
@@ -141,7 +140,7 @@ class Failed:
     @property
     def reason(self) -> Path:
         """The ``.error.json`` beside it."""
-        return self.path.with_name(self.path.name + ERROR_SUFFIX)
+        return reason_beside(self.path)
 
     def error(self) -> Mapping[str, Any]:
         """Return the reason, empty when it cannot be read."""
@@ -150,7 +149,7 @@ class Failed:
 
 def pulse_of(root: Path, now_ms: int | None = None) -> Pulse:
     """Return the daemon's last heartbeat, as old as it is at `now_ms`, wall clock."""
-    found = _read_json(root / "daemon.json")
+    found = read_status(root / "daemon.json", "daemon") or {}
     now_ms = Clock().wall_ms() if now_ms is None else now_ms
     return Pulse(found, age_s(found.get("heartbeat"), now_ms), life(found or None, now_ms))
 
@@ -226,7 +225,7 @@ def _drops_in(folder: Path) -> Iterator[Path]:
     names = {path.name for path in folder.iterdir()}
     for name in sorted(names):
         beside = name.endswith(SETTINGS_BESIDE) and name.removesuffix(SETTINGS_BESIDE) in names
-        if not (name.endswith(ERROR_SUFFIX) or name.startswith(".") or beside):
+        if not (name.endswith(REASON_SUFFIX) or name.startswith(".") or beside):
             yield folder / name
 
 

@@ -6,7 +6,6 @@ nothing.
 """
 
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -25,8 +24,10 @@ from daemon.errors import BadInput, NothingToDo, SpoolError, Unavailable
 from daemon.files import Files
 from daemon.handlers import mix as handler
 from daemon.handlers.handler import Result, Task
+from daemon.outbox.words import shown
 from daemon.settings import merged, settings_of
-from daemon.strict_yaml import assign, load, validate
+from daemon.strict_yaml import assign, validate
+from daemon.submit import assigned
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_SOFTWARE, EX_TEMPFAIL = 0, 64, 65, 70, 75
 
@@ -35,7 +36,7 @@ def mix_by_hand(source: Path, out: Path, assignments: Sequence[str], *, as_json:
     """Mix ``source`` into the new folder ``out``; return the exit code."""
     console = Console(stderr=True)
     try:
-        wanted = _assigned(assignments)
+        wanted = assigned(assignments)
         _refuse_existing(out)
     except BadInput as error:
         _tell(error, console, as_json=as_json)
@@ -68,21 +69,6 @@ def options_of(source: Path, wanted: Mapping[str, Any]) -> handler.Options:
 def _refuse_existing(out: Path) -> None:
     if out.exists():
         raise BadInput("OUTPUT_EXISTS", f"{str(out)!r} exists already", "Name a new folder.")
-
-
-def _assigned(assignments: Sequence[str]) -> dict[str, Any]:
-    """Return ``key=value`` pairs; values are YAML scalars or lists."""
-    pairs = {}
-    for assignment in assignments:
-        key, equals, text = assignment.partition("=")
-        if not equals or not re.fullmatch(r"[^=\s]+", key):
-            raise BadInput(
-                "SETTINGS_INVALID",
-                f"--set {assignment!r} is not KEY=VALUE",
-                "Write for example --set preset=podcast.",
-            )
-        pairs[key] = load(text.encode(), name=f"--set {key}").value
-    return pairs
 
 
 def _made(
@@ -141,7 +127,7 @@ def _show(result: Result, out: Path, console: Console, *, as_json: bool) -> None
         )
         return
     for note in result.notes:
-        console.print(f"[yellow]{note.code}[/] {escape(_plain(note.message))}", soft_wrap=True)
+        console.print(f"[yellow]{note.code}[/] {escape(shown(note.message))}", soft_wrap=True)
     measured = result.measurements
     console.print(
         f"[bold]{measured['integrated_lufs']} LUFS[/], {measured['true_peak_dbtp']} dBTP, "
@@ -177,11 +163,6 @@ def _tell(error: SpoolError, console: Console, *, as_json: bool) -> None:
     if as_json:
         _say(event="failed", code=error.code, message=error.message, hint=error.hint)
         return
-    console.print(f"[red]{error.code}[/] {escape(_plain(error.message))}", soft_wrap=True)
+    console.print(f"[red]{error.code}[/] {escape(shown(error.message))}", soft_wrap=True)
     if error.hint:
-        console.print(escape(_plain(error.hint)), soft_wrap=True)
-
-
-def _plain(text: str) -> str:
-    """Return text that cannot steer a terminal: file names are anybody's."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+        console.print(escape(shown(error.hint)), soft_wrap=True)

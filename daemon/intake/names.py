@@ -9,11 +9,13 @@ The lists were gathered from the issue trackers of programs that watch folders: 
 once taken for audio by one of them.
 """
 
+import hashlib
 import os
 import re
 import unicodedata
 from base64 import b64encode
 from fnmatch import translate
+from pathlib import Path
 from typing import Literal
 
 AUDIO_SUFFIXES = frozenset(
@@ -29,6 +31,8 @@ MARKER_BESIDE = ".done"
 CANCEL = ".cancel"
 PAUSE = ".pause"
 CLAIMED = ".claimed-"
+REASON_SUFFIX = ".error.json"
+_MAX_NAME_BYTES = 255  # of every file system that matters
 
 NameKind = Literal["plain", "settings", "marker", "cancel", "arriving", "junk", "hidden"]
 
@@ -106,3 +110,15 @@ def output_name(name: str) -> str:
 def _safe(letter: str) -> str:
     refused = letter in _RESERVED or letter in _DIRECTIONS
     return "_" if refused or unicodedata.category(letter) in ("Cc", "Cs") else letter
+
+
+def reason_beside(drop: Path) -> Path:
+    """Return where the reason lies beside a drop in ``failed/``.
+
+    A name so long that nothing can be added to it is shortened, with a hash to tell it apart.
+    """
+    name = os.fsencode(drop.name)
+    if len(name) + len(REASON_SUFFIX) > _MAX_NAME_BYTES:
+        digest = hashlib.sha256(name).hexdigest()[:16]
+        return drop.with_name(f"{output_name(drop.name)}-{digest}{REASON_SUFFIX}")
+    return drop.with_name(drop.name + REASON_SUFFIX)

@@ -10,8 +10,9 @@ ended. What is left, in this order:
    its own result from somebody else's.
 2. The drop moves out of ``work/``: to ``archive/<inbox>/<month>/`` after *done* and
    *skipped*, to ``failed/<inbox>/`` with its ``.error.json`` otherwise.
-3. The row says *published*. The caller does that, and writes the final status.
-4. What is left of ``work/<inbox>/<job>/`` goes.
+3. What is left of ``work/<inbox>/<job>/`` goes.
+4. The final status, and the row says *published*; the caller does both. The row is last: what
+   start-up does not find published it repeats, the status included.
 
 Rules
 -----
@@ -24,7 +25,7 @@ Rule 3: a name that is taken gets `` (2)``, `` (3)``, …; nothing is ever repla
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,8 +34,7 @@ from typing import Any
 from daemon.clock import rfc3339
 from daemon.files import Files
 from daemon.intake.admit import Place, find_admitted
-
-ERROR_SUFFIX = ".error.json"
+from daemon.intake.names import SETTINGS_BESIDE, reason_beside
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,14 @@ class Spool:
         return self.job(inbox, job) / f"out.{attempt}"
 
 
-def free_name(folder: Path, name: str) -> str:
-    """Return ``name``, or the first of ``name (2)``, ``name (3)``, … that is not taken."""
+def _beside(drop: Path) -> Path:
+    return drop.with_name(drop.name + SETTINGS_BESIDE)
+
+
+def free_name(folder: Path, name: str, suffixes: Sequence[str] = ("",)) -> str:
+    """Return ``name``, or the first of ``name (2)``, ``name (3)``, … that is free with each suffix."""
     number, candidate = 1, name
-    while os.path.lexists(folder / candidate):
+    while any(os.path.lexists(folder / f"{candidate}{suffix}") for suffix in suffixes):
         number += 1
         candidate = f"{name} ({number})"
     return candidate
@@ -99,8 +103,12 @@ class Publisher:
     def archive(self, inbox: str, job: str, name: str, finished_ms: int) -> Path | None:
         """Move the drop into the archive of its month; return where it went."""
         month = datetime.fromtimestamp(finished_ms / 1000, UTC).strftime("%Y-%m")
+        if not os.path.lexists(self._spool.drop(inbox, job, name)):
+            return None
         folder = self._spool.folder("archive", inbox) / month
-        return self._move_drop("archive drop", inbox, job, name, folder)
+        self._ensure(folder)
+        target = folder / self._target(inbox, job, name, folder)
+        return self._move_drop("archive drop", inbox, job, name, target)
 
     def set_aside(
         self, inbox: str, job: str, name: str, error: Mapping[str, Any], finished_ms: int
@@ -113,13 +121,11 @@ class Publisher:
             return None
         folder = self._spool.folder("failed", inbox)
         self._ensure(folder)
-        target = free_name(folder, name)
+        target = self._target(inbox, job, name, folder)
         body = {"schema": 1, "job": job, "inbox": inbox, "finished": rfc3339(finished_ms), **error}
         text = json.dumps(body, indent=1, allow_nan=False).encode("ascii") + b"\n"
-        reason = folder / f"{target}{ERROR_SUFFIX}"
-        self._files.write("write error", reason, text, durable=True)
-        self._files.rename("set drop aside", self._spool.drop(inbox, job, name), folder / target)
-        return folder / target
+        self._files.write("write error", reason_beside(folder / target), text, durable=True)
+        return self._move_drop("set drop aside", inbox, job, name, folder / target)
 
     def clear(self, inbox: str, job: str) -> None:
         """Remove what is left of the job's private folder: attempts that came to nothing.
@@ -135,18 +141,19 @@ class Publisher:
         """Remove the output of an attempt that did not end well."""
         self._files.remove_tree("discard attempt", self._spool.result(inbox, job, attempt))
 
-    def _move_drop(self, step: str, inbox: str, job: str, name: str, folder: Path) -> Path | None:
+    def _target(self, inbox: str, job: str, name: str, folder: Path) -> str:
+        """Return a name that is free for the drop, and for the settings file beside it."""
         drop = self._spool.drop(inbox, job, name)
-        if not os.path.lexists(drop):
-            return None
-        self._ensure(folder)
-        while True:
-            target = folder / free_name(folder, name)
-            try:
-                self._files.rename(step, drop, target)
-            except FileExistsError:
-                continue
-            return target
+        suffixes = ("", SETTINGS_BESIDE) if os.path.lexists(_beside(drop)) else ("",)
+        return free_name(folder, name, suffixes)
+
+    def _move_drop(self, step: str, inbox: str, job: str, name: str, target: Path) -> Path:
+        drop = self._spool.drop(inbox, job, name)
+        # The settings first: a repetition finds its way by the drop, and the same target.
+        if os.path.lexists(_beside(drop)):
+            self._files.rename(f"{step}.settings", _beside(drop), _beside(target))
+        self._files.rename(step, drop, target)
+        return target
 
     def _ensure(self, folder: Path) -> None:
         if not folder.is_dir():
