@@ -50,6 +50,7 @@ from daemon.pool.pool import Pool
 from daemon.reception import Reception
 from daemon.room import Room
 from daemon.startup import open_spool
+from daemon.tidy import tidy
 
 EX_OK, EX_TEMPFAIL, EX_CONFIG = 0, 75, 78
 SWEEP_S = 600.0
@@ -299,7 +300,12 @@ class Supervisor:
         now_s = self._clock.monotonic_s()
         if now_s >= self._sweep_s:
             self._sweep_s = now_s + SWEEP_S
-            self._house.quietly(lambda: self._store.prune(self._house.config.retention))
+            house = self._house
+            house.quietly(
+                lambda: tidy(
+                    house.config, house.spool, house.store, files=house.files, clock=house.clock
+                )
+            )
 
     def _beat(self, *, now: bool = False) -> None:
         if not now and self._heartbeat.due_in_s() > 0:
