@@ -108,7 +108,7 @@ def _ours(folder: Path) -> Iterator[Cycle]:
     def cycle() -> None:
         nonlocal number
         number += 1
-        store.add(_job(number))
+        store.adopt(_job(number))
         _finish_next(store)
 
     yield cycle
@@ -196,7 +196,7 @@ def _claims_ms(path: Path, rows: int, claims: int) -> list[float]:
     store = open_store(path, Clock(), Budgets())
     took = []
     for number in range(rows + 1, rows + claims + 1):
-        store.add(_job(number))
+        store.adopt(_job(number))
     for _ in range(claims):
         began_s = time.perf_counter()
         claim = store.claim()
@@ -213,7 +213,7 @@ def _claims_ms(path: Path, rows: int, claims: int) -> list[float]:
 def _make_history(path: Path, rows: int) -> None:
     """Fill a queue with published jobs: one the proper way, the others as its copies."""
     store = open_store(path, Clock(), Budgets())
-    store.add(_job(0))
+    store.adopt(_job(0))
     store.mark_published(_finish_next(store), drop_at="archive/mix/2026-11/Song")
     store.close()
     with sqlite3.connect(path, isolation_level=None) as db:

@@ -40,11 +40,15 @@ class Closer:
             The surroundings refused a step; call again later.
         """
         job = self._with_result(job)
-        self._move_drop(job)
+        drop_at = self._move_drop(job)
         self._publisher.clear(job.inbox, job.id)
-        done = self._store.get(job.id) or job
-        self.tell(done)
+        self.tell(job)
         self._statuses.forget(job.inbox, job.label)
+        self._tell_history(job)
+        # Last: what start-up does not find published it repeats, the final status included.
+        self._store.mark_published(job.id, drop_at=drop_at)
+
+    def _tell_history(self, job: Job) -> None:
         self._events.emit(
             f"job.{job.state.value}",
             f"{job.inbox}/{job.label}",
@@ -70,19 +74,17 @@ class Closer:
             return job
         while not self._publisher.publish_result(job.inbox, job.id, job.attempts, job.label):
             taken = job.label
-            self._store.relabel(job.id, self._statuses.label_for(job.inbox, taken, job=job.id))
             self._statuses.remove_own(job.inbox, taken, job.id)
+            self._store.relabel(job.id, self._statuses.label_for(job.inbox, taken, job=job.id))
             job = self._store.get(job.id) or job
         return job
 
-    def _move_drop(self, job: Job) -> None:
-        if job.published_ms is not None:
-            return
+    def _move_drop(self, job: Job) -> str:
+        """Move the drop out of work; return where it went, empty when it had gone before."""
         finished_ms = job.finished_ms or self._clock.wall_ms()
         if job.state in (State.DONE, State.SKIPPED):
             where = self._publisher.archive(job.inbox, job.id, job.name, finished_ms)
         else:
             error = dict(job.error or {"code": "CANCELLED", "message": "cancelled on request"})
             where = self._publisher.set_aside(job.inbox, job.id, job.name, error, finished_ms)
-        place = "" if where is None else str(where.relative_to(self._spool.root))
-        self._store.mark_published(job.id, drop_at=place)
+        return "" if where is None else str(where.relative_to(self._spool.root))

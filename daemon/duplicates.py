@@ -59,7 +59,7 @@ class Twins:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="twins")
         self._answers: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
 
-    def consider(self, new: NewJob, drop: Path) -> None:
+    def consider(self, new: NewJob | Job, drop: Path) -> None:
         """Look for a twin of a job that was just queued, if there may be one."""
         if not self._store.knows_content(_size_prefix(new.inputs)):
             return
@@ -83,7 +83,7 @@ class Twins:
         """Stop hashing; what was postponed becomes due by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _hash(self, new: NewJob, drop: Path) -> None:
+    def _hash(self, new: NewJob | Job, drop: Path) -> None:
         key = None
         try:
             hashed = [{**one, "sha256": _sha256(drop, str(one["path"]))} for one in new.inputs]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -41,6 +42,8 @@ class House:
     vitals: Vitals
     held_bytes: dict[str, int] = field(default_factory=dict)
     """Inputs of every job that is not finished: their results are still to be written."""
+    wishes: dict[str, Path] = field(default_factory=dict)
+    """Files by which somebody wants a job cancelled: they go when it has ended, not before."""
     again_s: float = 0.0
     """When to try again what was refused; 0: nothing was."""
 
@@ -97,6 +100,8 @@ class House:
             return
         self.held_bytes.pop(job.id, None)
         self.closer.close(job)
+        if wish := self.wishes.pop(job.id, None):
+            self.files.remove("cancel.wish", wish)
         code = (job.error or {}).get("code")
         log.info("ended", job=job.id, state=job.state.value, attempts=job.attempts, code=code)
 

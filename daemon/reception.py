@@ -5,15 +5,18 @@ cancelled ones too: a drop in ``work/`` always has a row or is about to be adopt
 """
 
 import os
+from pathlib import Path
 from typing import Any
 
 import structlog
 
+from daemon.config import Limits
 from daemon.duplicates import Twins
 from daemon.errors import SpoolError
 from daemon.house import House, error_of
 from daemon.intake.admit import Place
-from daemon.intake.names import display, output_name
+from daemon.intake.drop import Drop, look
+from daemon.intake.names import AUDIO_SUFFIXES, CANCEL, display, output_name
 from daemon.intake.reports import Admitted, CancelAsked, Gone, Report, Sighting
 from daemon.jobs.job import Job, NewJob, State
 from daemon.outbox.tell import seen
@@ -77,17 +80,17 @@ class Reception:
             warnings=[{"code": code, "message": text} for code, text in admitted.warnings],
             audio_s=admitted.seconds,
         )
-        house.store.adopt(new)
+        house.store.adopt(
+            new, refusal=error_of(refusal) if refusal else None, cancelled=admitted.cancelled
+        )
         house.held_bytes[new.id] = admitted.bytes
         log.info("queued", job=new.id, inbox=new.inbox, drop=display(new.name), lane=new.lane)
         house.quietly(
             lambda: house.events.emit("job.queued", f"{new.inbox}/{label}", {"job": new.id})
         )
         if admitted.cancelled:
-            house.store.cancel(new.id)
-        elif refusal is not None:
-            house.store.refuse(new.id, error_of(refusal))
-        elif not force:
+            house.wishes[new.id] = self._wish(place)
+        elif refusal is None and not force:
             self._twins.consider(new, place.path)
         house.show(new.id)
 
@@ -98,11 +101,24 @@ class Reception:
                 self._house.show(job)
 
     def adopt(self) -> None:
-        """Record the drops in ``work/`` that have no row: a crash came between."""
+        """Take up what a crash interrupted: drops without a row, and searches for a twin."""
         house = self._house
         for place in house.spool.admitted():
-            if place.inbox in house.config.inboxes and house.store.get(place.job) is None:
-                self.record(_adopted(place, house.clock.wall_ms()))
+            if place.inbox not in house.config.inboxes:
+                continue
+            job = house.store.get(place.job)
+            if job is None:
+                wanted = not self._wish(place).exists()
+                limits = house.config.inboxes[place.inbox].limits
+                now_ms = house.clock.wall_ms()
+                self.record(_adopted(place, limits, now_ms, cancelled=not wanted))
+            elif job.state is State.QUEUED and not job.attempts and job.not_before_ms:
+                house.store.postpone(job.id, 0)
+                self._twins.consider(job, place.path)
+
+    def _wish(self, place: Place) -> Path:
+        """Return the file by which somebody would want this drop cancelled."""
+        return self._house.opened.inboxes[place.inbox] / f"{place.name}{CANCEL}"
 
     def _sighted(self, sighting: Sighting) -> None:
         house, key = self._house, (sighting.inbox, sighting.name)
@@ -120,30 +136,35 @@ class Reception:
             self._house.quietly(lambda: self._house.statuses.remove(gone.inbox, label))
 
     def _cancel(self, asked: CancelAsked) -> Job | None:
-        store = self._house.store
+        house, store = self._house, self._house.store
+        wish = house.opened.inboxes[asked.inbox] / asked.wish
         for job in (*store.jobs(State.QUEUED), *store.jobs(State.RUNNING)):
             if job.inbox == asked.inbox and asked.name in (display(job.name), job.label):
+                house.wishes[job.id] = wish
                 if job.state is State.RUNNING:
                     return job
                 store.cancel(job.id)
-                self._house.show(job.id)
+                house.show(job.id)
                 return None
-        log.info("nothing to cancel", inbox=asked.inbox, drop=asked.name)
+        if wish.exists():  # else it was fulfilled since the inbox was scanned
+            log.info("nothing to cancel", inbox=asked.inbox, drop=asked.name)
+            house.quietly(lambda: house.files.remove("cancel.wish", wish))
         return None
 
 
-def _adopted(place: Place, now_ms: int) -> Admitted:
+def _adopted(place: Place, limits: Limits, now_ms: int, *, cancelled: bool) -> Admitted:
     """Return the report that a crash swallowed, as far as the folder tells it."""
-    whole = place.path.is_dir()
-    files = sorted(p for p in place.path.rglob("*") if p.is_file()) if whole else [place.path]
+    folder = os.open(place.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        drop = look(folder, place.name, limits, AUDIO_SUFFIXES)
+    finally:
+        os.close(folder)
+    drop = drop or Drop(place.name, "other")
     inputs = tuple(
-        {
-            "path": display(os.fspath(file.relative_to(place.path)) if whole else place.name),
-            "bytes": file.lstat().st_size,
-            "bytes_expected": None,
-            "ready_by": None,
-        }
-        for file in files
+        {"path": display(one.path), "bytes": one.bytes, "bytes_expected": None, "ready_by": None}
+        for one in drop.files
     )
-    size = sum(file.lstat().st_size for file in files)
-    return Admitted(place, display(place.name), now_ms, size, 0.0, inputs)
+    name = display(place.name)
+    return Admitted(
+        place, name, now_ms, drop.bytes, 0.0, inputs, refusal=drop.problem, cancelled=cancelled
+    )

@@ -194,6 +194,7 @@ def mend(files: Files, work: Path, inboxes: Mapping[str, Path]) -> None:
 
     A job directory without a drop goes, and gives back a settings file that had gone ahead.
     What was moved aside for copying goes when the copy is in place, else back into the inbox.
+    A marker goes whose drop is in.
     """
     here = {inbox: folder for inbox, folder in inboxes.items() if folder.is_dir()}
     for inbox, folder in here.items():
@@ -208,6 +209,8 @@ def mend(files: Files, work: Path, inboxes: Mapping[str, Path]) -> None:
             if _JOB.fullmatch(room.name) and _is_abandoned(room):
                 _give_back(files, "mend.back", room / "in", folder)
                 files.remove_tree("mend.room", room)
+            elif _JOB.fullmatch(room.name):
+                _remove_markers_left_behind(files, room / "in", folder)
 
 
 def _give_back(files: Files, step: str, taken: Path, folder: Path) -> None:
@@ -217,6 +220,14 @@ def _give_back(files: Files, step: str, taken: Path, folder: Path) -> None:
     for path in sorted(_entries(taken), key=lambda path: kind_of(path.name) == "settings"):
         _rename_to_free(files, step, path, folder / path.name)
     files.remove_tree(f"{step}.done", taken)
+
+
+def _remove_markers_left_behind(files: Files, taken: Path, folder: Path) -> None:
+    """Remove what marked an admitted drop: it would call the next one of that name whole."""
+    for path in _entries(taken):
+        mark = folder / (path.name + MARKER_BESIDE)
+        if mark.exists() and not os.path.lexists(folder / path.name):
+            files.remove("mend.marker", mark)
 
 
 def _is_abandoned(room: Path) -> bool:

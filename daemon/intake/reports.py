@@ -66,6 +66,8 @@ class CancelAsked:
 
     inbox: str
     name: str
+    wish: str
+    """The name of the file that says so; whoever fulfils the wish removes it."""
 
 
 Report = Sighting | Gone | Admitted | CancelAsked

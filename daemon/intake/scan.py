@@ -165,15 +165,17 @@ class Scanner:
         )
 
     def _cancel(self, fd: int, name: str) -> float | None:
-        """Take a drop out of the inbox as cancelled, or ask for its job to be stopped."""
+        """Take a drop out of the inbox as cancelled, or ask for its job to be stopped.
+
+        The wish stays until it is fulfilled, so that a crash cannot swallow it.
+        """
         drop = look(fd, name, self._door.limits, self._door.accepts)
         if drop is not None and name in self.listing.drops:
             tracked = self._tracked.get(name) or self._begin(drop)
             files = tuple(FileAnswer(file.path, file.bytes) for file in drop.files)
             self._take(tracked, drop, Answer(settled=False, files=files), cancelled=True)
         else:
-            self._report(CancelAsked(self._door.inbox, display(name)))
-        self._door.files.remove("cancel.wish", self._door.folder / (name + CANCEL))
+            self._report(CancelAsked(self._door.inbox, display(name), name + CANCEL))
         return None
 
     def _split_warning(self, drop: Drop) -> list[tuple[str, str]]:

@@ -46,6 +46,7 @@ _INSERT = """
                      order_key_ms, options, inputs, warnings, audio_s)
     VALUES (:id, :inbox, :name, :label, :handler, :lane, :first_seen_ms, :created_ms,
             :order_key_ms, :options, :inputs, :warnings, :audio_s)
+    ON CONFLICT (id) DO NOTHING
     """
 
 
@@ -80,22 +81,22 @@ class Store(Questions):
 
     # -- a job begins
 
-    def add(self, new: NewJob) -> None:
-        """Record an admitted drop as queued.
+    def adopt(
+        self, new: NewJob, *, refusal: Mapping[str, Any] | None = None, cancelled: bool = False
+    ) -> bool:
+        """Record a drop that lies in ``work/`` unless it has a row; return whether it had none.
 
-        Raises
-        ------
-        sqlite3.IntegrityError
-            The id is taken.
+        One that is refused or cancelled ends in the same instant: no crash makes it a job.
         """
         with self._database.transaction() as db:
-            db.execute(_INSERT, columns_of(new))
-
-    def adopt(self, new: NewJob) -> bool:
-        """Record a drop found in ``work/`` unless it has a row; return whether it had none."""
-        with self._database.transaction() as db:
-            insert = db.execute(f"{_INSERT} ON CONFLICT (id) DO NOTHING", columns_of(new))
-            return insert.rowcount == 1
+            insert = db.execute(_INSERT, columns_of(new))
+            if insert.rowcount != 1:
+                return False
+            if cancelled:
+                self._end_queued(db, new.id, State.CANCELLED, Ending(Outcome.CANCELLED))
+            elif refusal is not None:
+                self._end_queued(db, new.id, State.FAILED, Ending(Outcome.BAD_INPUT, refusal))
+            return True
 
     def note_content(self, job_id: str, key: str) -> None:
         """Remember the hash of a job's content, settings and engine version."""
@@ -174,26 +175,28 @@ class Store(Questions):
 
         A running one is killed first, and finished with ``Outcome.CANCELLED``.
         """
-        return self._end_queued(job_id, State.CANCELLED, Ending(Outcome.CANCELLED))
-
-    def refuse(self, job_id: str, error: Mapping[str, Any]) -> bool:
-        """Fail a queued job without an attempt: its drop was found wanting at the door."""
-        return self._end_queued(job_id, State.FAILED, Ending(Outcome.BAD_INPUT, error))
+        with self._database.transaction() as db:
+            return self._end_queued(db, job_id, State.CANCELLED, Ending(Outcome.CANCELLED))
 
     def finish_as_duplicate(self, job_id: str, original: str) -> bool:
         """Let a queued job share the result of `original`; return ``False`` if it is not queued."""
-        return self._end_queued(job_id, State.DONE, Ending(Outcome.DONE), duplicate_of=original)
+        with self._database.transaction() as db:
+            return self._end_queued(db, job_id, State.DONE, Ending(Outcome.DONE), original)
 
     def _end_queued(
-        self, job_id: str, state: State, ending: Ending, duplicate_of: str | None = None
+        self,
+        db: sqlite3.Connection,
+        job_id: str,
+        state: State,
+        ending: Ending,
+        duplicate_of: str | None = None,
     ) -> bool:
-        with self._database.transaction() as db:
-            now = self.get(job_id)
-            if now is None or now.state is not State.QUEUED:
-                return False
-            following = Next(state, now.tally, now.not_before_ms)
-            self._move(db, now, following, ending, duplicate_of)
-            return True
+        now = self.get(job_id)
+        if now is None or now.state is not State.QUEUED:
+            return False
+        following = Next(state, now.tally, now.not_before_ms)
+        self._move(db, now, following, ending, duplicate_of)
+        return True
 
     def _finish(self, db: sqlite3.Connection, job: Job, ending: Ending) -> Next:
         now_ms, chance = self._clock.wall_ms(), self._clock.chance()
@@ -326,8 +329,7 @@ def open_store(
 ) -> Store:
     """Open the queue at `path`, made when absent.
 
-    A damaged file is moved aside and an empty queue takes its place: ``moved_aside`` says
-    where to, and the caller must ``adopt`` what lies in ``work/``.
+    A damaged file is moved aside, see ``moved_aside``, and an empty queue takes its place.
 
     Raises
     ------

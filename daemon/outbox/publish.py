@@ -69,7 +69,7 @@ def _beside(drop: Path) -> Path:
 
 
 def free_name(folder: Path, name: str, suffixes: Sequence[str] = ("",)) -> str:
-    """Return ``name``, or the first of ``name (2)``, ``name (3)``, … that is free with each suffix."""
+    """Return the first of ``name``, ``name (2)``, … that is not taken with any of the suffixes."""
     number, candidate = 1, name
     while any(os.path.lexists(folder / f"{candidate}{suffix}") for suffix in suffixes):
         number += 1

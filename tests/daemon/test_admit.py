@@ -15,16 +15,7 @@ from daemon.intake.drop import look
 from daemon.intake.names import AUDIO_SUFFIXES
 from daemon.intake.probe import ignore_lease_signals
 from tests.support.clocks import FakeClock
-from tests.support.files import Died, DyingFiles, RecordingFiles
-
-
-class OtherDevice:
-    """Files to which the work directory lies on another file system than the inbox."""
-
-    def rename(self, step, source, target):
-        if ("work" in source.parts) != ("work" in target.parts):
-            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        super().rename(step, source, target)
+from tests.support.files import Died, DyingFiles, OtherDevice, RecordingFiles
 
 
 class FilesAcross(OtherDevice, Files):

@@ -40,7 +40,7 @@ def run(store, job_id, ending=DONE):
 
 def publish(store, job_id):
     """Bring a new job through its whole life."""
-    store.add(new_job(job_id))
+    store.adopt(new_job(job_id))
     run(store, job_id)
     store.mark_published(job_id, drop_at=f"archive/mix/{job_id}")
 
@@ -48,7 +48,7 @@ def publish(store, job_id):
 # a job begins
 
 
-def test_add_is_read_back_as_it_was(store):
+def test_adopt_is_read_back_as_it_was(store):
     """What was admitted is what the row says."""
     new = new_job(
         lane="rush",
@@ -57,39 +57,31 @@ def test_add_is_read_back_as_it_was(store):
         inputs=[{"path": "a.wav", "bytes": 4}],
         warnings=[{"code": "POSSIBLE_SPLIT_DROP", "message": "came twice"}],
     )
-    store.add(new)
+    store.adopt(new)
 
     job = store.get(new.id)
     assert vars(new).items() <= vars(job).items()
     assert (State.QUEUED, 0, "work") == (job.state, job.attempts, job.drop_at)
 
 
-def test_add_keeps_names_that_are_no_text(store):
+def test_adopt_keeps_names_that_are_no_text(store):
     """A drop's name may hold any bytes; it is found by them."""
-    store.add(new_job(name="Gr\udcfcn \U0001f3b5"))
+    store.adopt(new_job(name="Gr\udcfcn \U0001f3b5"))
 
     assert ["Gr\udcfcn \U0001f3b5"] == [
         job.name for job in store.named("mix", "Gr\udcfcn \U0001f3b5")
     ]
 
 
-def test_add_refuses_an_id_twice(store):
-    """An id names a folder in work/; two jobs cannot share it."""
-    store.add(new_job())
-
-    with pytest.raises(sqlite3.IntegrityError):
-        store.add(new_job(name="another"))
-
-
-def test_add_refuses_options_that_are_no_data(store):
+def test_adopt_refuses_options_that_are_no_data(store):
     """What JSON cannot say is an error, not a guess."""
     with pytest.raises(ValueError, match="Out of range float"):
-        store.add(new_job(options={"gain_db": float("nan")}))
+        store.adopt(new_job(options={"gain_db": float("nan")}))
 
 
 def test_adopt_changes_nothing_of_a_known_job(store):
     """Start-up may adopt what it finds without asking what is known."""
-    store.add(new_job())
+    store.adopt(new_job())
     run(store, new_job().id, bad(Outcome.TIMED_OUT))
 
     assert [False, True] == [store.adopt(new_job()), store.adopt(new_job("another"))]
@@ -98,9 +90,9 @@ def test_adopt_changes_nothing_of_a_known_job(store):
 
 def test_named_returns_the_newest_first(store):
     """All jobs of one name in one inbox."""
-    store.add(new_job("older"))
-    store.add(new_job("newer", created_ms=0))
-    store.add(new_job("elsewhere", inbox="podcast"))
+    store.adopt(new_job("older"))
+    store.adopt(new_job("newer", created_ms=0))
+    store.adopt(new_job("elsewhere", inbox="podcast"))
 
     assert ["newer", "older"] == [job.id for job in store.named("mix", "Song")]
 
@@ -111,10 +103,10 @@ def test_named_returns_the_newest_first(store):
 def test_claim_takes_the_smallest_order_key(store):
     """Lanes allow for 0, 15 and 60 minutes; within a lane the oldest goes first."""
     minute_ms = 60_000
-    store.add(new_job("bulk", lane="bulk", created_ms=0))
-    store.add(new_job("normal", created_ms=44 * minute_ms))
-    store.add(new_job("later", created_ms=46 * minute_ms))
-    store.add(new_job("rush", lane="rush", created_ms=58 * minute_ms))
+    store.adopt(new_job("bulk", lane="bulk", created_ms=0))
+    store.adopt(new_job("normal", created_ms=44 * minute_ms))
+    store.adopt(new_job("later", created_ms=46 * minute_ms))
+    store.adopt(new_job("rush", lane="rush", created_ms=58 * minute_ms))
 
     order = [store.claim().job.id for _ in range(4)]
     assert ["rush", "normal", "bulk", "later"] == order
@@ -122,8 +114,8 @@ def test_claim_takes_the_smallest_order_key(store):
 
 def test_claim_leaves_paused_inboxes_alone(store):
     """Their jobs stay queued; others pass them."""
-    store.add(new_job("a", inbox="mix"))
-    store.add(new_job("b", inbox="podcast"))
+    store.adopt(new_job("a", inbox="mix"))
+    store.adopt(new_job("b", inbox="podcast"))
 
     assert "b" == store.claim(paused={"mix"}).job.id
     assert store.claim(paused={"mix"}) is None
@@ -131,7 +123,7 @@ def test_claim_leaves_paused_inboxes_alone(store):
 
 def test_claim_commits_the_attempt_before_it_returns(store, path, clock, tmp_path):
     """A poison drop cannot be tried for ever: a crash right after the claim has counted it."""
-    store.add(new_job())
+    store.adopt(new_job())
     claim = store.claim()
 
     found = _after_power_cut(path, tmp_path / "later", clock)
@@ -142,7 +134,7 @@ def test_claim_commits_the_attempt_before_it_returns(store, path, clock, tmp_pat
 
 def test_claim_waits_until_a_retry_is_due(store, clock):
     """The wait is a time in the row; nobody sleeps."""
-    store.add(new_job())
+    store.adopt(new_job())
     run(store, new_job().id, bad(Outcome.UNAVAILABLE))
 
     due_s = (store.next_due_ms() - clock.wall_ms()) / 1000
@@ -154,7 +146,7 @@ def test_claim_waits_until_a_retry_is_due(store, clock):
 
 def test_next_due_ignores_paused_inboxes(store):
     """Nothing is due in an inbox that rests."""
-    store.add(new_job())
+    store.adopt(new_job())
 
     assert (0, None) == (store.next_due_ms(), store.next_due_ms(paused=["mix"]))
 
@@ -162,7 +154,7 @@ def test_next_due_ignores_paused_inboxes(store):
 def test_finish_records_outputs_in_the_same_instant(store):
     """Done means that names, sizes and hashes are known."""
     report = OutputFile("report.json", "report", 20, "0" * 64)
-    store.add(new_job())
+    store.adopt(new_job())
     run(
         store,
         new_job().id,
@@ -176,7 +168,7 @@ def test_finish_records_outputs_in_the_same_instant(store):
 
 def test_finish_records_how_the_process_ended(store, clock):
     """History tells of each attempt, when it was, and how it ended."""
-    store.add(new_job())
+    store.adopt(new_job())
     clock.advance(1)
     begun_ms = clock.wall_ms()
     claim = store.claim()
@@ -193,7 +185,7 @@ def test_finish_records_how_the_process_ended(store, clock):
 
 def test_finish_ignores_a_late_report(store):
     """The report of an attempt that was given up changes nothing, whatever it says."""
-    store.add(new_job())
+    store.adopt(new_job())
     first = store.claim()
     store.interrupt_running()
     second = store.claim()
@@ -212,7 +204,7 @@ def test_finish_ignores_a_late_report(store):
 )
 def test_finish_refuses_an_ending_that_says_too_little(store, ending):
     """Done without an output, failed without a reason, one output twice: nothing is recorded."""
-    store.add(new_job())
+    store.adopt(new_job())
     claim = store.claim()
 
     with pytest.raises(sqlite3.IntegrityError):
@@ -222,7 +214,7 @@ def test_finish_refuses_an_ending_that_says_too_little(store, ending):
 
 def test_finish_clears_the_error_of_an_earlier_attempt(store, clock):
     """A job that is done has no error; its first attempt still tells of one."""
-    store.add(new_job())
+    store.adopt(new_job())
     run(store, new_job().id, bad(Outcome.UNAVAILABLE, "DISK_FULL"))
     clock.advance(60)
     run(store, new_job().id)
@@ -233,7 +225,7 @@ def test_finish_clears_the_error_of_an_earlier_attempt(store, clock):
 
 def test_interrupt_running_puts_jobs_back_at_once(store):
     """Start-up finds nobody working on them; they are due, one interruption poorer."""
-    store.add(new_job())
+    store.adopt(new_job())
     store.claim()
 
     (job,) = store.interrupt_running()
@@ -243,7 +235,7 @@ def test_interrupt_running_puts_jobs_back_at_once(store):
 
 def test_interrupt_running_gives_up_what_brings_us_down(store):
     """A drop during which the daemon died five times is set aside."""
-    store.add(new_job())
+    store.adopt(new_job())
     for _ in range(5):
         store.claim()
         (job,) = store.interrupt_running()
@@ -254,7 +246,7 @@ def test_interrupt_running_gives_up_what_brings_us_down(store):
 def test_budgets_are_those_of_the_configuration(path, clock):
     """The operator's budget decides."""
     store = open_store(path, clock, Budgets(crashes=1))
-    store.add(new_job())
+    store.adopt(new_job())
 
     assert State.FAILED is run(store, new_job().id, bad(Outcome.CRASHED)).state
     store.close()
@@ -262,7 +254,7 @@ def test_budgets_are_those_of_the_configuration(path, clock):
 
 def test_cancel_ends_what_waits(store):
     """A queued job is over at once."""
-    store.add(new_job())
+    store.adopt(new_job())
 
     assert store.cancel(new_job().id)
     assert (State.CANCELLED, [new_job().id]) == (
@@ -273,7 +265,7 @@ def test_cancel_ends_what_waits(store):
 
 def test_cancel_leaves_what_runs_to_its_killer(store):
     """A running job ends by its outcome; a final or unknown one cannot be cancelled."""
-    store.add(new_job())
+    store.adopt(new_job())
     claim = store.claim()
 
     assert not store.cancel(claim.job.id)
@@ -282,20 +274,24 @@ def test_cancel_leaves_what_runs_to_its_killer(store):
     assert not store.cancel("unknown")
 
 
-def test_refuse_fails_a_queued_job_without_an_attempt(store):
+def test_refused_drop_fails_without_an_attempt(store):
     """What was found wanting at the door has a row, a reason and no history."""
     error = {"code": "INPUT_TRUNCATED", "message": "half of it"}
-    store.add(new_job())
 
-    assert store.refuse(new_job().id, error)
+    assert store.adopt(new_job(), refusal=error)
     job = store.get(new_job().id)
     assert (State.FAILED, error, 0) == (job.state, job.error, job.attempts)
-    assert not store.refuse(new_job().id, error)
+
+
+def test_drop_that_is_not_wanted_any_more_is_cancelled_as_it_comes(store):
+    """It is never queued, not even for an instant that a crash could stretch."""
+    assert store.adopt(new_job(), cancelled=True)
+    assert State.CANCELLED is store.get(new_job().id).state
 
 
 def test_postpone_moves_when_a_queued_job_is_due(store, clock):
     """Somebody has to find out something first; 0 makes it due at once."""
-    store.add(new_job())
+    store.adopt(new_job())
     store.postpone(new_job().id, clock.wall_ms() + 1)
 
     assert store.claim() is None
@@ -309,7 +305,7 @@ def test_postpone_moves_when_a_queued_job_is_due(store, clock):
 def test_unpublished_lists_every_final_job_until_it_is_published(store):
     """Start-up repeats the last steps of these, the oldest first."""
     for job_id, ending in [("done", DONE), ("bad", bad(Outcome.BAD_INPUT))]:
-        store.add(new_job(job_id))
+        store.adopt(new_job(job_id))
         run(store, job_id, ending)
     assert ["done", "bad"] == [job.id for job in store.unpublished()]
 
@@ -330,7 +326,7 @@ def test_mark_published_keeps_the_first_time_and_place(store, clock):
 
 def test_mark_published_ignores_what_is_not_final(store):
     """A job that runs cannot be published."""
-    store.add(new_job())
+    store.adopt(new_job())
     store.claim()
     store.mark_published(new_job().id, drop_at="archive/x")
 
@@ -341,7 +337,7 @@ def test_relabel_is_possible_until_it_is_published(store):
     """The label is free to change while nothing stands under it."""
     publish(store, "j")
     store.relabel("j", "Song (2)")
-    store.add(new_job())
+    store.adopt(new_job())
     store.relabel(new_job().id, "Song (3)")
 
     assert ["Song", "Song (3)"] == [store.get(j).label for j in ("j", new_job().id)]
@@ -352,7 +348,7 @@ def test_twin_is_the_newest_published_job_with_outputs_of_its_own(store):
     for job_id in ("first", "second"):
         publish(store, job_id)
         store.note_content(job_id, "key")
-    store.add(new_job("third"))
+    store.adopt(new_job("third"))
     store.note_content("third", "key")
 
     assert "second" == store.twin("key").id
@@ -366,7 +362,7 @@ def test_twin_is_the_newest_published_job_with_outputs_of_its_own(store):
 
 def test_finish_as_duplicate_needs_a_queued_job(store):
     """What runs ends by its outcome."""
-    store.add(new_job())
+    store.adopt(new_job())
     store.claim()
 
     assert not store.finish_as_duplicate(new_job().id, "any")
@@ -407,8 +403,8 @@ def test_prune_forgets_the_oldest_beyond_the_count(store, clock):
 
 def test_prune_spares_what_is_not_published(store, clock):
     """A row that still has something to do is no history, however old."""
-    store.add(new_job("waits"))
-    store.add(new_job("ended", created_ms=0))
+    store.adopt(new_job("waits"))
+    store.adopt(new_job("ended", created_ms=0))
     run(store, "ended")
     clock.advance(400 * DAY_S)
 
@@ -418,19 +414,19 @@ def test_prune_spares_what_is_not_published(store, clock):
 def test_depths_tell_what_waits_and_runs_in_each_lane(store):
     """With the age of the oldest; history is not counted."""
     publish(store, "history")
-    store.add(new_job("a", lane="rush", created_ms=5))
+    store.adopt(new_job("a", lane="rush", created_ms=5))
     store.claim()
-    store.add(new_job("b", created_ms=7))
-    store.add(new_job("c", created_ms=6))
+    store.adopt(new_job("b", created_ms=7))
+    store.adopt(new_job("c", created_ms=6))
 
     assert {(State.QUEUED, "normal", 2, 6), (State.RUNNING, "rush", 1, 5)} == set(store.depths())
 
 
 def test_jobs_lists_queued_ones_as_they_will_be_claimed(store):
     """The list is the queue: a place in it is the position a status tells."""
-    store.add(new_job("second", created_ms=2))
-    store.add(new_job("first", created_ms=1))
-    store.add(new_job("third", created_ms=0, lane="bulk"))
+    store.adopt(new_job("second", created_ms=2))
+    store.adopt(new_job("first", created_ms=1))
+    store.adopt(new_job("third", created_ms=0, lane="bulk"))
 
     queued = [job.id for job in store.jobs(State.QUEUED)]
     assert queued == [store.claim().job.id for _ in range(3)] == ["first", "second", "third"]
@@ -492,7 +488,7 @@ def test_queries_use_their_index(store, question, index):
 )
 def test_rows_refuse_what_must_never_be(store, change, sentence):
     """The constraint that is hurt says so in its own words."""
-    store.add(new_job())
+    store.adopt(new_job())
 
     with pytest.raises(sqlite3.IntegrityError, match=sentence):
         store._db.execute(f"UPDATE job SET {change}")
@@ -524,7 +520,7 @@ def test_open_finds_what_was_there(path, clock):
 
 def test_close_leaves_one_file(store, path):
     """After a clean stop the database can be copied as it lies."""
-    store.add(new_job())
+    store.adopt(new_job())
     store.close()
 
     assert [path.name] == [file.name for file in path.parent.iterdir()]
@@ -554,7 +550,7 @@ def test_move_aside_takes_a_database_and_its_log_together(path):
 
 def test_open_recovers_what_is_in_the_log_only(store, path, clock, tmp_path):
     """What was committed is in the log until a checkpoint: the two belong together."""
-    store.add(new_job())
+    store.adopt(new_job())
     found = _after_power_cut(path, tmp_path / "later", clock)
 
     assert path.stat().st_size < path.with_name(f"{path.name}-wal").stat().st_size
@@ -566,7 +562,7 @@ def test_open_checks_after_an_unclean_stop(path, clock):
     """A page that was overwritten in the middle of the file is found before work begins."""
     store = open_store(path, clock)
     for number in range(200):
-        store.add(new_job(f"j{number}", name="x" * 200))
+        store.adopt(new_job(f"j{number}", name="x" * 200))
     store.close(clean=False)
     damaged = bytearray(path.read_bytes())
     damaged[20 * 4096 : 24 * 4096] = b"\xa5" * 4 * 4096
@@ -626,7 +622,7 @@ def migrations(tmp_path):
 
 def test_migration_keeps_rows_and_a_copy_of_the_old_form(store, path, clock, migrations):
     """A newer daemon changes the tables, and the way back stays open."""
-    store.add(new_job())
+    store.adopt(new_job())
     store.close()
     (migrations / "0002_mood.sql").write_text("ALTER TABLE job ADD COLUMN mood TEXT;")
     newer = open_store(path, clock, migrations=migrations)
@@ -663,7 +659,7 @@ def test_migrations_have_no_gap(path, clock, migrations):
 
 def test_full_disk_changes_nothing_and_passes(store):
     """No room: the caller hears so, the row is as it was, and later it works."""
-    store.add(new_job())
+    store.adopt(new_job())
     claim = store.claim()
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}").fetchone()

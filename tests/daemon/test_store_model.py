@@ -76,7 +76,7 @@ class Queue(RuleBasedStateMachine):
     def add(self, inbox, lane):
         job_id = f"job-{self.added}"
         created_ms = self.clock.wall_ms()
-        self.store.add(new_job(job_id, inbox=inbox, lane=lane, created_ms=created_ms))
+        self.store.adopt(new_job(job_id, inbox=inbox, lane=lane, created_ms=created_ms))
         self.jobs[job_id] = Model(self.added, inbox, created_ms + ALLOWANCE_MS[lane])
         self.added += 1
 

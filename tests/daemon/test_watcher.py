@@ -309,15 +309,15 @@ def test_a_cancelled_drop_is_taken_out(studio):
     (admitted,) = studio.look()
 
     assert admitted.cancelled
-    assert [] == list(studio.folder.iterdir())
+    assert ["a.wav.cancel"] == [path.name for path in studio.folder.iterdir()]
 
 
 def test_a_cancel_for_a_running_job_is_passed_on(studio):
-    """The drop is no longer here; the supervisor knows where."""
+    """The drop is no longer here; the supervisor knows where, and removes the wish."""
     studio.put("Song.cancel", b"")
 
-    assert [CancelAsked("mix", "Song")] == studio.look()
-    assert [] == list(studio.folder.iterdir())
+    assert [CancelAsked("mix", "Song", "Song.cancel")] == studio.look()
+    assert ["Song.cancel"] == [path.name for path in studio.folder.iterdir()]
 
 
 def test_a_folder_that_comes_again_soon_is_suspected(studio):

@@ -1,7 +1,11 @@
-"""Files that remember their steps, and files that die at one."""
+"""Files that remember their steps, files that die at one, and a spool on two devices."""
 
+import errno
+import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Literal
 
 from daemon.files import Files
@@ -26,20 +30,40 @@ class RecordingFiles(Files):
 class DyingFiles(Files):
     """Do every step up to one of them, and die ``before`` or ``after`` that one.
 
-    `at` is a step's number, counted from 0, or its name (then its first occurrence).
+    `at` is a step's number, counted from 0, or its name; then `occurrence` says which of that
+    name, counted from 1. Whatever thread comes to a step later has died too.
     """
 
-    def __init__(self, at: int | str, when: Literal["before", "after"]) -> None:
-        self.at, self.when = at, when
+    def __init__(
+        self, at: int | str, when: Literal["before", "after"], occurrence: int = 1
+    ) -> None:
+        self.at, self.when, self.occurrence = at, when, occurrence
         self.steps: list[str] = []
+        self.dead = threading.Event()
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
-        number = len(self.steps)
-        here = self.at in (number, name)
-        self.steps.append(name)
-        if here and self.when == "before":
+        if self.dead.is_set():
             raise Died(name)
+        number = len(self.steps)
+        self.steps.append(name)
+        here = self.at == number
+        here |= self.at == name and self.steps.count(name) == self.occurrence
+        if here and self.when == "before":
+            self._die(name)
         yield
         if here:
-            raise Died(name)
+            self._die(name)
+
+    def _die(self, name: str) -> None:
+        self.dead.set()
+        raise Died(name)
+
+
+class OtherDevice:
+    """Files to which the work directory lies on another file system than the inbox."""
+
+    def rename(self, step: str, source: Path, target: Path) -> None:
+        if ("inbox" in source.parts) != ("inbox" in target.parts):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        super().rename(step, source, target)  # type: ignore[misc]

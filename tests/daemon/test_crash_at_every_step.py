@@ -1,0 +1,242 @@
+"""Whatever step the daemon dies at, the next run finishes the job, once.
+
+A first life with recording files tells the steps of a scenario, commits of the queue among
+them. Then, for each step, a life that dies before it (or after it), and a plain one that must
+come to the same end as if nothing had been. A new step is covered the day it is written.
+"""
+
+import json
+import shutil
+import sqlite3
+import wave
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from daemon.clock import Clock
+from daemon.config import Pool as PoolSettings
+from daemon.files import Files
+from tests.support.counting import count
+from tests.support.files import DyingFiles, OtherDevice, RecordingFiles
+from tests.support.lives import HANDLER, ROOT, Life, WarmPool, config_for
+from tests.support.spools import schema
+
+BY_TIME = ("write heartbeat", "write status progress")
+"""Steps whose number depends on how fast the machine is: only their first is died at."""
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What is dropped, and what must have become of it in the end."""
+
+    state: str
+    name: str = "Song"
+    settings: str = ""
+    beside: bool = False
+    """One file with its settings and its marker beside it, not a folder."""
+    wish: bool = False
+    """Somebody wants it cancelled."""
+    before: str = ""
+    """A drop of the same content that was done before."""
+    across: bool = False
+    """Inbox and work lie on different file systems."""
+    error: str = ""
+
+    def drop(self, root: Path) -> None:
+        """Drop it, whole and marked."""
+        _drop(root, self.name, self.settings, beside=self.beside)
+        if self.wish:
+            (root / "inbox" / "mix" / f"{self.name}.cancel").touch()
+
+
+SCENARIOS = {
+    "folder": Scenario("done"),
+    "file with settings": Scenario("done", "track.wav", "seconds: 0.05\n", beside=True),
+    "across file systems": Scenario("done", "track.wav", "seconds: 0\n", beside=True, across=True),
+    "bad input": Scenario("failed", settings="how: bad_input\n", error="UNCOUNTABLE"),
+    "refused at the door": Scenario("failed", settings="priority: now\n", error="SETTINGS_INVALID"),
+    "nothing to do": Scenario("skipped", settings="how: nothing\n"),
+    "cancelled": Scenario("cancelled", wish=True),
+    "duplicate": Scenario("done", before="Original"),
+}
+
+
+class RecordingAcross(OtherDevice, RecordingFiles):
+    pass
+
+
+class DyingAcross(OtherDevice, DyingFiles):
+    pass
+
+
+class FilesAcross(OtherDevice, Files):
+    pass
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """Two warm workers for all lives."""
+    settings = PoolSettings(slots=1, confine=False, recycle_jobs=10_000)
+    warm = WarmPool(settings, Clock(), handlers=[HANDLER], handler_paths=[ROOT])
+    yield warm
+    warm.end()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
+def test_next_run_finishes_the_job_once(tmp_path, pool, scenario, when):
+    """Whatever step the daemon dies at, the next run finishes the job, once."""
+    steps = _steps_of(scenario, tmp_path / "recorded", pool)
+    wrong, deaths = {}, 0
+    for number, (name, occurrence) in enumerate(steps):
+        root = tmp_path / str(number)
+        dying = (DyingAcross if scenario.across else DyingFiles)(name, when, occurrence)
+        died = not _first_life(scenario, root, dying, pool)
+        problems = _second_life(scenario, root, pool)
+        deaths += died
+        if problems:
+            wrong[f"{when} {name} ({occurrence})"] = problems
+
+    assert {} == wrong
+    assert deaths >= 0.8 * len(steps)  # a race or two between the threads is no death
+    assert len(steps) > 10
+
+
+def _steps_of(scenario: Scenario, root: Path, pool: WarmPool) -> list[tuple[str, int]]:
+    recording = (RecordingAcross if scenario.across else RecordingFiles)()
+    assert _first_life(scenario, root, recording, pool)
+    assert [] == list(_problems(scenario, root))
+    seen: Counter[str] = Counter()
+    steps = []
+    for name in recording.steps:
+        seen[name] += 1
+        if seen[name] == 1 or name not in BY_TIME:
+            steps.append((name, seen[name]))
+    return steps
+
+
+def _first_life(scenario: Scenario, root: Path, files: Files, pool: WarmPool) -> bool:
+    (root / "inbox" / "mix").mkdir(parents=True)
+    if scenario.before:
+        _drop(root, scenario.before)
+        assert Life(config_for(root), Files(), pool).live(Life.at_rest)
+    scenario.drop(root)
+    return Life(config_for(root), files, pool).live(Life.at_rest)
+
+
+def _second_life(scenario: Scenario, root: Path, pool: WarmPool) -> list[str]:
+    corpse = list(_broken_sentences(root))
+    files = FilesAcross() if scenario.across else Files()
+    try:
+        Life(config_for(root), files, pool).live(Life.at_rest)
+    except AssertionError as restless:
+        return [*corpse, str(restless)]
+    return [*corpse, *_problems(scenario, root)]
+
+
+def _drop(root: Path, name: str, settings: str = "", *, beside: bool = False) -> None:
+    inbox, staged = root / "inbox" / "mix", root / "staged"
+    staged.mkdir()
+    if beside:
+        _write_wav(staged / name, 900)
+        (staged / f"{name}.job.yaml").write_text(settings)
+        (staged / f"{name}.done").touch()
+    else:
+        (staged / name).mkdir()
+        _write_wav(staged / name / "a.wav", 900)
+        _write_wav(staged / name / "b.wav", 1_200)
+        if settings:
+            (staged / name / "job.yaml").write_text(settings)
+        (staged / name / ".done").touch()
+    for path in sorted(staged.iterdir(), reverse=True):
+        path.rename(inbox / path.name)
+    staged.rmdir()
+
+
+def _write_wav(path: Path, frames: int) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes(b"\x01\x02" * frames)
+
+
+def _rows(root: Path) -> list[dict[str, object]]:
+    """Return the rows as the next daemon will find them; the files are left alone."""
+    look = root / "look"
+    shutil.copytree(root / "state", look, ignore=shutil.ignore_patterns("*-shm"))
+    with sqlite3.connect(look / "queue.sqlite3") as db:
+        db.row_factory = sqlite3.Row
+        tables = db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'job'").fetchone()[0]
+        rows = [dict(row) for row in db.execute("SELECT * FROM job")] if tables else []
+    db.close()
+    shutil.rmtree(look)
+    return rows
+
+
+def _broken_sentences(root: Path):
+    """Yield where the two sentences of the design do not hold."""
+    for row in _rows(root):
+        name = row["name"].decode()
+        if (
+            row["finished_ms"] is None
+            and not (root / "work" / "mix" / row["id"] / "in" / name).exists()
+        ):
+            yield f"a row that is not final lacks its drop: {name}"
+        has_own = row["state"] == "done" and row["duplicate_of"] is None
+        result = root / "outbox" / "mix" / str(row["label"]) / "count.json"
+        if row["published_ms"] and has_own and not result.exists():
+            yield f"a published row lacks its outputs: {name}"
+
+
+def _problems(scenario: Scenario, root: Path):
+    """Yield what is not as it must be in the end."""
+    yield from _broken_sentences(root)
+    expected = {scenario.name: scenario.state} | (
+        {scenario.before: "done"} if scenario.before else {}
+    )
+    rows = Counter((row["name"].decode(), row["state"]) for row in _rows(root))
+    if Counter(expected.items()) != rows:
+        yield f"rows: {rows}"
+    statuses = {
+        path.name.removesuffix(".status.json"): json.loads(path.read_text())
+        for path in (root / "outbox" / "mix").glob("*.status.json")
+    }
+    for status in statuses.values():
+        jsonschema.validate(status, schema("status-1.json"))
+    if expected != {name: status["state"] for name, status in statuses.items()}:
+        yield f"statuses: { {name: status['state'] for name, status in statuses.items()} }"
+    if scenario.error and (statuses[scenario.name]["error"] or {}).get("code") != scenario.error:
+        yield f"error: {statuses[scenario.name]['error']}"
+    for kind in ("inbox", "work"):
+        if left := sorted(path.name for path in (root / kind / "mix").iterdir()):
+            yield f"left in {kind}: {left}"
+    results = sorted(path.name for path in (root / "outbox" / "mix").iterdir() if path.is_dir())
+    wanted = [scenario.before or scenario.name] if scenario.state == "done" else []
+    # A twin that a crash hid is no loss: the job runs again, and has a result of its own.
+    if results not in (wanted, sorted({*wanted, scenario.name}) if scenario.before else wanted):
+        yield f"results: {results}"
+    yield from _misplaced_drop(scenario, root)
+    for result in results:
+        yield from _torn_result(root, result)
+
+
+def _misplaced_drop(scenario: Scenario, root: Path):
+    kept = list(root.glob(f"archive/mix/*/{scenario.name}"))
+    aside = list(root.glob(f"failed/mix/{scenario.name}"))
+    where = kept if scenario.state in ("done", "skipped") else aside
+    if len(where) != 1 or len(kept) + len(aside) != 1:
+        yield f"the drop lies in {[str(path.relative_to(root)) for path in kept + aside]}"
+    elif [900 * 2 + 44] != [one["bytes"] for one in count(where[0])][:1]:
+        yield "the drop is not what was dropped"
+    if where == aside and where and not (root / f"failed/mix/{scenario.name}.error.json").exists():
+        yield "a drop was set aside without its reason"
+
+
+def _torn_result(root: Path, label: str):
+    (drop,) = root.glob(f"archive/mix/*/{label}")
+    if count(drop) != json.loads((root / "outbox" / "mix" / label / "count.json").read_text()):
+        yield "the result is not that of the drop"

@@ -1,0 +1,68 @@
+"""A handler that counts bytes: light, quick, and exact about what it was given.
+
+Loaded by workers, by its dotted name. ``how`` in the drop's settings asks for another end.
+"""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+
+from daemon.errors import BadInput, NothingToDo, Unavailable
+from daemon.handlers.handler import Output, Result, Task
+
+
+class Options(BaseModel):
+    """What a drop may ask for."""
+
+    how: Literal["well", "bad_input", "nothing", "unavailable", "badly"] = "well"
+    seconds: float = 0.0
+    """How long it takes, with a report every few milliseconds."""
+    fill_bytes: int = 0
+    """Size of a second output."""
+
+
+def handle(task: Task) -> Result:
+    """Write ``count.json``: path, size and hash of each file of the drop."""
+    options: Options = task.options
+    _take_time(task, options.seconds)
+    if options.how == "unavailable":
+        raise Unavailable("REMOTE_BUSY", "ask again later")
+    if options.how == "nothing":
+        raise NothingToDo("NOTHING", "there is nothing to count")
+    if options.how == "bad_input":
+        raise BadInput("UNCOUNTABLE", "this cannot be counted", hint="Drop something else.")
+    if options.how == "badly":
+        raise RuntimeError("a bug")
+    counted = count(task.source)
+    (task.workdir / "count.json").write_text(json.dumps(counted))
+    outputs = [Output("count.json", "data", {"files": len(counted)})]
+    if options.fill_bytes:
+        (task.workdir / "fill.bin").write_bytes(b"\xa5" * options.fill_bytes)
+        outputs.append(Output("fill.bin", "data"))
+    return Result(outputs=tuple(outputs), inputs=tuple(counted))
+
+
+def count(drop: Path) -> list[dict[str, object]]:
+    """Return what ``count.json`` must say about a drop."""
+    files = (
+        sorted(path for path in drop.rglob("*.wav") if path.is_file()) if drop.is_dir() else [drop]
+    )
+    return [
+        {
+            "path": str(path.relative_to(drop)) if drop.is_dir() else path.name,
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in files
+    ]
+
+
+def _take_time(task: Task, seconds: float) -> None:
+    began_s = time.monotonic()
+    while (gone_s := time.monotonic() - began_s) < seconds:
+        task.report("counting", gone_s / seconds)
+        time.sleep(0.01)  # this is the work

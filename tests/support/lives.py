@@ -1,0 +1,228 @@
+"""The lives of a daemon in this process: one ends at a chosen step, the next one goes on.
+
+Theory of operation
+-------------------
+A ``Life`` is a whole ``Supervisor`` on a real spool: watchers, queue, outbox. Its ``Files``
+choose where it dies: in whichever thread the step is. Commits of the queue are steps too,
+named after the method that commits. A dead life lets go of what the kernel would take from a
+killed process, the lock, the descriptors and the workers, and of nothing else: the queue's
+files stay as they were, write-ahead log and all.
+
+The pool is real. Its warm workers outlive the daemons, because a start costs more than all
+else here; what a dead daemon had given them is killed, as its own workers would be.
+"""
+
+import os
+import select
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from daemon import startup, supervisor
+from daemon.config import Budgets, Config, Disk, Inbox, Settling
+from daemon.config import Pool as PoolSettings
+from daemon.files import Files
+from daemon.intake import watcher
+from daemon.jobs import store
+from daemon.jobs.database import Database
+from daemon.jobs.job import State
+from daemon.pool.pool import Pool
+from daemon.supervisor import Supervisor
+from tests.support.files import Died
+
+HANDLER = "tests.support.counting"
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 15.0
+
+
+def config_for(root: Path, **changes: object) -> Config:
+    """Return a configuration in which nothing waits longer than it must."""
+    settling = Settling(
+        settle_s=0.02, settle_folder_s=0.02, settle_network_s=0.02, settle_folder_network_s=0.02
+    )
+    given = {
+        "root": root,
+        "inboxes": {"mix": Inbox(handler=HANDLER, settling=settling)},
+        "handler_paths": [ROOT],
+        "pool": PoolSettings(slots=1, confine=False, recycle_jobs=10_000),
+        "budgets": Budgets(backoff_s=0.01, backoff_max_s=0.01),
+        "disk": Disk(reserve_mb=0),
+        "memory_reserve_mb": 0,
+        "drain_s": 10.0,
+    }
+    return Config(**given | changes)
+
+
+class WarmPool(Pool):
+    """A pool that many daemons have, one after the other."""
+
+    def close(self) -> None:
+        """Kill what runs; keep the idle workers for the next daemon."""
+        self.interrupt_all()
+        poll_until(self, lambda: not (self._busy() or self._waiting))
+
+    def end(self) -> None:
+        """Close it for good."""
+        super().close()
+
+
+def poll_until(pool: Pool, condition: Callable[[], bool]) -> None:
+    """Let the pool go round, and forget what it says, until `condition` holds."""
+    while True:
+        pool.collect()
+        if condition():
+            return
+        poll = select.poll()
+        for descriptor in pool.descriptors():
+            poll.register(descriptor, select.POLLIN)
+        wait_s = pool.next_deadline_s()
+        poll.poll(1_000 if wait_s is None else wait_s * 1000 + 1)
+
+
+class NoWatch:
+    """A watch that announces nothing, for what is there at the start: stopping costs nothing."""
+
+    builds = 1
+
+    def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
+        pass
+
+    def check(self) -> bool:
+        """Say that it works."""
+        return True
+
+    def stop(self) -> None:
+        """End."""
+
+
+@dataclass
+class Life:
+    """One daemon, from its start to its death or its rest."""
+
+    config: Config
+    files: Files
+    pool: WarmPool
+    supervisor: Supervisor = field(init=False)
+    _databases: list[Database] = field(default_factory=list)
+    _locks: list[int] = field(default_factory=list)
+
+    @property
+    def dead(self) -> bool:
+        event = getattr(self.files, "dead", None)
+        return event is not None and event.is_set()
+
+    def live(self, until: Callable[["Life"], bool]) -> bool:
+        """Start, go round until it is done, stop cleanly; return whether it lived to do so."""
+        with self._in_its_world():
+            try:
+                self._live(until)
+            except BaseException as end:
+                self._let_go()
+                if isinstance(end, Died):
+                    return False
+                raise
+        return True
+
+    def _live(self, until: Callable[["Life"], bool]) -> None:
+        self.supervisor = Supervisor(self.config, files=self.files)
+        self.supervisor.start()
+        give_up_s = time.monotonic() + PATIENCE_S
+        while not until(self):
+            assert time.monotonic() < give_up_s, f"no rest: {left_over(self.config.root)}"
+            self.supervisor.round()
+            if self.dead:  # in another thread
+                raise Died
+        self.supervisor.close(clean=True)
+        for end in (self.supervisor.signals._reader, self.supervisor.signals._writer):
+            os.close(end)
+
+    def at_rest(self) -> bool:
+        """Tell whether nothing is under way any more."""
+        # The inbox first: a drop that leaves it has its room in work/ before.
+        inbox, work = (self.config.root / kind / "mix" for kind in ("inbox", "work"))
+        queue = self.supervisor._store
+        return not (
+            any(inbox.glob("[!.]*"))
+            or any(work.iterdir())
+            or not self.supervisor._reports.empty()
+            or queue.jobs(State.QUEUED)
+            or queue.jobs(State.RUNNING)
+            or queue.unpublished()
+        )
+
+    def _let_go(self) -> None:
+        """Let go of what the kernel takes from a killed process."""
+        alive = getattr(self, "supervisor", None)
+        if alive is not None:
+            for each in alive._watchers.values():
+                each.stop()
+            alive._twins._pool.shutdown(wait=True)  # before the pipe that it writes into goes
+            for end in (alive.signals._reader, alive.signals._writer):
+                with suppress(OSError):
+                    os.close(end)
+        self.pool.close()
+        for database in self._databases:
+            _abandon(database)
+        for descriptor in self._locks:
+            os.close(descriptor)
+
+    @contextmanager
+    def _in_its_world(self) -> Iterator[None]:
+        life, locked = self, startup._locked
+
+        class Stepping(Database):
+            """A database whose commits are steps, named after who commits."""
+
+            def __init__(self, path: Path, migrations: Path) -> None:
+                life._databases.append(self)
+                super().__init__(path, migrations)
+
+            @contextmanager
+            def transaction(self) -> Iterator[sqlite3.Connection]:
+                who = sys._getframe(2).f_code.co_name
+                with life.files._step(f"commit {who}"), super().transaction() as connection:
+                    yield connection
+
+        def remembered(path: Path) -> int:
+            self._locks.append(locked(path))
+            return self._locks[-1]
+
+        def in_thread(what: threading.ExceptHookArgs) -> None:
+            if not isinstance(what.exc_value, Died):
+                threading.__excepthook__(what)
+            elif hasattr(self, "supervisor"):
+                self.supervisor.signals.wake()
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(store, "Database", Stepping)
+            patch.setattr(startup, "_locked", remembered)
+            patch.setattr(supervisor, "Pool", lambda *_args, **_more: self.pool)
+            patch.setattr(threading, "excepthook", in_thread)
+            patch.setattr(watcher, "Watch", NoWatch)
+            yield
+
+
+def left_over(root: Path) -> list[str]:
+    """Return all that lies in the inbox and in work: for the message of a failed test."""
+    return [
+        str(path.relative_to(root))
+        for kind in ("inbox", "work")
+        for path in sorted((root / kind).rglob("*"))
+    ]
+
+
+def _abandon(database: Database) -> None:
+    """Close a database and leave its files as if nobody had."""
+    with suppress(sqlite3.ProgrammingError):
+        parts = [database._path, database._path.with_name(database._path.name + "-wal")]
+        kept = {path: path.read_bytes() for path in parts if path.exists()}
+        database.connection.close()
+        for path, content in kept.items():
+            path.write_bytes(content)
