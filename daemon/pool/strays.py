@@ -13,7 +13,8 @@ Rule: the daemon starts nothing in a session of its own, except workers.
 
 References
 ----------
-prctl(2), ``PR_SET_CHILD_SUBREAPER``; proc(5), ``/proc/pid/stat``; setsid(2).
+prctl(2), ``PR_SET_CHILD_SUBREAPER``; setsid(2);
+proc(5), ``/proc/pid/task/tid/children`` and ``/proc/pid/stat``.
 """
 
 import ctypes
@@ -52,11 +53,25 @@ def sweep(workers: Collection[int]) -> int:
 
 
 def children(parent: int) -> list[int]:
-    """Return the process ids of a process's children.
+    """Return the process ids of a process's children."""
+    try:
+        before, found = None, _listed(parent)
+        # The kernel may skip one when another is reaped while it lists them.
+        while found != before:
+            before, found = found, _listed(parent)
+    except OSError:
+        # Not every kernel has these lists. A tenth of the speed, on a machine at rest.
+        return [pid for pid, its_parent in _parents() if its_parent == parent]
+    return found
 
-    From every process's own ``stat``: not every kernel has ``/proc/pid/task/tid/children``.
-    """
-    return [pid for pid, its_parent in _parents() if its_parent == parent]
+
+def _listed(parent: int) -> list[int]:
+    """Return the children as the kernel lists them, for each thread that started some."""
+    found: list[int] = []
+    for thread in os.listdir(f"/proc/{parent}/task"):  # noqa: PTH208 - see _parents
+        with open(f"/proc/{parent}/task/{thread}/children", "rb") as children:  # noqa: PTH123
+            found += map(int, children.read().split())
+    return found
 
 
 def _parents() -> Iterator[tuple[int, int]]:
