@@ -19,6 +19,7 @@ from daemon.intake.drop import Drop, look
 from daemon.intake.names import AUDIO_SUFFIXES, CANCEL, display, output_name
 from daemon.intake.reports import Admitted, CancelAsked, Gone, Report, Sighting
 from daemon.jobs.job import Job, NewJob, State
+from daemon.outbox.status import SUFFIX, read_status
 from daemon.outbox.tell import seen
 from daemon.settings import settings_of
 
@@ -101,8 +102,9 @@ class Reception:
                 self._house.show(job)
 
     def adopt(self) -> None:
-        """Take up what a crash interrupted: drops without a row, and searches for a twin."""
+        """Take up what a crash interrupted: drops without a row, searches, sightings."""
         house = self._house
+        self._recall_sightings()
         for place in house.spool.admitted():
             if place.inbox not in house.config.inboxes:
                 continue
@@ -115,6 +117,17 @@ class Reception:
             elif job.state is State.QUEUED and not job.attempts and job.not_before_ms:
                 house.store.postpone(job.id, 0)
                 self._twins.consider(job, place.path)
+        for inbox, name in list(self._labels):  # those that went while nobody looked
+            if not os.path.lexists(house.opened.inboxes[inbox] / name):
+                self._gone(Gone(inbox, name))
+
+    def _recall_sightings(self) -> None:
+        """Remember under which labels the last run was receiving."""
+        for inbox in self._house.opened.inboxes:
+            for path in self._house.spool.folder("outbox", inbox).glob(f"*{SUFFIX}"):
+                found = read_status(path)
+                if found is not None and found.get("state") == "receiving":
+                    self._labels[inbox, str(found.get("name"))] = path.name.removesuffix(SUFFIX)
 
     def _wish(self, place: Place) -> Path:
         """Return the file by which somebody would want this drop cancelled."""

@@ -95,13 +95,21 @@ def _prepare(root: Path, inboxes: dict[str, Path]) -> None:
 
 
 def _make_folders(root: Path, inboxes: dict[str, Path]) -> None:
-    root.mkdir(parents=True, exist_ok=True)
+    _make_durably(root)
     for name in _PRIVATE:
-        (root / name).mkdir(mode=0o700, exist_ok=True)
+        _make_durably(root / name, mode=0o700)
     for inbox, folder in inboxes.items():
         for kind in _KINDS:
             place = folder if kind == "inbox" else root / kind / inbox
-            place.mkdir(mode=0o700 if kind == "work" else 0o777, parents=True, exist_ok=True)
+            _make_durably(place, mode=0o700 if kind == "work" else 0o777)
+
+
+def _make_durably(folder: Path, *, mode: int = 0o777) -> None:
+    """Make a folder and its parents, each synced: all that will lie in it depends on its name."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    for place in missing:
+        Files().sync_dir(place.parent)
 
 
 def refuse_nesting(root: Path, inboxes: dict[str, Path]) -> None:

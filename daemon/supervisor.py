@@ -15,8 +15,8 @@ waits for anything but the local disk.
 
 Rules
 -----
-Rule 1: a row is final before anything of it is published, and published before its status
-says so.
+Rule 1: a row is final before anything of it is published, and all of it lies in its place
+before its status says so.
 
 Rule 2: what the surroundings refuse (disk full, mount gone) is tried again every
 ``AGAIN_S``; meanwhile nothing is claimed and nothing is lost.
@@ -216,12 +216,11 @@ class Supervisor:
             log.error("the queue was damaged and is rebuilt", damaged=str(store.moved_aside))
             text = f"rebuilt from the folders; the damaged one lies in {store.moved_aside}"
             house.vitals.warn("QUEUE_REBUILT", text)
-        for job in store.interrupt_running():
-            house.show(job.id)
+        store.interrupt_running()
         self._reception.adopt()
-        for state in (State.QUEUED, State.RUNNING):
-            for job in store.jobs(state):
-                house.held_bytes[job.id] = sum(int(one.get("bytes") or 0) for one in job.inputs)
+        for job in store.jobs(State.QUEUED):
+            house.held_bytes[job.id] = sum(int(one.get("bytes") or 0) for one in job.inputs)
+            house.show(job.id)
         for job in store.unpublished():
             house.show(job.id)
 

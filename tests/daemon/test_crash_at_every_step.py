@@ -105,6 +105,28 @@ def test_next_run_finishes_the_job_once(tmp_path, pool, scenario, when):
     assert len(steps) > 10
 
 
+def test_queued_job_says_so_after_a_restart(tmp_path, pool):
+    """A job that died between its row and its status is not called receiving for ever."""
+    died_at = DyingFiles("write status queued", "before")
+    _first_life(SCENARIOS["folder"], tmp_path, died_at, pool)
+    Life(config_for(tmp_path), Files(), pool).live(lambda _: True)
+
+    assert "queued" == _statuses(tmp_path)["Song"]["state"]
+
+
+def test_sighting_does_not_outlive_its_drop(tmp_path, pool):
+    """A drop that went while no daemon looked has no status any more."""
+    config = config_for(tmp_path)
+    (tmp_path / "inbox" / "mix").mkdir(parents=True)
+    half = tmp_path / "inbox" / "mix" / "half.wav"
+    half.write_bytes(b"")
+    Life(config, Files(), pool).live(lambda _: "half.wav" in _statuses(tmp_path))
+    half.unlink()
+    Life(config, Files(), pool).live(lambda _: True)
+
+    assert {} == _statuses(tmp_path)
+
+
 def _steps_of(scenario: Scenario, root: Path, pool: WarmPool) -> list[tuple[str, int]]:
     recording = (RecordingAcross if scenario.across else RecordingFiles)()
     assert _first_life(scenario, root, recording, pool)
@@ -201,10 +223,7 @@ def _problems(scenario: Scenario, root: Path):
     rows = Counter((row["name"].decode(), row["state"]) for row in _rows(root))
     if Counter(expected.items()) != rows:
         yield f"rows: {rows}"
-    statuses = {
-        path.name.removesuffix(".status.json"): json.loads(path.read_text())
-        for path in (root / "outbox" / "mix").glob("*.status.json")
-    }
+    statuses = _statuses(root)
     for status in statuses.values():
         jsonschema.validate(status, schema("status-1.json"))
     if expected != {name: status["state"] for name, status in statuses.items()}:
@@ -222,6 +241,13 @@ def _problems(scenario: Scenario, root: Path):
     yield from _misplaced_drop(scenario, root)
     for result in results:
         yield from _torn_result(root, result)
+
+
+def _statuses(root: Path) -> dict[str, dict[str, object]]:
+    return {
+        path.name.removesuffix(".status.json"): json.loads(path.read_text())
+        for path in (root / "outbox" / "mix").glob("*.status.json")
+    }
 
 
 def _misplaced_drop(scenario: Scenario, root: Path):
