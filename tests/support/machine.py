@@ -161,13 +161,20 @@ def _leader(process: subprocess.Popen[bytes], console: Path) -> int:
     deadline = time.monotonic() + PATIENCE_S
     while time.monotonic() < deadline:
         assert process.poll() is None, console.read_text()
-        for pid in _descendants(process.pid):
-            status = Path(f"/proc/{pid}/status").read_text()
-            numbers = next(row for row in status.splitlines() if row.startswith("NSpid:")).split()
-            if len(numbers) > 2 and numbers[-1] == "1":
-                return pid
+        for pid in filter(_is_first, _descendants(process.pid)):
+            return pid
         time.sleep(0.05)
     raise AssertionError(console.read_text())
+
+
+def _is_first(pid: int) -> bool:
+    """Tell whether a process is the first one of a container."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:  # it went meanwhile
+        return False
+    numbers = next(row for row in status.splitlines() if row.startswith("NSpid:")).split()
+    return len(numbers) > 2 and numbers[-1] == "1"
 
 
 def _descendants(pid: int) -> Iterator[int]:
@@ -188,5 +195,8 @@ def _is_up(machine: Machine) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGKILL if process.poll() is None else 0)
-    process.wait()
+    # systemd-nspawn, killed, would leave the container running; without its first process the
+    # container is nothing, and systemd-nspawn goes by itself.
+    for pid in (pid for pid in _descendants(process.pid) if _is_first(pid)):
+        os.kill(pid, signal.SIGKILL)
+    process.wait(PATIENCE_S)
