@@ -367,7 +367,9 @@ def _spawn(task: Task, *, leave_session: bool) -> None:
 
 
 def note(task: Task, pid: int) -> None:
-    task.source.with_name(f"{task.name}.pid").write_text(str(pid))
+    path = task.source.with_name(f"{task.name}.pid")
+    path.with_suffix(".new").write_text(str(pid))
+    path.with_suffix(".new").replace(path)  # whoever notes may be killed while it does
 
 
 HOW = {name: thing for name, thing in globals().items() if callable(thing)}
