@@ -110,7 +110,7 @@ class Reception:
                 continue
             job = house.store.get(place.job)
             if job is None:
-                wanted = not self._wish(place).exists()
+                wanted = not os.path.lexists(self._wish(place))
                 limits = house.config.inboxes[place.inbox].limits
                 now_ms = house.clock.wall_ms()
                 self.record(_adopted(place, limits, now_ms, cancelled=not wanted))
@@ -159,7 +159,7 @@ class Reception:
                 store.cancel(job.id)
                 house.show(job.id)
                 return None
-        if wish.exists():  # else it was fulfilled since the inbox was scanned
+        if os.path.lexists(wish):  # else it was fulfilled since the inbox was scanned
             log.info("nothing to cancel", inbox=asked.inbox, drop=asked.name)
             house.quietly(lambda: house.files.remove("cancel.wish", wish))
         return None

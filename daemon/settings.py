@@ -5,6 +5,7 @@ handler's options and go over those of the inbox, key by key. What the options *
 checked where the handler is known: in a worker, or in the process that mixes by hand.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,8 @@ class DropSettings:
 def settings_beside(drop: Path) -> Path | None:
     """Return the settings file that belongs to a drop, if there is one."""
     inside, beside = drop / "job.yaml", drop.with_name(f"{drop.name}.job.yaml")
-    return next((path for path in (inside, beside) if path.is_file()), None)
+    # Not Path.is_file(), which raises when the longer name is too long to exist.
+    return next((path for path in (inside, beside) if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def settings_of(drop: Path, defaults: Mapping[str, Any], *, max_bytes: int) -> DropSettings:

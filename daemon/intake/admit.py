@@ -69,7 +69,8 @@ class Place:
         """The settings file that came with the drop, if one did."""
         inside = self.path / SETTINGS
         beside = self.path.with_name(self.name + SETTINGS_BESIDE)
-        return next((path for path in (inside, beside) if path.is_file()), None)
+        # Not Path.is_file(), which raises when the longer name is too long to exist.
+        return next((path for path in (inside, beside) if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Door:
             taken = self._take_across(drop, room, whole=whole)
         if not taken:
             return None
-        if (mark := self.folder / (drop.name + MARKER_BESIDE)).exists():
+        if os.path.lexists(mark := self.folder / (drop.name + MARKER_BESIDE)):
             self.files.remove("admit.marker", mark)
         return Place(self.inbox, room.name, drop.name, room / "in" / drop.name)
 
@@ -226,7 +227,7 @@ def _remove_markers_left_behind(files: Files, taken: Path, folder: Path) -> None
     """Remove what marked an admitted drop: it would call the next one of that name whole."""
     for path in _entries(taken):
         mark = folder / (path.name + MARKER_BESIDE)
-        if mark.exists() and not os.path.lexists(folder / path.name):
+        if os.path.lexists(mark) and not os.path.lexists(folder / path.name):
             files.remove("mend.marker", mark)
 
 

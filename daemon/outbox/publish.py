@@ -28,6 +28,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from daemon.clock import rfc3339
 from daemon.files import Files
 from daemon.intake.admit import Place, find_admitted
 from daemon.intake.names import SETTINGS_BESIDE, reason_beside
+
+_MAX_NAME_BYTES = 255
 
 
 @dataclass(frozen=True)
@@ -69,11 +72,16 @@ def _beside(drop: Path) -> Path:
 
 
 def free_name(folder: Path, name: str, suffixes: Sequence[str] = ("",)) -> str:
-    """Return the first of ``name``, ``name (2)``, … that is not taken with any of the suffixes."""
-    number, candidate = 1, name
-    while any(os.path.lexists(folder / f"{candidate}{suffix}") for suffix in suffixes):
-        number += 1
-        candidate = f"{name} ({number})"
+    """Return the first of ``name``, ``name (2)``, … that is not taken with any of the suffixes.
+
+    A name is cut where it and its suffix would be longer than a name can be.
+    """
+    room = _MAX_NAME_BYTES - max(len(suffix) for suffix in suffixes)
+    for number in count(1):
+        ending = f" ({number})" if number > 1 else ""
+        candidate = os.fsdecode(os.fsencode(name)[: room - len(ending)]) + ending
+        if not any(os.path.lexists(folder / f"{candidate}{suffix}") for suffix in suffixes):
+            break
     return candidate
 
 

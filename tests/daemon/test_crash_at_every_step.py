@@ -6,6 +6,7 @@ come to the same end as if nothing had been. A new step is covered the day it is
 """
 
 import json
+import os
 import shutil
 import sqlite3
 import wave
@@ -19,6 +20,7 @@ import pytest
 from daemon.clock import Clock
 from daemon.config import Pool as PoolSettings
 from daemon.files import Files
+from daemon.intake.names import output_name, reason_beside
 from tests.support.counting import count
 from tests.support.files import DyingFiles, OtherDevice, RecordingFiles
 from tests.support.lives import HANDLER, ROOT, Life, WarmPool, config_for
@@ -54,6 +56,8 @@ class Scenario:
 
 SCENARIOS = {
     "folder": Scenario("done"),
+    "longest name": Scenario("done", "x" * 255),
+    "longest name, bad": Scenario("failed", "x" * 255, "how: bad_input\n", error="UNCOUNTABLE"),
     "file with settings": Scenario("done", "track.wav", "seconds: 0.05\n", beside=True),
     "across file systems": Scenario("done", "track.wav", "seconds: 0\n", beside=True, across=True),
     "bad input": Scenario("failed", settings="how: bad_input\n", error="UNCOUNTABLE"),
@@ -226,21 +230,24 @@ def _problems(scenario: Scenario, root: Path):
     statuses = _statuses(root)
     for status in statuses.values():
         jsonschema.validate(status, schema("status-1.json"))
-    if expected != {name: status["state"] for name, status in statuses.items()}:
-        yield f"statuses: { {name: status['state'] for name, status in statuses.items()} }"
-    if scenario.error and (statuses[scenario.name]["error"] or {}).get("code") != scenario.error:
-        yield f"error: {statuses[scenario.name]['error']}"
+    states = {status["name"]: status["state"] for status in statuses.values()}
+    if expected != states or len(statuses) != len(states):
+        yield f"statuses: {states}"
+    errors = {status["error"]["code"] for status in statuses.values() if status["error"]}
+    if errors != ({scenario.error} if scenario.error else set()):
+        yield f"errors: {errors}"
     for kind in ("inbox", "work"):
         if left := sorted(path.name for path in (root / kind / "mix").iterdir()):
             yield f"left in {kind}: {left}"
     results = sorted(path.name for path in (root / "outbox" / "mix").iterdir() if path.is_dir())
-    wanted = [scenario.before or scenario.name] if scenario.state == "done" else []
+    label = output_name(scenario.name)
+    wanted = [scenario.before or label] if scenario.state == "done" else []
     # A twin that a crash hid is no loss: the job runs again, and has a result of its own.
-    if results not in (wanted, sorted({*wanted, scenario.name}) if scenario.before else wanted):
+    if results not in (wanted, sorted({*wanted, label}) if scenario.before else wanted):
         yield f"results: {results}"
     yield from _misplaced_drop(scenario, root)
     for result in results:
-        yield from _torn_result(root, result)
+        yield from _torn_result(root, result, scenario.before or scenario.name)
 
 
 def _statuses(root: Path) -> dict[str, dict[str, object]]:
@@ -258,11 +265,11 @@ def _misplaced_drop(scenario: Scenario, root: Path):
         yield f"the drop lies in {[str(path.relative_to(root)) for path in kept + aside]}"
     elif [900 * 2 + 44] != [one["bytes"] for one in count(where[0])][:1]:
         yield "the drop is not what was dropped"
-    if where == aside and where and not (root / f"failed/mix/{scenario.name}.error.json").exists():
+    if where == aside and where and not os.path.lexists(reason_beside(where[0])):
         yield "a drop was set aside without its reason"
 
 
-def _torn_result(root: Path, label: str):
-    (drop,) = root.glob(f"archive/mix/*/{label}")
+def _torn_result(root: Path, label: str, name: str):
+    (drop,) = root.glob(f"archive/mix/*/{name}")
     if count(drop) != json.loads((root / "outbox" / "mix" / label / "count.json").read_text()):
         yield "the result is not that of the drop"
