@@ -15,6 +15,7 @@ import json
 import os
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,8 +117,10 @@ class Told:
     @property
     def drop(self) -> str:
         """The drop's name on disk."""
-        encoded = self.document.get("name_base64")
-        return os.fsdecode(b64decode(encoded)) if encoded else str(self.document.get("name"))
+        with suppress(ValueError):  # damaged
+            if encoded := self.document.get("name_base64"):
+                return os.fsdecode(b64decode(encoded))
+        return str(self.document.get("name"))
 
     @property
     def terminal(self) -> bool:

@@ -158,7 +158,7 @@ def _facts(root: Path, told: Told) -> Iterable[tuple[str, str]]:
     if found.get("state") == "running":
         yield "progress", _progress(found)
     yield "waits", _waits(found.get("wait") or {})
-    yield "error", f"{shown(error['code'])}: {shown(error.get('message'))}" if error else ""
+    yield "error", f"{shown(error.get('code'))}: {shown(error.get('message'))}" if error else ""
     yield "what to do", shown(error.get("hint") or "")
     yield "first seen", shown(found.get("first_seen") or "")
     yield "took", _took(found)
@@ -190,9 +190,9 @@ def _waits(wait: Mapping[str, Any]) -> str:
 def _took(found: Mapping[str, Any]) -> str:
     try:
         began, ended = (datetime.fromisoformat(str(found[key])) for key in ("started", "finished"))
-    except (KeyError, ValueError):
+        return span((ended - began).total_seconds())
+    except (KeyError, ValueError, TypeError):  # not there; no time; one without its zone
         return ""
-    return span((ended - began).total_seconds())
 
 
 def _attempts(each: Sequence[Mapping[str, Any]]) -> str:

@@ -54,7 +54,7 @@ def run_top(root: Path, *, once: bool = False) -> int:
     console, shelf, clock = Console(), Shelf(root / "outbox"), Clock()
 
     def draw(rows: int) -> tuple[RenderableType, Life]:
-        state, now_ms = read_status(root / NAME), clock.wall_ms()
+        state, now_ms = read_status(root / NAME, "daemon"), clock.wall_ms()
         return frame(root, state, shelf.documents(), now_ms, rows=rows), life(state, now_ms)
 
     if once or not console.is_terminal:

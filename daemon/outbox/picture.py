@@ -192,7 +192,8 @@ def _room_mb(state: Document) -> float:
     disk = state.get("disk")
     if not disk:
         return float("inf")
-    return float(disk["free_mb"] - disk["reserved_mb"] - disk["reserve_mb"])
+    free, kept = disk.get("free_mb", 0), disk.get("reserve_mb", 0)
+    return float(free - disk.get("reserved_mb", 0) - kept)
 
 
 def _figures(state: Document) -> Iterable[tuple[str, str]]:
@@ -271,7 +272,8 @@ def _retry_command(name: str, *, lossy: bool) -> str:
 def _result(document: Document) -> Ended:
     inbox, label = str(document.get("inbox")), document.get("output_folder")
     folder = ("outbox", inbox, str(label)) if label else ()
-    paths = [one["path"] for one in document.get("outputs") or () if one.get("role") == "report"]
+    outputs = document.get("outputs") or ()
+    paths = [one.get("path", "") for one in outputs if one.get("role") == "report"]
     return Ended(
         name=shown(document.get("name")),
         inbox=shown(inbox),
@@ -310,8 +312,11 @@ def _health(state: Document) -> Iterable[Health]:
         notes = ", ".join(_inbox_notes(inbox))
         yield Health(shown(f"Inbox {name}"), not inbox.get("problem"), shown(notes))
     if disk:
-        notes = f"{size(disk['free_mb'])} free, {size(disk['reserved_mb'])} promised to jobs"
-        yield Health("Disk", _room_mb(state) > 0, f"{notes}, {size(disk['reserve_mb'])} kept back")
+        free, promised, kept = (
+            size(disk.get(key, 0)) for key in ("free_mb", "reserved_mb", "reserve_mb")
+        )
+        notes = f"{free} free, {promised} promised to jobs, {kept} kept back"
+        yield Health("Disk", _room_mb(state) > 0, notes)
 
 
 def _inbox_notes(inbox: Document) -> Iterable[str]:

@@ -24,10 +24,11 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from daemon.clock import Clock, rfc3339
 from daemon.files import Files
+from daemon.outbox.shape import document_of
 
 SCHEMA = 1
 SUFFIX = ".status.json"
@@ -122,7 +123,7 @@ def encoded(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, indent=1, allow_nan=False).encode("ascii") + b"\n"
 
 
-def read_status(path: Path) -> dict[str, Any] | None:
+def read_status(path: Path, kind: Literal["status", "daemon"] = "status") -> dict[str, Any] | None:
     """Return a status document, ``None`` when there is none that can be read.
 
     The outbox is ours, but a disk or a person may have damaged the file: anything that is
@@ -131,12 +132,10 @@ def read_status(path: Path) -> dict[str, Any] | None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
-            value = json.loads(file.read(1 << 22))
-    except (OSError, ValueError, RecursionError):
+            found = document_of(file.read(1 << 22), kind)
+    except OSError:
         return None
-    if not isinstance(value, dict) or value.get("schema") != SCHEMA:
-        return None
-    return value
+    return found if found and found.get("schema") == SCHEMA else None
 
 
 @dataclass
