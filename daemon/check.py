@@ -223,12 +223,13 @@ def events(name: str, inbox: Path) -> Finding:
     if is_network(inbox, read_mountinfo()):
         kind = kind_of_mount(inbox, read_mountinfo())
         return Finding(what, "ok", f"{kind} announces nothing; the inbox is looked at every 5 s")
-    heard, observer = threading.Event(), Observer()
+    heard = threading.Event()
     try:
+        observer = Observer()
         observer.schedule(_Hearing(heard.set), str(inbox), recursive=False)
         observer.start()
     except OSError as error:
-        text = f"no watch to be had ({error.strerror}): raise fs.inotify.max_user_watches"
+        text = f"no watch to be had ({error.strerror}): raise fs.inotify.max_user_*"
         return Finding(what, "warning", text)
     try:
         with _probe_file(inbox):

@@ -77,8 +77,8 @@ class Watch:
         if self._works() and identity == self._identity:
             return True
         self.stop()
-        observer = Observer()
         try:
+            observer = Observer()
             observer.schedule(self._handler, str(self._folder), recursive=False)
             observer.start()
         except OSError:
