@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import soundfile as sf
 import yaml
 from scipy.signal import firwin, resample_poly
 
+from dsp import audio
 from dsp.errors import AudioFormatError
 from dsp.mixing.mix import STAGES, mix
 from dsp.mixing.sheet import Settings
@@ -94,6 +96,20 @@ def test_same_drop_gives_the_same_bytes_on_any_number_of_threads(session, first,
     names = sorted(path.name for path in first[1].iterdir())
 
     assert [digest(first[1] / n) for n in names] == [digest(tmp_path / "again" / n) for n in names]
+
+
+@pytest.mark.parametrize("frames", [16_384, 50_000])
+def test_same_drop_gives_the_same_bytes_whatever_the_block_size(
+    session, first, tmp_path, monkeypatch, frames
+):
+    """Blocks of another length, a whole number of hops or not, change no byte of the master."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("dsp.") and hasattr(module, "BLOCK_FRAMES"):
+            monkeypatch.setattr(module, "BLOCK_FRAMES", frames)
+    monkeypatch.setattr(audio.blocks_of, "__defaults__", (frames,))
+    mixed(session, tmp_path / "again")
+
+    assert digest(first[1] / "final_mix.wav") == digest(tmp_path / "again" / "final_mix.wav")
 
 
 def test_recall_sheet_reproduces_the_mix(session, first, tmp_path):
