@@ -9,20 +9,24 @@ further job is claimed meanwhile.
 
 import sqlite3
 from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
-import structlog
-
 from daemon.duplicates import key_of_done
-from daemon.errors import Unavailable
+from daemon.errors import SpoolError, Unavailable
 from daemon.house import House
 from daemon.intake.names import display
 from daemon.jobs.job import Ending, Job, Outcome, OutputFile, State
 from daemon.jobs.store import Claim
+from daemon.logs import log
 from daemon.outbox.tell import Live, told
 from daemon.pool.pool import Ended, Order, Pool, Progress
+from daemon.settings import settings_of
 
 _STDERR_LOGGED = 2_000
+_OF_A_FILE = {"rate_hz_min", "rate_hz_max", "channels", "frames"}
+"""Limits that only a handler can hold; the others were held when the drop was looked at."""
 _NOTHING_MADE = {
     "code": "NO_OUTPUT",
     "class": "HandlerError",
@@ -30,8 +34,6 @@ _NOTHING_MADE = {
     "hint": "A handler that finds nothing to make raises NothingToDo.",
     "stage": None,
 }
-
-log = structlog.get_logger()
 
 
 class Attempts:
@@ -92,6 +94,7 @@ class Attempts:
         self._jobs[job.id] = job
         self._live[job.id] = Live("starting", 0.0, house.clock.monotonic_s())
         workdir = house.spool.result(job.inbox, job.id, claim.attempt)
+        drop = house.spool.drop(job.inbox, job.id, job.name)
         try:
             house.files.make_dir("make attempt", workdir)
         except OSError as error:
@@ -104,9 +107,12 @@ class Attempts:
                 attempt=claim.attempt,
                 handler=job.handler,
                 name=display(job.name),
-                source=str(house.spool.drop(job.inbox, job.id, job.name)),
+                source=str(drop),
                 workdir=str(workdir),
                 options=dict(job.options),
+                limits=inbox.limits.model_dump(include=_OF_A_FILE),
+                accept_truncated=inbox.settling.on_truncated == "accept",
+                sha256=_listed_sha256(drop, inbox.limits.settings_bytes),
                 deadline_s=max(inbox.timeout_s, inbox.timeout_per_audio_s * job.audio_s),
                 stall_s=inbox.stall_s,
                 no_progress_s=inbox.no_progress_s,
@@ -157,6 +163,13 @@ class Attempts:
             return
         if key := key_of_done(job, ended.result.get("inputs", ())):
             self._house.store.note_content(ended.job, key)
+
+
+def _listed_sha256(drop: Path, max_bytes: int) -> dict[str, str]:
+    """Return the hashes that a drop's manifest lists, by file."""
+    with suppress(SpoolError):  # its settings went, or were changed by hand, while it waited
+        return dict(settings_of(drop, {}, max_bytes=max_bytes).sha256)
+    return {}
 
 
 def _ending_of(ended: Ended) -> Ending:

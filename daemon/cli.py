@@ -4,8 +4,9 @@ Every command acts through files or reads them; none opens the database. Data go
 standard output, messages go to standard error. For the exit codes, see ``answer``.
 
 ``status`` is asked by prompts, loops and scripts, and must answer in a blink. Typer takes
-longer than that to import, and imports pydantic before it knows which command is meant. So a
-plain ``status`` is read here; whatever is not plain, its help among it, is Typer's.
+longer than that to import, and imports pydantic before it knows which command is meant.
+``run`` lives for months, and Typer would be 4 MB of it. So these two are read here, when they
+are plain; whatever is not plain, their help among it, is Typer's.
 """
 
 import argparse
@@ -18,7 +19,13 @@ from daemon.answer import EX_USAGE, answering
 
 def main() -> None:
     """Run the command line."""
-    if plain := plain_status(sys.argv[1:]):
+    words = sys.argv[1:]
+    if plain := plain_run(words):
+        from daemon.supervisor import run  # noqa: PLC0415 - this command's
+
+        with answering():
+            sys.exit(run(plain.config))
+    if plain := plain_status(words):
         from daemon.show import status  # noqa: PLC0415 - this command's
 
         with answering(as_json=plain.json):
@@ -33,18 +40,32 @@ def main() -> None:
         sys.exit(EX_USAGE if stop.code == 2 else stop.code)  # noqa: PLR2004 - Click's number
 
 
+def plain_run(words: Sequence[str]) -> argparse.Namespace | None:
+    """Return the arguments of a plain ``run``; ``None`` for any other command line."""
+    return _read(_parser(), words[1:]) if words[:1] == ["run"] else None
+
+
 def plain_status(words: Sequence[str]) -> argparse.Namespace | None:
     """Return the arguments of a plain ``status``; ``None`` for any other command line."""
     if words[:1] != ["status"]:
         return None
-    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    parser = _parser()
     parser.add_argument("name", nargs="?")
     parser.add_argument("--inbox", "-i")
     parser.add_argument("--watch", "-w", action="store_true")
     parser.add_argument("--json", action="store_true")
+    return _read(parser, words[1:])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", "-c", type=Path)
+    return parser
+
+
+def _read(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace | None:
     try:
-        found, unknown = parser.parse_known_args(words[1:])
+        found, unknown = parser.parse_known_args(words)
     except argparse.ArgumentError:
         return None
     return None if unknown else found

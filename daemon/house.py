@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from daemon.clock import Clock
 from daemon.closing import Closer
 from daemon.config import Config
@@ -14,6 +12,7 @@ from daemon.errors import SpoolError, Unavailable
 from daemon.files import Files
 from daemon.jobs.job import Job
 from daemon.jobs.store import Store
+from daemon.logs import log
 from daemon.outbox.events import Events
 from daemon.outbox.publish import Spool
 from daemon.outbox.status import Statuses
@@ -22,8 +21,6 @@ from daemon.vitals import Vitals
 
 AGAIN_S = 10.0
 """Between tries of what the surroundings refused."""
-
-log = structlog.get_logger()
 
 
 @dataclass

@@ -56,10 +56,12 @@ def _without(*modules: str) -> Iterator[None]:
 
 
 # structlog would load rich for tracebacks that are never drawn here, and asyncio, which loads
-# ssl, for loggers that are never awaited: 7 MB in a process that lives for months. Whoever
-# imports structlog before this module pays them.
+# ssl, for loggers that are never awaited: 7 MB in a process that lives for months. So who
+# logs takes ``log`` from here, and imports no structlog.
 with _without("rich", "ssl"):
     import structlog
+
+log = structlog.get_logger()
 
 Fields = Mapping[str, Any]
 Destination = Literal["journal", "terminal", "file"]

@@ -8,8 +8,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from daemon.config import Limits
 from daemon.duplicates import Twins
 from daemon.errors import SpoolError
@@ -19,11 +17,10 @@ from daemon.intake.drop import Drop, look
 from daemon.intake.names import AUDIO_SUFFIXES, CANCEL, display, output_name
 from daemon.intake.reports import Admitted, CancelAsked, Gone, Report, Sighting
 from daemon.jobs.job import Job, NewJob, State
+from daemon.logs import log
 from daemon.outbox.status import SUFFIX, read_status
 from daemon.outbox.tell import seen
 from daemon.settings import settings_of
-
-log = structlog.get_logger()
 
 
 class Reception:

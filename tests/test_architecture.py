@@ -103,10 +103,18 @@ def test_modules_do_not_import_each_other_in_a_circle():
 
 def test_parent_process_imports_neither_numpy_nor_the_sound_engine():
     """The supervisor and all it imports stay without the libraries of the workers."""
+    assert not {"numpy", "scipy", "soundfile", "soxr", "dsp"} & _imported_by_the_parent()
+
+
+def test_parent_process_imports_nothing_for_people():
+    """A process that lives for months carries no command line, no colours, no TLS."""
+    assert not {"typer", "rich", "ssl", "jinja2"} & _imported_by_the_parent()
+
+
+def _imported_by_the_parent():
     code = "import sys, daemon.supervisor; print(*sorted(m.split('.')[0] for m in sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-
-    assert not {"numpy", "scipy", "soundfile", "soxr", "dsp"} & set(said.stdout.split())
+    return set(said.stdout.split())
 
 
 @pytest.mark.parametrize("path", [p for _, p in (*modules("daemon"), *modules("dsp"))], ids=str)
