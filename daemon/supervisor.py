@@ -24,13 +24,12 @@ Rule 2: what the surroundings refuse (disk full, mount gone) is tried again ever
 Rule 3: nothing else knows watchers, store, pool and outbox all at once.
 """
 
+import math
 import queue
 import select
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import structlog
 
 from daemon import logs, service
 from daemon.attempts import Attempts
@@ -43,6 +42,7 @@ from daemon.house import House
 from daemon.intake.reports import Report
 from daemon.intake.watcher import Watcher
 from daemon.jobs.job import State
+from daemon.logs import log
 from daemon.outbox.front import Front
 from daemon.outbox.heartbeat import Heartbeat
 from daemon.outbox.metrics import Metrics
@@ -56,8 +56,8 @@ EX_OK, EX_TEMPFAIL, EX_CONFIG = 0, 75, 78
 SWEEP_S = 600.0
 """Between prunings of history."""
 _LONGEST_WAIT_S = 5.0
-
-log = structlog.get_logger()
+_HEARING_S = 0.05
+"""Watchers may report faster than we write it down; workers and readers must not wait for it."""
 
 
 class Supervisor:
@@ -136,7 +136,7 @@ class Supervisor:
     def round(self) -> None:
         """Go round once."""
         self._wait()
-        self._hear()
+        self._hear(for_s=_HEARING_S)
         self._attempts.collect()
         self._try_again()
         self._measure_room()
@@ -204,7 +204,7 @@ class Supervisor:
             self._house.vitals.clear("CONFIG_REFUSED")
         except BadConfig as problem:
             self._house.vitals.warn("CONFIG_REFUSED", str(problem))
-            log.error("the new configuration is refused", problem=str(problem))  # noqa: TRY400 - theirs
+            log.error("the new configuration is refused", problem=str(problem))
         service.notify("READY=1")
 
     # -- parts of it
@@ -250,9 +250,10 @@ class Supervisor:
         self._reports.put(report)
         self.signals.wake()
 
-    def _hear(self) -> None:
-        """Act on what the watchers and the twin-finder reported."""
-        while not self._reports.empty():
+    def _hear(self, *, for_s: float = math.inf) -> None:
+        """Act on what the watchers and the twin-finder reported, or on a part of it."""
+        until_s = self._clock.monotonic_s() + for_s
+        while not self._reports.empty() and self._clock.monotonic_s() < until_s:
             running = self._reception.take(self._reports.get())
             if running is not None:
                 self._attempts.cancel(running)
@@ -264,6 +265,8 @@ class Supervisor:
     def _wait(self, until_s: float | None = None) -> None:
         """Sleep until somebody has something to say or something is due."""
         timeouts_s = [_LONGEST_WAIT_S, self._heartbeat.due_in_s()]
+        if not self._reports.empty():
+            timeouts_s.append(0.0)
         if until_s is not None:
             timeouts_s.append(until_s - self._clock.monotonic_s())
         if (deadline_s := self._pool.next_deadline_s()) is not None:
@@ -329,14 +332,16 @@ class Supervisor:
 
 def run(config_path: Path | None = None) -> int:
     """Run the daemon until it is told to stop; return the exit code."""
+    logs.configure()
     try:
         config = load(config_path)
         logs.configure(config.log_level)
+        service.keep_capabilities()
         supervisor = Supervisor(config, read_again=lambda: load(config_path))
     except BadConfig as problem:
-        log.error("the configuration cannot be used", problem=str(problem))  # noqa: TRY400 - theirs
+        log.error("the configuration cannot be used", problem=str(problem))
         return EX_CONFIG
     except Unavailable as problem:
-        log.error(problem.message, code=problem.code, hint=problem.hint)  # noqa: TRY400 - no bug
+        log.error(problem.message, code=problem.code, hint=problem.hint)
         return EX_TEMPFAIL
     return supervisor.run()
