@@ -39,6 +39,7 @@ Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on until it ends.
 @app.command()
 def run(config: Config = None) -> None:
     """Run the daemon in the foreground, until SIGTERM or Ctrl-C."""
+    import daemon.logs  # noqa: F401 - before structlog, which would load rich and ssl
     from daemon.supervisor import run as run_daemon
 
     with answering():
@@ -226,7 +227,7 @@ def install_service(
     instance: Annotated[str, typer.Option(help="A name, for one of several spools.")] = "",
     user: Annotated[str, typer.Option(help="The user that the daemon runs as.")] = "soundspool",
     *,
-    owners: Annotated[bool, typer.Option(help="Take folders that other accounts own.")] = True,
+    owners: Annotated[bool, typer.Option(help="Take folders that other accounts own.")] = False,
     network: Annotated[bool, typer.Option(help="Give handlers the network.")] = False,
     print_only: Annotated[bool, typer.Option("--print", help="Print it, write nothing.")] = False,
 ) -> None:

@@ -42,7 +42,7 @@ class Service:
     """A name for one of several spools; empty for the only one."""
     user: str = "soundspool"
     command: str = "/opt/soundspool/bin/soundspool"
-    owners: bool = True
+    owners: bool = False
     """Take folders that people copied in under accounts of their own; see owners.conf."""
     network: bool = False
     """Give handlers the network; see network.conf."""

@@ -128,7 +128,7 @@ class Scanner:
             self._take(tracked, drop, answer)
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            wait = Wait("disk" if full else "incomplete", None, f"cannot be taken in: {error}")
+            wait = Wait("disk" if full else "incomplete", None, _refused(error))
             self._tell(tracked, drop, answer, wait)
             raise
         return None
@@ -225,3 +225,11 @@ def _inputs(answer: Answer) -> tuple[dict[str, object], ...]:
         }
         for file in answer.files
     )
+
+
+def _refused(error: OSError) -> str:
+    """Return why a drop could not be moved, with the remedy where there is a usual one."""
+    text = f"cannot be taken in: {error.strerror}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{text}; the folder must be writable for the daemon's group (chmod -R g+w)"
+    return text

@@ -96,8 +96,8 @@ def _place_files(root: Path) -> None:
     units, ours = root / "usr/lib/systemd/system", CHECKOUT / "systemd"
     for name in ("soundspool.service", "soundspool@.service"):
         _copy(ours / name, units / name)
-        _copy(ours / "owners.conf", units / f"{name}.d/owners.conf")
-    _copy(ours / "network.conf", root / "usr/share/doc/soundspool/examples/network.conf")
+    for drop_in in ("owners.conf", "network.conf"):
+        _copy(ours / drop_in, root / f"usr/share/doc/soundspool/examples/{drop_in}")
     _copy(ours / "soundspool.sysusers", root / "usr/lib/sysusers.d/soundspool.conf")
     _copy(ours / "soundspool.tmpfiles", root / "usr/lib/tmpfiles.d/soundspool.conf")
     _copy(CHECKOUT / "LICENSE", root / "usr/share/doc/soundspool/copyright")

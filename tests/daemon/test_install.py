@@ -122,12 +122,12 @@ def test_instance_has_folders_a_configuration_and_drop_ins_of_its_own():
 
 
 def test_drop_ins_are_there_when_wanted():
-    """owners.conf comes unless refused, network.conf when asked for."""
+    """Nothing is granted that was not asked for."""
     plain = [Path(path).name for path in by_path(Service())]
-    other = [Path(path).name for path in by_path(Service(owners=False, network=True))]
+    other = [Path(path).name for path in by_path(Service(owners=True, network=True))]
 
-    assert (True, False) == ("owners.conf" in plain, "network.conf" in plain)
-    assert (False, True) == ("owners.conf" in other, "network.conf" in other)
+    assert (False, False) == ("owners.conf" in plain, "network.conf" in plain)
+    assert (True, True) == ("owners.conf" in other, "network.conf" in other)
 
 
 def test_configuration_of_the_operator_stays(tmp_path):
