@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Lock
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block, Windows
-from dsp.formats.load import Probe, StemReader
+from dsp.formats.load import Probe
 from dsp.measure.levels import LevelMeter
 from dsp.measure.loudness import StepEnergies
 from dsp.measure.onsets import Decimated, OnsetFlux
@@ -29,6 +30,12 @@ BANDS_STEP_S = 0.5
 EXCERPT_S = 20.0
 """Length of the loudest part whose peaks are kept, to set compressors by."""
 
+CELL_S = 0.01
+"""Grid of the K-weighted energies of that part."""
+_CELLS_PER_STEP = round(STEP_S / CELL_S)
+
+_HALF_POWER = np.float32(np.sqrt(0.5))
+
 
 @dataclass(frozen=True)
 class Analysis:
@@ -43,6 +50,10 @@ class Analysis:
     """``(steps, 31)`` mean-square power per 500 ms and third octave, channels summed."""
     excerpt: NDArray[np.float32]
     """``(hops,)`` sample peaks per 16 frames of the loudest 20 s."""
+    excerpt_energy: NDArray[np.float32]
+    """``(cells,)`` K-weighted mean square per 10 ms of the same part, channels summed."""
+    side: NDArray[np.float32]
+    """``(31,)`` share of left minus right in the power per third octave; 0 for mono."""
     sample_peak_dbfs: float
     rms_dbfs: float
     crest_factor_db: float
@@ -69,16 +80,25 @@ class Analysis:
         return not bool(self.energy.any()) and self.sample_peak_dbfs <= -120.0  # noqa: PLR2004
 
 
+class Meter(Protocol):
+    """What listens to a stem."""
+
+    def update(self, block: Block) -> None:
+        """Hear the next block."""
+
+
 class Excerpt:
     """Keep the sample peaks per hop of the loudest 20 s, windows anchored at frame 0."""
 
     def __init__(self, rate_hz: int, channels: int) -> None:
+        self._rate_hz = rate_hz
         self._windows = Windows(HOP_FRAMES, channels)
         self._hops = int(EXCERPT_S * rate_hz) // HOP_FRAMES
         self._now: list[NDArray[np.float32]] = []
         self._now_hops = 0
         self._best: NDArray[np.float32] = np.zeros(0, np.float32)
         self._best_power = -1.0
+        self._windows_done = self._best_window = 0
 
     def update(self, block: Block) -> None:
         """Hear the next block."""
@@ -96,6 +116,11 @@ class Excerpt:
         self._settle()
         return self._best
 
+    @property
+    def start_s(self) -> float:
+        """Where the loudest window so far begins."""
+        return self._best_window * self._hops * HOP_FRAMES / self._rate_hz
+
     def _keep(self, peaks: NDArray[np.float32]) -> None:
         self._now.append(peaks)
         self._now_hops += len(peaks)
@@ -105,7 +130,33 @@ class Excerpt:
         power = float(np.square(window, dtype=np.float64).sum())
         if power > self._best_power:
             self._best, self._best_power = window, power
+            self._best_window = self._windows_done
+        self._windows_done += 1
         self._now, self._now_hops = [], 0
+
+
+class SideShare:
+    """How much of a stereo sound is side, per third octave: a look at every fourth half second."""
+
+    def __init__(self, rate_hz: int) -> None:
+        self._bands = ThirdOctaves(rate_hz, 1, step_s=BANDS_STEP_S, every=4)
+
+    def update(self, block: Block) -> None:
+        """Hear the next ``(frames, 2)``."""
+        self._bands.update((block[:, :1] - block[:, 1:]) * _HALF_POWER)
+
+    def share_of(self, whole: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return ``(31,)``, 0..1: the side's share of ``(steps, 31)`` powers of both channels."""
+        side = self._bands.powers().sum(axis=0, dtype=np.float64)
+        total = whole.sum(axis=0, dtype=np.float64)
+        share = np.divide(side, total, out=np.zeros_like(total), where=total > 0.0)
+        return np.asarray(np.minimum(share, 1.0), np.float32)
+
+
+def _per_step(cells: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the means of every ``STEP_S`` that is whole."""
+    whole = len(cells) - len(cells) % _CELLS_PER_STEP
+    return np.asarray(cells[:whole].reshape(-1, _CELLS_PER_STEP).mean(axis=1), np.float32)
 
 
 def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], None]) -> Analysis:
@@ -125,13 +176,16 @@ def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], 
     """
     channels = min(probe.channels, 2)
     rate_hz = probe.rate_hz
-    energies = StepEnergies(rate_hz, channels, step_s=STEP_S)
+    energies = StepEnergies(rate_hz, channels, step_s=CELL_S)
     bands = ThirdOctaves(rate_hz, channels, step_s=BANDS_STEP_S, every=2)
     levels = LevelMeter(channels)
     excerpt = Excerpt(rate_hz, channels)
     flux, wave = OnsetFlux(rate_hz, channels), Decimated(rate_hz, channels)
-    meters = [energies, bands, levels, excerpt, wave, *((flux,) if onsets else ())]
-    with StemReader(probe, limits=means.limits, allow_ffmpeg=means.foreign) as reader:
+    side = SideShare(rate_hz)
+    meters: list[Meter] = [energies, bands, levels, excerpt, wave]
+    meters += [side] if channels == 2 else []  # noqa: PLR2004 - mono has no side
+    meters += [flux] if onsets else []
+    with means.reader(probe) as reader:
         while len(block := fold(reader.read(BLOCK_FRAMES))):
             for meter in meters:
                 meter.update(block)
@@ -139,12 +193,17 @@ def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], 
         nonfinite, frames = reader.nonfinite, reader.frames_read
     power = levels.powers()
     total = float(power.sum())
+    cells, peaks = energies.energies().sum(axis=1), excerpt.peaks()
+    first = round(excerpt.start_s / CELL_S)
+    band_powers = bands.powers()
     return Analysis(
         probe=probe,
         frames=frames,
-        energy=energies.energies().sum(axis=1).astype(np.float32),
-        bands=bands.powers(),
-        excerpt=excerpt.peaks(),
+        energy=_per_step(cells),
+        bands=band_powers,
+        excerpt=peaks,
+        excerpt_energy=cells[first : first + round(EXCERPT_S / CELL_S)].astype(np.float32),
+        side=side.share_of(band_powers),
         sample_peak_dbfs=float(np.max(levels.sample_peak_dbfs())),
         rms_dbfs=levels.pooled_rms_dbfs(),
         crest_factor_db=levels.crest_factor_db(),

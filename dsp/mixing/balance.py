@@ -4,8 +4,10 @@ Theory of operation
 -------------------
 *Trim* brings every stem to ``WORKING_LUFS`` (gated, after its EQ), so that the dynamics
 behind it meet a known level. The *fader* then does the balance: each role has a distance to
-the lead; stems that share a role share its loudness. One correction for all that
-accompanies makes the lead as loud as the sum of the rest while the lead sounds.
+the lead; stems that share a role share its loudness. What the strip adds or takes on the
+way (see ``foretell``) the fader takes back, so that distances are kept *at the sum*. One
+correction for all that accompanies makes a singing lead as loud as the sum of the rest
+while it sounds, and puts what lies under speech well below it.
 
 References
 ----------
@@ -18,6 +20,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.measure.loudness import integrated_lufs
+from dsp.mixing.analyse import STEP_S
 from dsp.mixing.roles import LEADS
 from dsp.mixing.track import FLOOR_LUFS, Steps, Track
 from dsp.units import power_db_of
@@ -26,8 +30,9 @@ WORKING_LUFS = -20.0
 """Where trim puts the gated loudness of every stem."""
 TRIM_MAX_DB = 40.0
 
-LEAD_TO_REST_LU = 0.0
-"""The lead against the sum of the rest, while the lead sounds."""
+LEAD_TO_REST_LU = {"lead": 0.0, "speech": 10.0}
+"""The lead against the sum of the rest, while the lead sounds. Where somebody sings, the
+song decides."""
 FADER_MAX_DB = 12.0
 """How far the sum may move a stem from its role's own level."""
 
@@ -93,16 +98,21 @@ def lead_activity(tracks: Sequence[Track]) -> NDArray[np.bool_]:
     return active
 
 
-def lead_to_rest_lu(tracks: Sequence[Track], gains_db: Mapping[str, float]) -> float | None:
+def lead_to_rest_lu(tracks: Sequence[Track], energies: Mapping[str, Steps]) -> float | None:
     """Return the lead's loudness against the rest's while the lead sounds.
 
     ``None`` when there is no lead or no rest to compare. Stems add as powers: they are
     taken for uncorrelated.
+
+    Parameters
+    ----------
+    energies : mapping of (steps,) float64
+        What each stem sends to the sum.
     """
     where = lead_activity(tracks)
     lead, rest = 0.0, 0.0
     for track in tracks:
-        power = float(track.energy[where].sum()) * 10.0 ** (gains_db[track.name] / 10.0)
+        power = float(energies[track.name][where].sum())
         if track.role in LEADS:
             lead += power
         else:
@@ -110,14 +120,14 @@ def lead_to_rest_lu(tracks: Sequence[Track], gains_db: Mapping[str, float]) -> f
     return power_db_of(lead / rest) if lead > 0 and rest > 0 else None
 
 
-def faders_db(tracks: Sequence[Track], strip_db: Mapping[str, float]) -> dict[str, float]:
+def faders_db(tracks: Sequence[Track], energies: Mapping[str, Steps]) -> dict[str, float]:
     """Return the faders: role levels, and one correction for all that accompanies.
 
     Parameters
     ----------
-    strip_db : mapping of float
-        What each strip adds to its stem's loudness before the fader, while the lead
-        sounds: trim, equaliser, and cuts that make room.
+    energies : mapping of (steps,) float64
+        What each strip will send to the sum with its fader at 0: what the strip did to the
+        loudness on its way, the fader takes back.
 
     Notes
     -----
@@ -126,9 +136,13 @@ def faders_db(tracks: Sequence[Track], strip_db: Mapping[str, float]) -> dict[st
     x is the least-squares correction in closed form.
     """
     levels = role_levels_db(tracks)
-    gains = {track.name: strip_db[track.name] + levels[track.name] for track in tracks}
-    distance = lead_to_rest_lu(tracks, gains)
-    shift = 0.0 if distance is None else distance - LEAD_TO_REST_LU
+    for track in tracks:
+        strayed = integrated_lufs(energies[track.name], step_s=STEP_S) - WORKING_LUFS
+        levels[track.name] -= float(np.clip(strayed, -FADER_MAX_DB, FADER_MAX_DB))
+    sent = {t.name: energies[t.name] * 10.0 ** (levels[t.name] / 10.0) for t in tracks}
+    distance = lead_to_rest_lu(tracks, sent)
+    target = min((LEAD_TO_REST_LU[t.role] for t in tracks if t.role in LEADS), default=0.0)
+    shift = 0.0 if distance is None else distance - target
     shift = float(np.clip(shift, -FADER_MAX_DB, FADER_MAX_DB))
     return {
         track.name: round(levels[track.name] + (0.0 if track.role in LEADS else shift), 2)

@@ -5,8 +5,10 @@ Theory of operation
 Attack, release and ratio follow from the crest factor: what has peaks is let through
 quickly and lets go quickly, what is dense is held slowly. The threshold is then found by
 trying: the gain computer and its ballistics run over the sample peaks of the stem's loudest
-20 s until the mean reduction is what the role wants. Make-up returns the energy that was
-taken, measured in the same run, so that a compressor changes the shape and not the level.
+20 s until the mean reduction is what the role wants. Make-up returns the loudness that was
+taken, so that a compressor changes the shape and not the level: what a peak costs is
+weighed with the K-weighted energy around it, because the kick that sets off a compressor
+is not what makes the drums loud.
 
 References
 ----------
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import HOP_FRAMES
+from dsp.mixing.analyse import CELL_S
 from dsp.mixing.sheet import Compression, DeEss, Drive
 from dsp.mixing.tone import CENTRES
 from dsp.mixing.track import Track
@@ -35,15 +38,27 @@ _ATTACK_MS, _RELEASE_MS = (2.0, 60.0), (50.0, 400.0)
 _SOUNDS_DB = -50.0
 """Below the loudest hop: where a stem rests no reduction is counted."""
 
+_FULLNESS = 0.75
+"""Mean of the square that a soft clip meets, against the peak of a hop: that of a sine, for
+the part of it that stays its own frequency."""
+
 SIBILANCE_HZ, SIBILANCE_Q = 6_500.0, 1.2
+SIBILANCE = np.abs(np.log2(CENTRES / 6_700.0)) < 0.42  # noqa: PLR2004 - 5 to 9 kHz
+"""The third octaves that it fills, ``(31,)`` bool."""
 _SIBILANT_DB = -14.0
 """5-9 kHz this close to the whole, in its loud moments, is sibilance."""
 
 
-def compression_of(track: Track, trim_db: float) -> Compression | None:
-    """Return the settings of a stem's compressor, ``None`` where the role wants none."""
+def compression_of(track: Track, gain_db: float) -> Compression | None:
+    """Return the settings of a stem's compressor, ``None`` where the role wants none.
+
+    Parameters
+    ----------
+    gain_db : float
+        What lies ahead of the compressor does to the level of the peaks.
+    """
     wanted_db = _REDUCTION_DB.get(track.role, 0.0)
-    level_db = dbs_of(track.analysis.excerpt) + trim_db
+    level_db = dbs_of(track.analysis.excerpt) + gain_db
     if wanted_db == 0.0 or len(level_db) == 0 or level_db.max() < _SOUNDS_DB:
         return None
     crest_db = float(np.clip(track.analysis.crest_factor_db, 6.0, 30.0))
@@ -58,7 +73,8 @@ def compression_of(track: Track, trim_db: float) -> Compression | None:
     hop_s = HOP_FRAMES / track.analysis.probe.rate_hz
     threshold = _threshold_for(wanted_db, level_db, panel, hop_s)
     panel = panel.model_copy(update={"threshold_db": threshold})
-    return panel.model_copy(update={"make_up_db": _make_up_db(level_db, panel, hop_s)})
+    taken_db = -compression_change_db(track, gain_db, panel)
+    return panel.model_copy(update={"make_up_db": round(taken_db, 1)})
 
 
 def _threshold_for(
@@ -77,12 +93,41 @@ def _threshold_for(
     return round(high, 1)
 
 
-def _make_up_db(level_db: NDArray[np.float64], panel: Compression, hop_s: float) -> float:
-    """Return the gain that gives back the energy the compressor takes."""
+def compression_change_db(track: Track, gain_db: float, panel: Compression | None) -> float:
+    """Return what a compressor, its make-up included, does to a stem's loudness, in LU."""
+    level_db = dbs_of(track.analysis.excerpt) + gain_db
+    if panel is None or not len(level_db):
+        return 0.0
+    hop_s = HOP_FRAMES / track.analysis.probe.rate_hz
     reduction = _reduction_db(level_db, panel, panel.threshold_db, hop_s)
-    power = 10.0 ** (level_db / 10.0)
-    kept = float((power * 10.0 ** (-reduction / 10.0)).sum() / power.sum())
-    return round(-power_db_of(kept), 1)
+    return panel.make_up_db + _heard_db(track, 10.0 ** (-reduction / 10.0))
+
+
+def saturation_change_db(track: Track, gain_db: float, drive: Drive | None) -> float:
+    """Return what saturation does to a stem's loudness, in LU: the mean of a soft clip."""
+    if drive is None:
+        return 0.0
+    power = np.expm1(drive.drive_db * np.log(10.0) / 10.0)
+    level = track.analysis.excerpt.astype(np.float64) * 10.0 ** (gain_db / 20.0)
+    wet = 1.0 / np.sqrt(1.0 + _FULLNESS * power * np.square(level))
+    return _heard_db(track, np.square(1.0 - drive.mix + drive.mix * wet))
+
+
+def _heard_db(track: Track, ratio: NDArray[np.float64]) -> float:
+    """Return the loudness change, in LU, of a power ratio per hop of the excerpt.
+
+    Each hop weighs what its peak says of the K-weighted energy of its 10 ms.
+    """
+    peaks, energy = track.analysis.excerpt, track.analysis.excerpt_energy
+    hops_per_cell = CELL_S * track.analysis.probe.rate_hz / HOP_FRAMES
+    cell = (np.arange(len(peaks)) / hops_per_cell).astype(np.int64)
+    heard = cell < len(energy)
+    power = np.square(peaks[heard], dtype=np.float64)
+    whole = np.bincount(cell[heard], power, len(energy))
+    after = np.bincount(cell[heard], power * ratio[heard], len(energy))
+    kept = np.divide(after, whole, out=np.ones_like(whole), where=whole > 0.0)
+    total = float(energy.sum(dtype=np.float64))
+    return power_db_of(float((energy * kept).sum()) / total) if total > 0.0 else 0.0
 
 
 def _reduction_db(
@@ -103,9 +148,8 @@ def deess_of(track: Track, trim_db: float) -> DeEss | None:
     """Return a de-esser where a voice is sibilant in its loudest moments."""
     if not track.profile.voice or not len(track.analysis.bands):
         return None
-    band = (CENTRES > 5_000.0) & (CENTRES < 9_000.0)  # noqa: PLR2004 - sibilance
     whole = track.analysis.bands.sum(axis=1, dtype=np.float64)
-    sibilance = track.analysis.bands[:, band].sum(axis=1, dtype=np.float64)
+    sibilance = track.analysis.bands[:, SIBILANCE].sum(axis=1, dtype=np.float64)
     loud = np.percentile(sibilance, 95)
     ratio_db = power_db_of(float(loud / max(whole.mean(), 1e-30)))
     if ratio_db < _SIBILANT_DB:

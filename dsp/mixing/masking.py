@@ -6,7 +6,8 @@ Per third octave, over the frames where the lead sounds, the power of the lead i
 against that of everything else. A band is *masked* when it matters to the lead (it lies
 within ``MATTERS_DB`` of the lead's strongest) and the rest is louder in it. The stems that
 cover it most are cut there first: at most two bands per stem, at most 6 dB, only while the
-lead sounds. Nothing is lost when the lead rests.
+lead sounds. Nothing is lost when the lead rests. Neighbours that are masked together are
+uncovered together, by one cut as broad as they are.
 
 References
 ----------
@@ -19,18 +20,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dsp.mixing.balance import lead_activity
+from dsp.mixing.foretell import cut_power
 from dsp.mixing.roles import LEADS
 from dsp.mixing.sheet import Room
 from dsp.mixing.tone import CENTRES
 from dsp.mixing.track import Bands, Track
-from dsp.units import power_dbs_of
+from dsp.units import power_db_of, power_dbs_of
 
 LOWEST_HZ, HIGHEST_HZ = 200.0, 8_000.0
 MATTERS_DB = 18.0
-WANTED_DB = 2.5
+BETTER_DB = 2.5
 """How much better a masked band must get: 2 dB and a margin for what predictions miss."""
 COVERS_DB = -12.0
 """A stem that is further below the lead than this in a band covers nothing there."""
@@ -38,7 +39,10 @@ MAX_DEPTH_DB = 6.0
 BANDS_PER_STEM = 2
 WORTH_SHARE = 0.1
 """A stem with less than this share of what covers a band is not cut for it."""
-ROOM_Q = 1.2
+WIDEST = 4
+"""Third octaves that one cut may serve."""
+_CUT_QS = (2.0, 1.6, 1.2, 1.0)
+"""For one third octave, for two, for three, for four."""
 
 
 @dataclass(frozen=True)
@@ -49,85 +53,115 @@ class Masked:
     excess_db: float
     """The rest above the lead, before."""
     better_db: float
-    """How much the cuts lower the rest, predicted."""
-
-
-def cut_power(room: Sequence[Room], hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the power ratio of the cuts at their full depth.
-
-    A cut is the sound plus (g − 1) times its band-pass: with x = f/f₀ the band-pass is
-    1 / (1 + jQ(x − 1/x)), exactly so in the analogue world.
-    """
-    total = np.ones(len(hz))
-    for cut in room:
-        ratio = hz / cut.hz
-        band = 1.0 / (1.0 + 1j * cut.q * (ratio - 1.0 / ratio))
-        total *= np.abs(1.0 + (10.0 ** (-cut.depth_db / 20.0) - 1.0) * band) ** 2
-    return total
+    """How much the lead gains on the rest, foretold."""
 
 
 def make_room(
-    tracks: Sequence[Track], powers: Mapping[str, Bands]
-) -> tuple[dict[str, list[Room]], list[Masked]]:
-    """Return the cuts per stem, and the masked bands with what the cuts do for them.
+    tracks: Sequence[Track], powers: Mapping[str, Bands], wanted_db: float = BETTER_DB
+) -> tuple[dict[str, tuple[Room, ...]], list[float]]:
+    """Return the cuts per stem that need any, and the centres of the masked bands.
 
     Parameters
     ----------
     tracks : sequence of Track
     powers : mapping of (31,) float64
         What each strip does to its stem per third octave, fader included.
+    wanted_db : float
+        How far the cuts shall lower what covers a band.
     """
-    where = lead_activity(tracks)
-    levels = {t.name: t.spectrum_where(where) * powers[t.name] for t in tracks}
-    lead = sum((levels[t.name] for t in tracks if t.role in LEADS), np.zeros(len(CENTRES)))
-    rest = {t.name: levels[t.name] for t in tracks if t.role not in LEADS}
+    lead, rest = _levels(tracks, powers)
     cuts: dict[str, list[Room]] = {name: [] for name in rest}
-    masked = _masked_bands(lead, sum(rest.values(), np.zeros(len(CENTRES))))
-    for band in masked:
-        _uncover(band, lead, rest, cuts)
-    after = sum((rest[n] * cut_power(cuts[n], CENTRES) for n in rest), np.zeros(len(CENTRES)))
-    before_db, after_db = power_dbs_of(sum(rest.values())), power_dbs_of(after)
-    lead_db = power_dbs_of(lead)
-    found = [
+    patches = _masked_patches(lead, _summed(rest))
+    for patch in patches:
+        _uncover(patch, lead, rest, cuts, wanted_db)
+    rooms = {name: tuple(room) for name, room in cuts.items() if room}
+    return rooms, sorted(float(CENTRES[band]) for patch in patches for band in patch)
+
+
+def uncovered(
+    tracks: Sequence[Track],
+    masked_hz: Sequence[float],
+    before: Mapping[str, Bands],
+    after: Mapping[str, Bands],
+) -> list[Masked]:
+    """Return what room and faders together do for the masked bands.
+
+    Parameters
+    ----------
+    before, after : mapping of (31,) float64
+        What each strip did and does per third octave while the lead sounds.
+    """
+    was, now = (
+        power_dbs_of(_summed(rest)) - power_dbs_of(lead)
+        for lead, rest in (_levels(tracks, before), _levels(tracks, after))
+    )
+    bands = [int(np.argmin(np.abs(CENTRES - hz))) for hz in masked_hz]
+    return [
         Masked(
             hz=float(CENTRES[band]),
-            excess_db=round(float(before_db[band] - lead_db[band]), 1),
-            better_db=round(float(before_db[band] - after_db[band]), 1),
+            excess_db=round(float(was[band]), 1),
+            better_db=round(float(was[band] - now[band]), 1),
         )
-        for band in sorted(masked)
+        for band in bands
     ]
-    return {name: room for name, room in cuts.items() if room}, found
 
 
-def _masked_bands(lead: Bands, rest: Bands) -> list[int]:
-    """Return the masked bands, the worst first."""
+def _levels(tracks: Sequence[Track], powers: Mapping[str, Bands]) -> tuple[Bands, dict[str, Bands]]:
+    """Return the power of the lead per third octave while it sounds, and that of each other."""
+    where = lead_activity(tracks)
+    levels = {t.name: t.spectrum_where(where) * powers[t.name] for t in tracks}
+    lead = _summed({t.name: levels[t.name] for t in tracks if t.role in LEADS})
+    return lead, {t.name: levels[t.name] for t in tracks if t.role not in LEADS}
+
+
+def _summed(levels: Mapping[str, Bands]) -> Bands:
+    return sum(levels.values(), np.zeros(len(CENTRES)))
+
+
+def _masked_patches(lead: Bands, rest: Bands) -> list[list[int]]:
+    """Return the masked bands, neighbours together, the worst patch first."""
     lead_db, rest_db = power_dbs_of(lead), power_dbs_of(rest)
     in_range = (CENTRES >= LOWEST_HZ) & (CENTRES <= HIGHEST_HZ)
     if not lead[in_range].any():
         return []
     matters = in_range & (lead_db > lead_db[in_range].max() - MATTERS_DB)
     excess = np.where(matters, rest_db - lead_db, -np.inf)
-    return [int(band) for band in np.argsort(-excess, kind="stable") if excess[band] > 0]
+    patches: list[list[int]] = []
+    for band in (int(index) for index in np.flatnonzero(excess > 0.0)):
+        if patches and patches[-1][-1] == band - 1 and len(patches[-1]) < WIDEST:
+            patches[-1].append(band)
+        else:
+            patches.append([band])
+    return sorted(patches, key=lambda patch: -float(excess[patch].max()))
 
 
 def _uncover(
-    band: int, lead: Bands, rest: Mapping[str, Bands], cuts: dict[str, list[Room]]
+    patch: list[int],
+    lead: Bands,
+    rest: Mapping[str, Bands],
+    cuts: dict[str, list[Room]],
+    wanted_db: float,
 ) -> None:
-    """Cut what covers one band, the largest share first, until it is better by enough."""
-    before = sum(float(levels[band]) for levels in rest.values())
-    hz = np.asarray([CENTRES[band]])
-    now = {n: float(levels[band] * cut_power(cuts[n], hz)[0]) for n, levels in rest.items()}
-    for name in sorted(now, key=lambda n: (-now[n], n)):
-        if sum(now.values()) <= before * 10.0 ** (-WANTED_DB / 10.0):
+    """Cut what covers a patch, the largest share first, until all of it is better by enough."""
+    hz = CENTRES[patch]
+    centre_hz = float(np.sqrt(hz[0] * hz[-1]))
+    before = np.sum([levels[patch] for levels in rest.values()], axis=0)
+    now = {n: levels[patch] * cut_power(cuts[n], hz) for n, levels in rest.items()}
+    for name in sorted(now, key=lambda n: (-float(now[n].sum()), n)):
+        whole = np.sum(list(now.values()), axis=0)
+        if (whole <= before * 10.0 ** (-wanted_db / 10.0)).all():
             return
-        if now[name] < WORTH_SHARE * sum(now.values()) or len(cuts[name]) >= BANDS_PER_STEM:
+        if now[name].sum() < WORTH_SHARE * whole.sum() or len(cuts[name]) >= BANDS_PER_STEM:
             continue
-        over_db = float(power_dbs_of([now[name] / lead[band]])[0]) - COVERS_DB
+        over_db = power_db_of(float(now[name].sum() / lead[patch].sum())) - COVERS_DB
         depth = round(float(np.clip(0.5 * over_db, 0.0, MAX_DEPTH_DB)), 1)
         if depth < 1.0:
             continue
-        why = f"covers the lead at {CENTRES[band]:.0f} Hz"
-        cuts[name].append(
-            Room(hz=round(float(CENTRES[band]), 1), q=ROOM_Q, depth_db=depth, why=why)
+        cut = Room(
+            hz=round(centre_hz, 1),
+            q=_CUT_QS[len(patch) - 1],
+            depth_db=depth,
+            why=f"covers the lead at {centre_hz:.0f} Hz",
         )
-        now[name] *= 10.0 ** (-depth / 10.0)
+        cuts[name].append(cut)
+        now[name] = now[name] * cut_power([cut], hz)

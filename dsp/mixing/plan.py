@@ -16,24 +16,35 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsp.errors import ParameterError
 from dsp.formats.export import MP3_HZ, OPUS_HZ
 from dsp.mixing.align import Placement
 from dsp.mixing.analyse import STEP_S, Analysis
-from dsp.mixing.balance import faders_db, lead_activity, lead_to_rest_lu, trim_db
+from dsp.mixing.balance import (
+    faders_db,
+    lead_activity,
+    lead_to_rest_lu,
+    role_levels_db,
+    trim_db,
+)
 from dsp.mixing.compress import compression_of, deess_of, drive_of, glue_of
-from dsp.mixing.masking import Masked, cut_power, make_room
+from dsp.mixing.foretell import energy_at_sum, level_db, loudness_at_sum, strip_power
+from dsp.mixing.masking import BETTER_DB, Masked, make_room, uncovered
 from dsp.mixing.roles import PROFILES, role_of
-from dsp.mixing.sheet import Band, Master, Ride, Room, Settings, Sheet, Stages, Stem, merge
+from dsp.mixing.sheet import Band, Master, Ride, Settings, Sheet, Stages, Stem, merge
 from dsp.mixing.space import places
 from dsp.mixing.tone import CENTRES, air_of, corner_of, master_eq, power_response, tonal_balance
-from dsp.mixing.track import Bands, Track, loudness_change_db, track_of
+from dsp.mixing.track import Steps, Track, loudness_change_db, track_of
 
 VERSION = "0.1.0"
 """Of the engine's decisions: part of the promise that the same drop gives the same bytes."""
 
 FORMAT_RATES_HZ = {"opus": OPUS_HZ, "mp3": MP3_HZ}
+ROUNDS = 4
+"""Of making room and setting faders again."""
+
 RATES_HZ = (44_100, 48_000, 88_200, 96_000)
 
 
@@ -70,7 +81,9 @@ class Plan:
     lead_active: Any
     """``(steps,)`` bool: per 100 ms of the song, whether a lead sounds."""
     lead_to_rest_lu: float | None
-    """Predicted, as planned."""
+    """Foretold, as planned."""
+    loudness_lufs: Mapping[str, float]
+    """Foretold for every stem that is heard, at the sum."""
 
 
 def song_rate_hz(analyses: Sequence[Analysis]) -> int:
@@ -107,9 +120,10 @@ def plan(
     tracks = _tracks(analyses, placements, wanted.get("stems", {}))
     heard = [t for t in tracks if t.energy.any() and not _muted(t.name, wanted)]
     stages = settings.stages
+    lead_active = lead_activity(heard)
     stems = {t.name: _strip(t, placements[t.name], stages, rate_hz) for t in tracks}
-    stems, masked = _balance(heard, stems, stages, rate_hz)
-    powers = {t.name: _strip_power(stems[t.name], rate_hz) for t in heard}
+    stems = _placed(heard, stems) if stages.spatial else stems
+    stems, masked = _balanced(heard, stems, stages, rate_hz)
     sheet = Sheet(
         soundspool=VERSION,
         preset=settings.preset,
@@ -119,16 +133,18 @@ def plan(
         align=settings.align,
         stages=stages,
         stems=stems,
-        master=_master(heard, powers, settings, rate_hz),
+        master=_master(heard, stems, settings, rate_hz),
     )
-    merged = merge(sheet.model_dump(), wanted)
+    final = Sheet.model_validate(merge(sheet.model_dump(), wanted))
+    energies = _energies(heard, final.stems, lead_active, rate_hz)
     return Plan(
-        sheet=Sheet.model_validate(merged),
+        sheet=final,
         tracks=tuple(tracks),
         song_s=max(a.duration_s - placements[a.probe.name].lag_ms / 1000 for a in analyses),
         masked=tuple(masked),
-        lead_active=lead_activity(heard),
-        lead_to_rest_lu=lead_to_rest_lu(heard, _gains_db(heard, stems, rate_hz)),
+        lead_active=lead_active,
+        lead_to_rest_lu=lead_to_rest_lu(heard, energies),
+        loudness_lufs={name: loudness_at_sum(energy) for name, energy in energies.items()},
     )
 
 
@@ -191,7 +207,7 @@ def _strip(track: Track, placement: Placement, stages: Stages, rate_hz: int) -> 
     change = loudness_change_db(track.spectrum, power_response(eq, rate_hz))
     trim = trim_db(track, change) if stages.auto_gain else 0.0
     profile = track.profile
-    return Stem(
+    stem = Stem(
         role=track.role,
         role_why=role_of(track.name)[1],
         lag_ms=placement.lag_ms,
@@ -202,73 +218,76 @@ def _strip(track: Track, placement: Placement, stages: Stages, rate_hz: int) -> 
         ride=Ride(amount=profile.ride, why="phrases") if stages.ride and profile.ride else None,
         eq=tuple(eq),
         deess=deess_of(track, trim) if stages.deess else None,
-        compressor=compression_of(track, trim) if stages.compressor else None,
         saturation=drive_of(track) if stages.saturation else None,
     )
+    if not stages.compressor:
+        return stem
+    panel = compression_of(track, level_db(track, trim, power_response(eq, rate_hz)))
+    return stem.model_copy(update={"compressor": panel})
 
 
-def _strip_power(stem: Stem, rate_hz: int) -> Bands:
-    """Return what a strip does to the power of each third octave, riding aside."""
-    gain_db = stem.trim_db + stem.fader_db
-    return np.asarray(power_response(stem.eq, rate_hz) * 10.0 ** (gain_db / 10.0))
+def _energies(
+    tracks: Sequence[Track],
+    stems: Mapping[str, Stem],
+    lead_active: NDArray[np.bool_],
+    rate_hz: int,
+) -> dict[str, Steps]:
+    return {t.name: energy_at_sum(t, stems[t.name], lead_active, rate_hz) for t in tracks}
 
 
-def _strip_db(track: Track, stem: Stem, rate_hz: int, room: Sequence[Room]) -> float:
-    """Return what a strip adds to its stem's loudness ahead of the fader."""
-    power = power_response(stem.eq, rate_hz) * cut_power(room, CENTRES)
-    return stem.trim_db + loudness_change_db(track.spectrum, power)
+def _placed(tracks: Sequence[Track], stems: Mapping[str, Stem]) -> dict[str, Stem]:
+    """Return the strips with their places in the picture."""
+    done = dict(stems)
+    for name, place in places(tracks, role_levels_db(tracks)).items():
+        done[name] = done[name].model_copy(
+            update={
+                "pan": place.pan,
+                "width": place.width,
+                "lows_mono_hz": place.lows_mono_hz,
+                "pan_why": place.why,
+            }
+        )
+    return done
 
 
-def _gains_db(tracks: Sequence[Track], stems: Mapping[str, Stem], rate_hz: int) -> dict[str, float]:
-    return {
-        t.name: _strip_db(t, stems[t.name], rate_hz, stems[t.name].room) + stems[t.name].fader_db
-        for t in tracks
-    }
-
-
-def _balance(
+def _balanced(
     tracks: Sequence[Track], stems: Mapping[str, Stem], stages: Stages, rate_hz: int
 ) -> tuple[dict[str, Stem], list[Masked]]:
-    """Return the strips with faders, places and room for the lead.
+    """Return the strips with faders and room for the lead.
 
     Faders come first, because what covers the lead depends on them; once room is made they
-    are set again, because the rest got softer.
+    are set again, because the rest got softer. That gives back a part of what the cuts won,
+    so they are made deeper until what is left is enough, within their bounds.
     """
-    done = dict(stems)
+    done = _faded(tracks, stems, rate_hz) if stages.balance else dict(stems)
+    covered = {t.name: strip_power(t, done[t.name], rate_hz) for t in tracks}
     masked: list[Masked] = []
-    _set_faders(done, tracks, stages, rate_hz)
-    if stages.masking:
-        powers = {t.name: _strip_power(done[t.name], rate_hz) for t in tracks}
-        rooms, masked = make_room(tracks, powers)
-        for name, room in rooms.items():
-            done[name] = done[name].model_copy(update={"room": tuple(room)})
-        _set_faders(done, tracks, stages, rate_hz)
-    if stages.spatial:
-        for name, place in places(tracks, {t.name: done[t.name].fader_db for t in tracks}).items():
-            done[name] = done[name].model_copy(
-                update={
-                    "pan": place.pan,
-                    "width": place.width,
-                    "lows_mono_hz": place.lows_mono_hz,
-                    "pan_why": place.why,
-                }
-            )
+    wanted_db = BETTER_DB
+    for _ in range(ROUNDS if stages.masking else 0):
+        rooms, masked_hz = make_room(tracks, covered, wanted_db)
+        done = {n: stem.model_copy(update={"room": rooms.get(n, ())}) for n, stem in done.items()}
+        done = _faded(tracks, done, rate_hz) if stages.balance else done
+        powers = {t.name: strip_power(t, done[t.name], rate_hz, held=True) for t in tracks}
+        masked = uncovered(tracks, masked_hz, covered, powers)
+        short_db = BETTER_DB - min((m.better_db for m in masked), default=BETTER_DB)
+        if short_db <= 0.0:
+            break
+        wanted_db += short_db
     return done, masked
 
 
-def _set_faders(
-    stems: dict[str, Stem], tracks: Sequence[Track], stages: Stages, rate_hz: int
-) -> None:
-    if not stages.balance:
-        return
-    strip = {t.name: _strip_db(t, stems[t.name], rate_hz, stems[t.name].room) for t in tracks}
-    for name, fader in faders_db(tracks, strip).items():
-        why = f"{stems[name].role} against the lead"
-        stems[name] = stems[name].model_copy(update={"fader_db": fader, "fader_why": why})
+def _faded(tracks: Sequence[Track], stems: Mapping[str, Stem], rate_hz: int) -> dict[str, Stem]:
+    """Return the strips with faders that bring every role to its distance from the lead."""
+    done = {name: stem.model_copy(update={"fader_db": 0.0}) for name, stem in stems.items()}
+    energies = _energies(tracks, done, lead_activity(tracks), rate_hz)
+    for name, fader in faders_db(tracks, energies).items():
+        why = f"{done[name].role} against the lead"
+        done[name] = done[name].model_copy(update={"fader_db": fader, "fader_why": why})
+    return done
 
 
 def _master(
-    tracks: Sequence[Track], powers: Mapping[str, Bands], settings: Settings, rate_hz: int
+    tracks: Sequence[Track], stems: Mapping[str, Stem], settings: Settings, rate_hz: int
 ) -> Master:
     preset = PRESETS[settings.preset]
     if settings.target_lufs is not None:
@@ -277,7 +296,8 @@ def _master(
     if settings.format in ("ogg", "opus", "mp3") and settings.ceiling_dbtp is None:
         ceiling -= LOSSY_ROOM_DB
     spectrum = sum(
-        (t.spectrum * t.active.mean() * powers[t.name] for t in tracks), np.zeros(len(CENTRES))
+        (t.spectrum * t.active.mean() * strip_power(t, stems[t.name], rate_hz) for t in tracks),
+        np.zeros(len(CENTRES)),
     )
     bands: list[Band] = master_eq(spectrum, rate_hz) if settings.stages.master_eq and tracks else []
     return Master(

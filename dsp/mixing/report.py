@@ -117,8 +117,8 @@ def _master(heard: Heard, mastered: Mastered) -> dict[str, Any]:
 def _balance(decided: Plan, rendered: Rendered) -> dict[str, Any]:
     """Return the distances between roles as wanted, and as they arrived at the sum."""
     tracks = [t for t in decided.tracks if t.name in rendered.tracks and t.energy.any()]
-    faders = {t.name: decided.sheet.stems[t.name].fader_db for t in tracks}
-    lead_fader = max((faders[t.name] for t in tracks if t.role in LEADS), default=0.0)
+    wanted = decided.loudness_lufs
+    lead = max((wanted[t.name] for t in tracks if t.role in LEADS), default=None)
     loud = {t.name: integrated_lufs(rendered.tracks[t.name].energy, step_s=STEP_S) for t in tracks}
     leads = [loud[t.name] for t in tracks if t.role in LEADS]
     return {
@@ -132,7 +132,7 @@ def _balance(decided: Plan, rendered: Rendered) -> dict[str, Any]:
             {
                 "stem": track.name,
                 "role": track.role,
-                "wanted_lu": _number(faders[track.name] - lead_fader),
+                "wanted_lu": None if lead is None else _number(wanted[track.name] - lead),
                 "loudness_lufs": _number(loud[track.name]),
                 "to_lead_lu": _number(loud[track.name] - max(leads)) if leads else None,
             }
@@ -288,6 +288,8 @@ def _stem_warnings(track: Track, placement: Placement) -> list[tuple[str, str]]:
         text = f"{name} holds {nonfinite} samples that are no numbers; they were silenced"
         found.append(("STEM_NOT_FINITE", text))
     if placement.moved:
-        text = f"{name} was moved by {-placement.lag_ms:+.1f} ms: {placement.why}"
+        way = "earlier" if placement.lag_ms > 0 else "later"
+        why = placement.why.removeprefix("moved: ")
+        text = f"{name} was moved {abs(placement.lag_ms):.0f} ms {way}: {why}"
         found.append(("STEM_MOVED", text))
     return found

@@ -6,7 +6,8 @@ Rule 1: leads and what carries the low end stay in the middle, and lows below
 ``LOWS_MONO_HZ`` are mono in every stem.
 
 Rule 2: mono stems that may leave the middle go to the side that is lighter so far, the
-loudest first; a stem that is stereo already leans only a little.
+loudest first. A stem with a picture of its own leans less, the less the more its channels
+differ; one that already stands to a side stays there, and counts.
 
 Rule 3: a picture that vanishes in mono is narrowed: the wider, the less correlated a stem
 already is, the less is added.
@@ -19,9 +20,11 @@ from dsp.mixing.track import Track
 
 LOWS_MONO_HZ = 120.0
 STEREO_LEAN = 0.3
-"""Share of the role's pan that a stem with a picture of its own gets."""
-MONO_CORRELATION = 0.98
-"""Two channels this alike are one."""
+"""Share of the role's pan that a stem with a wide picture of its own gets."""
+WIDE_CORRELATION, MONO_CORRELATION = 0.5, 0.98
+"""A picture is wide below the one, and none above the other."""
+ASIDE = 0.15
+"""More power than this on one side than on the other, as a share of both: it stands there."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,21 @@ def places(tracks: Sequence[Track], levels_db: Mapping[str, float]) -> dict[str,
     placed: dict[str, Place] = {}
     leaning = 0.0
     for track in sorted(tracks, key=lambda t: (-levels_db[t.name], t.name)):
-        reach = track.profile.pan * (STEREO_LEAN if _is_stereo(track) else 1.0)
+        aside = 1.0 - 2.0 * track.analysis.left_share
         side = -1.0 if leaning > 0 else 1.0
-        pan = round(side * reach, 2)
-        leaning += pan * 10.0 ** (levels_db[track.name] / 10.0)
+        pan = 0.0 if abs(aside) > ASIDE else round(side * _reach(track), 2)
+        leaning += (pan + aside) * 10.0 ** (levels_db[track.name] / 10.0)
         placed[track.name] = _place(track, pan)
     return placed
+
+
+def _reach(track: Track) -> float:
+    """Return how far from the middle a stem may go."""
+    if not _is_stereo(track):
+        return track.profile.pan
+    correlation = track.analysis.correlation
+    alike = (correlation - WIDE_CORRELATION) / (MONO_CORRELATION - WIDE_CORRELATION)
+    return track.profile.pan * (STEREO_LEAN + (1.0 - STEREO_LEAN) * min(max(alike, 0.0), 1.0))
 
 
 def _is_stereo(track: Track) -> bool:

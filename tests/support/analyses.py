@@ -24,16 +24,19 @@ def analysis_of(
     correlation=1.0,
     crest_db=12.0,
     rate_hz=48_000,
+    side=0.0,
 ):
     """Return the analysis of a stem whose power lies around ``hz``.
 
     ``active`` gives the share of each second that sounds; the level is constant while it does.
+    ``side`` is the share of left minus right in every band.
     """
     steps = round(seconds * 10)
     sounds = np.ones(steps) if active is None else np.repeat(active, 10)[:steps]
     power = 10.0 ** ((lufs + 0.691) / 10.0)
     shape = np.exp(-0.5 * (np.log2(CENTRES / hz) / octaves) ** 2)
     bands = np.outer(sounds[::5], shape / shape.sum() * power).astype(np.float32)
+    cells = np.repeat(sounds, 10)[:2000] * power
     beat = np.exp(-np.arange(2000) / 300.0)
     return Analysis(
         probe=Probe(
@@ -50,6 +53,8 @@ def analysis_of(
         energy=(sounds * power).astype(np.float32),
         bands=bands,
         excerpt=(np.sqrt(power) * 10 ** (crest_db / 20) * np.tile(beat, 10)).astype(np.float32),
+        excerpt_energy=cells.astype(np.float32),
+        side=np.full(len(CENTRES), side, np.float32),
         sample_peak_dbfs=lufs + crest_db,
         rms_dbfs=lufs,
         crest_factor_db=crest_db,
