@@ -7,9 +7,6 @@ come to the same end as if nothing had been. A new step is covered the day it is
 
 import json
 import os
-import shutil
-import sqlite3
-import wave
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +22,7 @@ from tests.support.counting import count
 from tests.support.files import DyingFiles, OtherDevice, RecordingFiles
 from tests.support.lives import HANDLER, ROOT, Life, WarmPool, config_for
 from tests.support.spools import schema
+from tests.support.truth import broken_sentences, rows, statuses, write_wav
 
 BY_TIME = ("write heartbeat", "write status progress")
 """Steps whose number depends on how fast the machine is: only their first is died at."""
@@ -115,7 +113,7 @@ def test_queued_job_says_so_after_a_restart(tmp_path, pool):
     _first_life(SCENARIOS["folder"], tmp_path, died_at, pool)
     Life(config_for(tmp_path), Files(), pool).live(lambda _: True)
 
-    assert "queued" == _statuses(tmp_path)["Song"]["state"]
+    assert "queued" == statuses(tmp_path)["Song"]["state"]
 
 
 def test_sighting_does_not_outlive_its_drop(tmp_path, pool):
@@ -124,11 +122,11 @@ def test_sighting_does_not_outlive_its_drop(tmp_path, pool):
     (tmp_path / "inbox" / "mix").mkdir(parents=True)
     half = tmp_path / "inbox" / "mix" / "half.wav"
     half.write_bytes(b"")
-    Life(config, Files(), pool).live(lambda _: "half.wav" in _statuses(tmp_path))
+    Life(config, Files(), pool).live(lambda _: "half.wav" in statuses(tmp_path))
     half.unlink()
     Life(config, Files(), pool).live(lambda _: True)
 
-    assert {} == _statuses(tmp_path)
+    assert {} == statuses(tmp_path)
 
 
 def _steps_of(scenario: Scenario, root: Path, pool: WarmPool) -> list[tuple[str, int]]:
@@ -154,7 +152,7 @@ def _first_life(scenario: Scenario, root: Path, files: Files, pool: WarmPool) ->
 
 
 def _second_life(scenario: Scenario, root: Path, pool: WarmPool) -> list[str]:
-    corpse = list(_broken_sentences(root))
+    corpse = list(broken_sentences(root))
     files = FilesAcross() if scenario.across else Files()
     try:
         Life(config_for(root), files, pool).live(Life.at_rest)
@@ -167,13 +165,13 @@ def _drop(root: Path, name: str, settings: str = "", *, beside: bool = False) ->
     inbox, staged = root / "inbox" / "mix", root / "staged"
     staged.mkdir()
     if beside:
-        _write_wav(staged / name, 900)
+        write_wav(staged / name, b"\1\2" * 900)
         (staged / f"{name}.job.yaml").write_text(settings)
         (staged / f"{name}.done").touch()
     else:
         (staged / name).mkdir()
-        _write_wav(staged / name / "a.wav", 900)
-        _write_wav(staged / name / "b.wav", 1_200)
+        write_wav(staged / name / "a.wav", b"\1\2" * 900)
+        write_wav(staged / name / "b.wav", b"\1\2" * 1_200)
         if settings:
             (staged / name / "job.yaml").write_text(settings)
         (staged / name / ".done").touch()
@@ -182,58 +180,22 @@ def _drop(root: Path, name: str, settings: str = "", *, beside: bool = False) ->
     staged.rmdir()
 
 
-def _write_wav(path: Path, frames: int) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(48_000)
-        file.writeframes(b"\x01\x02" * frames)
-
-
-def _rows(root: Path) -> list[dict[str, object]]:
-    """Return the rows as the next daemon will find them; the files are left alone."""
-    look = root / "look"
-    shutil.copytree(root / "state", look, ignore=shutil.ignore_patterns("*-shm"))
-    with sqlite3.connect(look / "queue.sqlite3") as db:
-        db.row_factory = sqlite3.Row
-        tables = db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'job'").fetchone()[0]
-        rows = [dict(row) for row in db.execute("SELECT * FROM job")] if tables else []
-    db.close()
-    shutil.rmtree(look)
-    return rows
-
-
-def _broken_sentences(root: Path):
-    """Yield where the two sentences of the design do not hold."""
-    for row in _rows(root):
-        name = row["name"].decode()
-        if (
-            row["finished_ms"] is None
-            and not (root / "work" / "mix" / row["id"] / "in" / name).exists()
-        ):
-            yield f"a row that is not final lacks its drop: {name}"
-        has_own = row["state"] == "done" and row["duplicate_of"] is None
-        result = root / "outbox" / "mix" / str(row["label"]) / "count.json"
-        if row["published_ms"] and has_own and not result.exists():
-            yield f"a published row lacks its outputs: {name}"
-
-
 def _problems(scenario: Scenario, root: Path):
     """Yield what is not as it must be in the end."""
-    yield from _broken_sentences(root)
+    yield from broken_sentences(root)
     expected = {scenario.name: scenario.state} | (
         {scenario.before: "done"} if scenario.before else {}
     )
-    rows = Counter((row["name"].decode(), row["state"]) for row in _rows(root))
-    if Counter(expected.items()) != rows:
-        yield f"rows: {rows}"
-    statuses = _statuses(root)
-    for status in statuses.values():
+    found = Counter((row["name"].decode(), row["state"]) for row in rows(root))
+    if Counter(expected.items()) != found:
+        yield f"rows: {found}"
+    told = statuses(root)
+    for status in told.values():
         jsonschema.validate(status, schema("status-1.json"))
-    states = {status["name"]: status["state"] for status in statuses.values()}
-    if expected != states or len(statuses) != len(states):
+    states = {status["name"]: status["state"] for status in told.values()}
+    if expected != states or len(told) != len(states):
         yield f"statuses: {states}"
-    errors = {status["error"]["code"] for status in statuses.values() if status["error"]}
+    errors = {status["error"]["code"] for status in told.values() if status["error"]}
     if errors != ({scenario.error} if scenario.error else set()):
         yield f"errors: {errors}"
     for kind in ("inbox", "work"):
@@ -248,13 +210,6 @@ def _problems(scenario: Scenario, root: Path):
     yield from _misplaced_drop(scenario, root)
     for result in results:
         yield from _torn_result(root, result, scenario.before or scenario.name)
-
-
-def _statuses(root: Path) -> dict[str, dict[str, object]]:
-    return {
-        path.name.removesuffix(".status.json"): json.loads(path.read_text())
-        for path in (root / "outbox" / "mix").glob("*.status.json")
-    }
 
 
 def _misplaced_drop(scenario: Scenario, root: Path):

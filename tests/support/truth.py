@@ -1,0 +1,79 @@
+"""What must hold of a spool, whatever happened to its daemon."""
+
+import hashlib
+import json
+import shutil
+import sqlite3
+import tempfile
+import wave
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+def write_wav(path: Path, samples: bytes) -> None:
+    """Write a small mono WAV."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(48_000)
+        file.writeframes(samples)
+
+
+def drop_folder(root: Path, name: str, files: dict[str, bytes], settings: str = "") -> None:
+    """Drop a folder of WAVs by one rename, marked as whole."""
+    staged = root / "staged" / name
+    staged.mkdir(parents=True)
+    for file, samples in files.items():
+        write_wav(staged / file, samples)
+    if settings:
+        (staged / "job.yaml").write_text(settings)
+    (staged / ".done").touch()
+    staged.rename(root / "inbox" / "mix" / name)
+
+
+def rows(root: Path) -> list[dict[str, Any]]:
+    """Return the rows of the queue as the next daemon will find them; no file is touched."""
+    with tempfile.TemporaryDirectory() as folder:
+        look = Path(folder)
+        for part in ("queue.sqlite3", "queue.sqlite3-wal"):
+            if (root / "state" / part).exists():
+                shutil.copy(root / "state" / part, look / part)
+        db = sqlite3.connect(look / "queue.sqlite3")
+        db.row_factory = sqlite3.Row
+        try:
+            made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'job'").fetchone()
+            return [dict(row) for row in db.execute("SELECT * FROM job")] if made else []
+        finally:
+            db.close()
+
+
+def statuses(root: Path) -> dict[str, dict[str, Any]]:
+    """Return every status document by its label; each of them can be read."""
+    return {
+        path.name.removesuffix(".status.json"): json.loads(path.read_text())
+        for path in (root / "outbox" / "mix").glob("*.status.json")
+    }
+
+
+def broken_sentences(root: Path) -> Iterator[str]:
+    """Yield where the two sentences of the design do not hold."""
+    for row in rows(root):
+        name = row["name"].decode()
+        drop = root / "work" / "mix" / row["id"] / "in" / name
+        if row["finished_ms"] is None and not drop.exists():
+            yield f"a row that is not final lacks its drop: {name}"
+        has_own = row["state"] == "done" and row["duplicate_of"] is None
+        result = root / "outbox" / "mix" / str(row["label"]) / "count.json"
+        if row["published_ms"] and has_own and not result.exists():
+            yield f"a published row lacks its outputs: {name}"
+
+
+def torn_outputs(root: Path) -> Iterator[str]:
+    """Yield every output of a done status that is not there as the status says."""
+    for label, status in statuses(root).items():
+        for output in status["outputs"] if status["output_folder"] else ():
+            path = root / "outbox" / "mix" / label / output["path"]
+            found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "nothing"
+            if found != output["sha256"]:
+                yield f"{label}/{output['path']} is {found}"
