@@ -116,7 +116,7 @@ def mix(
     report("exporting", STAGES["exporting"])
     warnings = (*stems.warnings, *warnings_of(decided, placements, mastered))
     data = report_of(decided, placements, rendered, mastered, warnings)
-    outputs = _write_papers(out, data, mastered)
+    outputs = _write_papers(out, data, mastered, song=source.name)
     report("complete", STAGES["complete"])
     return Made(
         outputs=outputs,
@@ -274,13 +274,15 @@ def _made_sound(
     return rendered, mastered
 
 
-def _write_papers(out: Path, data: Mapping[str, Any], mastered: Mastered) -> dict[str, str]:
+def _write_papers(
+    out: Path, data: Mapping[str, Any], mastered: Mastered, *, song: str
+) -> dict[str, str]:
     """Write the recall sheet and the reports; return all outputs by role."""
     sheet = text_of(mastered.sheet)
     papers = {
         "mix.yaml": sheet,
         "report.json": json.dumps(data, indent=1, allow_nan=False) + "\n",
-        "report.html": page_of(data, sheet=sheet, preview=mastered.preview),
+        "report.html": page_of(data, sheet=sheet, preview=mastered.preview, name=song),
     }
     for name, text in papers.items():
         with (out / name).open("w", encoding="utf-8") as file:

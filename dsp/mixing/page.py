@@ -1,23 +1,57 @@
 """``report.html``: the report as one file that opens from disk, plays the mix and needs nothing.
 
 The page is made from ``report.json`` alone, with pictures drawn as SVG and a small encoded
-copy of the mix inside, so that it can be mailed. Every text goes through Jinja's escaping:
-file names are anybody's.
+copy of the mix inside, so that it can be mailed.
+
+Rule 1: every text goes through Jinja's escaping and ``plain``: file names are anybody's.
+
+Rule 2: the page asks for nothing and runs nothing but its own script, by its hash: should a name
+ever escape the escaping, the browser refuses it.
 """
 
 import base64
+import hashlib
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from dsp.mixing import plots
-from dsp.mixing.plots import Chart, Line
+from dsp.mixing import pictures, plots
 
 WAVE_HEIGHT = 120.0
+QUIET_LU = 30.0
+"""A stem this far below the loudest has no level worth a bar."""
+
+ADVICE = {
+    "STEM_MOVED": "If a stem was right as it was, give it lag_ms: 0 in job.yaml.",
+    "STEM_CLIPPED": "Export it again with more headroom, if the session allows it.",
+    "STEM_SILENT": "If it should sound, look for a muted track in the session.",
+    "STEM_NOT_FINITE": "Export it again; a plug-in has failed in it.",
+    "TARGET_NOT_REACHED": "Ask for a lower target_lufs, or raise max_mean_reduction_db.",
+    "MONO_LOSS": "Lower the width of the widest stems in job.yaml.",
+    "INPUT_NOT_AUDIO": "It was left out; nothing needs to be done if it is no stem.",
+}
+"""What a person can do about a warning, once per code."""
 
 
-def page_of(data: Mapping[str, Any], *, sheet: str, preview: bytes) -> str:
+@dataclass(frozen=True)
+class Seat:
+    """Where a stem sits: from the left to the right, and how loud."""
+
+    pan: str
+    left: float
+    right: float
+    """Of 100: the stretch that its sound comes from, a guess from its correlation."""
+    level: float
+    """Of 100."""
+    below_lu: float
+
+
+def page_of(data: Mapping[str, Any], *, sheet: str, preview: bytes, name: str = "") -> str:
     """Return the page.
 
     Parameters
@@ -28,7 +62,41 @@ def page_of(data: Mapping[str, Any], *, sheet: str, preview: bytes) -> str:
         The recall sheet as text.
     preview : bytes
         The mix as Ogg Vorbis.
+    name : str
+        Of the song; may be empty.
     """
+    style, script = _own("report.css"), _own("report.js")
+    waveform, stems = data["waveform"], data["stems"]
+    audio = base64.b64encode(preview).decode("ascii")
+    seats = _seats(data)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=data,
+            name=name,
+            sheet=sheet,
+            style=style,
+            script=script,
+            policy=_policy(style, script),
+            audio=f"data:audio/ogg;base64,{audio}",
+            beside=f"final_mix.{data['format']}",
+            wave=plots.waveform_path(waveform["low"], waveform["high"], WAVE_HEIGHT),
+            wave_rms=plots.waveform_path(
+                [-value for value in waveform["rms"]], waveform["rms"], WAVE_HEIGHT
+            ),
+            wave_points=max(1, len(waveform["low"]) - 1),
+            wave_height=WAVE_HEIGHT,
+            wave_ticks=plots.time_ticks(plots.x_axis(0.0, data["duration_s"])),
+            charts=pictures.pictures(data),
+            warnings=_warnings(data),
+            stems=[_stem(row, data, seats.get(row["name"])) for row in stems],
+            moves=_moves(data),
+        )
+    )
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("dsp.mixing", "."),
         autoescape=True,
@@ -37,29 +105,27 @@ def page_of(data: Mapping[str, Any], *, sheet: str, preview: bytes) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["signed"] = signed
+    environment.filters["signed"] = plots.signed
+    environment.filters["figure"] = plots.figure
     environment.filters["clock"] = plots.clock
-    encoded = base64.b64encode(preview).decode("ascii")
-    waveform = data["waveform"]
-    return environment.get_template("report.html.j2").render(
-        report=data,
-        sheet=sheet,
-        audio=f"data:audio/ogg;base64,{encoded}",
-        beside=f"final_mix.{data['format']}",
-        wave=plots.waveform_path(waveform["low"], waveform["high"], WAVE_HEIGHT),
-        wave_rms=plots.waveform_path(
-            [-value for value in waveform["rms"]], waveform["rms"], WAVE_HEIGHT
-        ),
-        wave_points=max(1, len(waveform["low"])),
-        wave_height=WAVE_HEIGHT,
-        charts=[
-            _loudness(data),
-            _spectrum(data),
-            _reductions(data),
-            _correlation(data),
-        ],
-        stems=[_stem(row, data) for row in data["stems"]],
+    return environment
+
+
+def _own(name: str) -> Markup:
+    """Return a file of ours, which needs no escaping."""
+    return Markup(files("dsp.mixing").joinpath(name).read_text("utf-8"))  # noqa: S704 - not input
+
+
+def _policy(style: str, script: str) -> str:
+    """Return the content security policy (rule 2)."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "media-src 'self' data: file:; img-src data:; base-uri 'none'; form-action 'none'"
     )
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
 
 
 def plain(value: object) -> object:
@@ -70,114 +136,100 @@ def plain(value: object) -> object:
     return type(value)("".join(shown))
 
 
-def signed(value: float | None, digits: int = 1) -> str:
-    """Return a number with its sign, or a dash."""
-    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
-
-
-def _loudness(data: Mapping[str, Any]) -> Chart:
-    master, curves = data["master"], data["curves"]
-    x = plots.x_axis(0.0, data["duration_s"])
-    y = plots.y_axis(min(-50.0, master["target_lufs"] - 30.0), 0.0)
-    lines = [_flat(x, y, "target", f"target {master['target_lufs']:g} LUFS", master["target_lufs"])]
-    for style, name in (("momentary", "momentary"), ("short-term", "short-term")):
-        values = curves[f"{style.replace('-', '_')}_lufs"]
-        at = plots.spread(len(values), 0.0, data["duration_s"])
-        lines.append(Line(style, name, plots.path_of(x, y, at, values)))
-    return Chart(
-        title="Loudness",
-        summary=f"Integrated {master['integrated_lufs']} LUFS against a target of "
-        f"{master['target_lufs']:g}, range {master['range_lu']} LU.",
-        unit="LUFS",
-        x_ticks=plots.time_ticks(x),
-        y_ticks=plots.level_ticks(y, 10.0),
-        lines=tuple(lines),
-    )
-
-
-def _flat(x: plots.Axis, y: plots.Axis, style: str, name: str, value: float) -> Line:
-    return Line(style, name, plots.path_of(x, y, [x.low, x.high], [value, value]))
-
-
-def _spectrum(data: Mapping[str, Any]) -> Chart:
-    spectrum = data["spectrum"]
-    hz = spectrum["hz"]
-    x, y = plots.x_axis(20.0, 20_000.0, logarithmic=True), plots.y_axis(-50.0, 10.0)
-    named = (
-        ("target", "target", "target_db"),
-        ("stems", "stems as recorded", "stems_db"),
-        ("before", "before mastering", "before_db"),
-        ("after", "master", "after_db"),
-    )
-    lines = [
-        Line(style, name, plots.path_of(x, y, hz, _centred(spectrum[key])))
-        for style, name, key in named
+def _warnings(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the warnings by their code, each code with what can be done."""
+    told: dict[str, list[str]] = {}
+    for warning in data["warnings"]:
+        told.setdefault(warning["code"], []).append(warning["message"])
+    return [
+        {"code": code, "messages": messages, "advice": ADVICE.get(code)}
+        for code, messages in told.items()
     ]
-    off = [abs(d) for d in spectrum["octave_distance_db"] if d is not None]
-    return Chart(
-        title="Spectrum",
-        summary=f"Third octaves, each curve at its own middle. The master is at most "
-        f"{max(off, default=0.0):.1f} dB from the target in any octave.",
-        unit="dB",
-        x_ticks=plots.hz_ticks(x),
-        y_ticks=plots.level_ticks(y, 10.0),
-        lines=tuple(lines),
-    )
 
 
-def _centred(levels: list[float]) -> list[float]:
-    """Return levels against the median of 100 Hz to 5 kHz, so that curves lie together."""
-    middle = sorted(levels[7:25])
-    centre = middle[len(middle) // 2]
-    return [level - centre - 5.0 for level in levels]
-
-
-def _reductions(data: Mapping[str, Any]) -> Chart:
-    stages = data["reductions"]
-    deepest = max((stage["max_db"] or 0.0 for stage in stages.values()), default=0.0)
-    x, y = plots.x_axis(0.0, data["duration_s"]), plots.y_axis(-max(6.0, deepest + 1.0), 0.0)
-    lines = []
-    for name, stage in stages.items():
-        values = [-value for value in stage["curve_db"]]
-        at = plots.spread(len(values), 0.0, data["duration_s"])
-        lines.append(Line(name, name, plots.path_of(x, y, at, values)))
-    told = ", ".join(
-        f"{name} {stage['mean_db']} dB on average and {stage['max_db']} dB at most"
-        for name, stage in stages.items()
-    )
-    return Chart(
-        title="Gain reduction",
-        summary=f"On the sum: {told}.",
-        unit="dB",
-        x_ticks=plots.time_ticks(x),
-        y_ticks=plots.level_ticks(y, 2.0 if y.low > -14.0 else 5.0),  # noqa: PLR2004 - few marks
-        lines=tuple(lines),
-    )
-
-
-def _correlation(data: Mapping[str, Any]) -> Chart:
-    values, master = data["waveform"]["correlation"], data["master"]
-    x, y = plots.x_axis(0.0, data["duration_s"]), plots.y_axis(-1.0, 1.0)
-    at = plots.spread(len(values), 0.0, data["duration_s"])
-    lines = (
-        _flat(x, y, "target", "below: lost in mono", 0.0),
-        Line("after", "left against right", plots.path_of(x, y, at, values)),
-    )
-    return Chart(
-        title="Stereo correlation",
-        summary=f"{master['correlation']} over the whole; {master['fold_down_loss_db']} dB are "
-        "lost when played in mono.",
-        unit="",
-        x_ticks=plots.time_ticks(x),
-        y_ticks=plots.level_ticks(y, 0.5),
-        lines=lines,
-    )
-
-
-def _stem(row: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stem's row with its scope drawn."""
+def _stem(row: Mapping[str, Any], data: Mapping[str, Any], seat: Seat | None) -> dict[str, Any]:
+    """Return a stem's row with its pictures."""
     scope = row.get("scope_dbfs", [])
-    x, y = plots.Axis(0.0, data["duration_s"], 0.0, 200.0), plots.Axis(-60.0, 0.0, 30.0, 0.0)
+    x, y = plots.x_axis(0.0, data["duration_s"]), plots.y_axis(-60.0, 0.0)
     at = plots.spread(len(scope), 0.0, data["duration_s"])
-    wanted = {role["stem"]: role for role in data["balance"]["roles"]}
-    return {**row, "scope": plots.path_of(x, y, at, scope), "balance": wanted.get(row["name"])}
+    arrived = {role["stem"]: role for role in data["balance"]["roles"]}
+    return {
+        **row,
+        "scope": plots.band_path(x, y, at, [-60.0] * len(scope), scope),
+        "timing": timing(row),
+        "seat": seat,
+        "balance": arrived.get(row["name"]),
+        "taken": pictures.stem_reductions(row, data["duration_s"]),
+    }
+
+
+def timing(row: Mapping[str, Any]) -> str:
+    """Return what became of a stem in time, in a few words."""
+    lag_ms, found = row["strip"]["lag_ms"], row["alignment"]
+    moved = f"{abs(lag_ms):.0f} ms {'earlier' if lag_ms > 0 else 'later'}"
+    if lag_ms != found["lag_ms"]:
+        return f"by hand, {moved}" if lag_ms else "left, by hand"
+    if lag_ms:
+        return f"moved {moved}"
+    for start, words in (("left", "not aligned"), ("reference", "the reference"),
+                         ("right", "in time"), ("not asked", "not aligned")):  # fmt: skip
+        if found["why"].startswith(start):
+            return words
+    return "as in its file"
+
+
+def _seats(data: Mapping[str, Any]) -> dict[str, Seat]:
+    """Return where each stem that sounds sits."""
+    levels = {
+        role["stem"]: role["loudness_lufs"]
+        for role in data["balance"]["roles"]
+        if role["loudness_lufs"] is not None
+    }
+    loudest = max(levels.values(), default=0.0)
+    rows = {row["name"]: row for row in data["stems"]}
+    return {name: _seat(rows[name], levels[name] - loudest) for name in levels}
+
+
+def _seat(row: Mapping[str, Any], above_lu: float) -> Seat:
+    strip = row["strip"]
+    middle = 50.0 + 50.0 * strip["pan"]
+    reach = 50.0 * _side_share(row)
+    return Seat(
+        pan=pan_words(strip["pan"]),
+        left=round(max(0.0, middle - reach), 1),
+        right=round(min(100.0, middle + reach), 1),
+        level=round(100.0 * max(0.0, 1.0 + above_lu / QUIET_LU), 1),
+        below_lu=round(above_lu, 1),
+    )
+
+
+def _side_share(row: Mapping[str, Any]) -> float:
+    """Return how much of a stem's power is side: 0 for mono, from its correlation and width."""
+    alike = row["correlation"]
+    if row["channels"] == 1 or alike is None:
+        return 0.0
+    side = row["strip"]["width"] ** 2 * (1.0 - alike)
+    return math.sqrt(side / max(side + 1.0 + alike, 1e-9))
+
+
+def pan_words(pan: float) -> str:
+    """Return a place from left to right in words."""
+    if pan == 0.0:
+        return "middle"
+    return f"{abs(pan) * 100:.0f} % {'left' if pan < 0 else 'right'}"
+
+
+def _moves(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the masking moves band by band, with the stems that were cut there."""
+    return [
+        {
+            **masked,
+            "cuts": [
+                f"{row['name']} −{cut['depth_db']:g} dB"
+                for row in data["stems"]
+                for cut in row["strip"]["room"]
+                if abs(math.log2(cut["hz"] / masked["hz"])) < 1.0 / 6.0
+            ],
+        }
+        for masked in data["balance"]["masked"]
+    ]
