@@ -57,11 +57,13 @@ class Reception:
             name = output_name(place.name)
             label = house.statuses.label_for(place.inbox, name, job=place.job)
         refusal: SpoolError | None = admitted.refusal
-        lane, force = inbox.lane, False
+        lane, alone = inbox.lane, False
         options: Any = inbox.options
         try:
             asked = settings_of(place.path, options, max_bytes=inbox.limits.settings_bytes)
-            options, lane, force = asked.options.value, asked.lane or lane, asked.force
+            options, lane = asked.options.value, asked.lane or lane
+            # A drop that lists hashes is what it says only when a worker has compared them.
+            alone = asked.force or bool(asked.sha256)
         except SpoolError as error:
             refusal = refusal or error
         new = NewJob(
@@ -88,7 +90,7 @@ class Reception:
         )
         if admitted.cancelled:
             house.wishes[new.id] = self._wish(place)
-        elif refusal is None and not force:
+        elif refusal is None and not alone:
             self._twins.consider(new, place.path)
         house.show(new.id)
 

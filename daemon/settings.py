@@ -7,12 +7,13 @@ checked where the handler is known: in a worker, or in the process that mixes by
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from daemon import strict_yaml
 from daemon.errors import BadInput
+from daemon.intake.manifest import listed_in
 from daemon.jobs.job import ALLOWANCE_MS, Lane
 from daemon.strict_yaml import Document
 
@@ -27,6 +28,8 @@ class DropSettings:
     """Over the inbox's; the places of what the drop named are kept."""
     lane: Lane | None
     force: bool
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Of the files that the manifest lists with one, by name."""
 
 
 def settings_beside(drop: Path) -> Path | None:
@@ -58,7 +61,9 @@ def settings_of(drop: Path, defaults: Mapping[str, Any], *, max_bytes: int) -> D
     if not isinstance(force, bool):
         raise _invalid(document, ("force",), f"true or false, got {force!r}")
     asked = {key: inner for key, inner in value.items() if key not in DAEMON_KEYS}
-    return DropSettings(document.with_value(merged(defaults, asked)), lane, force=force)
+    options = document.with_value(merged(defaults, asked))
+    sha256 = {line.name: line.sha256 for line in listed_in(value) if line.sha256}
+    return DropSettings(options, lane, force=force, sha256=sha256)
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,10 @@ class Task:
     """An instance of the handler's ``Options``."""
     report: Callable[[str, float], None]
     """``report(stage, fraction)``: progress 0..1, and the heartbeat."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """What a file may be: ``rate_hz_min rate_hz_max channels frames``; empty: unsaid."""
+    accept_truncated: bool = False
+    """Whether a file whose writer never finished its header may be used as far as it goes."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pydantic import Field
 from daemon.errors import BadInput
 from daemon.handlers.handler import Note, Output, Result, Task
 from dsp.errors import AudioFormatError, ParameterError
-from dsp.formats.load import AUDIO_SUFFIXES
+from dsp.formats.load import AUDIO_SUFFIXES, Limits
 from dsp.mixing import mix as engine
 from dsp.mixing.sheet import Settings
 from dsp.mixing.source import Means
@@ -45,7 +45,12 @@ def handle(task: Task) -> Result:
             task.workdir,
             options,
             report=task.report,
-            means=Means(foreign=options.foreign, threads=threads),
+            means=Means(
+                limits=Limits(**task.limits),
+                foreign=options.foreign,
+                accept_truncated=task.accept_truncated,
+                threads=threads,
+            ),
         )
     except AudioFormatError as error:
         raise BadInput(error.code, error.message, error.hint, error.path) from error

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from daemon.errors import BadInput
 from daemon.intake.drop import Drop, Found
 from daemon.intake.headers import ends_in_zeros, read_header
+from daemon.intake.manifest import listed_in
 from daemon.intake.names import AUDIO_SUFFIXES, SETTINGS, display, suffix_of
 from daemon.intake.peek import Header, Verdict
 from daemon.intake.probe import Writer, open_beneath, writer_of
@@ -54,7 +55,7 @@ class DiskEvidence:
         inside = drop.settings.path == SETTINGS
         path = f"{drop.name}/{SETTINGS}" if inside else drop.settings.path
         value = load(self._read(path), name=display(path), max_bytes=self._settings_bytes).value
-        return tuple(_listed(line) for line in _lines(value))
+        return listed_in(value)
 
     def _read(self, path: str) -> bytes:
         try:
@@ -73,30 +74,3 @@ class DiskEvidence:
             yield fd
         finally:
             os.close(fd)
-
-
-def _lines(value: object) -> list[object]:
-    lines = value.get("files", []) if isinstance(value, dict) else []
-    if not isinstance(lines, list):
-        raise BadInput("SETTINGS_INVALID", "files must be a list of {name, bytes, sha256}")
-    return lines
-
-
-def _listed(line: object) -> Listed:
-    """Return one line of a manifest.
-
-    Raises
-    ------
-    BadInput
-        The line names no file, or one that lies elsewhere, or gives a size that is none.
-    """
-    if not isinstance(line, dict) or not isinstance(name := line.get("name"), str):
-        raise BadInput("SETTINGS_INVALID", "each of files must be {name, bytes, sha256}")
-    if name.startswith("/") or ".." in name.split("/"):
-        raise BadInput("SETTINGS_INVALID", f"files: {name} lies outside the drop")
-    size, sha256 = line.get("bytes"), line.get("sha256")
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
-        raise BadInput("SETTINGS_INVALID", f"files: bytes of {name} must be a count, got {size}")
-    if sha256 is not None and not isinstance(sha256, str):
-        raise BadInput("SETTINGS_INVALID", f"files: sha256 of {name} must be text")
-    return Listed(name, size, sha256)

@@ -78,6 +78,11 @@ class Order:
     source: str
     workdir: str
     options: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
+    """What each file may be: see ``Task``."""
+    accept_truncated: bool = False
+    sha256: dict[str, str] = field(default_factory=dict)
+    """What the drop's manifest lists, by file; compared before the handler is called."""
     deadline_s: float = 900.0
     """The attempt is killed this long after a worker got it."""
     stall_s: float = 30.0

@@ -34,7 +34,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from daemon.errors import BadInput
 from daemon.handlers.handler import Result, Task
-from daemon.pool import confine, nested
+from daemon.pool import confine, manifest, nested
 from daemon.pool.messages import (
     Beat,
     Begun,
@@ -176,6 +176,7 @@ def _serve(order: Order, channel: Channel, hello: Hello) -> None:
 
 
 def _attempt(handler: Any, order: Order, reporter: Reporter) -> Made:  # noqa: ANN401 - a module
+    manifest.compare(Path(order.source), order.sha256, reporter)
     result = handler.handle(
         Task(
             name=order.name,
@@ -183,6 +184,8 @@ def _attempt(handler: Any, order: Order, reporter: Reporter) -> Made:  # noqa: A
             workdir=Path(order.workdir),
             options=_options(handler, order.options),
             report=reporter,
+            limits=order.limits,
+            accept_truncated=order.accept_truncated,
         )
     )
     if not isinstance(result, Result):

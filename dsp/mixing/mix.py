@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from dsp.errors import AudioFormatError
-from dsp.formats.load import AUDIO_SUFFIXES, Probe, probe
+from dsp.formats.load import AUDIO_SUFFIXES, Limits, Probe
 from dsp.mixing.align import TRUSTED_LENGTH_S, Evidence, Placement, align
 from dsp.mixing.analyse import Analysis, analyse_all
 from dsp.mixing.listen import Heard
@@ -54,6 +54,9 @@ STAGES = {
 
 NOT_STEMS = ("job.yaml", "mix.yaml", "report.json", "report.html")
 """Settings and what an earlier mix left: neither stems nor worth a warning."""
+
+_OF_OUR_OWN = Limits(rate_hz_max=1 << 20, channels=2, frames=1 << 62)
+"""The master is heard again; what may come in does not bind what goes out."""
 
 
 @dataclass(frozen=True)
@@ -150,12 +153,12 @@ def find_stems(source: Path, means: Means) -> _Stems:
         ``NO_AUDIO``, or what is wrong with a stem.
     """
     if not source.is_dir():
-        return _Stems((_probed(source, source.name, means),), ())
+        return _Stems((means.probe(source, source.name),), ())
     probes, warnings = [], []
     for path in sorted(p for p in source.rglob("*") if _may_be_stem(p, source)):
         name = path.relative_to(source).as_posix()
         try:
-            probes.append(_probed(path, name, means))
+            probes.append(means.probe(path, name))
         except AudioFormatError as error:
             if error.code != "INPUT_NOT_AUDIO":
                 raise
@@ -167,10 +170,6 @@ def find_stems(source: Path, means: Means) -> _Stems:
             hint="Put WAV, AIFF, FLAC, Ogg, Opus or MP3 files into the folder and drop it again.",
         )
     return _Stems(tuple(probes), tuple(warnings))
-
-
-def _probed(path: Path, name: str, means: Means) -> Probe:
-    return probe(path, name=name, limits=means.limits, allow_ffmpeg=means.foreign)
 
 
 def _may_be_stem(path: Path, source: Path) -> bool:
@@ -265,7 +264,7 @@ def _made_sound(
             rendered,
             decided.sheet,
             out / f"final_mix.{decided.sheet.format}",
-            limits=means.limits,
+            limits=_OF_OUR_OWN,
             report=lambda part: report("mastering", high + part * span),
         )
     finally:

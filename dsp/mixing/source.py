@@ -10,11 +10,12 @@ falls before the song's first frame is dropped, what is missing is silence.
 """
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from dsp.audio import BLOCK_FRAMES, Block, Fifo
-from dsp.formats.load import Limits, Probe, StemReader
+from dsp.formats.load import Limits, Probe, StemReader, probe
 from dsp.formats.resample import Resampler
 
 # ITU-R BS.775-3, table 2: centre and surrounds join the front pair at -3 dB; the low
@@ -29,7 +30,28 @@ class Means:
     limits: Limits = field(default_factory=Limits)
     foreign: bool = True
     """Whether the ``ffmpeg`` program may decode what libsndfile does not know."""
+    accept_truncated: bool = False
+    """Whether a stem whose writer never finished its header is used as far as it goes."""
     threads: int = 2
+
+    def probe(self, path: Path, name: str) -> Probe:
+        """Return what the file at `path` is; see ``load.probe``."""
+        return probe(
+            path,
+            name=name,
+            limits=self.limits,
+            allow_ffmpeg=self.foreign,
+            accept_truncated=self.accept_truncated,
+        )
+
+    def reader(self, probe: Probe) -> StemReader:
+        """Return a reader of a stem; see ``load.StemReader``."""
+        return StemReader(
+            probe,
+            limits=self.limits,
+            allow_ffmpeg=self.foreign,
+            accept_truncated=self.accept_truncated,
+        )
 
 
 def fold(block: Block) -> Block:
@@ -70,7 +92,7 @@ class Source:
         self, probe: Probe, *, rate_hz: int, lag: int, polarity: int, means: Means
     ) -> None:
         self.channels = min(probe.channels, 2)
-        self._reader = StemReader(probe, limits=means.limits, allow_ffmpeg=means.foreign)
+        self._reader = means.reader(probe)
         self._resampler = Resampler(probe.rate_hz, rate_hz, self.channels)
         self._polarity = np.float32(polarity)
         self._skip = max(0, lag)

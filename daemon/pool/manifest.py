@@ -1,0 +1,57 @@
+"""Hold a drop's files against the hashes that its manifest lists."""
+
+import hashlib
+import unicodedata
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from daemon.errors import BadInput
+
+STAGE = "comparing hashes"
+
+
+def compare(source: Path, sha256: Mapping[str, str], report: Callable[[str, float], None]) -> None:
+    """Return when every listed file of the drop `source` has the hash that is listed for it.
+
+    Raises
+    ------
+    BadInput
+        ``MANIFEST_MISMATCH``, naming the first file that has another one, or
+        ``MANIFEST_MISSING_FILES``.
+    """
+    files = _files_of(source) if sha256 else {}
+    for number, (name, expected) in enumerate(sha256.items()):
+        report(STAGE, number / len(sha256))
+        path = files.get(_composed(name))
+        if path is None:
+            message = f"{name}, which job.yaml lists, is not there"
+            raise BadInput("MANIFEST_MISSING_FILES", message, path=name)
+        found = _sha256_of(path)
+        if found != expected:
+            raise BadInput(
+                "MANIFEST_MISMATCH",
+                f"{name} has the SHA-256 {found}; job.yaml lists {expected}",
+                "Copy it again from where it is whole, or correct job.yaml.",
+                path=name,
+                details={"expected": expected, "found": found},
+            )
+
+
+def _files_of(source: Path) -> dict[str, Path]:
+    if not source.is_dir():
+        return {_composed(source.name): source}
+    return {
+        _composed(str(path.relative_to(source))): path
+        for path in source.rglob("*")
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def _composed(name: str) -> str:
+    """Return a name in the one form that is compared: disks of Macs decompose accents."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
