@@ -1,0 +1,68 @@
+"""Whatever the bytes, an answer: what the fuzzers and the corpus hold the readers to."""
+
+import os
+from pathlib import Path
+
+from daemon.board import Pulse, Told
+from daemon.errors import BadInput
+from daemon.intake.headers import ends_in_zeros, read_header
+from daemon.intake.manifest import listed_in
+from daemon.outbox.picture import life, picture
+from daemon.outbox.shape import document_of
+from daemon.show import detail, overview, overview_json
+from daemon.strict_yaml import load
+from tests.support.spools import NOW_MS
+
+ROOT = Path("/spool")
+
+
+def header_of(data: bytes):
+    """Judge `data` as the header walk does: on a descriptor, with its size."""
+    fd = os.memfd_create("fuzz")
+    try:
+        os.write(fd, data)
+        ends_in_zeros(fd, len(data))
+        return read_header(fd, len(data))
+    finally:
+        os.close(fd)
+
+
+def settings_of(data: bytes):
+    """Read `data` as a job.yaml and as its manifest; ``None`` when it is refused."""
+    try:
+        value = load(data, name="job.yaml").value
+        listed_in(value)
+    except BadInput as refusal:
+        assert refusal.code == "SETTINGS_INVALID"  # noqa: PT017 - what it raises is the point
+        str(refusal).encode("utf-8", "surrogateescape")
+        return None
+    return value
+
+
+def status_of(data: bytes):
+    """Show `data` as a drop's status, alone and among others; ``None`` when it is none."""
+    document = document_of(data, "status")
+    if document is None:
+        return None
+    told = Told(ROOT / "outbox" / "mix" / "Song.status.json", document)
+    pulse = Pulse({}, None, "absent")
+    told.goes_by("Song")
+    for text in (
+        detail(ROOT, pulse, told),
+        overview(ROOT, pulse, [told]),
+        overview_json(ROOT, pulse, [told]),
+    ):
+        text.encode()
+        assert "\x1b" not in text
+    return document
+
+
+def heartbeat_of(data: bytes):
+    """Show `data` as the daemon's own status; ``None`` when it is none."""
+    document = document_of(data, "daemon")
+    if document is None:
+        return None
+    picture(document, [])
+    pulse = Pulse(document, 1.0, life(document, NOW_MS))
+    overview(ROOT, pulse, []).encode()
+    return document
