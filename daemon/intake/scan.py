@@ -180,14 +180,14 @@ class Scanner:
 
     def _split_warning(self, drop: Drop) -> list[tuple[str, str]]:
         """Warn when a folder's name comes again so soon that it may be the rest of one."""
-        now_s = self._door.clock.monotonic_s()
-        self._taken_s = {
-            name: at_s for name, at_s in self._taken_s.items() if now_s - at_s < _SPLIT_S
-        }
         if drop.kind != "folder":
             return []
-        before, self._taken_s[drop.name] = self._taken_s.get(drop.name), now_s
-        if before is None:
+        now_s = self._door.clock.monotonic_s()
+        before = self._taken_s.pop(drop.name, None)
+        self._taken_s[drop.name] = now_s  # the last one now: the first is always the oldest
+        while now_s - self._taken_s[oldest := next(iter(self._taken_s))] >= _SPLIT_S:
+            del self._taken_s[oldest]
+        if before is None or now_s - before >= _SPLIT_S:
             return []
         text = f"a folder of this name was taken {now_s - before:.0f} s before"
         return [("POSSIBLE_SPLIT_DROP", text)]
