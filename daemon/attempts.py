@@ -50,12 +50,21 @@ class Attempts:
         """What runs, and how far it is."""
         return [(job, self._live.get(job.id)) for job in self._jobs.values()]
 
-    def dispatch(self, paused: Collection[str]) -> None:
-        """Claim due jobs for free slots."""
+    def unserved(self) -> set[str]:
+        """Return the inboxes whose jobs nobody can handle now: they wait, and cost no attempt.
+
+        Their handler cannot be imported, or the configuration names them no more.
+        """
+        inboxes, broken = self._house.config.inboxes, self._pool.unusable
+        gone = self._house.inboxes_of_rows - inboxes.keys()
+        return gone | {name for name, inbox in inboxes.items() if inbox.handler in broken}
+
+    def dispatch(self, closed: Collection[str]) -> None:
+        """Claim due jobs for free slots, none of an inbox that is closed."""
         house = self._house
         while self._pool.free_slots() and not house.again_s and not self._unrecorded:
             try:
-                claim = house.store.claim({*paused, *self._unusable()})
+                claim = house.store.claim(closed)
                 if claim is None:
                     return
                 self._start(claim)
@@ -82,11 +91,6 @@ class Attempts:
     def cancel(self, job: Job) -> None:
         """End a running job because a person asked for it."""
         self._pool.cancel(job.id, job.attempts)
-
-    def _unusable(self) -> set[str]:
-        """Return the inboxes whose handler cannot be imported: their drops wait."""
-        inboxes, broken = self._house.config.inboxes, self._pool.unusable
-        return {name for name, inbox in inboxes.items() if inbox.handler in broken}
 
     def _start(self, claim: Claim) -> None:
         house, job = self._house, claim.job

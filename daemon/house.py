@@ -41,6 +41,8 @@ class House:
     """Inputs of every job that is not finished: their results are still to be written."""
     wishes: dict[str, Path] = field(default_factory=dict)
     """Files by which somebody wants a job cancelled: they go when it has ended, not before."""
+    inboxes_of_rows: set[str] = field(default_factory=set)
+    """Every inbox that has had a job in this run."""
     again_s: float = 0.0
     """When to try again what was refused; 0: nothing was."""
 

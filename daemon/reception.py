@@ -84,6 +84,7 @@ class Reception:
             new, refusal=error_of(refusal) if refusal else None, cancelled=admitted.cancelled
         )
         house.held_bytes[new.id] = admitted.bytes
+        house.inboxes_of_rows.add(new.inbox)
         log.info("queued", job=new.id, inbox=new.inbox, drop=display(new.name), lane=new.lane)
         house.quietly(
             lambda: house.events.emit("job.queued", f"{new.inbox}/{label}", {"job": new.id})

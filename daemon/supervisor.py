@@ -83,15 +83,10 @@ class Supervisor:
         self._house = House.furnish(config, self._opened, files=files, clock=clock)
         self._clock, self._store = clock, self._opened.store
         root = self._opened.spool.root
-        self._heartbeat = Heartbeat(
-            root,
-            files=files,
-            clock=clock,
-            instance=self._opened.instance,
-            period_s=config.heartbeat_s,
-        )
-        self._metrics = Metrics(root, files=files, clock=clock)
-        self._front = Front(root, files=files, clock=clock)
+        common: dict[str, Any] = {"files": files, "clock": clock}
+        instance, period_s = self._opened.instance, config.heartbeat_s
+        self._heartbeat = Heartbeat(root, **common, instance=instance, period_s=period_s)
+        self._metrics, self._front = Metrics(root, **common), Front(root, **common)
         self._pool = Pool(
             config.pool,
             clock,
@@ -140,7 +135,7 @@ class Supervisor:
         self._attempts.collect()
         self._try_again()
         self._measure_room()
-        self._attempts.dispatch(self._paused())
+        self._attempts.dispatch(self._closed())
         self._sweep()
         self._beat()
 
@@ -151,9 +146,8 @@ class Supervisor:
         self._house.vitals.phase = "draining"
         log.info("draining", running=len(self._attempts.running), drain_s=drain_s)
         self._close_inboxes()
-        self._hear()
         until_s = self._clock.monotonic_s() + drain_s
-        while self._attempts.running:
+        while self._hear(for_s=_HEARING_S) or self._attempts.running:
             if self._clock.monotonic_s() >= until_s:
                 self._pool.interrupt_all()
             self._wait(until_s)
@@ -187,9 +181,9 @@ class Supervisor:
         missing = {job.inbox for job, _ in self._attempts.running} - set(config.inboxes)
         if missing:
             raise BadConfig("inboxes", f"{', '.join(sorted(missing))} has jobs that run")
+        self._opened.furnish(config)  # what cannot be made changes nothing
         self._close_inboxes()
         self._hear()
-        self._opened.furnish(config)
         self._house.adopt(config)
         self._room.config = config
         self._open_inboxes()
@@ -219,6 +213,7 @@ class Supervisor:
         store.interrupt_running()
         self._reception.adopt()
         for job in store.jobs(State.QUEUED):
+            house.inboxes_of_rows.add(job.inbox)
             house.held_bytes[job.id] = sum(int(one.get("bytes") or 0) for one in job.inputs)
             house.show(job.id)
         for job in store.unpublished():
@@ -226,7 +221,7 @@ class Supervisor:
 
     def _open_inboxes(self) -> None:
         for name, folder in self._opened.inboxes.items():
-            watcher = Watcher(
+            self._watchers[name] = Watcher(
                 name,
                 folder,
                 self._house.config.inboxes[name],
@@ -236,8 +231,7 @@ class Supervisor:
                 gate=self._room.gate,
                 report=self._heard,
             )
-            watcher.start()
-            self._watchers[name] = watcher
+            self._watchers[name].start()
 
     def _close_inboxes(self) -> None:
         for name, watcher in self._watchers.items():
@@ -250,17 +244,20 @@ class Supervisor:
         self._reports.put(report)
         self.signals.wake()
 
-    def _hear(self, *, for_s: float = math.inf) -> None:
-        """Act on what the watchers and the twin-finder reported, or on a part of it."""
+    def _hear(self, *, for_s: float = math.inf) -> bool:
+        """Act on what watchers and twin-finder reported; return whether there is more of it."""
         until_s = self._clock.monotonic_s() + for_s
         while not self._reports.empty() and self._clock.monotonic_s() < until_s:
             running = self._reception.take(self._reports.get())
             if running is not None:
                 self._attempts.cancel(running)
         self._reception.answer_twins()
+        return not self._reports.empty()
 
-    def _paused(self) -> set[str]:
-        return {name for name, watcher in self._watchers.items() if watcher.health.paused}
+    def _closed(self) -> set[str]:
+        """Return the inboxes whose jobs wait: paused, or without a handler that can be had."""
+        paused = {name for name, watcher in self._watchers.items() if watcher.health.paused}
+        return paused | self._attempts.unserved()
 
     def _wait(self, until_s: float | None = None) -> None:
         """Sleep until somebody has something to say or something is due."""
@@ -272,7 +269,7 @@ class Supervisor:
         if (deadline_s := self._pool.next_deadline_s()) is not None:
             timeouts_s.append(deadline_s)
         if self._pool.free_slots():
-            due_ms = self._store.next_due_ms(self._paused())
+            due_ms = self._store.next_due_ms(self._closed())
             if due_ms is not None and not self._house.again_s:
                 timeouts_s.append((due_ms - self._clock.wall_ms()) / 1000)
         poller = select.poll()
@@ -282,6 +279,8 @@ class Supervisor:
         self.signals.clear()
 
     def _measure_room(self) -> None:
+        if not self._reports.empty():
+            return  # among them are admitted drops: their room is taken and would be forgotten
         held = self._house.held_bytes
         waiting = len(held) - len(self._attempts.running)
         if self._room.measure(waiting, held):

@@ -1,0 +1,96 @@
+"""The loop: configurations that change under way, and jobs that nobody serves."""
+
+import json
+
+import pytest
+
+from daemon.config import Config
+from daemon.errors import BadConfig
+from daemon.supervisor import Supervisor
+
+
+def config(root, *names, **more):
+    inboxes = {name: {"handler": "tests.support.counting"} for name in names}
+    pool = {"slots": 1, "spare": False}
+    return Config.model_validate({"root": root, "inboxes": inboxes, "pool": pool, **more})
+
+
+@pytest.fixture
+def spool(tmp_path):
+    return tmp_path / "spool"
+
+
+def paused_job(spool, name="old"):
+    """Leave one queued job of an inbox behind, as a daemon that was stopped does."""
+    supervisor = Supervisor(config(spool, name, "mix", queue_limit=10))
+    supervisor.start()
+    drop = spool / "drop.wav"
+    drop.write_bytes(_wav())
+    (spool / "inbox" / name / "drop.wav.done").touch()
+    drop.rename(spool / "inbox" / name / "drop.wav")
+    while not list((spool / "work" / name).glob("*/in/*")):
+        supervisor.round()
+    supervisor.close(clean=False)
+
+
+def _wav():
+    head = b"RIFF\x2c\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x80\xbb\x00\x00"
+    return head + b"\x00\x77\x01\x00\x02\x00\x10\x00data\x08\x00\x00\x00" + bytes(8)
+
+
+def test_jobs_of_an_inbox_that_is_gone_wait_and_harm_nobody(spool):
+    """Taking an inbox out of the configuration loses no job and stops no daemon."""
+    paused_job(spool)
+    supervisor = Supervisor(config(spool, "mix"))
+    supervisor.start()
+    for _ in range(3):
+        supervisor.round()
+    supervisor.close(clean=True)
+
+    assert list((spool / "work" / "old").glob("*/in/drop.wav"))
+
+
+def test_jobs_of_an_inbox_that_comes_back_are_handled(spool):
+    """What waited for its inbox goes on when the inbox is there again."""
+    paused_job(spool)
+    supervisor = Supervisor(config(spool, "old"))
+    supervisor.start()
+    status = spool / "outbox" / "old" / "drop.wav.status.json"
+    while not json.loads(status.read_bytes())["terminal"]:
+        supervisor.round()
+    supervisor.close(clean=True)
+
+    assert "done" == json.loads(status.read_bytes())["state"]
+
+
+@pytest.mark.parametrize("key", ["root", "pool"])
+def test_reload_refuses_what_only_a_restart_can_change(spool, tmp_path, key):
+    """The old configuration goes on, inboxes open."""
+    supervisor = Supervisor(config(spool, "mix"))
+    supervisor.start()
+    other = {"root": tmp_path / "elsewhere", "pool": config(spool, pool={"slots": 2}).pool}
+    with pytest.raises(BadConfig, match=key):
+        supervisor.reload(config(spool, "mix").model_copy(update={key: other[key]}))
+    supervisor.round()
+    heartbeat = json.loads((spool / "daemon.json").read_bytes())
+    supervisor.close(clean=True)
+
+    assert ["mix"] == list(heartbeat["inboxes"])
+
+
+def test_reload_that_cannot_make_its_folders_changes_nothing(spool):
+    """A new inbox in an impossible place is refused, and the old ones stay open."""
+    supervisor = Supervisor(config(spool, "mix"))
+    supervisor.start()
+    wanted = config(spool, "mix", "new")
+    broken = wanted.model_copy(
+        update={"inboxes": {**wanted.inboxes, "new": wanted.inboxes["new"].model_copy(
+            update={"path": spool / "daemon.json" / "no"})}}
+    )  # fmt: skip
+    with pytest.raises(BadConfig):
+        supervisor.reload(broken)
+    supervisor.round()
+    open_inboxes = set(supervisor._watchers)
+    supervisor.close(clean=True)
+
+    assert {"mix"} == open_inboxes
