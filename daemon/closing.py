@@ -60,13 +60,15 @@ class Closer:
             },
         )
 
-    def tell(self, job: Job) -> None:
+    def tell(self, job: Job, position: int | None = None) -> None:
         """Write the status of a job that does not run."""
         attempts = self._store.attempts(job.id)
         owner = self._store.get(job.duplicate_of) if job.duplicate_of else job
         outputs = self._store.outputs(owner.id) if owner else []
         folder = owner.label if owner and job.state is State.DONE else None
-        self._statuses.write(job.label, told(job, attempts, outputs, folder=folder))
+        self._statuses.write(
+            job.label, told(job, attempts, outputs, folder=folder, position=position)
+        )
 
     def _with_result(self, job: Job) -> Job:
         """Publish the result, under another label when the first one is taken."""

@@ -22,6 +22,9 @@ from daemon.outbox.status import SUFFIX, read_status
 from daemon.outbox.tell import seen
 from daemon.settings import settings_of
 
+_POSITIONS_TOLD = 50
+"""Of those that wait: more would be read by nobody and written by us."""
+
 
 class Reception:
     """Where drops become jobs."""
@@ -100,6 +103,11 @@ class Reception:
         for job, original in self._twins.found():
             if self._house.store.finish_as_duplicate(job, original):
                 self._house.show(job)
+
+    def tell_positions(self) -> None:
+        """Tell the drops that wait how many go before them; the first ones, and only if changed."""
+        for position, job in enumerate(self._house.store.waiting(_POSITIONS_TOLD), start=1):
+            self._house.closer.tell(job, position)
 
     def adopt(self) -> None:
         """Take up what a crash interrupted: drops without a row, searches, sightings."""

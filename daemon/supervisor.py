@@ -320,6 +320,7 @@ class Supervisor:
             receiving=self._reception.receiving,
         )
         self._house.quietly(lambda: self._show(state))
+        self._house.quietly(self._reception.tell_positions)
         service.notify("WATCHDOG=1", f"STATUS={vitals.sentence(state)}")
 
     def _show(self, state: dict[str, Any]) -> None:

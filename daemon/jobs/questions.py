@@ -50,6 +50,10 @@ class Questions:
             case _:
                 return self._select("WHERE state = ? ORDER BY number", state)
 
+    def waiting(self, limit: int) -> list[Job]:
+        """Return the first ``limit`` queued jobs, in the order in which they will be claimed."""
+        return self._select("WHERE state = 'queued' ORDER BY order_key_ms, number LIMIT ?", limit)
+
     def attempts(self, job_id: str) -> list[Attempt]:
         """Return the attempts at a job, the first first."""
         query = "SELECT * FROM attempt WHERE job = ? ORDER BY number"

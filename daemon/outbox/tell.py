@@ -48,10 +48,12 @@ def told(
     live: Live | None = None,
     now_s: float = 0.0,
     folder: str | None = None,
+    position: int | None = None,
 ) -> Report:
     """Return the report of a job, running, waiting or ended.
 
-    ``folder`` is where its result lies in the outbox: its own, or that of its twin.
+    ``folder`` is where its result lies in the outbox: its own, or that of its twin;
+    ``position`` its place among those that wait, 1 for the next.
     """
     done = job.state is State.DONE
     return Report(
@@ -68,7 +70,7 @@ def told(
         stage=live.stage if live else ("complete" if done else None),
         progress=live.progress if live else float(done),
         eta_s=eta_s(live, now_s),
-        wait=_wait(job) if job.state is State.QUEUED else None,
+        wait=_wait(job, position) if job.state is State.QUEUED else None,
         attempts=[_attempt(attempt) for attempt in attempts],
         inputs=_inputs(job),
         outputs=[_output(output) for output in outputs],
@@ -87,14 +89,14 @@ def eta_s(live: Live | None, now_s: float) -> float | None:
     return round((now_s - live.began_s) * (1.0 - live.progress) / live.progress, 1)
 
 
-def _wait(job: Job) -> dict[str, Any]:
+def _wait(job: Job, position: int | None) -> dict[str, Any]:
     if job.attempts and job.not_before_ms:
         error = job.error or {}
         reason, until = "retry", rfc3339(job.not_before_ms)
         detail = f"attempt {job.attempts} ended: {error.get('message', 'interrupted')}"
     else:
         reason, until, detail = "slot", None, "waiting for a free slot"
-    return {"reason": reason, "until": until, "detail": detail, "position": None}
+    return {"reason": reason, "until": until, "detail": detail, "position": position}
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -94,3 +94,23 @@ def test_reload_that_cannot_make_its_folders_changes_nothing(spool):
     supervisor.close(clean=True)
 
     assert {"mix"} == open_inboxes
+
+
+def test_drops_that_wait_are_told_how_many_go_before_them(spool):
+    """With every slot taken, each status says the place in the queue."""
+    supervisor = Supervisor(config(spool, "mix"))
+    supervisor.start()
+    for name in ("a", "b", "c"):
+        (spool / f"{name}.wav").write_bytes(_wav())
+        (spool / f"{name}.wav.job.yaml").write_text("seconds: 60")
+        for suffix in (".wav.job.yaml", ".wav"):
+            (spool / f"{name}{suffix}").rename(spool / "inbox" / "mix" / f"{name}{suffix}")
+        (spool / "inbox" / "mix" / f"{name}.wav.done").touch()
+
+    def positions():
+        found = (json.loads(path.read_bytes()) for path in (spool / "outbox").rglob("*.json"))
+        return sorted((s["wait"] or {}).get("position") or 0 for s in found if s["job"])
+
+    while positions() != [0, 1, 2]:
+        supervisor.round()
+    supervisor.close(clean=False)
