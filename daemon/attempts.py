@@ -100,6 +100,9 @@ class Attempts:
         workdir = house.spool.result(job.inbox, job.id, claim.attempt)
         drop = house.spool.drop(job.inbox, job.id, job.name)
         try:
+            # After the queue was rebuilt, an attempt of this number may have been here before.
+            if workdir.exists():
+                house.files.remove_tree("discard attempt", workdir)
             house.files.make_dir("make attempt", workdir)
         except OSError as error:
             failure = {"code": "DISK_TROUBLE", "class": "Unavailable", "message": str(error)}

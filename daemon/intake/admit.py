@@ -5,14 +5,16 @@ Theory of operation
 ``work/<inbox>/<job>/in/<name>``: this path alone says which inbox a drop came from, which job
 it is and what it was called, so that its row can be made again after a crash. The order:
 
-1. make ``work/<inbox>/<job>/`` and ``in/``; nothing has happened yet;
-2. rename the settings file beside the drop, if there is one, into ``in/``;
-3. **rename the drop into ``in/``: now it is admitted** (S0 → S1);
-4. compare it with the look by which it had settled; if it changed or is open for writing, a
+1. sync what is in the drop: those who copy files do not, and what is admitted must survive a
+   power cut. It is done first, so that ``work/`` never holds a drop that a cut hollows out;
+2. make ``work/<inbox>/<job>/`` and ``in/``; nothing has happened yet;
+3. rename the settings file beside the drop, if there is one, into ``in/``;
+4. **rename the drop into ``in/``: now it is admitted** (S0 → S1);
+5. compare it with the look by which it had settled; if it changed or is open for writing, a
    writer followed it through the rename: put it back;
-5. remove the marker beside it.
+6. remove the marker beside it.
 
-When the inbox lies on another file system, step 3 is: move it aside to a hidden
+When the inbox lies on another file system, step 4 is: move it aside to a hidden
 ``.claimed-<job>/`` in the inbox, compare, copy to ``arriving/``, verify, and rename
 ``arriving`` to ``in``; then the original goes.
 
@@ -99,6 +101,7 @@ class Door:
             The surroundings failed; the drop is in the inbox as before, or will be after
             ``mend``.
         """
+        self._sync(drop)
         room = self._make_room()
         try:
             taken = self._take(drop, room, whole=whole)
@@ -126,6 +129,17 @@ class Door:
                 self.files.make_dir("admit.in", room / "in")
                 return room
         raise FileExistsError(errno.EEXIST, "every job id of this second is taken", str(shelf))
+
+    def _sync(self, drop: Drop) -> None:
+        top = self.folder / drop.name
+        files = [top / file.path if drop.kind == "folder" else top for file in drop.files]
+        if drop.settings:
+            beside = drop.kind != "folder" or drop.settings.path != SETTINGS
+            files.append((self.folder if beside else top) / drop.settings.path)
+        holders = {
+            folder for file in files for folder in file.parents if folder.is_relative_to(top)
+        }
+        self.files.sync("admit.sync", [*files, *sorted(holders)])
 
     def _take(self, drop: Drop, room: Path, *, whole: bool) -> bool:
         self._move("admit", drop, room / "in")

@@ -210,10 +210,21 @@ def test_append_does_not_follow_a_link(tmp_path):
         Files().append("event", tmp_path / "events.jsonl", b"0\n")
 
 
+def test_sync_leaves_out_what_it_may_not_open(tmp_path):
+    """Whoever reads it will say that it has gone, or is no file; a pipe holds nobody up."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+
+    Files().sync("sync", [tmp_path / "gone", tmp_path / "file" / "below", tmp_path])
+    with pytest.raises(OSError, match="Invalid argument"):
+        Files().sync("sync", [tmp_path / "pipe"])
+
+
 def _every_step(files: Files, root: Path) -> None:
     files.make_dir("make_dir", root / "room")
     files.write("write", root / "room" / "a", b"1", durable=True)
     files.append("append", root / "room" / "a", b"2")
+    files.sync("sync", [root / "room", root / "room" / "a"])
     files.copy_tree("copy_tree", root / "room", root / "copy")
     files.rename("rename", root / "copy", root / "b")
     files.replace("replace", root / "room" / "a", root / "c")
@@ -231,6 +242,7 @@ def test_every_step_can_be_recorded(tmp_path):
         "make_dir",
         "write",
         "append",
+        "sync",
         "copy_tree",
         "rename",
         "replace",

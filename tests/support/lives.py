@@ -44,9 +44,7 @@ PATIENCE_S = 15.0
 
 def config_for(root: Path, **changes: object) -> Config:
     """Return a configuration in which nothing waits longer than it must."""
-    settling = Settling(
-        settle_s=0.02, settle_folder_s=0.02, settle_network_s=0.02, settle_folder_network_s=0.02
-    )
+    settling = Settling(**dict.fromkeys(Settling.model_fields.keys() - {"on_truncated"}, 0.02))
     given = {
         "root": root,
         "inboxes": {"mix": Inbox(handler=HANDLER, settling=settling)},
@@ -149,7 +147,7 @@ class Life:
         inbox, work = (self.config.root / kind / "mix" for kind in ("inbox", "work"))
         queue = self.supervisor._store
         return not (
-            any(inbox.glob("[!.]*"))
+            any(is_drop(path.name) for path in inbox.iterdir())
             or any(work.iterdir())
             or not self.supervisor._reports.empty()
             or queue.jobs(State.QUEUED)
@@ -207,6 +205,11 @@ class Life:
             patch.setattr(threading, "excepthook", in_thread)
             patch.setattr(watcher, "Watch", NoWatch)
             yield
+
+
+def is_drop(name: str) -> bool:
+    """Tell a drop from what belongs to one that is not here."""
+    return not name.startswith(".") and not name.endswith((".done", ".job.yaml"))
 
 
 def left_over(root: Path) -> list[str]:

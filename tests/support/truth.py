@@ -1,6 +1,7 @@
 """What must hold of a spool, whatever happened to its daemon."""
 
 import hashlib
+import io
 import json
 import shutil
 import sqlite3
@@ -11,13 +12,20 @@ from pathlib import Path
 from typing import Any
 
 
-def write_wav(path: Path, samples: bytes) -> None:
-    """Write a small mono WAV."""
-    with wave.open(str(path), "wb") as file:
+def wav_bytes(samples: bytes) -> bytes:
+    """Return a small mono WAV."""
+    content = io.BytesIO()
+    with wave.open(content, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(48_000)
         file.writeframes(samples)
+    return content.getvalue()
+
+
+def write_wav(path: Path, samples: bytes) -> None:
+    """Write a small mono WAV."""
+    path.write_bytes(wav_bytes(samples))
 
 
 def drop_folder(root: Path, name: str, files: dict[str, bytes], settings: str = "") -> None:
@@ -72,8 +80,8 @@ def broken_sentences(root: Path) -> Iterator[str]:
 def torn_outputs(root: Path) -> Iterator[str]:
     """Yield every output of a done status that is not there as the status says."""
     for label, status in statuses(root).items():
-        for output in status["outputs"] if status["output_folder"] else ():
-            path = root / "outbox" / "mix" / label / output["path"]
+        for output in status["outputs"]:
+            path = root / "outbox" / "mix" / status["output_folder"] / output["path"]
             found = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "nothing"
             if found != output["sha256"]:
                 yield f"{label}/{output['path']} is {found}"

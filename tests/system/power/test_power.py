@@ -1,0 +1,210 @@
+"""Power cuts: whatever was acknowledged ends once and whole, wherever the power went.
+
+A daemon is recorded with all that it and its workers write, rename and sync, over the life of
+drops of every kind (``life.py``). Then the power is cut at random events: what the disk may hold
+is laid out (``disk.py``), a daemon is started on it, and run to the end.
+
+The same cuts on a daemon whose commits are not synced, or whose directories are not, must show
+losses: else this file would prove nothing.
+"""
+
+import json
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from daemon.clock import Clock
+from daemon.config import Pool as PoolSettings
+from daemon.files import Files
+from tests.support import lives
+from tests.support.lives import HANDLER, ROOT, Life, WarmPool, config_for
+from tests.support.truth import broken_sentences, statuses, torn_outputs
+from tests.system.power.disk import Disk, Event, events_of, lay_out
+from tests.system.power.life import DROPS, counted, samples
+
+HERE = Path(__file__).parent
+COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+
+pytestmark = pytest.mark.skipif(
+    COMPILER is None or not sys.platform.startswith("linux"),
+    reason="the recorder is a preloaded C library: it needs Linux and a C compiler",
+)
+
+
+@dataclass
+class Recording:
+    """One life, call by call."""
+
+    root_inode: int
+    events: list[Event]
+    known: dict[str, int]
+    """Drop -> the event by which a status had called it queued, or more."""
+
+
+@dataclass
+class Cut:
+    """What may be found after a cut."""
+
+    tree: dict[str, bytes | None]
+    known: set[str]
+    """Drops that a status had called queued before."""
+    when: str
+
+
+@pytest.fixture(scope="module")
+def recorder(tmp_path_factory):
+    """The library that records."""
+    library = tmp_path_factory.mktemp("recorder") / "recorder.so"
+    source = HERE / "recorder.c"
+    command = [COMPILER, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"]
+    subprocess.run(command, check=True, capture_output=True)
+    return library
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """Warm workers for every daemon after a cut."""
+    settings = PoolSettings(slots=1, confine=False, recycle_jobs=10_000)
+    warm = WarmPool(settings, Clock(), handlers=[HANDLER], handler_paths=[ROOT])
+    yield warm
+    warm.end()
+
+
+def recorded(recorder: Path, folder: Path, sabotage: str = "none") -> Recording:
+    """Let a daemon live, and return all that it did; nothing escaped the recorder."""
+    root, log = folder / "spool", folder / "log"
+    root.mkdir()
+    preload = {"LD_PRELOAD": recorder, "SPOOL_RECORD_ROOT": root, "SPOOL_RECORD_LOG": log}
+    environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT)} | {
+        name: str(value) for name, value in preload.items()
+    }
+    command = [sys.executable, "-m", "tests.system.power.life", root, sabotage]
+    subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, timeout=60)
+    recording = Recording(root.stat().st_ino, events_of(log), {})
+    disk = Disk(recording.root_inode)
+    for number, event in enumerate(recording.events):
+        disk.apply(event)
+        if event.op == "R" and event.second.endswith(b".status.json"):
+            for name in _acknowledged(disk.tree_now()):
+                recording.known.setdefault(name, number)
+    real = {
+        str(path.relative_to(root)): None if path.is_dir() else path.read_bytes()
+        for path in root.rglob("*")
+    }
+    assert real == disk.tree_now()
+    assert set(recording.known) == set(DROPS)
+    return recording
+
+
+def _acknowledged(tree: dict[str, bytes | None]) -> set[str]:
+    documents = (
+        json.loads(content)
+        for path, content in tree.items()
+        if path.endswith(".status.json") and content is not None
+    )
+    return {told["name"] for told in documents if told["state"] != "receiving"}
+
+
+def cuts(recording: Recording, number: int, seed: int) -> Iterator[Cut]:
+    """Cut the power at random events of a life."""
+    dice = random.Random(seed)
+    instants = sorted(dice.choices(range(len(recording.events)), k=number))
+    disk, done = Disk(recording.root_inode), 0
+    for instant in instants:
+        for event in recording.events[done : instant + 1]:
+            disk.apply(event)
+        done = instant + 1
+        known = {name for name, since in recording.known.items() if since <= instant}
+        event = recording.events[instant]
+        when = f"after event {instant}: {event.op} {event.first[:40]!r} {event.second!r}"
+        yield Cut(disk.tree_after_cut(dice), known, when)
+
+
+def what_was_lost(cut: Cut, root: Path, pool: WarmPool) -> list[str]:
+    """Lay a cut out, run a daemon on it, and return what is not as it must be."""
+    lay_out(cut.tree, root)
+    wrong = [*_unreadable(root), *_archived_too_early(root)]
+    try:
+        Life(config_for(root), Files(), pool).live(Life.at_rest)
+    except Exception as problem:  # noqa: BLE001 - whatever it is, it is found out here
+        return [*wrong, f"{cut.when}: {problem!r}"]
+    wrong += [*_unreadable(root), *broken_sentences(root), *torn_outputs(root)]
+    for name in sorted(cut.known):
+        wrong += _not_once_and_whole(root, name)
+    return [f"{cut.when}: {each}" for each in wrong]
+
+
+def _unreadable(root: Path) -> Iterator[str]:
+    for path in root.rglob("*.json"):
+        if not path.name.startswith(".") and "work" not in path.parts:
+            try:
+                json.loads(path.read_bytes())
+            except ValueError:
+                # Nothing is promised of a heartbeat: it is written again two seconds later.
+                if path.name != "daemon.json":
+                    yield f"{path.relative_to(root)} is torn"
+
+
+def _archived_too_early(root: Path) -> Iterator[str]:
+    for drop in root.glob("archive/mix/*/*"):
+        if DROPS.get(drop.name) == "done" and not _results(root, drop.name):
+            yield f"{drop.name} was archived before its result was there"
+
+
+def _not_once_and_whole(root: Path, name: str) -> Iterator[str]:
+    told = statuses(root).get(name, {"state": "nothing", "duplicate_of": None})
+    if told["state"] != DROPS[name]:
+        yield f"{name} is {told['state']}, not {DROPS[name]}"
+    kept, aside = list(root.glob(f"archive/mix/*/{name}")), root / "failed" / "mix" / name
+    if len(kept) + aside.exists() != 1:
+        yield f"the drop {name} lies in {len(kept) + aside.exists()} places"
+    twins = [each for each in DROPS if samples(each) == samples(name)]
+    most = sum(DROPS[each] == "done" for each in twins)
+    found = len(_results(root, name))
+    if DROPS[name] == "done" and not 1 <= found <= most:
+        yield f"{name} has {found} results"
+
+
+def _results(root: Path, name: str) -> list[Path]:
+    """Return the results that are exactly those of this drop's sound."""
+    counts = (root / "outbox" / "mix").glob("*/count.json")
+    return [path.parent for path in counts if path.read_text() == counted(name)]
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("number", [25, pytest.param(400, marks=pytest.mark.slow)])
+def test_power_cut_loses_nothing_that_was_acknowledged(tmp_path, recorder, pool, number):
+    """Every drop that a status had called queued has exactly one whole result; nothing is torn."""
+    recording = recorded(recorder, tmp_path)
+
+    assert [] == losses(recording, number, tmp_path, pool)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("sabotage", ["normal", "names"])
+def test_power_cut_shows_what_is_not_synced(tmp_path, recorder, pool, monkeypatch, sabotage):
+    """Without synced commits, and without synced directories, the same cuts lose drops."""
+    monkeypatch.setattr(lives, "PATIENCE_S", 3.0)
+    recording = recorded(recorder, tmp_path, sabotage)
+    lost = losses(recording, 100, tmp_path, pool)
+
+    sys.stdout.write(f"{sabotage}: {len(lost)} of 100 cuts lose something\n")
+    assert lost
+
+
+def losses(recording: Recording, number: int, folder: Path, pool: WarmPool) -> list[list[str]]:
+    """Return what each cut lost, of those that lost something."""
+    found = []
+    for place, cut in enumerate(cuts(recording, number, seed=number)):
+        root = folder / f"cut {place}"
+        if wrong := what_was_lost(cut, root, pool):
+            found.append(wrong)
+        shutil.rmtree(root)
+    return found
