@@ -7,6 +7,7 @@ row unpublished, and the loop comes back to it.
 
 from daemon.clock import Clock
 from daemon.files import Files
+from daemon.intake.names import display
 from daemon.jobs.job import Job, State
 from daemon.jobs.store import Store
 from daemon.outbox.events import Events
@@ -46,7 +47,7 @@ class Closer:
         self._statuses.forget(job.inbox, job.label)
         self._tell_history(job)
         # Last: what start-up does not find published it repeats, the final status included.
-        self._store.mark_published(job.id, drop_at=drop_at)
+        self._store.mark_published(job.id, drop_at=display(drop_at))
 
     def _tell_history(self, job: Job) -> None:
         self._events.emit(

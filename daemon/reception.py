@@ -57,8 +57,7 @@ class Reception:
         inbox = house.config.inboxes[place.inbox]
         label = self._labels.pop((place.inbox, admitted.name), None)
         if label is None:
-            name = output_name(place.name)
-            label = house.statuses.label_for(place.inbox, name, job=place.job)
+            label = self._new_label(place.inbox, place.name, place.job)
         refusal: SpoolError | None = admitted.refusal
         lane, alone = inbox.lane, False
         options: Any = inbox.options
@@ -145,11 +144,15 @@ class Reception:
         house, key = self._house, (sighting.inbox, sighting.name)
         label = self._labels.get(key)
         if label is None:
-            label = house.statuses.label_for(sighting.inbox, output_name(sighting.name))
-            self._labels[key] = label
+            label = self._labels[key] = self._new_label(sighting.inbox, sighting.name)
         handler = house.config.inboxes[sighting.inbox].handler
         report = seen(sighting, handler=handler)
         house.quietly(lambda: house.statuses.write(label, report))
+
+    def _new_label(self, inbox: str, name: str, job: str | None = None) -> str:
+        # Names that differ on disk can be one when made safe: é in one character or in two.
+        held = {label for (where, _), label in self._labels.items() if where == inbox}
+        return self._house.statuses.label_for(inbox, output_name(name), job=job, held=held)
 
     def _gone(self, gone: Gone) -> None:
         label = self._labels.pop((gone.inbox, gone.name), None)

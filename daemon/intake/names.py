@@ -59,6 +59,8 @@ _DEVICES = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|$)", re.IGNORECAS
 _RESERVED = frozenset('<>:"/\\|?*')
 # These turn the reading direction: a name could show an ending that it does not have.
 _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNSAFE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Categories of Unicode: controls, lone surrogates, ends of lines and of paragraphs."""
 _OUTPUT_BYTES = 120
 
 
@@ -97,7 +99,7 @@ def base64_of(name: str) -> str | None:
 def output_name(name: str) -> str:
     """Return a name that every file system of today takes, at most 120 bytes long.
 
-    NFC; control characters, direction marks, undecodable bytes and those that
+    NFC; control characters, ends of lines, direction marks, undecodable bytes and those that
     Windows reserves become ``_``; no dot or space at the end; no device name of Windows.
     """
     clean = "".join(_safe(letter) for letter in unicodedata.normalize("NFC", name))
@@ -109,7 +111,7 @@ def output_name(name: str) -> str:
 
 def _safe(letter: str) -> str:
     refused = letter in _RESERVED or letter in _DIRECTIONS
-    return "_" if refused or unicodedata.category(letter) in ("Cc", "Cs") else letter
+    return "_" if refused or unicodedata.category(letter) in _UNSAFE else letter
 
 
 def reason_beside(drop: Path) -> Path:

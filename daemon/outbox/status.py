@@ -21,7 +21,7 @@ Rule 4: fields are only ever added within schema 1; readers ignore what they do 
 import json
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -160,17 +160,20 @@ class Statuses:
         """Return where the status of the drop with this label lies."""
         return self._outbox / inbox / f"{label}{SUFFIX}"
 
-    def label_for(self, inbox: str, name: str, *, job: str | None = None) -> str:
+    def label_for(
+        self, inbox: str, name: str, *, job: str | None = None, held: Collection[str] = ()
+    ) -> str:
         """Return the label of a drop: its safe name, or ``name (2)`` when that is in use.
 
         A name is in use while its result lies in the outbox or another drop of the same
-        name is not finished. The status of a drop that failed, was skipped or cancelled
-        gives way: the next drop of that name is its successor.
+        name is not finished; `held` are the labels of those that are still arriving, whose
+        statuses have no job to tell them by. The status of a drop that failed, was skipped or
+        cancelled gives way: the next drop of that name is its successor.
         """
         number = 1
         while True:
             label = name if number == 1 else f"{name} ({number})"
-            if self._free(inbox, label, job):
+            if label not in held and self._free(inbox, label, job):
                 return label
             number += 1
 
