@@ -263,7 +263,7 @@ def test_dying_before_a_step_leaves_it_undone(tmp_path):
 def test_dying_after_a_step_leaves_it_done(tmp_path):
     """After the step: it has happened, and nothing later has."""
     with pytest.raises(Died):
-        _every_step(DyingFiles(4, "after"), tmp_path)
+        _every_step(DyingFiles(5, "after"), tmp_path)
 
     assert (tmp_path / "b").exists()
     assert (tmp_path / "room" / "a").exists()
