@@ -61,7 +61,7 @@ def test_archived_drop_keeps_its_bytes_and_its_namesakes(spool, publisher):
     assert b"stem" == (where / "a.wav").read_bytes()
 
 
-def test_failed_drop_lies_beside_its_reason(spool, publisher):
+def test_failed_drop_lies_beside_its_reason(publisher):
     """The drop is untouched and the reason is a file that says what to do."""
     error = {"code": "NO_AUDIO", "message": "no audio", "hint": "add some"}
     where = publisher.set_aside("mix", JOB, "Song", error, 0)

@@ -173,7 +173,7 @@ def test_masking_moves_name_the_stems_that_were_cut():
     drums = stem_row("drums.wav", strip={"room": [cut(251.2, 6.0), cut(1584.9, 3.5)]})
     masked = [{"hz": 251.188, "excess_db": 4.0, "better_db": 3.4}]
     page = made(report(drums, stem_row("keys.wav"), balance={"masked": masked}))
-    row = re.search(r"<tr><th scope=\"row\">251 Hz.*?</tr>", page, re.DOTALL)[0]
+    row = re.search(r"<tr><th[^>]*>251 Hz.*?</tr>", page, re.DOTALL)[0]
 
     assert "drums.wav −6 dB" in row
     assert "3.5" not in row

@@ -86,7 +86,8 @@ class Service:
         self.root = machine.root / "srv/soundspool" / name
         config = machine.root / "etc/soundspool" / f"{name}.yaml"
         config.write_text(CONFIG.format(name=name))
-        machine.run("/opt/soundspool/bin/soundspool", "install-service", "--owners", "--instance", name)
+        command = ("/opt/soundspool/bin/soundspool", "install-service", "--owners")
+        machine.run(*command, "--instance", name)
         machine.run("systemd-sysusers")
         machine.run("systemd-tmpfiles", "--create", f"soundspool-{name}.conf")
         machine.run("systemctl", "daemon-reload")
