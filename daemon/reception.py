@@ -10,7 +10,7 @@ from typing import Any
 
 from daemon.config import Limits
 from daemon.duplicates import Twins
-from daemon.errors import SpoolError
+from daemon.errors import BadInput, SpoolError, Unavailable
 from daemon.house import House, error_of
 from daemon.intake.admit import Place
 from daemon.intake.drop import Drop, look
@@ -32,6 +32,7 @@ class Reception:
     def __init__(self, house: House, twins: Twins) -> None:
         self._house, self._twins = house, twins
         self._labels: dict[tuple[str, str], str] = {}
+        self._late: list[Report] = []
 
     @property
     def receiving(self) -> int:
@@ -39,7 +40,23 @@ class Reception:
         return len(self._labels)
 
     def take(self, report: Report) -> Job | None:
-        """Act on a report; return a running job that somebody wants to be cancelled."""
+        """Act on a report; return a running job that somebody wants to be cancelled.
+
+        What the disk refuses is kept, see ``late``: the drop lies in ``work/`` all the same.
+        """
+        try:
+            return self._act_on(report)
+        except Unavailable as error:
+            self._house.refused(error)
+            self._late.append(report)
+            return None
+
+    def late(self) -> list[Report]:
+        """Return the reports that could not be acted on; they want to be taken again."""
+        late, self._late = self._late, []
+        return late
+
+    def _act_on(self, report: Report) -> Job | None:
         match report:
             case Admitted():
                 self.record(report)
@@ -68,6 +85,9 @@ class Reception:
             alone = asked.force or bool(asked.sha256)
         except SpoolError as error:
             refusal = refusal or error
+        except OSError as error:
+            text = f"the settings cannot be read: {error.strerror}"
+            refusal = refusal or BadInput("INPUT_UNREADABLE", text)
         new = NewJob(
             id=place.job,
             inbox=place.inbox,
@@ -94,7 +114,7 @@ class Reception:
         if admitted.cancelled:
             house.wishes[new.id] = self._wish(place)
         elif refusal is None and not alone:
-            self._twins.consider(new, place.path)
+            house.quietly(lambda: self._twins.consider(new, place.path))
         house.show(new.id)
 
     def answer_twins(self) -> None:

@@ -251,7 +251,7 @@ class Supervisor:
             running = self._reception.take(self._reports.get())
             if running is not None:
                 self._attempts.cancel(running)
-        self._reception.answer_twins()
+        self._house.quietly(self._reception.answer_twins)
         return not self._reports.empty()
 
     def _closed(self) -> set[str]:
@@ -294,6 +294,8 @@ class Supervisor:
         house.again_s = 0.0
         house.vitals.clear("SURROUNDINGS")
         self._attempts.record_late()
+        for report in self._reception.late():
+            self._reports.put(report)
         for job in self._store.unpublished():
             house.show(job.id)
 
@@ -337,11 +339,10 @@ def run(config_path: Path | None = None) -> int:
         config = load(config_path)
         logs.configure(config.log_level)
         service.keep_capabilities()
-        supervisor = Supervisor(config, read_again=lambda: load(config_path))
+        return Supervisor(config, read_again=lambda: load(config_path)).run()
     except BadConfig as problem:
         log.error("the configuration cannot be used", problem=str(problem))
         return EX_CONFIG
     except Unavailable as problem:
         log.error(problem.message, code=problem.code, hint=problem.hint)
         return EX_TEMPFAIL
-    return supervisor.run()

@@ -126,9 +126,16 @@ class Door:
         for room in (shelf / job_id(wall_ms, chance + step / _THROWS) for step in range(_THROWS)):
             with suppress(FileExistsError):
                 self.files.make_dir("admit.room", room)
-                self.files.make_dir("admit.in", room / "in")
+                self._furnish(room)
                 return room
         raise FileExistsError(errno.EEXIST, "every job id of this second is taken", str(shelf))
+
+    def _furnish(self, room: Path) -> None:
+        try:
+            self.files.make_dir("admit.in", room / "in")
+        except OSError:
+            self.files.remove_tree("admit.no_room", room)
+            raise
 
     def _sync(self, drop: Drop) -> None:
         top = self.folder / drop.name
