@@ -47,6 +47,8 @@ SIBILANCE = np.abs(np.log2(CENTRES / 6_700.0)) < 0.42  # noqa: PLR2004 - 5 to 9 
 """The third octaves that it fills, ``(31,)`` bool."""
 _SIBILANT_DB = -14.0
 """5-9 kHz this close to the whole, in its loud moments, is sibilance."""
+_BURST_DB = 9.0
+"""Peaks of an s above its power over half a second: it is noise, and lasts a tenth of one."""
 
 
 def compression_of(track: Track, gain_db: float) -> Compression | None:
@@ -154,7 +156,8 @@ def deess_of(track: Track, trim_db: float) -> DeEss | None:
     ratio_db = power_db_of(float(loud / max(whole.mean(), 1e-30)))
     if ratio_db < _SIBILANT_DB:
         return None
-    threshold = round(power_db_of(float(np.percentile(sibilance[sibilance > 0], 75))) + trim_db, 1)
+    usual_db = power_db_of(float(np.percentile(sibilance[sibilance > 0], 75))) + trim_db
+    threshold = round(usual_db + _BURST_DB, 1)
     why = f"5 to 9 kHz reach {ratio_db:.0f} dB of the whole"
     return DeEss(hz=SIBILANCE_HZ, q=SIBILANCE_Q, threshold_db=threshold, why=why)
 

@@ -47,6 +47,9 @@ OCTAVES_HZ = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 MASTER_FREE_DB = 1.0
 """Distance to the target that is left alone: taste, not error."""
 MASTER_MAX_DB = 6.0
+LACKING_DB = -12.0
+"""An octave this far below the target is none that the song has: speech has no 63 Hz, and
+raising what is there instead raises rumble."""
 _MASTER_Q = 1.1
 
 
@@ -140,7 +143,7 @@ def target_distance_db(spectrum: Bands) -> NDArray[np.float64]:
 def master_eq(spectrum: Bands, rate_hz: int) -> list[Band]:
     """Return the bells that bring the sum toward the target, and no further than needed."""
     distance = target_distance_db(spectrum)
-    held = ~np.isnan(distance)
+    held = np.nan_to_num(distance, nan=LACKING_DB) > LACKING_DB
     wanted = np.where(
         held, -np.sign(distance) * np.maximum(np.abs(distance) - MASTER_FREE_DB, 0), 0
     )
