@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from daemon.board import Board, Failed, failed_drops, find_status, pulse_of
+from daemon.codes import CODES
 from daemon.config import Config, Inbox, load
-from daemon.errors import CODES, BadInput
+from daemon.errors import BadInput
 from daemon.intake.drop import Drop, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
 from daemon.intake.mounts import is_network, read_mountinfo

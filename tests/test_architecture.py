@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 DAEMON = (
-    ("daemon.clock", "daemon.errors", "daemon.version", "daemon.outbox.words"),
+    ("daemon.clock", "daemon.codes", "daemon.errors", "daemon.version", "daemon.outbox.words"),
     ("daemon.strict_yaml", "daemon.config_file", "daemon.config", "daemon.files", "daemon.logs",
      "daemon.service", "daemon.handlers"),
     ("daemon.intake", "daemon.jobs", "daemon.settings"),

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from daemon.errors import CODES
+from daemon.codes import CODES
 from daemon.outbox.words import age_s, count, shown, size, span
 
 Document = Mapping[str, Any]

@@ -10,7 +10,7 @@ import pytest
 
 from daemon import cli, commands
 from daemon.cli import plain_status
-from daemon.errors import CODES
+from daemon.codes import CODES
 from tests.support.desks import DeskSpool, stems
 from tests.support.spools import done, drop, failed
 

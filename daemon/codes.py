@@ -1,0 +1,263 @@
+"""Every stable code that a person can meet: what it means, and what to do.
+
+Statuses, ``.error.json`` files, logs and the command line carry the codes. ``docs/errors.md``
+is made from this table: ``python -m daemon.codes > docs/errors.md``. Tests fail when a code is
+raised that is not listed here, and when the page is not current.
+"""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+FAULTS = {
+    "drop": "The drop",
+    "surroundings": "The surroundings",
+    "operator": "The operator",
+    "soundspool": "Soundspool, or a handler",
+    "nobody": "Warnings: the job went on",
+}
+"""Whose fault it is, and the heading on the page."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """What a stable error code means, and what a person can do."""
+
+    meaning: str
+    remedy: str
+    fault: str
+    """A key of ``FAULTS``."""
+
+
+# A section for each fault; then each code, what it means, what to do.
+_TABLE = """
+[drop]
+INPUT_TRUNCATED
+    A file has fewer bytes than its header declares, and no more came.
+    Copy it again from where it is whole; then move the drop back into the inbox.
+INPUT_EMPTY
+    A file or a folder has nothing in it.
+    Copy it again; then move the drop back into the inbox.
+INPUT_NOT_AUDIO
+    The file is in no audio format that we know.
+    Convert it to WAV, FLAC or AIFF.
+INPUT_NOT_SUPPORTED
+    The file is audio of a kind that is not let near the decoder.
+    Convert it to FLAC, WAV or AIFF: ffmpeg -i IN OUT.flac.
+INPUT_DAMAGED
+    A file is broken in its middle: the decoder cannot go on.
+    Copy or export it again from where it is whole.
+INPUT_SILENT
+    Every stem is silent from beginning to end.
+    Check the export of your session: tracks may have been muted.
+INPUT_TOO_LONG
+    A file has more frames than the limit, declared or decoded.
+    Cut it into shorter files, or raise limits.frames of the inbox.
+INPUT_RATE
+    The sample rate of a file lies outside the limits.
+    Export it at 44100 or 48000 Hz, or change limits.rate_hz_min and rate_hz_max.
+INPUT_CHANNELS
+    A file has more channels than the limit.
+    Export it as mono or stereo, or raise limits.channels of the inbox.
+INPUT_UNREADABLE
+    A file may not be opened by the daemon.
+    Let the daemon's user read it: chmod a+r, or its group.
+NO_AUDIO
+    The folder holds no audio file.
+    Put the stems into it, as WAV, FLAC, AIFF, Ogg or MP3.
+REFUSED_SYMLINK
+    The drop is, or holds, a symbolic link; those are never followed.
+    Copy the files themselves: cp -rL.
+REFUSED_KIND
+    The drop holds a pipe, a device, a socket, or a file with a second name.
+    Copy the files themselves, not links to them.
+TOO_DEEP
+    Folders lie within folders beyond the limit.
+    Flatten the folder, or raise limits.depth of the inbox.
+TOO_MANY_FILES
+    The folder holds more files than the limit.
+    Split it, or raise limits.files of the inbox.
+TOO_LARGE
+    The drop has more bytes than the limit.
+    Split it, or raise limits.bytes of the inbox.
+MANIFEST_MISSING_FILES
+    Files that job.yaml lists have not come.
+    Copy the rest; then move the drop back into the inbox.
+MANIFEST_MISMATCH
+    A file is not what job.yaml lists: its size or its hash differs.
+    Copy it again, or correct job.yaml.
+SETTINGS_INVALID
+    The settings file cannot be used; the message says where and why.
+    Correct job.yaml; then move the drop back into the inbox.
+TIMED_OUT
+    The job was not finished by its deadline, and was stopped.
+    Raise timeout_s of the inbox, or make the drop smaller.
+STALLED
+    The job gave no sign of life for stall_s, and was stopped.
+    Try once more; if it happens again, something in the drop hangs its decoder.
+NO_PROGRESS
+    The job stood at the same point for no_progress_s, and was stopped.
+    Raise no_progress_s of the inbox if its steps may take that long.
+CRASHED
+    The process that did the job died.
+    Try the stems one by one: a damaged file can crash its decoder.
+BAD_MESSAGE
+    The process that did the job said something unintelligible, and was stopped.
+    Try the stems one by one: a damaged file can disturb its decoder.
+CANCELLED
+    The job was cancelled by hand.
+    Nothing, unless it was a mistake: then drop it again.
+REFUSED_NAME
+    No inbox takes a drop of this name: it is hidden, temporary or a marker by its name.
+    Rename it.
+STILL_ARRIVING
+    A file in the folder is still being copied or downloaded, by its name.
+    Submit the folder when it is complete, or remove that file.
+LEFT_ALONE
+    The inbox takes no files of this kind.
+    Take it out of the inbox again.
+[surroundings]
+DISK_FULL
+    There is no room left on the disk; the job goes on when there is.
+    Make room, or give the spool another disk.
+DISK_TROUBLE
+    The disk refuses to be read or written.
+    Look into the system's log; check the disk, its mount and its permissions.
+INTERRUPTED
+    The daemon or the machine stopped in mid-work, each time the job was tried.
+    Move the drop back into the inbox. If it happens again, look at the drop itself.
+OUT_OF_MEMORY
+    The job needed more memory than it may have, or than there is.
+    Raise memory_mb of the pool, give the machine more memory, or use fewer slots.
+QUEUE_REBUILT
+    The queue's file was damaged; it was moved aside and made anew from the folders.
+    Check the disk. Counts and history begin anew; no drop is lost.
+QUEUE_WRITE
+    The end of an attempt cannot be written down now; nothing new is begun until it can.
+    Make room on the disk, or mend it; it goes on by itself.
+SURROUNDINGS
+    The disk refused a step; it is tried again every few seconds.
+    Make room on the disk, or mend it; it goes on by itself.
+SYSTEM
+    The operating system refused what a command asked of it.
+    Read the message; when permission is denied, try as the daemon's user.
+INBOX_MISSING
+    The folder of the inbox is not there.
+    Start the daemon, which makes it, or mount the disk that it lies on.
+NAME_TAKEN
+    The inbox holds a drop of this name.
+    Wait until it was taken, or rename yours.
+DAEMON_DID_NOT_START
+    The demo's daemon ended before it served.
+    See what is wrong: soundspool check.
+[operator]
+SPOOL_IN_USE
+    Another process has the queue of this spool open.
+    Let one daemon run per spool; do not open queue.sqlite3 while it runs.
+START_FAILED
+    No worker process came up to do the job.
+    The reason stands in daemon.json under pool.degraded; often a library is missing.
+HANDLER_UNUSABLE
+    The handler of the inbox cannot be imported, or is no handler.
+    Correct handler or handler_paths in config.yaml, or install what it imports.
+ALREADY_RUNNING
+    Another daemon serves this spool.
+    Stop it first, or give this one another root.
+CONFIG_REFUSED
+    The changed configuration cannot be used; the daemon goes on with the old one.
+    Correct it, as the message says, and reload again.
+POOL_DEGRADED
+    No worker process starts, so nothing can run.
+    The reason stands beside it; often a library is missing. See soundspool doctor.
+CONFIG
+    The configuration cannot be used; the message says where and why.
+    Correct it: soundspool config check.
+NOT_FOUND
+    Nothing in the spool goes by this name.
+    See what there is: soundspool status.
+AMBIGUOUS
+    Several inboxes know this name.
+    Choose one with --inbox.
+UNKNOWN_INBOX
+    The configuration names no such inbox.
+    Correct the name, or add the inbox to config.yaml.
+OUTPUT_EXISTS
+    The folder to be made is there already.
+    Name another one.
+DAEMON_DOWN
+    The daemon does not run, so nothing would come of waiting.
+    Start it: soundspool run.
+[soundspool]
+RESULT_INVALID
+    The handler returned something that is no result.
+    Report it to whoever wrote the handler; the message says what is wrong.
+INTERNAL
+    The handler raised an error that it should have understood.
+    Report it, with the traceback that stands in the error file.
+NO_OUTPUT
+    The handler ended well and made nothing.
+    Report it to whoever wrote the handler; one that finds nothing to do says so.
+[nobody]
+POSSIBLE_SPLIT_DROP
+    A folder of this name was taken minutes ago; this may be the rest of it.
+    If it is, drop both parts again as one folder, with an empty .done written last.
+NESTED_POOL
+    The handler asked for a pool of processes; its work was done in sequence.
+    Nothing. Its author may use threads instead.
+NOT_CONFINED
+    This machine lacks what workers are confined with.
+    A newer kernel has Landlock; the service unit forbids much even so.
+STEM_SILENT
+    A stem is silent from beginning to end.
+    Check its export, if it should be heard.
+STEM_CLIPPED
+    A stem stands at full scale for several frames on end; it was used as it is.
+    Export it again with a lower level, if it can be heard.
+STEM_NOT_FINITE
+    A stem holds samples that are no numbers; silence stands in their place.
+    Find the plug-in that made them, and export it again.
+STEM_MOVED
+    A stem was moved in time to fit the others.
+    Nothing, or align: off in job.yaml if it was right before.
+TARGET_NOT_REACHED
+    The master is not as loud as was asked; the message says what stood against it.
+    Lower the target, or allow what the message names.
+MONO_LOSS
+    The mix loses much of its level when it is played in mono.
+    Check the polarity and the width of its stereo stems.
+"""
+
+
+def _read(table: str) -> Iterator[tuple[str, Code]]:
+    for section in table.strip().split("[")[1:]:
+        fault, _, body = section.partition("]\n")
+        code, meaning, remedy = (body.splitlines()[part::3] for part in range(3))
+        for name, means, do in zip(code, meaning, remedy, strict=True):
+            yield name, Code(means.strip(), do.strip(), fault)
+
+
+CODES = dict(_read(_TABLE))
+
+_HEAD = """\
+# When something failed
+
+The drop lies in `failed/<inbox>/`, untouched, with the reason beside it in `NAME.error.json`.
+Its code is one of these. Mend what it names, then move the drop back into the inbox:
+`soundspool retry NAME`, or drag it there.
+
+This page is made from `daemon/codes.py`: `python -m daemon.codes > docs/errors.md`.
+"""
+
+
+def page() -> Iterator[str]:
+    """Yield the lines of ``docs/errors.md``."""
+    yield from _HEAD.splitlines()
+    for fault, heading in FAULTS.items():
+        yield from ("", f"## {heading}", "", "| Code | Meaning | What to do |", "|---|---|---|")
+        for code, about in sorted(CODES.items()):
+            if about.fault == fault:
+                yield f"| `{code}` | {about.meaning} | {about.remedy} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write("\n".join(page()) + "\n")
