@@ -20,6 +20,7 @@ PLAYING = f"!{AUDIO}.paused"
 def report(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mix")
     session = make_session(folder / "Night Train", seconds=SECONDS)
+    (session / "pad.aiff").rename(session / f"pad_{'very_long_name' * 6}.aiff")
     (folder / "out").mkdir()
     mix(session, folder / "out", Settings(), report=lambda *_: None)
     return folder / "out" / "report.html"
