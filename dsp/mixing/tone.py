@@ -20,7 +20,7 @@ from dsp.mixing.roles import REGIONS
 from dsp.mixing.sheet import Band
 from dsp.mixing.track import Bands, Track
 from dsp.process.eq import response_db
-from dsp.units import power_dbs_of
+from dsp.units import SILENCE_DB, power_dbs_of
 
 CENTRES = np.asarray(THIRD_OCTAVES_HZ)
 
@@ -134,7 +134,8 @@ def target_distance_db(spectrum: Bands) -> NDArray[np.float64]:
     """
     levels = octave_levels_db(spectrum)
     wanted = octave_levels_db(10.0 ** (MASTER_TARGET_DB / 10.0))
-    distance = np.where(levels > levels.max() + EMPTY_DB - 10.0, levels - wanted, np.nan)
+    floor = max(float(levels.max()) + EMPTY_DB - 10.0, SILENCE_DB)
+    distance = np.where(levels > floor, levels - wanted, np.nan)
     if np.isnan(distance).all():
         return np.asarray(distance)
     return np.asarray(distance - np.nanmedian(distance))

@@ -8,6 +8,8 @@ from dsp.formats.load import Probe
 from dsp.measure.spectrum import THIRD_OCTAVES_HZ
 from dsp.mixing.align import Placement
 from dsp.mixing.analyse import Analysis
+from dsp.mixing.roles import PROFILES, role_of
+from dsp.mixing.track import track_of
 
 CENTRES = np.asarray(THIRD_OCTAVES_HZ)
 
@@ -87,3 +89,17 @@ def in_time(analyses):
         a.probe.name: Placement(a.probe.name, 0.0, 1, 0.0, moved=False, why="in time")
         for a in analyses
     }
+
+
+def track_named(name, **sound):
+    """Return a stem as the planner sees it, in time; ``sound`` is that of ``analysis_of``."""
+    analysis = analysis_of(name, **sound)
+    role = role_of(name)[0]
+    return track_of(
+        analysis,
+        name=name,
+        role=role,
+        profile=PROFILES[role],
+        lag_s=0.0,
+        song_steps=len(analysis.energy),
+    )
