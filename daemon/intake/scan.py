@@ -6,6 +6,8 @@ Rules
 2. An inbox that is missing or cannot be read says nothing about its drops: nothing is
    forgotten and nothing reported gone.
 3. A drop for which there is no room stays where it is: the inbox is the overflow.
+4. None is taken before an older one that waits for the same room. Those that wait behind it are
+   looked at once a minute only: ten thousand of them must not keep the first from its turn.
 """
 
 import errno
@@ -36,6 +38,9 @@ _CLOSED = {
     "disk": "there is too little room on the disk",
     "memory": "there is too little memory",
 }
+_FOR_ALL = frozenset({"slot", "memory"})
+"""Closed for one drop is closed for all; on the disk there may be room for a smaller one."""
+_HELD_S = 60.0
 
 
 @dataclass
@@ -46,6 +51,8 @@ class _Tracked:
     first_seen_ms: int
     told: Sighting | None = None
     told_s: float = 0.0
+    held_s: float | None = None
+    """When it was last looked at, while all that it lacks is room."""
 
 
 class Scanner:
@@ -66,6 +73,8 @@ class Scanner:
         """Whether the last scan took something out of the inbox."""
         self.trouble = ""
         """What the disk refused during the last scan."""
+        self._closed: str | None = None
+        """Why this scan takes nothing any more."""
 
     @property
     def receiving(self) -> int:
@@ -84,7 +93,7 @@ class Scanner:
         OSError
             The inbox is missing or cannot be read; nothing has been forgotten.
         """
-        self.late, self.took, self.trouble = 0, False, ""
+        self.late, self.took, self.trouble, self._closed = 0, False, "", None
         fd = os.open(self._door.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.listing = list_inbox(fd, self._door.accepts)
@@ -111,17 +120,21 @@ class Scanner:
             return None
 
     def _scan_drop(self, fd: int, name: str) -> float | None:
+        if self._closed and self._is_held(name):
+            return None
         drop = look(fd, name, self._door.limits, self._door.accepts)
         if drop is None:
             return None  # gone since the listing; the next one will say so
         tracked = self._tracked.get(name) or self._begin(drop)
         evidence = DiskEvidence(fd, drop, self._door.limits.settings_bytes)
         answer = tracked.settler.observe(drop, evidence, self._door.clock.monotonic_s())
+        tracked.held_s = None
         if not (answer.settled or answer.refusal):
             wait = Wait(answer.reason or "settling", self._until(answer), answer.detail)
             self._tell(tracked, drop, answer, wait)
             return answer.left_s
-        if closed := "paused" if self.listing.paused else self._gate(drop):
+        if closed := self._why_not_now(drop):
+            tracked.held_s = self._door.clock.monotonic_s()
             self._tell(tracked, drop, answer, Wait(closed, None, _CLOSED.get(closed, closed)))
             return None
         try:
@@ -132,6 +145,19 @@ class Scanner:
             self._tell(tracked, drop, answer, wait)
             raise
         return None
+
+    def _is_held(self, name: str) -> bool:
+        tracked = self._tracked.get(name)
+        if tracked is None or tracked.held_s is None:
+            return False
+        return self._door.clock.monotonic_s() - tracked.held_s < _HELD_S
+
+    def _why_not_now(self, drop: Drop) -> str | None:
+        """Return what is in the way of taking a whole drop."""
+        closed = "paused" if self.listing.paused else self._closed or self._gate(drop)
+        if closed in _FOR_ALL:
+            self._closed = closed
+        return closed
 
     def _begin(self, drop: Drop) -> _Tracked:
         wall_ms = self._door.clock.wall_ms()

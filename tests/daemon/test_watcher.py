@@ -194,6 +194,34 @@ def test_one_bad_drop_does_not_stop_the_others(studio):
     }
 
 
+def test_who_waits_for_room_is_not_looked_at_in_every_scan(studio):
+    """Behind the first that must wait, a look a minute is enough; room is seen at once."""
+    for name in ("a", "b"):
+        studio.put(f"{name}/kick.wav")
+        studio.put(f"{name}/.done", b"")
+    studio.closed = "slot"
+    studio.look()
+    studio.put("b/more.part", b"")
+
+    assert [] == studio.look(30.0)
+    assert ["incomplete"] == [told.wait.reason for told in studio.look(31.0)]
+    (studio.folder / "b" / "more.part").unlink()
+    studio.closed = None
+    assert {"a", "b"} == {told.name for told in studio.look(5.0) if isinstance(told, Admitted)}
+
+
+def test_room_that_opens_in_mid_scan_goes_to_nobody_younger(studio):
+    """The oldest gets it at the next look."""
+    for name in ("a", "b"):
+        studio.put(f"{name}/kick.wav")
+        studio.put(f"{name}/.done", b"")
+    answers = iter(["slot", None, None, None])
+    studio.watcher._scanner._gate = lambda drop: next(answers)  # noqa: ARG005 - a gate
+
+    assert [] == [told for told in studio.look() if isinstance(told, Admitted)]
+    assert ["a", "b"] == [told.name for told in studio.look(1.0) if isinstance(told, Admitted)]
+
+
 @pytest.mark.parametrize("reason", ["slot", "disk", "memory"])
 def test_a_closed_gate_keeps_the_drop_in_the_inbox(studio, reason):
     """The inbox is the overflow, and the status says why."""
