@@ -17,7 +17,7 @@ from daemon.duplicates import key_of_done
 from daemon.errors import SpoolError, Unavailable
 from daemon.house import House
 from daemon.intake.names import display
-from daemon.jobs.job import Ending, Job, Outcome, OutputFile, State
+from daemon.jobs.job import Ending, Job, Outcome, OutputFile
 from daemon.jobs.store import Claim
 from daemon.logs import log
 from daemon.outbox.tell import Live, told
@@ -138,13 +138,14 @@ class Attempts:
     def _ended(self, ended: Ended) -> None:
         """Record how an attempt ended, and do what follows."""
         house = self._house
+        self._clear_worthless(ended)
         try:
             following = house.store.finish(ended.job, ended.attempt, _ending_of(ended))
-            self._note_content(ended)
         except (Unavailable, sqlite3.OperationalError) as error:
             self._unrecorded.append(ended)
             house.refused(Unavailable("QUEUE_WRITE", str(error)))
             return
+        house.quietly(lambda: self._note_content(ended))
         job, live = self._jobs.pop(ended.job, None), self._live.pop(ended.job, None)
         if following is None or job is None:
             return
@@ -159,10 +160,15 @@ class Attempts:
             outcome=ended.outcome,
             then=following.state.value,
         )
-        if following.state is not State.DONE:
+        house.show(ended.job)
+
+    def _clear_worthless(self, ended: Ended) -> None:
+        """Remove what a failed attempt wrote: before its outcome, which may need the room."""
+        job = self._jobs.get(ended.job)
+        if job is not None and ended.outcome != "done":
+            house = self._house
             folder = house.spool.result(job.inbox, job.id, ended.attempt)
             house.quietly(lambda: house.files.remove_tree("discard attempt", folder))
-        house.show(ended.job)
 
     def _note_content(self, ended: Ended) -> None:
         job = self._jobs.get(ended.job)

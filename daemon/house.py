@@ -83,9 +83,10 @@ class House:
 
     def refused(self, error: OSError | Unavailable) -> None:
         """Note that the surroundings refused something: all of it is tried again later."""
-        self.again_s = self.clock.monotonic_s() + AGAIN_S
         self.vitals.warn("SURROUNDINGS", str(error))
-        log.warning("will try again", error=str(error), again_s=AGAIN_S)
+        if not self.again_s:  # further refusals, the heartbeat's say, must not put it off for ever
+            self.again_s = self.clock.monotonic_s() + AGAIN_S
+            log.warning("will try again", error=str(error), again_s=AGAIN_S)
 
     def show(self, job_id: str) -> None:
         """Show a job's new state to readers, and bring it to its rest when that is final."""

@@ -32,6 +32,12 @@ def columns_of(new: NewJob) -> dict[str, Any]:
     }
 
 
+def columns_of_output(job_id: str, place: int, one: OutputFile) -> tuple[object, ...]:
+    """Return an output of a job as the columns of its row, in their order."""
+    measurements = encoded(one.measurements)
+    return job_id, place, one.path, one.role, one.bytes, one.sha256, measurements
+
+
 def job_of(row: sqlite3.Row) -> Job:
     """Return the job that a row of ``job`` tells of."""
     return Job(

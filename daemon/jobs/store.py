@@ -36,10 +36,12 @@ from daemon.config import Budgets, Retention
 from daemon.jobs.database import MIGRATIONS, Database, is_damage, move_aside, refuse_old_sqlite
 from daemon.jobs.job import FINAL, Ending, Job, NewJob, Next, Outcome, State, after
 from daemon.jobs.questions import Questions, marks
-from daemon.jobs.rows import columns_of, encoded, encoded_or_none
+from daemon.jobs.rows import columns_of, columns_of_output, encoded, encoded_or_none
 
 _PRUNED_AT_ONCE = 500
 """Rows that one call of ``prune`` deletes at most: the loop must not stand still."""
+
+_LONGEST_WAIT_S = 3600.0
 
 _INSERT = """
     INSERT INTO job (id, inbox, name, label, handler, lane, first_seen_ms, created_ms,
@@ -114,16 +116,21 @@ class Store(Questions):
     # -- attempts
 
     def claim(self, paused: Collection[str] = ()) -> Claim | None:
-        """Begin an attempt at the first due job whose inbox is not `paused`."""
+        """Begin an attempt at the first due job whose inbox is not `paused`.
+
+        A job is due also when it would wait longer than any wait: the clock was set back.
+        """
         now_ms = self._clock.wall_ms()
+        longest_ms = round(1000 * max(_LONGEST_WAIT_S, self.budgets.backoff_max_s))
         with self._database.transaction() as db:
             found = db.execute(
                 f"""
                 SELECT id FROM job
-                WHERE state = 'queued' AND not_before_ms <= ? AND inbox NOT IN ({marks(paused)})
+                WHERE state = 'queued' AND not_before_ms - ? NOT BETWEEN 1 AND ?
+                  AND inbox NOT IN ({marks(paused)})
                 ORDER BY order_key_ms, number LIMIT 1
                 """,  # noqa: S608 - question marks
-                (now_ms, *paused),
+                (now_ms, longest_ms, *paused),
             ).fetchone()
             if found is None:
                 return None
@@ -248,18 +255,7 @@ class Store(Questions):
         )
         db.executemany(
             "INSERT INTO output VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    job.id,
-                    place,
-                    one.path,
-                    one.role,
-                    one.bytes,
-                    one.sha256,
-                    encoded(one.measurements),
-                )
-                for place, one in enumerate(ending.outputs)
-            ],
+            [columns_of_output(job.id, *placed) for placed in enumerate(ending.outputs)],
         )
         if final:
             db.execute(

@@ -289,6 +289,14 @@ def test_drop_that_is_not_wanted_any_more_is_cancelled_as_it_comes(store):
     assert State.CANCELLED is store.get(new_job().id).state
 
 
+def test_claim_minds_no_clock_that_was_set_back(store, clock):
+    """A job that would wait for a day, because the clock lost one, is due."""
+    store.adopt(new_job())
+    store.postpone(new_job().id, clock.wall_ms() + 86_400_000)
+
+    assert store.claim() is not None
+
+
 def test_postpone_moves_when_a_queued_job_is_due(store, clock):
     """Somebody has to find out something first; 0 makes it due at once."""
     store.adopt(new_job())
