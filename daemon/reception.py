@@ -148,11 +148,18 @@ class Reception:
             if not os.path.lexists(house.opened.inboxes[inbox] / name):
                 self._gone(Gone(inbox, name))
 
+    def tell_waiting(self, job: Job) -> None:
+        """Write the status of a job that waits, unless it says so already."""
+        path = self._house.statuses.path(job.inbox, job.label)
+        if not (_says(path, "state", "queued") and _says(path, "job", job.id)):
+            self._house.show(job.id)
+
     def _recall_sightings(self) -> None:
         """Remember under which labels the last run was receiving."""
         for inbox in self._house.opened.inboxes:
             for path in self._house.spool.folder("outbox", inbox).glob(f"*{SUFFIX}"):
-                found = read_status(path)
+                # A history of thousands is searched for a few: looked at, not understood.
+                found = read_status(path) if _says(path, "state", "receiving") else None
                 if found is not None and found.get("state") == "receiving":
                     self._labels[inbox, str(found.get("name"))] = path.name.removesuffix(SUFFIX)
 
@@ -194,6 +201,14 @@ class Reception:
             log.info("nothing to cancel", inbox=asked.inbox, drop=asked.name)
             house.quietly(lambda: house.files.remove("cancel.wish", wish))
         return None
+
+
+def _says(path: Path, key: str, value: str) -> bool:
+    """Tell whether a status seems to say this, without the cost of understanding it."""
+    try:
+        return f'"{key}": "{value}"'.encode() in path.read_bytes()
+    except OSError:
+        return False
 
 
 def _adopted(place: Place, limits: Limits, now_ms: int, *, cancelled: bool) -> Admitted:

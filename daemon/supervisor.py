@@ -215,7 +215,7 @@ class Supervisor:
         for job in store.jobs(State.QUEUED):
             house.inboxes_of_rows.add(job.inbox)
             house.held_bytes[job.id] = sum(int(one.get("bytes") or 0) for one in job.inputs)
-            house.show(job.id)
+            self._reception.tell_waiting(job)
         for job in store.unpublished():
             house.show(job.id)
 
