@@ -22,7 +22,7 @@ from daemon.jobs.store import Claim
 from daemon.logs import log
 from daemon.outbox.tell import Live, told
 from daemon.pool.pool import Ended, Order, Pool, Progress
-from daemon.settings import settings_of
+from daemon.settings import settings_beside, settings_of
 
 _STDERR_LOGGED = 2_000
 _OF_A_FILE = {"rate_hz_min", "rate_hz_max", "channels", "frames"}
@@ -117,6 +117,7 @@ class Attempts:
                 source=str(drop),
                 workdir=str(workdir),
                 options=dict(job.options),
+                read_paths=_settings_paths(drop),
                 limits=inbox.limits.model_dump(include=_OF_A_FILE),
                 accept_truncated=inbox.settling.on_truncated == "accept",
                 sha256=_listed_sha256(drop, inbox.limits.settings_bytes),
@@ -176,6 +177,12 @@ class Attempts:
             return
         if key := key_of_done(job, ended.result.get("inputs", ())):
             self._house.store.note_content(ended.job, key)
+
+
+def _settings_paths(drop: Path) -> tuple[str, ...]:
+    """Return the settings file beside a drop: a worker names its lines in a complaint."""
+    found = settings_beside(drop)
+    return () if found is None else (str(found),)
 
 
 def _listed_sha256(drop: Path, max_bytes: int) -> dict[str, str]:

@@ -30,8 +30,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from pydantic import TypeAdapter, ValidationError
-
 from daemon.errors import BadInput
 from daemon.handlers.handler import Result, Task
 from daemon.pool import confine, manifest, nested
@@ -53,10 +51,13 @@ from daemon.pool.messages import (
     plain,
 )
 from daemon.pool.verdict import HandlerError, ResultError, Seen, judge, made_of, words
+from daemon.settings import settings_of
+from daemon.strict_yaml import Document, validate
 
 _BEATS_PER_STALL = 5
 _LONGEST_BEAT_S = 2.0
 _REPORT_S = 0.1
+_SETTINGS_BYTES = 1 << 20  # the inbox's own, smaller limit was held at its door
 
 _NESTED = Remark(
     code="NESTED_POOL",
@@ -182,7 +183,7 @@ def _attempt(handler: Any, order: Order, reporter: Reporter) -> Made:  # noqa: A
             name=order.name,
             source=Path(order.source),
             workdir=Path(order.workdir),
-            options=_options(handler, order.options),
+            options=_options(handler, order),
             report=reporter,
             limits=order.limits,
             accept_truncated=order.accept_truncated,
@@ -193,13 +194,13 @@ def _attempt(handler: Any, order: Order, reporter: Reporter) -> Made:  # noqa: A
     return made_of(result, Path(order.workdir))
 
 
-def _options(handler: Any, given: dict[str, Any]) -> Any:  # noqa: ANN401 - the handler's own class
+def _options(handler: Any, order: Order) -> Any:  # noqa: ANN401 - the handler's own class
+    """Return the options, checked; a complaint names the line of the drop's own settings."""
     try:
-        return TypeAdapter(handler.Options).validate_python(given)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "options"
-        raise BadInput("SETTINGS_INVALID", f"{where}: {first['msg']}") from error
+        document = settings_of(Path(order.source), {}, max_bytes=_SETTINGS_BYTES).options
+    except (OSError, BadInput):  # the daemon has read it before; what it merged is what counts
+        document = Document.of({}, name="options")
+    return validate(handler.Options, document.with_value(order.options))
 
 
 def _verdict(

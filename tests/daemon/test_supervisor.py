@@ -114,3 +114,29 @@ def test_drops_that_wait_are_told_how_many_go_before_them(spool):
     while positions() != [0, 1, 2]:
         supervisor.round()
     supervisor.close(clean=False)
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["folder", "file"])
+def test_wrong_setting_is_named_with_its_line_and_the_nearest_key(spool, beside):
+    """What a person mistyped is answered with file, line, column and what was meant."""
+    supervisor = Supervisor(config(spool, "mix"))
+    supervisor.start()
+    if beside:
+        (spool / "song.wav").write_bytes(_wav())
+        (spool / "inbox" / "mix" / "song.wav.job.yaml").write_text("# mine\nsecons: 1\n")
+        (spool / "inbox" / "mix" / "song.wav.done").touch()
+        (spool / "song.wav").rename(spool / "inbox" / "mix" / "song.wav")
+    else:
+        (spool / "song.wav").mkdir()
+        (spool / "song.wav" / "a.wav").write_bytes(_wav())
+        (spool / "song.wav" / "job.yaml").write_text("# mine\nsecons: 1\n")
+        (spool / "song.wav" / ".done").touch()
+        (spool / "song.wav").rename(spool / "inbox" / "mix" / "song.wav")
+    status = spool / "outbox" / "mix" / "song.wav.status.json"
+    while not (status.exists() and json.loads(status.read_bytes())["terminal"]):
+        supervisor.round()
+    supervisor.close(clean=True)
+    message = json.loads(status.read_bytes())["error"]["message"]
+
+    assert "job.yaml:2:1" in message
+    assert "seconds" in message

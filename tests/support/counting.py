@@ -15,7 +15,7 @@ from daemon.errors import BadInput, NothingToDo, Unavailable
 from daemon.handlers.handler import Output, Result, Task
 
 
-class Options(BaseModel):
+class Options(BaseModel, extra="forbid"):
     """What a drop may ask for."""
 
     how: Literal["well", "bad_input", "nothing", "unavailable", "badly"] = "well"
