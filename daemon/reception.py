@@ -5,6 +5,7 @@ cancelled ones too: a drop in ``work/`` always has a row or is about to be adopt
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from daemon.config import Limits
 from daemon.duplicates import Twins
 from daemon.errors import BadInput, SpoolError, Unavailable
 from daemon.house import House, error_of
-from daemon.intake.admit import Place
+from daemon.intake.admit import Place, renumber
 from daemon.intake.drop import Drop, look
 from daemon.intake.names import AUDIO_SUFFIXES, CANCEL, display, output_name
 from daemon.intake.reports import Admitted, CancelAsked, Gone, Report, Sighting
@@ -45,8 +46,10 @@ class Reception:
         What the disk refuses is kept, see ``late``: the drop lies in ``work/`` all the same.
         """
         try:
+            if isinstance(report, Admitted):
+                report = replace(report, place=self._with_own_id(report.place))
             return self._act_on(report)
-        except Unavailable as error:
+        except (OSError, Unavailable) as error:
             self._house.refused(error)
             self._late.append(report)
             return None
@@ -67,6 +70,17 @@ class Reception:
             case CancelAsked():
                 return self._cancel(report)
         return None
+
+    def _with_own_id(self, place: Place) -> Place:
+        """Return the place of an admitted drop under an id that no other job has.
+
+        Dice may fall twice in one second: behind two doors, or when the first drop is done and
+        its directory gone before the second one comes.
+        """
+        store = self._house.store
+        while (job := store.get(place.job)) is not None and not _is_row_of(job, place):
+            place = renumber(self._house.files, place, self._house.clock)
+        return place
 
     def record(self, admitted: Admitted) -> None:
         """Give an admitted drop its row; from here on it cannot be forgotten."""
@@ -136,7 +150,8 @@ class Reception:
             if place.inbox not in house.config.inboxes:
                 continue
             job = house.store.get(place.job)
-            if job is None:
+            if job is None or not _is_row_of(job, place):
+                place = self._with_own_id(place)  # noqa: PLW2901 - the same drop
                 wanted = not os.path.lexists(self._wish(place))
                 limits = house.config.inboxes[place.inbox].limits
                 now_ms = house.clock.wall_ms()
@@ -209,6 +224,12 @@ def _says(path: Path, key: str, value: str) -> bool:
         return f'"{key}": "{value}"'.encode() in path.read_bytes()
     except OSError:
         return False
+
+
+def _is_row_of(job: Job, place: Place) -> bool:
+    """Tell whether the row with a place's id is that of the drop which lies there."""
+    # When a row is published, its drop has left; and a directory is one unpublished job's.
+    return job.published_ms is None and (job.inbox, job.name) == (place.inbox, place.name)
 
 
 def _adopted(place: Place, limits: Limits, now_ms: int, *, cancelled: bool) -> Admitted:

@@ -201,6 +201,16 @@ def job_id(wall_ms: int, chance: float) -> str:
     return f"{moment:%Y%m%d-%H%M%S}-{int(chance * _THROWS) % _THROWS:04x}"
 
 
+def renumber(files: Files, place: Place, clock: Clock) -> Place:
+    """Give the job directory of a drop that has no row yet another id; return the new place."""
+    room = place.path.parent.parent
+    while True:
+        other = room.with_name(job_id(clock.wall_ms(), clock.chance()))
+        with suppress(FileExistsError):
+            files.rename("admit.renumber", room, other)
+            return Place(place.inbox, other.name, place.name, other / "in" / place.name)
+
+
 def find_admitted(work: Path) -> list[Place]:
     """Return every drop that lies in the work directory, oldest job first."""
     rooms = (room for room in work.glob("*/*") if _JOB.fullmatch(room.name))

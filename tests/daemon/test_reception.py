@@ -1,0 +1,85 @@
+"""Where drops become jobs: what holds even when the dice fall badly."""
+
+import pytest
+
+from daemon.clock import Clock
+from daemon.config import Config
+from daemon.duplicates import Twins
+from daemon.files import Files
+from daemon.house import House
+from daemon.intake.admit import Place
+from daemon.intake.reports import Admitted
+from daemon.jobs.job import State
+from daemon.reception import Reception
+from daemon.startup import open_spool
+from tests.support.jobs import new_job
+
+ID = "20261120-214501-3f9a"
+
+
+@pytest.fixture
+def house(tmp_path):
+    config = Config.model_validate({"root": tmp_path / "spool"})
+    opened = open_spool(config, files=Files(), clock=Clock())
+    yield House.furnish(config, opened, files=Files(), clock=Clock())
+    opened.close(clean=True)
+
+
+@pytest.fixture
+def reception(house):
+    twins = Twins(house.store, house.spool.root / "outbox", house.clock.wall_ms, lambda: None)
+    yield Reception(house, twins)
+    twins.close()
+
+
+def admitted(house, name="Song"):
+    """Return the report of a drop whose room has the id ``ID``."""
+    path = house.spool.drop("mix", ID, name)
+    path.mkdir(parents=True)
+    return Admitted(Place("mix", ID, name, path), name, 0, 0, 0.0, ())
+
+
+def end_another_job_of_this_id(house, name):
+    house.store.adopt(new_job(ID, name=name), cancelled=True)
+    house.store.mark_published(ID, drop_at="failed/mix/Before")
+
+
+@pytest.mark.parametrize("name", ["Before", "Song"])
+def test_drop_with_the_id_of_an_ended_job_becomes_a_job_of_its_own(house, reception, name):
+    """An id that falls twice, once the first job's directory is gone, loses no drop."""
+    end_another_job_of_this_id(house, name)
+
+    reception.take(admitted(house))
+
+    [job] = house.store.jobs(State.QUEUED)
+    assert (job.name, True) == ("Song", house.spool.drop("mix", job.id, "Song").is_dir())
+
+
+def test_drop_with_the_id_of_an_ended_job_is_adopted_after_a_crash(house, reception):
+    """What lies in work/ under another job's id is no leftover of that job."""
+    end_another_job_of_this_id(house, "Before")
+    admitted(house)
+
+    reception.adopt()
+
+    [job] = house.store.jobs(State.QUEUED)
+    assert (job.name, True) == ("Song", house.spool.drop("mix", job.id, "Song").is_dir())
+
+
+def test_drop_with_the_id_of_a_job_of_another_inbox_becomes_a_job_of_its_own(house, reception):
+    """Two doors throw their own dice."""
+    house.store.adopt(new_job(ID, inbox="radio"))
+
+    reception.take(admitted(house))
+
+    assert ["radio", "mix"] == [job.inbox for job in house.store.jobs(State.QUEUED)]
+
+
+def test_report_taken_again_changes_nothing(house, reception):
+    """A drop whose report is repeated keeps its id and its row."""
+    report = admitted(house)
+    reception.take(report)
+
+    reception.take(report)
+
+    assert [ID] == [job.id for job in house.store.jobs(State.QUEUED)]
