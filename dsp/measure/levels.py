@@ -161,6 +161,7 @@ _CONTEXT = TAPS  # frames of the last window that the next one needs, in whole h
 _SPAN = HOP_FRAMES + TAPS  # what the values of one hop listen to
 _BATCH_HOPS = 256  # interpolated together: one matrix product that stays in cache
 _OWN_HOP = TAPS // 2 // HOP_FRAMES  # place in a span of the hop whose values are asked
+_GROUPS = 3  # of the values between two frames, bounded together
 _ROUNDING = 1.0 + 1e-6  # the bound is computed in float32
 
 
@@ -184,6 +185,7 @@ class TruePeakMeter:
             raise ParameterError(f"oversample must be at least 2, got {phases}")
         taps = _interpolators(phases)
         self._matrix = _hop_matrix(taps)
+        self._reach = _hop_matrix(_reach_of(taps)) * np.float32(_ROUNDING)
         self._neighbours, self._bend = _bounds(taps)
         self._windows = Windows(_WINDOW_FRAMES, channels)
         self._past = np.zeros((channels, _CONTEXT), np.float32)
@@ -225,6 +227,10 @@ class TruePeakMeter:
             batch = hops[first : first + _BATCH_HOPS]
             if bounds[batch[0]] <= peak:
                 break
+            near = (np.abs(spans[batch]) @ self._reach).max(axis=1)
+            batch = batch[near > peak]
+            if not len(batch):
+                continue
             values = spans[batch] @ self._matrix
             peak = max(peak, float(values.max()), -float(values.min()))
         return peak
@@ -256,6 +262,15 @@ def _interpolators(phases: int) -> NDArray[np.float64]:
     window = np.i0(_KAISER_BETA * np.sqrt(1.0 - np.square(place / (TAPS // 2))))
     taps = np.sinc(place) * window
     return np.asarray(taps / taps.sum(axis=1, keepdims=True))
+
+
+def _reach_of(taps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the most that a frame can add to any value of a group: ``(_GROUPS, TAPS)``.
+
+    Frames taken as they are, and not their bends, are the closer bound on noise, which bends
+    everywhere: nearly all of its hops are ruled out at a fifth of the cost.
+    """
+    return np.asarray([np.abs(group).max(axis=0) for group in np.array_split(taps, _GROUPS)])
 
 
 def _hop_matrix(taps: NDArray[np.float64]) -> NDArray[np.float32]:
