@@ -14,18 +14,18 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from daemon.clock import Clock
-from daemon.config import Pool as PoolSettings
 from daemon.files import Files
 from daemon.intake.names import output_name, reason_beside
 from tests.support.counting import count
 from tests.support.files import DyingFiles, OtherDevice, RecordingFiles
-from tests.support.lives import HANDLER, ROOT, Life, WarmPool, config_for
+from tests.support.lives import Life, WarmPool, config_for
 from tests.support.spools import schema
 from tests.support.truth import broken_sentences, rows, statuses, write_wav
 
 BY_TIME = ("write heartbeat", "write status progress")
 """Steps whose number depends on how fast the machine is: only their first is died at."""
+
+STATUS = jsonschema.Draft202012Validator(schema("status-1.json"))
 
 
 @dataclass(frozen=True)
@@ -78,23 +78,14 @@ class FilesAcross(OtherDevice, Files):
     pass
 
 
-@pytest.fixture(scope="module")
-def pool():
-    """Two warm workers for all lives."""
-    settings = PoolSettings(slots=1, confine=False, recycle_jobs=10_000)
-    warm = WarmPool(settings, Clock(), handlers=[HANDLER], handler_paths=[ROOT])
-    yield warm
-    warm.end()
-
-
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
-def test_next_run_finishes_the_job_once(tmp_path, pool, scenario, when):
+def test_next_run_finishes_the_job_once(fleeting, pool, scenario, when):
     """Whatever step the daemon dies at, the next run finishes the job, once."""
-    steps = _steps_of(scenario, tmp_path / "recorded", pool)
+    steps = _steps_of(scenario, fleeting / "recorded", pool)
     wrong, deaths = {}, 0
     for number, (name, occurrence) in enumerate(steps):
-        root = tmp_path / str(number)
+        root = fleeting / str(number)
         dying = (DyingAcross if scenario.across else DyingFiles)(name, when, occurrence)
         died = not _first_life(scenario, root, dying, pool)
         problems = _second_life(scenario, root, pool)
@@ -107,26 +98,26 @@ def test_next_run_finishes_the_job_once(tmp_path, pool, scenario, when):
     assert len(steps) > 10
 
 
-def test_queued_job_says_so_after_a_restart(tmp_path, pool):
+def test_queued_job_says_so_after_a_restart(fleeting, pool):
     """A job that died between its row and its status is not called receiving for ever."""
     died_at = DyingFiles("write status queued", "before")
-    _first_life(SCENARIOS["folder"], tmp_path, died_at, pool)
-    Life(config_for(tmp_path), Files(), pool).live(lambda _: True)
+    _first_life(SCENARIOS["folder"], fleeting, died_at, pool)
+    Life(config_for(fleeting), Files(), pool).live(lambda _: True)
 
-    assert "queued" == statuses(tmp_path)["Song"]["state"]
+    assert "queued" == statuses(fleeting)["Song"]["state"]
 
 
-def test_sighting_does_not_outlive_its_drop(tmp_path, pool):
+def test_sighting_does_not_outlive_its_drop(fleeting, pool):
     """A drop that went while no daemon looked has no status any more."""
-    config = config_for(tmp_path)
-    (tmp_path / "inbox" / "mix").mkdir(parents=True)
-    half = tmp_path / "inbox" / "mix" / "half.wav"
+    config = config_for(fleeting)
+    (fleeting / "inbox" / "mix").mkdir(parents=True)
+    half = fleeting / "inbox" / "mix" / "half.wav"
     half.write_bytes(b"")
-    Life(config, Files(), pool).live(lambda _: "half.wav" in statuses(tmp_path))
+    Life(config, Files(), pool).live(lambda _: "half.wav" in statuses(fleeting))
     half.unlink()
     Life(config, Files(), pool).live(lambda _: True)
 
-    assert {} == statuses(tmp_path)
+    assert {} == statuses(fleeting)
 
 
 def _steps_of(scenario: Scenario, root: Path, pool: WarmPool) -> list[tuple[str, int]]:
@@ -191,7 +182,7 @@ def _problems(scenario: Scenario, root: Path):
         yield f"rows: {found}"
     told = statuses(root)
     for status in told.values():
-        jsonschema.validate(status, schema("status-1.json"))
+        STATUS.validate(status)
     states = {status["name"]: status["state"] for status in told.values()}
     if expected != states or len(told) != len(states):
         yield f"statuses: {states}"

@@ -13,12 +13,10 @@ from contextlib import contextmanager
 import pytest
 
 from daemon import house
-from daemon.clock import Clock
-from daemon.config import Pool as PoolSettings
 from daemon.errors import Unavailable
 from daemon.files import Files
 from tests.support.files import RecordingFiles
-from tests.support.lives import HANDLER, ROOT, Life, WarmPool, config_for
+from tests.support.lives import Life, config_for
 from tests.support.truth import broken_sentences, drop_folder, statuses, torn_outputs
 
 SETTINGS = {"done": "", "failed": "how: bad_input\n"}
@@ -42,24 +40,15 @@ class RefusingFiles(Files):
         yield
 
 
-@pytest.fixture(scope="module")
-def pool():
-    """Two warm workers for all lives."""
-    settings = PoolSettings(slots=1, confine=False, recycle_jobs=10_000)
-    warm = WarmPool(settings, Clock(), handlers=[HANDLER], handler_paths=[ROOT])
-    yield warm
-    warm.end()
-
-
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
 @pytest.mark.parametrize("end", list(SETTINGS))
-def test_what_is_refused_once_is_done_later(tmp_path, pool, monkeypatch, end, code):
+def test_what_is_refused_once_is_done_later(fleeting, pool, monkeypatch, end, code):
     """One step fails; the same run ends the job as if it had not."""
     monkeypatch.setattr(house, "AGAIN_S", 0.02)
     wrong = {}
-    for number, (name, occurrence) in enumerate(_steps(tmp_path / "recorded", end, pool)):
+    for number, (name, occurrence) in enumerate(_steps(fleeting / "recorded", end, pool)):
         refusing = RefusingFiles(name, occurrence, code)
-        root = tmp_path / str(number)
+        root = fleeting / str(number)
         try:
             _live(root, end, refusing, pool)
             problems = _problems(root, end)

@@ -9,10 +9,9 @@ import pytest
 
 from daemon.clock import Clock
 from daemon.config import Budgets
-from daemon.config import Pool as PoolSettings
 from daemon.files import Files
 from tests.support.daemons import Daemon, read_json, settings_for, until
-from tests.support.lives import HANDLER, ROOT, Life, WarmPool, config_for
+from tests.support.lives import Life, config_for
 from tests.support.truth import broken_sentences, drop_folder, statuses, torn_outputs
 
 DAY_S = 86_400.0
@@ -121,11 +120,9 @@ class JumpingClock(Clock):
 
 
 @pytest.mark.parametrize("days", [-1, 1])
-def test_clock_that_jumps_a_day_delays_nothing(tmp_path, monkeypatch, days):
+def test_clock_that_jumps_a_day_delays_nothing(tmp_path, pool, monkeypatch, days):
     """Neither a job that waits to be tried again nor one that runs minds the clock on the wall."""
     clock = JumpingClock()
-    settings = PoolSettings(slots=1, confine=False)
-    warm = WarmPool(settings, Clock(), handlers=[HANDLER], handler_paths=[ROOT])
     monkeypatch.setattr("daemon.supervisor.Clock", lambda: clock)
     config = config_for(tmp_path, budgets=Budgets(backoff_s=0.2, backoff_max_s=0.2))
     (tmp_path / "inbox" / "mix").mkdir(parents=True)
@@ -137,6 +134,5 @@ def test_clock_that_jumps_a_day_delays_nothing(tmp_path, monkeypatch, days):
             clock.jump_ms = days * 86_400_000
         return life.at_rest()
 
-    assert Life(config, Files(), warm).live(jumped_and_rested)
-    warm.end()
+    assert Life(config, Files(), pool).live(jumped_and_rested)
     assert "failed" == statuses(tmp_path)["Song"]["state"]

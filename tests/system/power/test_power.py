@@ -19,11 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from daemon.clock import Clock
-from daemon.config import Pool as PoolSettings
 from daemon.files import Files
 from tests.support import lives
-from tests.support.lives import HANDLER, ROOT, Life, WarmPool, config_for
+from tests.support.lives import ROOT, Life, WarmPool, config_for
 from tests.support.truth import broken_sentences, statuses, torn_outputs
 from tests.system.power.disk import Disk, Event, events_of, lay_out
 from tests.system.power.life import DROPS, counted, samples
@@ -65,15 +63,6 @@ def recorder(tmp_path_factory):
     command = [COMPILER, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"]
     subprocess.run(command, check=True, capture_output=True)
     return library
-
-
-@pytest.fixture(scope="module")
-def pool():
-    """Warm workers for every daemon after a cut."""
-    settings = PoolSettings(slots=1, confine=False, recycle_jobs=10_000)
-    warm = WarmPool(settings, Clock(), handlers=[HANDLER], handler_paths=[ROOT])
-    yield warm
-    warm.end()
 
 
 def recorded(recorder: Path, folder: Path, sabotage: str = "none") -> Recording:
@@ -179,21 +168,21 @@ def _results(root: Path, name: str) -> list[Path]:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("number", [25, pytest.param(400, marks=pytest.mark.slow)])
-def test_power_cut_loses_nothing_that_was_acknowledged(tmp_path, recorder, pool, number):
+def test_power_cut_loses_nothing_that_was_acknowledged(fleeting, recorder, pool, number):
     """Every drop that a status had called queued has exactly one whole result; nothing is torn."""
-    recording = recorded(recorder, tmp_path)
+    recording = recorded(recorder, fleeting)
 
-    assert [] == losses(recording, number, tmp_path, pool)
+    assert [] == losses(recording, number, fleeting, pool)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("sabotage", ["normal", "names"])
-def test_power_cut_shows_what_is_not_synced(tmp_path, recorder, pool, monkeypatch, sabotage):
+def test_power_cut_shows_what_is_not_synced(fleeting, recorder, pool, monkeypatch, sabotage):
     """Without synced commits, and without synced directories, the same cuts lose drops."""
     monkeypatch.setattr(lives, "PATIENCE_S", 3.0)
-    recording = recorded(recorder, tmp_path, sabotage)
-    lost = losses(recording, 100, tmp_path, pool)
+    recording = recorded(recorder, fleeting, sabotage)
+    lost = losses(recording, 100, fleeting, pool)
 
     sys.stdout.write(f"{sabotage}: {len(lost)} of 100 cuts lose something\n")
     assert lost

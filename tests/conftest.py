@@ -1,0 +1,31 @@
+"""What several test modules ask for."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from daemon.clock import Clock
+from daemon.config import Pool as PoolSettings
+from tests.support.lives import HANDLER, ROOT, WarmPool
+
+
+@pytest.fixture
+def fleeting(tmp_path):
+    """Give a folder in memory, where there is one: for what does not ask what a disk keeps."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """Give warm workers to all daemons of a module, one after the other."""
+    settings = PoolSettings(slots=1, confine=False, recycle_jobs=10_000)
+    warm = WarmPool(settings, Clock(), handlers=[HANDLER], handler_paths=[ROOT])
+    yield warm
+    warm.end()
