@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from daemon.answer import answering
+from daemon.version import VERSION
 
 app = typer.Typer(
     name="soundspool",
@@ -34,6 +35,22 @@ Set = Annotated[
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="A setting, as job.yaml has it."),
 ]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on until it ends.")]
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if asked:
+        sys.stdout.write(f"soundspool {VERSION}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def soundspool(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Drop a folder of stems, find the mix."""
 
 
 @app.command()

@@ -262,3 +262,13 @@ def test_every_code_that_a_command_answers_with_is_listed():
 
     assert len(raised) > 5
     assert set() == raised - CODES.keys()
+
+
+def test_version_is_the_one_of_the_package():
+    """``--version`` says what was installed."""
+    said = subprocess.run(
+        [sys.executable, "-m", "daemon", "--version"], capture_output=True, text=True, check=True
+    ).stdout
+    project = (Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8")
+
+    assert f'version = "{said.split()[1]}"' in project
