@@ -102,6 +102,7 @@ class Publisher:
             return True
         target = self._spool.folder("outbox", inbox) / label
         result.chmod(0o755)  # private while it was work, readable from now on
+        self._files.sync_dir(result)
         try:
             self._files.rename("publish result", result, target)
         except FileExistsError:

@@ -111,8 +111,9 @@ def made_of(result: Result, workdir: Path) -> Made:
         made = _made(result, workdir)
     except (ValidationError, TypeError, FileNotFoundError, RecursionError) as error:
         raise ResultError(words(error)) from error
-    for path in {(workdir / output.path).parent for output in result.outputs} | {workdir}:
-        _sync(path)
+    above = (folder for output in result.outputs for folder in (workdir / output.path).parents)
+    for folder in {folder for folder in above if folder.is_relative_to(workdir)} | {workdir}:
+        _sync(folder)
     return made
 
 

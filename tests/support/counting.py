@@ -39,7 +39,12 @@ def handle(task: Task) -> Result:
         raise RuntimeError("a bug")
     counted = count(task.source)
     (task.workdir / "count.json").write_text(json.dumps(counted))
-    outputs = [Output("count.json", "data", {"files": len(counted)})]
+    (task.workdir / "sheets" / "by file").mkdir(parents=True)
+    (task.workdir / "sheets" / "by file" / "names.txt").write_text(f"{len(counted)}\n")
+    outputs = [
+        Output("count.json", "data", {"files": len(counted)}),
+        Output("sheets/by file/names.txt", "sheet"),
+    ]
     if options.fill_bytes:
         (task.workdir / "fill.bin").write_bytes(b"\xa5" * options.fill_bytes)
         outputs.append(Output("fill.bin", "data"))
