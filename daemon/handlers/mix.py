@@ -4,7 +4,9 @@ The only place where the daemon meets the sound engine. ``soundspool mix`` comes
 here too, so that a mix by hand and a mix by the daemon are the same bytes.
 """
 
+import ctypes
 import os
+from contextlib import suppress
 
 from pydantic import Field
 
@@ -15,6 +17,12 @@ from dsp.formats.load import AUDIO_SUFFIXES, Limits
 from dsp.mixing import mix as engine
 from dsp.mixing.sheet import Settings
 from dsp.mixing.source import Means
+
+# glibc gives each thread a heap of its own and returns little of it: one for all measured
+# 12 MB less at the peak of a mix, at no cost. Other C libraries have no such parameter.
+_M_ARENA_MAX = -8
+with suppress(AttributeError):
+    ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 ACCEPTS = AUDIO_SUFFIXES
 STAGES = tuple(engine.STAGES)
