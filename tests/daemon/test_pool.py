@@ -250,7 +250,7 @@ def test_wrong_options_are_the_drops_fault(crew):
 
     end = crew.run([order])["job"]
     assert ("bad_input", "SETTINGS_INVALID") == (end.outcome, end.error["code"])
-    assert end.error["message"].startswith("how: ")
+    assert end.error["message"].startswith("options: how: ")
 
 
 def test_handler_that_cannot_be_imported_is_the_operators_fault(crew):
