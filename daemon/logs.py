@@ -93,7 +93,6 @@ def configure(level: str = "info", *, to: IO[str] | None = None) -> Destination:
         structlog.processors.format_exc_info,
         _to_journal if destination == "journal" else _Shape(destination),
     ]
-    logging.getLogger("watchdog").setLevel(logging.ERROR)  # it warns of each orderly stop
     least = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=processors,
