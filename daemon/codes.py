@@ -166,6 +166,9 @@ ALREADY_RUNNING
 CONFIG_REFUSED
     The changed configuration cannot be used; the daemon goes on with the old one.
     Correct it, as the message says, and reload again.
+SLOTS_CLAMPED
+    More slots were asked for than four per processor core; fewer are served.
+    Set pool.slots lower, or to 0 for one per core.
 POOL_DEGRADED
     No worker process starts, so nothing can run.
     The reason stands beside it; often a library is missing. See soundspool doctor.

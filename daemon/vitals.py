@@ -93,6 +93,9 @@ class Vitals:
         found = dict(self._warnings)
         if pool.degraded:
             found["POOL_DEGRADED"] = pool.degraded
+        if pool.size < self.config.pool.slots:
+            asked = self.config.pool.slots
+            found["SLOTS_CLAMPED"] = f"{asked} slots were asked for, {pool.size} are served"
         if pool.unusable:
             texts = (f"{handler}: {why}" for handler, why in pool.unusable.items())
             found["HANDLER_UNUSABLE"] = "; ".join(texts)

@@ -56,6 +56,8 @@ __all__ = ["Ended", "Order", "Pool", "Progress"]
 
 _FIRST_WAIT_S = 0.2
 _SLOW_S = 30.0
+MOST_PER_CORE = 4
+"""Slots per core at the most: more would only take memory and each other's time."""
 _CLOSE_S = 5.0  # a process that hangs in the kernel dies when the kernel lets it
 
 
@@ -85,7 +87,8 @@ class Pool:
         handler_paths: Sequence[Path] = (),
         python: str = sys.executable,
     ) -> None:
-        self.size = settings.slots or len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
+        self.size = min(settings.slots or cores, cores * MOST_PER_CORE)
         self.degraded: str | None = None
         """Why no worker starts, when none does."""
         self.stages: dict[str, list[str]] = {}

@@ -1,6 +1,7 @@
 """The loop: configurations that change under way, and jobs that nobody serves."""
 
 import json
+import os
 
 import pytest
 
@@ -11,8 +12,8 @@ from daemon.supervisor import Supervisor
 
 def config(root, *names, **more):
     inboxes = {name: {"handler": "tests.support.counting"} for name in names}
-    pool = {"slots": 1, "spare": False}
-    return Config.model_validate({"root": root, "inboxes": inboxes, "pool": pool, **more})
+    settings = {"root": root, "inboxes": inboxes, "pool": {"slots": 1, "spare": False}}
+    return Config.model_validate({**settings, **more})
 
 
 @pytest.fixture
@@ -140,3 +141,14 @@ def test_wrong_setting_is_named_with_its_line_and_the_nearest_key(spool, beside)
 
     assert "job.yaml:2:1" in message
     assert "seconds" in message
+
+
+def test_more_slots_than_the_machine_can_bear_are_clamped_and_said(spool):
+    """A pool that is far too large is made smaller, and ``daemon.json`` warns of it."""
+    supervisor = Supervisor(config(spool, "mix", pool={"slots": 256, "spare": False}))
+    supervisor.start()
+    heartbeat = json.loads((spool / "daemon.json").read_bytes())
+    supervisor.close(clean=True)
+
+    assert 4 * len(os.sched_getaffinity(0)) == heartbeat["pool"]["slots"]
+    assert "SLOTS_CLAMPED" in {warning["code"] for warning in heartbeat["warnings"]}
