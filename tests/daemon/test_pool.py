@@ -330,7 +330,8 @@ def test_worker_that_starts_too_slowly_is_killed(tmp_path):
 def test_daemon_that_was_stopped_forgives_its_workers(tmp_path):
     """After a pause of the daemon itself, what workers said meanwhile counts first."""
     clock = FakeClock()
-    crew = Crew(tmp_path, Settings(slots=1, confine=False), clock=clock)
+    # No spare: what becomes readable below must be the job's own worker.
+    crew = Crew(tmp_path, Settings(slots=1, spare=False, confine=False), clock=clock)
     crew.run([crew.order("before")])
     crew.pool.start(crew.order("job", "slowly", stall_s=30.0))
     crew.until(lambda: crew.progress)
