@@ -125,8 +125,8 @@ class Supervisor:
         self._house.vitals.phase = "running"
         self._measure_room()
         self._open_inboxes()
-        self._beat(now=True)
         log.info("serving", root=str(self._opened.spool.root), slots=self._pool.size)
+        self._beat(now=True)
 
     def round(self) -> None:
         """Go round once."""
