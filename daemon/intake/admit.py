@@ -157,7 +157,11 @@ class Door:
 
     def _take_across(self, drop: Drop, room: Path, *, whole: bool) -> bool:
         aside = self.folder / f"{CLAIMED}{room.name}"
-        self.files.make_dir("admit.aside", aside)
+        try:
+            self.files.make_dir("admit.aside", aside)
+        except OSError:  # a later try makes another room
+            self.files.remove_tree("admit.no_room", room)
+            raise
         try:
             self._move("admit.aside", drop, aside)
             still = not whole or self._is_still(drop, aside)

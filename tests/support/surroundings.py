@@ -1,0 +1,94 @@
+"""Surroundings that really fail: mounts, disks, limits. Who calls must be root."""
+
+import os
+import resource
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemons import until
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system needs root")
+
+
+def mount(*words: str | Path) -> None:
+    """Mount something, or skip the test: a root in a container may not."""
+    said = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+    if said.returncode:
+        pytest.skip(f"this root may not mount: {said.stderr.strip()}")
+
+
+def unmount(folder: Path) -> None:
+    """Take a mount away, even from under those who use it."""
+    subprocess.run(["umount", "--lazy", folder], capture_output=True, check=False)
+
+
+@contextmanager
+def mount_of_its_own(folder: Path) -> Iterator[None]:
+    """Make a folder a mount, so that it alone can be made read-only."""
+    mount("--bind", folder, folder)
+    try:
+        yield
+    finally:
+        unmount(folder)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    """Let nothing be written below a mount, as long as it lasts."""
+    mount("-o", "remount,bind,ro", folder)
+    try:
+        yield
+    finally:
+        mount("-o", "remount,bind,rw", folder)
+
+
+@contextmanager
+def memory_disk(folder: Path, options: str) -> Iterator[None]:
+    """Give a folder a small file system of its own."""
+    folder.mkdir(exist_ok=True)
+    mount("-t", "tmpfs", "-o", options, "tmpfs", folder)
+    try:
+        yield
+    finally:
+        unmount(folder)
+
+
+@contextmanager
+def limited(process: int, what: int, most: int) -> Iterator[None]:
+    """Lower a limit of a process that runs, as long as it lasts."""
+    soft, hard = resource.prlimit(process, what)
+    resource.prlimit(process, what, (most, hard))
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            resource.prlimit(process, what, (soft, hard))
+
+
+def descriptors_of(process: int) -> int:
+    """Return how many files a process has open."""
+    return len(os.listdir(f"/proc/{process}/fd"))  # noqa: PTH208 - one number is wanted
+
+
+def seconds_of(process: int) -> float:
+    """Return the processor time that a process has had."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory_mb_of(process: int) -> float:
+    """Return how much memory of a process is resident."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def rounds_pass(daemon, beats: int = 2) -> None:
+    """Wait until the daemon has shown itself alive a few times more."""
+    from tests.support.daemons import read_json
+
+    seq = read_json(daemon.root / "daemon.json")["seq"]
+    until(lambda: read_json(daemon.root / "daemon.json")["seq"] >= seq + beats, "it goes round")
