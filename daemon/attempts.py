@@ -100,6 +100,7 @@ class Attempts:
         workdir = house.spool.result(job.inbox, job.id, claim.attempt)
         drop = house.spool.drop(job.inbox, job.id, job.name)
         try:
+            sha256 = _listed_sha256(drop, inbox.limits.settings_bytes)
             # After the queue was rebuilt, an attempt of this number may have been here before.
             if workdir.exists():
                 house.files.remove_tree("discard attempt", workdir)
@@ -120,7 +121,7 @@ class Attempts:
                 read_paths=_settings_paths(drop),
                 limits=inbox.limits.model_dump(include=_OF_A_FILE),
                 accept_truncated=inbox.settling.on_truncated == "accept",
-                sha256=_listed_sha256(drop, inbox.limits.settings_bytes),
+                sha256=sha256,
                 deadline_s=max(inbox.timeout_s, inbox.timeout_per_audio_s * job.audio_s),
                 stall_s=inbox.stall_s,
                 no_progress_s=inbox.no_progress_s,
@@ -130,11 +131,15 @@ class Attempts:
         self._show(job.id)
 
     def _show(self, job_id: str) -> None:
-        house, job = self._house, self._jobs[job_id]
-        attempts, live = house.store.attempts(job_id), self._live[job_id]
-        report = told(job, attempts, (), live=live, now_s=house.clock.monotonic_s())
+        house, job, live = self._house, self._jobs[job_id], self._live[job_id]
         stages = self._pool.stages.get(job.handler, ())
-        house.quietly(lambda: house.statuses.write(job.label, report, stages=stages))
+
+        def show() -> None:
+            attempts = house.store.attempts(job_id)
+            report = told(job, attempts, (), live=live, now_s=house.clock.monotonic_s())
+            house.statuses.write(job.label, report, stages=stages)
+
+        house.quietly(show)
 
     def _ended(self, ended: Ended) -> None:
         """Record how an attempt ended, and do what follows."""

@@ -35,7 +35,7 @@ from watchdog.observers.api import BaseObserver
 
 from daemon.clock import Clock
 from daemon.config import Inbox
-from daemon.files import Files
+from daemon.files import Files, ask_for_descriptors
 from daemon.intake.admit import Door
 from daemon.intake.mounts import is_network, read_mountinfo
 from daemon.intake.names import AUDIO_SUFFIXES
@@ -50,6 +50,8 @@ _AFTER_TAKING_S, _AFTER_TAKING_EVERY_S = 0.6, 0.02
 """watchdog holds a "moved from" back for 0.5 s, hoping for its other half, and everything behind
 it too. Our own rename out of the inbox is such an event: for that time we look by ourselves."""
 _LATE_LIMIT, _LATE_WITHIN_S = 3, 3600.0
+_DESCRIPTORS = 8
+"""More than a watch takes: an inotify instance and a pipe."""
 
 
 class _WakeUp(FileSystemEventHandler):
@@ -78,6 +80,7 @@ class Watch:
             return True
         self.stop()
         try:
+            ask_for_descriptors(_DESCRIPTORS)  # half a watch would leave some of them behind
             observer = Observer()
             observer.schedule(self._handler, str(self._folder), recursive=False)
             observer.start()

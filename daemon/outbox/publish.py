@@ -146,7 +146,9 @@ class Publisher:
         The drop must have left; if it has not, the folder stays as it is.
         """
         folder = self._spool.job(inbox, job)
-        if any((folder / "in").glob("*")):
+        inside = folder / "in"
+        # Listed, not globbed: glob calls a folder empty that it cannot open.
+        if inside.is_dir() and os.listdir(inside):  # noqa: PTH208
             return
         self._files.remove_tree("clear work", folder)
 

@@ -3,6 +3,7 @@
 import os
 import resource
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -92,3 +93,11 @@ def rounds_pass(daemon, beats: int = 2) -> None:
 
     seq = read_json(daemon.root / "daemon.json")["seq"]
     until(lambda: read_json(daemon.root / "daemon.json")["seq"] >= seq + beats, "it goes round")
+
+
+IMPATIENT = (
+    sys.executable,
+    "-c",
+    "from daemon import house, cli; house.AGAIN_S = 0.3; cli.main()",
+)
+"""The daemon's command, but what was refused is tried again soon: tests wait for it."""

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from tests.support.daemons import Daemon, read_json, settings_for, until
-from tests.support.surroundings import mount_of_its_own, needs_root, read_only, rounds_pass
+from tests.support.surroundings import (
+    IMPATIENT,
+    mount_of_its_own,
+    needs_root,
+    read_only,
+    rounds_pass,
+)
 from tests.support.truth import broken_sentences, statuses, torn_outputs, write_wav
 
 pytestmark = needs_root
@@ -17,7 +23,7 @@ pytestmark = needs_root
 def daemon(tmp_path):
     """A daemon that has not been started."""
     root = tmp_path / "spool"
-    made = Daemon(root, settings_for(root))
+    made = Daemon(root, settings_for(root), IMPATIENT)
     with ExitStack() as undo:
 
         @undo.callback
