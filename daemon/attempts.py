@@ -44,6 +44,8 @@ class Attempts:
         self._jobs: dict[str, Job] = {}
         self._live: dict[str, Live] = {}
         self._unrecorded: list[Ended] = []
+        self._doubtful = False
+        """Whether the last start was refused."""
 
     @property
     def running(self) -> list[tuple[Job, Live | None]]:
@@ -64,11 +66,13 @@ class Attempts:
         house = self._house
         while self._pool.free_slots() and not house.again_s and not self._unrecorded:
             try:
+                self._try_the_ground()
                 claim = house.store.claim(closed)
                 if claim is None:
                     return
                 self._start(claim)
             except (OSError, Unavailable) as error:
+                self._doubtful = True
                 house.refused(error)
 
     def collect(self) -> None:
@@ -91,6 +95,15 @@ class Attempts:
     def cancel(self, job: Job) -> None:
         """End a running job because a person asked for it."""
         self._pool.cancel(job.id, job.attempts)
+
+    def _try_the_ground(self) -> None:
+        """Raise what a start would meet, after one was refused: a claim costs an attempt."""
+        if self._doubtful:
+            place = self._house.spool.root / "work" / ".try"
+            self._house.files.remove_tree("try work", place)
+            self._house.files.make_dir("try work", place)
+            self._house.files.remove_tree("try work", place)
+            self._doubtful = False
 
     def _start(self, claim: Claim) -> None:
         house, job = self._house, claim.job

@@ -35,7 +35,8 @@ from watchdog.observers.api import BaseObserver
 
 from daemon.clock import Clock
 from daemon.config import Inbox
-from daemon.files import Files, ask_for_descriptors
+from daemon.descriptors import ask_for_descriptors
+from daemon.files import Files
 from daemon.intake.admit import Door
 from daemon.intake.mounts import is_network, read_mountinfo
 from daemon.intake.names import AUDIO_SUFFIXES
@@ -202,7 +203,8 @@ class Watcher:
         else:
             self._first = False
         self._note(problem)
-        return self._wait_s(due_s)
+        # What was refused may have been refused for a moment only, and no event says when.
+        return min(self._wait_s(due_s), _RECEIVING_S if problem else _LOCAL_S)
 
     def _choose_mode(self) -> None:
         network = is_network(self._folder, read_mountinfo())

@@ -31,7 +31,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.files import ask_for_descriptors
+from daemon.descriptors import ask_for_descriptors
 from daemon.pool.messages import Lines
 
 _READ_BYTES = 1 << 16

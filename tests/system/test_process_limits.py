@@ -2,13 +2,12 @@
 
 import os
 import resource
-import socket
-import subprocess
 import time
 from contextlib import ExitStack
 
 import pytest
 
+from daemon.supervisor import EX_CONFIG
 from tests.support.daemons import Daemon, read_json, settings_for, until
 from tests.support.surroundings import IMPATIENT, descriptors_of, limited, rounds_pass, seconds_of
 from tests.support.truth import broken_sentences, drop_folder, rows, statuses, torn_outputs
@@ -72,7 +71,7 @@ def test_files_that_may_not_grow_delay_and_lose_nothing(daemon, most):
     all_done(daemon, ["Slow", "Song", "Late"])
 
 
-@pytest.mark.parametrize("spare", [-16, -4, 0, 2, 8])
+@pytest.mark.parametrize("spare", [-16, 0, 2])
 def test_descriptors_that_run_out_delay_and_lose_nothing(daemon, spare):
     """With a few more than it has open, with none more, and with fewer than it waits for."""
     daemon.start()
@@ -88,3 +87,27 @@ def test_descriptors_that_run_out_delay_and_lose_nothing(daemon, spare):
         assert daemon.process.poll() is None
         assert 0.5 > seconds_of(process) - spent_s
     all_done(daemon, ["Slow", "Song", "Late"])
+
+
+def started_with(daemon, most):
+    daemon.command = ("prlimit", f"--nofile={most}:{most}", *daemon.command)
+    return daemon
+
+
+def test_daemon_started_with_64_descriptors_serves(daemon):
+    """Also a song of more stems than are synced at once, two at a time."""
+    stems = {f"{number}.wav": bytes([number]) * 200 for number in range(40)}
+    started_with(daemon, 64).start()
+    for name in ("One", "Two", "Three"):
+        drop_folder(daemon.root, name, stems)
+    all_done(daemon, ["One", "Two", "Three"])
+    assert "Too many open files" not in daemon.log.read_text()
+
+
+@pytest.mark.parametrize("most", [12, 24, 48])
+def test_daemon_started_with_too_few_descriptors_says_so(daemon, most):
+    """It ends at once, with the exit code of a configuration that asks for too much."""
+    process = started_with(daemon, most).spawn()
+
+    assert EX_CONFIG == process.wait(10.0)
+    assert f"60 open files are needed, {most} allowed" in daemon.log.read_text()
