@@ -52,6 +52,11 @@ class Attempts:
         """What runs, and how far it is."""
         return [(job, self._live.get(job.id)) for job in self._jobs.values()]
 
+    @property
+    def working(self) -> bool:
+        """Whether anything still runs: an end that the disk does not take is left to a restart."""
+        return len(self._jobs) > len(self._unrecorded)
+
     def unserved(self) -> set[str]:
         """Return the inboxes whose jobs nobody can handle now: they wait, and cost no attempt.
 

@@ -54,8 +54,10 @@ class Opened:
 
     def close(self, *, clean: bool) -> None:
         """Close the queue and let go of the spool."""
-        self.store.close(clean=clean)
-        os.close(self._lock)
+        try:
+            self.store.close(clean=clean)
+        finally:
+            os.close(self._lock)
 
 
 def open_spool(config: Config, *, files: Files, clock: Clock) -> Opened:

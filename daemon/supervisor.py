@@ -149,7 +149,7 @@ class Supervisor:
         log.info("draining", running=len(self._attempts.running), drain_s=drain_s)
         self._close_inboxes()
         until_s = self._clock.monotonic_s() + drain_s
-        while self._hear(for_s=_HEARING_S) or self._attempts.running:
+        while self._hear(for_s=_HEARING_S) or self._attempts.working:
             if self._clock.monotonic_s() >= until_s:
                 self._pool.interrupt_all()
             if not self._house.quietly(lambda: self._drain_round(until_s)):
@@ -167,8 +167,8 @@ class Supervisor:
         self._pool.close()
         self._twins.close()
         self._house.vitals.phase = "stopped"
-        self._beat(now=True)
-        self._opened.close(clean=clean)
+        self._house.quietly(lambda: self._beat(now=True))
+        clean = self._house.quietly(lambda: self._opened.close(clean=clean)) and clean
         log.info("stopped", clean=clean)
 
     def reload(self, config: Config) -> None:

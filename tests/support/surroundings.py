@@ -101,3 +101,44 @@ IMPATIENT = (
     "from daemon import house, cli; house.AGAIN_S = 0.3; cli.main()",
 )
 """The daemon's command, but what was refused is tried again soon: tests wait for it."""
+
+
+class Disk:
+    """A small ext4 in a file, on a loop device: it can be broken as a disk breaks."""
+
+    def __init__(self, image: Path, folder: Path) -> None:
+        self._image, self._folder = image, folder
+        with image.open("wb") as file:
+            file.truncate(32 << 20)
+        made = subprocess.run(["mkfs.ext4", "-qF", image], capture_output=True, check=False)
+        if made.returncode:
+            pytest.skip("this machine cannot make an ext4")
+        folder.mkdir()
+        self.mount()
+
+    def mount(self) -> None:
+        """Mount it; on an error of its own it turns read-only."""
+        mount("-o", "loop,errors=remount-ro", self._image, self._folder)
+
+    def fail(self) -> None:
+        """Let the kernel find an error on it, as on a disk that dies."""
+        source = subprocess.run(
+            ["findmnt", "-no", "SOURCE", self._folder], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        trigger = Path("/sys/fs/ext4") / Path(source).name / "trigger_fs_error"
+        if not trigger.exists():
+            pytest.skip("this kernel offers no trigger_fs_error")
+        trigger.write_text("1")
+
+    def repair(self) -> None:
+        """Unmount it, check it, and mount it again."""
+        self.unmount()
+        said = subprocess.run(
+            ["fsck.ext4", "-p", self._image], capture_output=True, text=True, check=False
+        )
+        assert said.returncode in (0, 1), said.stdout
+        self.mount()
+
+    def unmount(self) -> None:
+        """Unmount it when nobody uses it any more."""
+        subprocess.run(["umount", self._folder], check=True)

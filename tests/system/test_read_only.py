@@ -1,6 +1,7 @@
 """A folder, or the whole spool, can be read and no longer be written; later it can."""
 
 import os
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -9,12 +10,15 @@ import pytest
 from tests.support.daemons import Daemon, read_json, settings_for, until
 from tests.support.surroundings import (
     IMPATIENT,
+    Disk,
     mount_of_its_own,
     needs_root,
     read_only,
     rounds_pass,
+    seconds_of,
+    unmount,
 )
-from tests.support.truth import broken_sentences, statuses, torn_outputs, write_wav
+from tests.support.truth import broken_sentences, drop_folder, rows, statuses, torn_outputs, write_wav
 
 pytestmark = needs_root
 
@@ -83,3 +87,36 @@ def _said(daemon):
     told = read_json(daemon.root / "daemon.json")
     problems = [inbox["problem"] for inbox in told["inboxes"].values()]
     return " ".join([*problems, *(one["message"] for one in told["warnings"])])
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk under the spool."""
+    made = Disk(tmp_path / "disk.ext4", tmp_path / "spool")
+    yield made
+    unmount(tmp_path / "spool")
+
+
+def test_disk_that_dies_under_the_spool_loses_nothing(disk, daemon):
+    """Read-only at once and for good: the daemon keeps quiet; repaired, all is done, once."""
+    daemon.start()
+    for number in range(3):
+        drop_folder(daemon.root, f"Song {number}", {"a.wav": bytes(200)}, "seconds: 0.4\nforce: true")
+    until(lambda: "running" in states(daemon).values(), "one runs")
+    disk.fail()
+    until(lambda: "will try again" in daemon.log.read_text(), "it notices")
+    told, spent_s = statuses(daemon.root), seconds_of(daemon.process.pid)
+    lines = daemon.log.read_text().count("\n")
+    until(lambda: daemon.log.read_text().count("\n") >= lines + 4, "four tries have failed")
+    assert daemon.process.poll() is None
+    assert told == statuses(daemon.root)
+    assert 0.5 > seconds_of(daemon.process.pid) - spent_s
+    assert 0 == daemon.stop(5.0)
+    assert lines + 12 > daemon.log.read_text().count("\n")
+    disk.repair()
+    (daemon.root / "daemon.json").unlink()  # a heartbeat is not synced: it may be empty now
+    daemon.start()
+    until(lambda: states(daemon) == {f"Song {n}": "done" for n in range(3)}, "all is done", 25)
+    assert 0 == daemon.stop()
+    assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
+    assert 3 == len(rows(daemon.root)) == len(list(daemon.root.glob("archive/mix/*/*")))
