@@ -2,6 +2,7 @@
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -142,3 +143,22 @@ class Disk:
     def unmount(self) -> None:
         """Unmount it when nobody uses it any more."""
         subprocess.run(["umount", self._folder], check=True)
+
+
+def fill(folder: Path) -> None:
+    """Leave no byte and no inode on the file system of a folder; see ``free``."""
+    ballast = folder / ".ballast"
+    ballast.mkdir()
+    with suppress(OSError), (ballast / "bytes").open("wb", buffering=0) as file:
+        for size in (1 << 20, 1 << 12):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+    with suppress(OSError):
+        for number in range(100_000):
+            (ballast / str(number)).touch()
+
+
+def free(folder: Path) -> None:
+    """Give back what ``fill`` took."""
+    shutil.rmtree(folder / ".ballast", ignore_errors=True)
