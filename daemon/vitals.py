@@ -142,6 +142,7 @@ class Vitals:
             "missed": health.missed,
             "receiving": health.receiving,
             "left_alone": dict(health.left_alone),
+            "left_alone_more": health.left_alone_more,
         }
 
     def _totals(self) -> dict[str, Any]:

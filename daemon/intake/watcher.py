@@ -251,4 +251,5 @@ class Watcher:
             self._missed,
             self._scanner.receiving,
             listing.left_alone,
+            listing.left_alone_more,
         )

@@ -330,5 +330,6 @@ def _inbox_notes(inbox: Document) -> Iterable[str]:
         yield f"set up anew {count(inbox['rebuilds'], 'time')}"
     left = inbox.get("left_alone") or {}
     yield from (f"left alone: {name} ({why})" for name, why in list(left.items())[:_NAMED])
-    if len(left) > _NAMED:
-        yield f"and {len(left) - _NAMED} more"
+    more = max(0, len(left) - _NAMED) + (inbox.get("left_alone_more") or 0)
+    if more:
+        yield f"and {more} more"
