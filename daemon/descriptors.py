@@ -1,15 +1,20 @@
-"""Open files: enough of them at the start, and none left behind when they run out later.
+"""Open files and watches: enough of them at the start, and none left behind when they run out later.
 
 Out of descriptors, nothing can be concluded about a file that did not open (``errors.is_ours``),
 and a library that opens several may leave the first ones open when it fails at the last.
 """
 
+import ctypes
+import errno
 import os
 import resource
+from pathlib import Path
 
 from daemon.config import Config
 from daemon.errors import BadConfig
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_IN_CREATE = 0x100  # linux/inotify.h
 _FIXED, _PER_INBOX, _PER_WORKER = 32, 16, 4
 """Counted in ``/proc/pid/fd``: a daemon at rest has 11 open, and 3 for each worker. An inbox takes
 up to 6 to look into its folders and 8 to sync what it takes, and all inboxes may do so at once."""
@@ -24,6 +29,24 @@ def ask_for_descriptors(count: int) -> None:
     finally:
         for descriptor in opened:
             os.close(descriptor)
+
+
+def ask_for_watch(folder: Path) -> None:
+    """Raise ``OSError`` unless a folder could be watched now; which limit is in the way, it says."""
+    fd = _LIBC.inotify_init1(os.O_CLOEXEC)
+    if fd < 0:
+        raise _refusal("fs.inotify.max_user_instances", folder)
+    try:
+        if _LIBC.inotify_add_watch(fd, os.fsencode(folder), _IN_CREATE) < 0:
+            raise _refusal("fs.inotify.max_user_watches", folder)
+    finally:
+        os.close(fd)
+
+
+def _refusal(limit: str, folder: Path) -> OSError:
+    code = ctypes.get_errno()
+    reached = f", {limit} is reached" if code in (errno.EMFILE, errno.ENOSPC) else ""
+    return OSError(code, f"{os.strerror(code)}{reached}", str(folder))
 
 
 def require_descriptors(config: Config) -> None:

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
 
-
 _LISTENS_S = 0.5
 """What a manager has been told and has not read fills a queue; it must not hold us up."""
 _DEAF_S = 0.25

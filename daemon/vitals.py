@@ -134,6 +134,7 @@ class Vitals:
         return {
             "path": str(inbox_folders(self.config)[name]),
             "mode": health.mode,
+            "polling_because": health.polling_because,
             "paused": health.paused,
             "problem": health.problem,
             "last_scan_age_s": round(self._clock.monotonic_s() - health.last_scan_s, 1),

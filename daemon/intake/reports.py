@@ -93,3 +93,5 @@ class Health:
     """Name -> why it is no drop; the first ones of many."""
     left_alone_more: int = 0
     """How many further ones there are."""
+    polling_because: str = ""
+    """Why events are not relied on."""

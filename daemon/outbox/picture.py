@@ -322,6 +322,8 @@ def _health(state: Document) -> Iterable[Health]:
 def _inbox_notes(inbox: Document) -> Iterable[str]:
     polling = inbox.get("mode") == "polling"
     yield "paused" if inbox.get("paused") else "polled" if polling else "watched by events"
+    if polling and inbox.get("polling_because"):
+        yield str(inbox["polling_because"])
     if inbox.get("last_scan_age_s") is not None:
         yield f"looked at {span(inbox['last_scan_age_s'])} ago"
     if inbox.get("missed"):

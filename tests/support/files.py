@@ -10,7 +10,6 @@ from typing import Literal
 
 from daemon.files import Files
 
-
 _FOLDERS = frozenset({"inbox", "work", "outbox", "archive", "failed"})
 
 

@@ -60,6 +60,7 @@ def state(**changes):
                 "receiving": 1,
                 "left_alone": {"notes.txt": "not audio"},
                 "left_alone_more": 0,
+                "polling_because": "",
             }
         },
         "disk": {"free_mb": 51_200, "reserved_mb": 900, "reserve_mb": 512},

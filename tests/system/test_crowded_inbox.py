@@ -1,17 +1,17 @@
 """Tens of thousands of strange files in an inbox, and events that the kernel could not keep."""
 
+import ctypes
 import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.support.daemons import ROOT, Daemon, read_json, settings_for, until
-from tests.support.surroundings import memory_mb_of, rounds_pass, seconds_of
+from tests.support.surroundings import descriptors_of, memory_mb_of, rounds_pass, seconds_of
 from tests.support.truth import drop_folder, statuses, write_wav
 
 MANY = 60_000
@@ -74,13 +74,12 @@ def test_song_beside_60_000_strange_files_is_taken(daemon):
     assert 12 > memory_mb_of(process) - had_mb
     assert 2 >= inbox_of(daemon)["scans"] - looks
     assert 0.8 > seconds_of(process) - spent_s  # in four seconds, a scan or two included
-    print(memory_mb_of(process) - had_mb, seconds_of(process) - spent_s, inbox_of(daemon)["scans"] - looks)
 
 
 def test_song_that_holds_60_000_ignored_files_is_taken(daemon):
     """Resource forks and thumbnails are not looked at, and are kept with the song."""
     daemon.start()
-    _stage(daemon, MANY, "._{}.wav", ".x{}")
+    _stage(daemon, MANY, "._{}", "{}.asd")
     until(lambda: states(daemon).get("Song") == "done", "it is done")
 
     assert 1 == len(statuses(daemon.root)["Song"]["inputs"])
@@ -113,10 +112,20 @@ def test_submit_of_a_stranger_among_many_is_told_so(daemon, tmp_path):
     daemon.start()
     litter(daemon.root / "inbox" / "mix", 100, "a{}.txt")
     (tmp_path / "notes.txt").touch()
+    words = [
+        "submit",
+        tmp_path / "notes.txt",
+        "--wait",
+        "--config",
+        daemon.root.with_name("spool.yaml"),
+    ]
     said = subprocess.run(
-        [sys.executable, "-m", "daemon", "submit", tmp_path / "notes.txt", "--wait"]
-        + ["--config", daemon.root.with_name("spool.yaml")],
-        cwd=ROOT, capture_output=True, text=True, timeout=20.0, check=False,
+        [sys.executable, "-m", "daemon", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20.0,
+        check=False,
     )
 
     assert "alone" in said.stderr
@@ -128,6 +137,7 @@ def test_song_whose_event_the_kernel_lost_is_taken_all_the_same(daemon):
     daemon.start()
     kept = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     inbox = daemon.root / "inbox" / "mix"
+    until(lambda: inbox_of(daemon)["scans"] > 0, "it has looked, and watches")
     daemon.process.send_signal(signal.SIGSTOP)
     for number in range(kept * 6 // 5):
         name = inbox / f".{number}"
@@ -136,12 +146,11 @@ def test_song_whose_event_the_kernel_lost_is_taken_all_the_same(daemon):
     drop(daemon, "Lost")
     daemon.process.send_signal(signal.SIGCONT)
     until(lambda: states(daemon).get("Lost") == "done", "it is done")
-    assert "overflow" in daemon.log.read_text()
-    until(lambda: inbox_of(daemon)["receiving"] == 0, "it is at rest")
-    looks = inbox_of(daemon)["scans"]
-    until(lambda: inbox_of(daemon)["scans"] == looks and not time.sleep(1.5) or not (looks := 0), "x") if 0 else None
+    until(lambda: "overflow" in daemon.log.read_text(), "the library has noticed")
+    rounds_pass(daemon, 4)  # at rest: now a scan comes every ten seconds
     drop(daemon, "Heard")
     until(lambda: states(daemon).get("Heard") == "done", "it is done", 5.0)
+    rounds_pass(daemon)
 
     assert ("events", 0) == (inbox_of(daemon)["mode"], inbox_of(daemon)["missed"])
 
@@ -150,13 +159,38 @@ def test_daemon_without_a_single_watch_polls_and_says_why(daemon):
     """In a user namespace that grants no inotify watch."""
     daemon.command = ("unshare", "-Ur", "sh", "-c", NO_WATCHES, "sh", *daemon.command)
     daemon.process = daemon.spawn()
-    told = daemon.root / "daemon.json"
-    until(lambda: read_json(told).get("phase") == "running" or daemon.process.poll(), "it serves")
-    if "cannot create" in daemon.log.read_text():
-        pytest.skip("this machine grants no user namespace of one's own")
-    for number in range(2):
-        drop(daemon, f"Song {number}")
-        until(lambda: states(daemon).get(f"Song {number}") == "done", "it is done")  # noqa: B023
+    until(lambda: daemon._serves() or "denied" in daemon.log.read_text(), "it serves")
+    until(lambda: inbox_of(daemon)["scans"] > 0, "it has looked")
+    had = descriptors_of(daemon.process.pid)
+    for name in ("One", "Two", "Three"):
+        drop(daemon, name)
+        until(lambda: states(daemon).get(name) == "done", "it is done")  # noqa: B023
+    rounds_pass(daemon)
 
-    print(inbox_of(daemon), os.listdir(f"/proc/{daemon.process.pid}/fd"))
     assert "polling" == inbox_of(daemon)["mode"]
+    assert "max_user_watches is reached" in inbox_of(daemon)["polling_because"]
+    assert had + 4 > descriptors_of(daemon.process.pid)
+
+
+def test_daemon_without_an_inotify_instance_polls_until_there_is_one(daemon):
+    """Others have taken all that a user may have; when they let go, events are used again."""
+    with ExitStack() as others:
+        try:
+            while True:
+                others.callback(os.close, inotify_init())
+        except OSError:
+            daemon.start()
+            drop(daemon, "Polled")
+            until(lambda: states(daemon).get("Polled") == "done", "it is done")
+            until(lambda: inbox_of(daemon)["mode"] == "polling", "it says so")
+            assert "max_user_instances is reached" in inbox_of(daemon)["polling_because"]
+    until(lambda: inbox_of(daemon)["mode"] == "events", "events are used again")
+
+    assert "" == inbox_of(daemon)["polling_because"]
+
+
+def inotify_init():
+    fd = ctypes.CDLL(None, use_errno=True).inotify_init1(os.O_CLOEXEC)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "no instance is left")
+    return fd

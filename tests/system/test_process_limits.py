@@ -1,6 +1,5 @@
-"""The daemon's own limits: size of a file, open files. Lowered while it runs, and from the start."""
+"""The daemon's own limits, lowered while it runs or from the start: size of a file, open files."""
 
-import os
 import resource
 import time
 from contextlib import ExitStack
@@ -41,11 +40,13 @@ def all_done(daemon, names):
     assert 0 == daemon.stop()
     assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
     assert len(names) == len(rows(daemon.root))
-    assert [] == os.listdir(daemon.root / "work" / "mix")
+    assert [] == list((daemon.root / "work" / "mix").iterdir())
 
 
 def warnings(daemon):
-    return {one["code"]: one["message"] for one in read_json(daemon.root / "daemon.json")["warnings"]}
+    return {
+        one["code"]: one["message"] for one in read_json(daemon.root / "daemon.json")["warnings"]
+    }
 
 
 @pytest.mark.parametrize("most", [0, 1 << 10, 48 << 10])

@@ -1,7 +1,6 @@
 """A folder, or the whole spool, can be read and no longer be written; later it can."""
 
 import os
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,7 +17,14 @@ from tests.support.surroundings import (
     seconds_of,
     unmount,
 )
-from tests.support.truth import broken_sentences, drop_folder, rows, statuses, torn_outputs, write_wav
+from tests.support.truth import (
+    broken_sentences,
+    drop_folder,
+    rows,
+    statuses,
+    torn_outputs,
+    write_wav,
+)
 
 pytestmark = needs_root
 
@@ -80,7 +86,7 @@ def test_folder_that_turns_read_only_delays_and_loses_nothing(daemon, drop, kind
         until(lambda: states(daemon) == ends, "all is done", 25.0)
         assert 0 == daemon.stop()
         assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
-        assert [] == os.listdir(daemon.root / "work" / "mix")
+        assert [] == list((daemon.root / "work" / "mix").iterdir())
 
 
 def _said(daemon):
@@ -101,7 +107,9 @@ def test_disk_that_dies_under_the_spool_loses_nothing(disk, daemon):
     """Read-only at once and for good: the daemon keeps quiet; repaired, all is done, once."""
     daemon.start()
     for number in range(3):
-        drop_folder(daemon.root, f"Song {number}", {"a.wav": bytes(200)}, "seconds: 0.4\nforce: true")
+        drop_folder(
+            daemon.root, f"Song {number}", {"a.wav": bytes(200)}, "seconds: 0.4\nforce: true"
+        )
     until(lambda: "running" in states(daemon).values(), "one runs")
     disk.fail()
     until(lambda: "will try again" in daemon.log.read_text(), "it notices")
