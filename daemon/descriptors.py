@@ -1,4 +1,4 @@
-"""Open files and watches: enough of them at the start, and none left behind when they run out later.
+"""Open files and watches: enough at the start, and none left behind when they run out later.
 
 Out of descriptors, nothing can be concluded about a file that did not open (``errors.is_ours``),
 and a library that opens several may leave the first ones open when it fails at the last.
@@ -32,7 +32,7 @@ def ask_for_descriptors(count: int) -> None:
 
 
 def ask_for_watch(folder: Path) -> None:
-    """Raise ``OSError`` unless a folder could be watched now; which limit is in the way, it says."""
+    """Raise ``OSError`` unless a folder could be watched now; it names the limit in the way."""
     fd = _LIBC.inotify_init1(os.O_CLOEXEC)
     if fd < 0:
         raise _refusal("fs.inotify.max_user_instances", folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemons import until
+from tests.support.daemons import read_json, until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system needs root")
 
@@ -90,8 +90,6 @@ def memory_mb_of(process: int) -> float:
 
 def rounds_pass(daemon, beats: int = 2) -> None:
     """Wait until the daemon has shown itself alive a few times more."""
-    from tests.support.daemons import read_json
-
     seq = read_json(daemon.root / "daemon.json")["seq"]
     until(lambda: read_json(daemon.root / "daemon.json")["seq"] >= seq + beats, "it goes round")
 
