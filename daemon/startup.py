@@ -54,10 +54,8 @@ class Opened:
 
     def close(self, *, clean: bool) -> None:
         """Close the queue and let go of the spool."""
-        try:
-            self.store.close(clean=clean)
-        finally:
-            os.close(self._lock)
+        self.store.close(clean=clean)
+        os.close(self._lock)
 
 
 def open_spool(config: Config, *, files: Files, clock: Clock) -> Opened:

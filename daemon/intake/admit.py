@@ -31,9 +31,9 @@ Postfix's pickup(8) and qmail's INTERNALS: a message exists from one rename on.
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
@@ -88,6 +88,14 @@ class Door:
     accepts: frozenset[str]
     files: Files
     clock: Clock
+    owed: list[Callable[[], None]] = field(default_factory=list)
+    """Steps that the surroundings refused when there was no way back; see ``make_good``."""
+
+    def make_good(self) -> None:
+        """Do what is owed; ``OSError`` when that is refused again."""
+        while self.owed:
+            self.owed[0]()
+            del self.owed[0]
 
     def admit(self, drop: Drop, *, whole: bool) -> Place | None:
         """Take the drop in; ``None`` when it moved on under our hands and was put back.
@@ -99,8 +107,9 @@ class Door:
         ------
         OSError
             The surroundings failed; the drop is in the inbox as before, or will be after
-            ``mend``.
+            ``make_good``, or a restart.
         """
+        self.make_good()
         self._sync(drop)
         room = self._make_room()
         try:
@@ -109,12 +118,11 @@ class Door:
             if error.errno != errno.EXDEV:
                 self._put_back(room / "in", room)
                 raise
-            self.files.remove_tree("admit.no_in", room / "in")
             taken = self._take_across(drop, room, whole=whole)
         if not taken:
             return None
-        if os.path.lexists(mark := self.folder / (drop.name + MARKER_BESIDE)):
-            self.files.remove("admit.marker", mark)
+        if os.path.lexists(self.folder / (drop.name + MARKER_BESIDE)):
+            self._later(lambda: self._remove_marker(drop.name))
         return Place(self.inbox, room.name, drop.name, room / "in" / drop.name)
 
     def _make_room(self) -> Path:
@@ -125,16 +133,20 @@ class Door:
         # When two come in one second and the dice agree, the next number is taken.
         for room in (shelf / job_id(wall_ms, chance + step / _THROWS) for step in range(_THROWS)):
             with suppress(FileExistsError):
-                self.files.make_dir("admit.room", room)
                 self._furnish(room)
                 return room
         raise FileExistsError(errno.EEXIST, "every job id of this second is taken", str(shelf))
 
     def _furnish(self, room: Path) -> None:
         try:
+            self.files.make_dir("admit.room", room)
             self.files.make_dir("admit.in", room / "in")
+        except FileExistsError:
+            raise
         except OSError:
-            self.files.remove_tree("admit.no_room", room)
+            for place in (room / "in", room):
+                with suppress(OSError):
+                    place.rmdir()  # of another's room, which is not empty, it takes nothing
             raise
 
     def _sync(self, drop: Drop) -> None:
@@ -158,25 +170,34 @@ class Door:
     def _take_across(self, drop: Drop, room: Path, *, whole: bool) -> bool:
         aside = self.folder / f"{CLAIMED}{room.name}"
         try:
+            self.files.remove_tree("admit.no_in", room / "in")
             self.files.make_dir("admit.aside", aside)
-        except OSError:  # a later try makes another room
-            self.files.remove_tree("admit.no_room", room)
-            raise
-        try:
             self._move("admit.aside", drop, aside)
             still = not whole or self._is_still(drop, aside)
             if still:
                 self.files.copy_tree("admit.copy", aside, room / "arriving")
                 still = not whole or self._is_still(drop, aside)
+            if still:
+                self.files.rename("admit.arrived", room / "arriving", room / "in")
         except OSError:
             self._put_back(aside, room)
             raise
         if not still:
             self._put_back(aside, room)
             return False
-        self.files.rename("admit.arrived", room / "arriving", room / "in")
-        self.files.remove_tree("admit.original", aside)
+        self._later(lambda: self.files.remove_tree("admit.original", aside))
         return True
+
+    def _remove_marker(self, name: str) -> None:
+        if not os.path.lexists(self.folder / name):  # else it belongs to the next of that name
+            self.files.remove("admit.marker", self.folder / (name + MARKER_BESIDE))
+
+    def _later(self, act: Callable[[], None]) -> None:
+        """Do what must be done, and cannot undo an admission: now, or when it is possible."""
+        try:
+            act()
+        except OSError:
+            self.owed.append(act)
 
     def _move(self, step: str, drop: Drop, target: Path) -> None:
         beside = self.folder / (drop.name + SETTINGS_BESIDE)
@@ -195,8 +216,11 @@ class Door:
             os.close(fd)
 
     def _put_back(self, taken: Path, room: Path) -> None:
-        _give_back(self.files, "admit.back", taken, self.folder)
-        self.files.remove_tree("admit.no_room", room)
+        def back() -> None:
+            _give_back(self.files, "admit.back", taken, self.folder)
+            self.files.remove_tree("admit.no_room", room)
+
+        self._later(back)
 
 
 def job_id(wall_ms: int, chance: float) -> str:

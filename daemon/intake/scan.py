@@ -94,6 +94,7 @@ class Scanner:
             The inbox is missing or cannot be read; nothing has been forgotten.
         """
         self.late, self.took, self.trouble, self._closed = 0, False, "", None
+        self._guarded(lambda *_: self._door.make_good(), -1, "put back")
         fd = os.open(self._door.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.listing = list_inbox(fd, self._door.accepts)
