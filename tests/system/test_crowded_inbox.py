@@ -65,13 +65,14 @@ def test_song_beside_60_000_strange_files_is_taken(daemon):
     drop(daemon, "Song")
     until(lambda: states(daemon).get("Song") == "done", "it is done")
     until(lambda: inbox_of(daemon)["left_alone_more"] == MANY // 2 - 50, "all are counted")
-    looks, spent_s = inbox_of(daemon)["scans"], seconds_of(process)
+    looks, spent_s, has_mb = inbox_of(daemon)["scans"], seconds_of(process), memory_mb_of(process)
     rounds_pass(daemon, 8)
 
     assert 50 == len(inbox_of(daemon)["left_alone"])
     assert 0 == inbox_of(daemon)["missed"]
     assert 8_000 > (daemon.root / "daemon.json").stat().st_size
-    assert 12 > memory_mb_of(process) - had_mb
+    assert 24 > has_mb - had_mb  # most of it the library's, for 60,000 events at once
+    assert 2 > memory_mb_of(process) - has_mb
     assert 2 >= inbox_of(daemon)["scans"] - looks
     assert 0.8 > seconds_of(process) - spent_s  # in four seconds, a scan or two included
 
