@@ -20,8 +20,9 @@ When the inbox lies on another file system, step 4 is: move it aside to a hidden
 
 Rules
 -----
-1. A job directory without a drop in ``in/`` is no job; ``mend`` undoes it at start-up.
+1. A job directory without a drop in ``in/`` is no job; ``mend`` undoes it after a crash.
 2. What is refused or cancelled goes the same way, for its row must have its drop.
+3. Once the drop is in, nothing undoes that: what cannot be removed then is removed later.
 
 References
 ----------
@@ -31,9 +32,9 @@ Postfix's pickup(8) and qmail's INTERNALS: a message exists from one rename on.
 import errno
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
@@ -88,6 +89,8 @@ class Door:
     accepts: frozenset[str]
     files: Files
     clock: Clock
+    leftovers: list[Path] = field(default_factory=list)
+    """Of admitted drops, in the inbox: markers, and originals of copies."""
 
     def admit(self, drop: Drop, *, whole: bool) -> Place | None:
         """Take the drop in; ``None`` when it moved on under our hands and was put back.
@@ -109,13 +112,24 @@ class Door:
             if error.errno != errno.EXDEV:
                 self._put_back(room / "in", room)
                 raise
-            self.files.remove_tree("admit.no_in", room / "in")
             taken = self._take_across(drop, room, whole=whole)
         if not taken:
             return None
         if os.path.lexists(mark := self.folder / (drop.name + MARKER_BESIDE)):
-            self.files.remove("admit.marker", mark)
+            self.leftovers.append(mark)
+        self.tidy()
         return Place(self.inbox, room.name, drop.name, room / "in" / drop.name)
+
+    def tidy(self) -> str:
+        """Remove what admitted drops left in the inbox; return what is in the way of that."""
+        trouble = ""
+        for path in self.leftovers[:]:
+            try:
+                self.files.remove_tree("admit.tidy", path)
+                self.leftovers.remove(path)
+            except OSError as error:  # the drop is in, and its report must not be lost
+                trouble = f"cannot remove {path}: {error.strerror}"
+        return trouble
 
     def _make_room(self) -> Path:
         shelf = self.work / self.inbox
@@ -157,21 +171,23 @@ class Door:
 
     def _take_across(self, drop: Drop, room: Path, *, whole: bool) -> bool:
         aside = self.folder / f"{CLAIMED}{room.name}"
-        self.files.make_dir("admit.aside", aside)
         try:
+            self.files.remove_tree("admit.no_in", room / "in")
+            self.files.make_dir("admit.aside", aside)
             self._move("admit.aside", drop, aside)
             still = not whole or self._is_still(drop, aside)
             if still:
                 self.files.copy_tree("admit.copy", aside, room / "arriving")
                 still = not whole or self._is_still(drop, aside)
+            if still:
+                self.files.rename("admit.arrived", room / "arriving", room / "in")
         except OSError:
             self._put_back(aside, room)
             raise
         if not still:
             self._put_back(aside, room)
             return False
-        self.files.rename("admit.arrived", room / "arriving", room / "in")
-        self.files.remove_tree("admit.original", aside)
+        self.leftovers.append(aside)
         return True
 
     def _move(self, step: str, drop: Drop, target: Path) -> None:
@@ -221,28 +237,53 @@ def find_admitted(work: Path) -> list[Place]:
     return places
 
 
-def mend(files: Files, work: Path, inboxes: Mapping[str, Path]) -> None:
-    """Undo every admission that a crash cut short; call at start-up, before anybody watches.
+@dataclass(frozen=True)
+class CutShort:
+    """What the last run left of one inbox's admissions, as ``work/`` alone tells it."""
+
+    admitted: Sequence[Path]
+    """Drops that are in."""
+    abandoned: Sequence[Path]
+    """Job directories that never got theirs."""
+
+
+def find_cut_short(work: Path, inbox: str, has_row: Callable[[str], bool]) -> CutShort:
+    """Look for admissions that a crash may have cut short; call before anybody admits or works.
+
+    A directory whose job has a row is none: its drop was there, and has gone where it belongs.
+    """
+    rooms = [room for room in sorted(_entries(work / inbox)) if _JOB.fullmatch(room.name)]
+    return CutShort(
+        [drop for room in rooms for drop in _entries(room / "in")],
+        [room for room in rooms if _is_abandoned(room) and not has_row(room.name)],
+    )
+
+
+def mend(files: Files, found: CutShort, folder: Path) -> None:
+    """Undo in the inbox `folder` what was cut short; call before its first scan.
 
     A job directory without a drop goes, and gives back a settings file that had gone ahead.
     What was moved aside for copying goes when the copy is in place, else back into the inbox.
     A marker goes whose drop is in.
+
+    Raises
+    ------
+    OSError
+        The inbox is missing or does not do it now; may be repeated.
     """
-    here = {inbox: folder for inbox, folder in inboxes.items() if folder.is_dir()}
-    for inbox, folder in here.items():
-        for aside in sorted(_entries(folder)):
-            if aside.name.startswith(CLAIMED):
-                room = work / inbox / aside.name.removeprefix(CLAIMED)
-                if _entries(room / "in"):
-                    files.remove_tree("mend.original", aside)
-                else:
-                    _give_back(files, "mend.back", aside, folder)
-        for room in sorted(_entries(work / inbox)):
-            if _JOB.fullmatch(room.name) and _is_abandoned(room):
-                _give_back(files, "mend.back", room / "in", folder)
-                files.remove_tree("mend.room", room)
-            elif _JOB.fullmatch(room.name):
-                _remove_markers_left_behind(files, room / "in", folder)
+    arrived = {drop.parent.parent.name for drop in found.admitted}
+    for aside in sorted(folder.iterdir()):
+        if not aside.name.startswith(CLAIMED):
+            continue
+        if aside.name.removeprefix(CLAIMED) in arrived:
+            files.remove_tree("mend.original", aside)
+        else:
+            _give_back(files, "mend.back", aside, folder)
+    for room in filter(Path.is_dir, found.abandoned):
+        _give_back(files, "mend.back", room / "in", folder)
+        files.remove_tree("mend.room", room)
+    for drop in found.admitted:
+        _remove_marker_left_behind(files, drop.name, folder)
 
 
 def _give_back(files: Files, step: str, taken: Path, folder: Path) -> None:
@@ -254,12 +295,11 @@ def _give_back(files: Files, step: str, taken: Path, folder: Path) -> None:
     files.remove_tree(f"{step}.done", taken)
 
 
-def _remove_markers_left_behind(files: Files, taken: Path, folder: Path) -> None:
+def _remove_marker_left_behind(files: Files, name: str, folder: Path) -> None:
     """Remove what marked an admitted drop: it would call the next one of that name whole."""
-    for path in _entries(taken):
-        mark = folder / (path.name + MARKER_BESIDE)
-        if os.path.lexists(mark) and not os.path.lexists(folder / path.name):
-            files.remove("mend.marker", mark)
+    mark = folder / (name + MARKER_BESIDE)
+    if os.path.lexists(mark) and not os.path.lexists(folder / name):
+        files.remove("mend.marker", mark)
 
 
 def _is_abandoned(room: Path) -> bool:

@@ -61,16 +61,34 @@ class Admitted:
 
 
 @dataclass(frozen=True)
+class PutBack:
+    """A drop for which room was taken, and that is in its inbox after all."""
+
+    inbox: str
+    name: str
+    """As on disk."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The first scan of an inbox since the start has ended."""
+
+    inbox: str
+    drops: frozenset[str]
+    """All that lay there, by names for people."""
+
+
+@dataclass(frozen=True)
 class CancelAsked:
     """Somebody wants this job stopped; its drop is no longer in the inbox."""
 
     inbox: str
     name: str
     wish: str
-    """The name of the file that says so; whoever fulfils the wish removes it."""
+    """The name of the file that says so; it goes when the wish is fulfilled."""
 
 
-Report = Sighting | Gone | Admitted | CancelAsked
+Report = Sighting | Gone | Admitted | PutBack | Looked | CancelAsked
 
 
 @dataclass(frozen=True)

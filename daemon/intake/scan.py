@@ -21,12 +21,15 @@ from daemon.intake.admit import Door
 from daemon.intake.drop import Drop, Listing, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
 from daemon.intake.names import CANCEL, display
-from daemon.intake.reports import Admitted, CancelAsked, Gone, Report, Sighting, Wait
+from daemon.intake.reports import Admitted, CancelAsked, Gone, PutBack, Report, Sighting, Wait
 from daemon.intake.settle import Answer, Settler
 from daemon.intake.whole import FileAnswer, Rules
 
 Gate = Callable[[Drop], str | None]
-"""Asked before each admission: why not now (``slot``, ``disk``, ``memory``), or ``None``."""
+"""Asked before each admission: why not now (``slot``, ``disk``, ``memory``), or ``None``.
+
+``None`` takes the room; ``Admitted`` or ``PutBack`` says what became of it.
+"""
 
 _SPLIT_S = 600.0
 _TELL_S = 0.5
@@ -93,7 +96,8 @@ class Scanner:
         OSError
             The inbox is missing or cannot be read; nothing has been forgotten.
         """
-        self.late, self.took, self.trouble, self._closed = 0, False, "", None
+        self.late, self.took, self._closed = 0, False, None
+        self.trouble = self._door.tidy()
         fd = os.open(self._door.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.listing = list_inbox(fd, self._door.accepts)
@@ -140,6 +144,7 @@ class Scanner:
         try:
             self._take(tracked, drop, answer)
         except OSError as error:
+            self._report(PutBack(self._door.inbox, drop.name))
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             wait = Wait("disk" if full else "incomplete", None, _refused(error))
             self._tell(tracked, drop, answer, wait)
@@ -174,6 +179,7 @@ class Scanner:
         place = self._door.admit(drop, whole=whole)
         self.took = True
         if place is None:  # somebody still wrote; it is back, and settles anew
+            self._report(PutBack(self._door.inbox, drop.name))
             return
         del self._tracked[drop.name]
         self._report(

@@ -15,11 +15,12 @@ import pytest
 from daemon import house
 from daemon.errors import Unavailable
 from daemon.files import Files
-from tests.support.files import RecordingFiles
+from tests.support.files import OtherDevice, RecordingFiles
 from tests.support.lives import Life, config_for
 from tests.support.truth import broken_sentences, drop_folder, statuses, torn_outputs
 
-SETTINGS = {"done": "", "failed": "how: bad_input\n"}
+SETTINGS = {"done": "", "failed": "how: bad_input\n", "across": ""}
+"""What the one drop is told to do; ``across``: from an inbox on another file system."""
 
 
 class RefusingFiles(Files):
@@ -40,6 +41,14 @@ class RefusingFiles(Files):
         yield
 
 
+class RefusingAcross(OtherDevice, RefusingFiles):
+    pass
+
+
+class RecordingAcross(OtherDevice, RecordingFiles):
+    pass
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
 @pytest.mark.parametrize("end", list(SETTINGS))
 def test_what_is_refused_once_is_done_later(fleeting, pool, monkeypatch, end, code):
@@ -47,7 +56,7 @@ def test_what_is_refused_once_is_done_later(fleeting, pool, monkeypatch, end, co
     monkeypatch.setattr(house, "AGAIN_S", 0.02)
     wrong = {}
     for number, (name, occurrence) in enumerate(_steps(fleeting / "recorded", end, pool)):
-        refusing = RefusingFiles(name, occurrence, code)
+        refusing = (RefusingAcross if end == "across" else RefusingFiles)(name, occurrence, code)
         root = fleeting / str(number)
         try:
             _live(root, end, refusing, pool)
@@ -60,9 +69,28 @@ def test_what_is_refused_once_is_done_later(fleeting, pool, monkeypatch, end, co
     assert {} == wrong
 
 
+class StrandingFiles(Files):
+    """Move a drop in and say that it failed; refuse to move it back."""
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        if name == "admit.back":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), "the test's")
+        yield
+        if name == "admit.drop":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), "the test's")
+
+
+def test_drop_that_can_neither_be_taken_nor_put_back_is_adopted(fleeting, pool):
+    """Not at the next start only: it has left its inbox, and nobody else looks for it."""
+    _live(fleeting, "done", StrandingFiles(), pool)
+
+    assert [] == _problems(fleeting, "done")
+
+
 def _steps(root, end, pool):
     """Return the steps after the start: what refuses to start is told in one line."""
-    recording = RecordingFiles()
+    recording = (RecordingAcross if end == "across" else RecordingFiles)()
     before = _live(root, end, recording, pool)
     assert [] == _problems(root, end)
     seen = Counter(recording.steps[:before])
@@ -80,8 +108,8 @@ def _live(root, end, files, pool) -> int:
         if not began:
             began.append(len(getattr(files, "steps", ())))
             drop_folder(root, "Song", {"a.wav": b"\1\2" * 900}, SETTINGS[end])
-            life.supervisor._watchers["mix"].wake()
-        return life.at_rest()
+            life.supervisor._inboxes.watchers["mix"].wake()
+        return life.at_rest() and not any((root / "inbox" / "mix").iterdir())
 
     (root / "inbox" / "mix").mkdir(parents=True)
     assert Life(config_for(root, heartbeat_s=0.05), files, pool).live(rested)
@@ -91,9 +119,11 @@ def _live(root, end, files, pool) -> int:
 def _problems(root, end):
     told = {label: status["state"] for label, status in statuses(root).items()}
     wrong = [*broken_sentences(root), *torn_outputs(root)]
-    if told != {"Song": end}:
+    if told != {"Song": "failed" if end == "failed" else "done"}:
         wrong.append(f"statuses: {told}")
     places = [*root.glob("archive/mix/*/Song"), *root.glob("failed/mix/Song")]
+    if left := sorted(path.name for path in (root / "inbox" / "mix").iterdir()):
+        wrong.append(f"left in the inbox: {left}")
     if len(places) != 1:
         wrong.append(f"the drop lies in {places}")
     return wrong

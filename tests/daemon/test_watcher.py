@@ -15,7 +15,7 @@ from daemon.config import Inbox, Limits
 from daemon.files import Files
 from daemon.intake import watcher as watcher_module
 from daemon.intake.mounts import is_network, kind_of_mount
-from daemon.intake.reports import Admitted, CancelAsked, Gone, Sighting
+from daemon.intake.reports import Admitted, CancelAsked, Gone, PutBack, Sighting
 from daemon.intake.watcher import Watch, Watcher
 from tests.support.clocks import FakeClock
 from tests.support.containers import noise_bytes
@@ -263,8 +263,9 @@ def test_a_full_disk_is_said_and_stops_nobody_else(studio):
     for name in ("big.wav", "small.wav"):
         studio.put(name)
     studio.look()
-    sighting, admitted = studio.look(2.0)
+    put_back, sighting, admitted = studio.look(2.0)
 
+    assert PutBack("mix", "big.wav") == put_back  # the room that was taken for it is free again
     assert "disk" == sighting.wait.reason
     assert "small.wav" == admitted.name
     assert "big.wav: No space left on device" == studio.watcher.health.problem
