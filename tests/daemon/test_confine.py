@@ -11,6 +11,7 @@ import signal
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,28 @@ def test_confined_handler_can_do_its_work(tmp_path):
 
     assert "done" == end.outcome, end
     assert b"a drop\n" == (tmp_path / "job" / "out.1" / "deep" / "out.txt").read_bytes()
+
+
+@needs_confinement
+def test_m4a_in_a_confined_worker_is_refused_with_its_remedy(tmp_path, monkeypatch):
+    """Only ffmpeg reads M4A, and a confined worker starts nothing: convert it, says the error."""
+    for name in ("ffmpeg", "ffprobe"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    mix = "daemon.handlers.mix"
+    crew = Crew(tmp_path, Settings(slots=1, confine=True), handlers=(mix,))
+    order = crew.order("job", handler=mix)
+    song = Path(order.source).with_name("song.m4a")
+    song.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(500))
+    error = crew.run([replace(order, source=str(song), options={})])["job"].error
+    crew.pool.close()
+
+    assert "INPUT_NOT_SUPPORTED" == error["code"]
+    assert error["message"].endswith(
+        "the ffmpeg program, which would read it, may not be started here"
+    )
+    assert error["hint"].startswith("Convert it to FLAC, WAV or AIFF")
 
 
 def test_paths_that_an_order_grants_are_open(tmp_path):
