@@ -27,7 +27,7 @@ from daemon.intake.reports import (
 )
 from daemon.jobs.job import Job, NewJob, State
 from daemon.logs import log
-from daemon.outbox.status import SUFFIX, read_status
+from daemon.outbox.status import SUFFIX, drop_in, read_status
 from daemon.outbox.tell import seen
 from daemon.settings import settings_of
 
@@ -98,7 +98,7 @@ class Reception:
         """Give an admitted drop its row; from here on it cannot be forgotten."""
         house, place = self._house, admitted.place
         inbox = house.config.inboxes[place.inbox]
-        label = self._labels.pop((place.inbox, admitted.name), None)
+        label = self._labels.pop((place.inbox, place.name), None)
         if label is None:
             label = self._new_label(place.inbox, place.name, place.job)
         refusal: SpoolError | None = admitted.refusal
@@ -192,7 +192,7 @@ class Reception:
                 # A history of thousands is searched for a few: looked at, not understood.
                 found = read_status(path) if _says(path, "state", "receiving") else None
                 if found is not None and found.get("state") == "receiving":
-                    self._labels[inbox, str(found.get("name"))] = path.name.removesuffix(SUFFIX)
+                    self._labels[inbox, drop_in(found)] = path.name.removesuffix(SUFFIX)
 
     def _sighted(self, sighting: Sighting) -> None:
         house, key = self._house, (sighting.inbox, sighting.name)
@@ -220,7 +220,7 @@ class Reception:
         stranded = [
             place
             for place in self._house.spool.admitted()
-            if (place.inbox, display(place.name)) == (gone.inbox, gone.name)
+            if (place.inbox, place.name) == (gone.inbox, gone.name)
             and self._house.store.get(place.job) is None
         ]
         for place in stranded:
@@ -230,7 +230,8 @@ class Reception:
     def _cancel(self, asked: CancelAsked) -> Job | None:
         house, store = self._house, self._house.store
         for job in (*store.jobs(State.QUEUED), *store.jobs(State.RUNNING)):
-            if job.inbox == asked.inbox and asked.name in (display(job.name), job.label):
+            known_as = (job.name, display(job.name), job.label)
+            if job.inbox == asked.inbox and asked.name in known_as:
                 house.wishes[job.id] = asked.wish
                 if job.state is State.RUNNING:
                     return job
@@ -238,7 +239,7 @@ class Reception:
                 house.show(job.id)
                 return None
         # No warning: it may have been fulfilled since the inbox was scanned.
-        log.debug("nothing to cancel", inbox=asked.inbox, drop=asked.name)
+        log.debug("nothing to cancel", inbox=asked.inbox, drop=display(asked.name))
         house.fulfilled.append((asked.inbox, asked.wish))
         return None
 
@@ -269,5 +270,4 @@ def _adopted(place: Place, limits: Limits, now_ms: int) -> Admitted:
         {"path": display(one.path), "bytes": one.bytes, "bytes_expected": None, "ready_by": None}
         for one in drop.files
     )
-    name = display(place.name)
-    return Admitted(place, name, now_ms, drop.bytes, 0.0, inputs, refusal=drop.problem)
+    return Admitted(place, now_ms, drop.bytes, 0.0, inputs, refusal=drop.problem)

@@ -1,4 +1,4 @@
-"""What a watcher tells the supervisor."""
+"""What a watcher tells the supervisor. Names of drops are those on disk, fit for no reader."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,7 +26,6 @@ class Sighting:
 
     inbox: str
     name: str
-    """For people; see ``names.display``."""
     first_seen_ms: int
     inputs: tuple[Mapping[str, object], ...]
     """``{path, bytes, bytes_expected, ready_by}``, as in the status."""
@@ -47,8 +46,6 @@ class Admitted:
     """A drop that lies in the work directory and wants its row."""
 
     place: Place
-    name: str
-    """For people."""
     first_seen_ms: int
     bytes: int
     seconds: float
@@ -66,7 +63,6 @@ class PutBack:
 
     inbox: str
     name: str
-    """As on disk."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ class Looked:
 
     inbox: str
     drops: frozenset[str]
-    """All that lay there, by names for people."""
+    """All that lay there."""
 
 
 @dataclass(frozen=True)

@@ -185,7 +185,6 @@ class Scanner:
         self._report(
             Admitted(
                 place,
-                display(drop.name),
                 tracked.first_seen_ms,
                 drop.bytes,
                 sum(file.seconds or 0.0 for file in answer.files),
@@ -207,7 +206,7 @@ class Scanner:
             files = tuple(FileAnswer(file.path, file.bytes) for file in drop.files)
             self._take(tracked, drop, Answer(settled=False, files=files), cancelled=True)
         else:
-            self._report(CancelAsked(self._door.inbox, display(name), name + CANCEL))
+            self._report(CancelAsked(self._door.inbox, name, name + CANCEL))
         return None
 
     def _split_warning(self, drop: Drop) -> list[tuple[str, str]]:
@@ -227,12 +226,12 @@ class Scanner:
     def _forget_gone(self) -> None:
         for name in self._tracked.keys() - set(self.listing.drops):
             del self._tracked[name]
-            self._report(Gone(self._door.inbox, display(name)))
+            self._report(Gone(self._door.inbox, name))
 
     def _tell(self, tracked: _Tracked, drop: Drop, answer: Answer, wait: Wait) -> None:
         """Report a sighting when it says something new, numbers twice a second at most."""
         sighting = Sighting(
-            self._door.inbox, display(drop.name), tracked.first_seen_ms, _inputs(answer), wait
+            self._door.inbox, drop.name, tracked.first_seen_ms, _inputs(answer), wait
         )
         now_s, told = self._door.clock.monotonic_s(), tracked.told
         same_reason = told is not None and told.wait is not None and told.wait.reason == wait.reason

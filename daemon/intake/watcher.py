@@ -40,7 +40,7 @@ from daemon.config import Inbox
 from daemon.files import Files
 from daemon.intake.admit import CutShort, Door, mend
 from daemon.intake.mounts import is_network, read_mountinfo
-from daemon.intake.names import AUDIO_SUFFIXES, display
+from daemon.intake.names import AUDIO_SUFFIXES
 from daemon.intake.probe import ignore_lease_signals
 from daemon.intake.reports import Health, Looked, Report
 from daemon.intake.scan import Gate, Scanner
@@ -221,8 +221,7 @@ class Watcher:
             self._first = False
             if self._cut_short is not None:
                 self._cut_short = None
-                drops = frozenset(map(display, self._scanner.listing.drops))
-                self._report(Looked(self._name, drops))
+                self._report(Looked(self._name, frozenset(self._scanner.listing.drops)))
         self._note(problem)
         return self._wait_s(due_s)
 

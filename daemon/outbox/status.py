@@ -20,8 +20,10 @@ Rule 4: fields are only ever added within schema 1; readers ignore what they do 
 
 import json
 import os
+from base64 import b64decode
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -145,6 +147,14 @@ class _Written:
     job: str | None
     written_s: float
     content: dict[str, Any]
+
+
+def drop_in(document: Mapping[str, Any]) -> str:
+    """Return the name on disk of the drop that a status tells of."""
+    with suppress(ValueError):  # damaged
+        if encoded := document.get("name_base64"):
+            return os.fsdecode(b64decode(encoded))
+    return str(document.get("name"))
 
 
 class Statuses:
