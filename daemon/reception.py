@@ -41,6 +41,9 @@ class Reception:
     def __init__(self, house: House, twins: Twins) -> None:
         self._house, self._twins = house, twins
         self._labels: dict[tuple[str, str], str] = {}
+        """Of drops that arrive, by inbox and name."""
+        self._held: set[tuple[str, str]] = set()
+        """The same labels, by inbox: ten thousand drops may arrive at once."""
         self._late: list[Report] = []
 
     @property
@@ -98,7 +101,7 @@ class Reception:
         """Give an admitted drop its row; from here on it cannot be forgotten."""
         house, place = self._house, admitted.place
         inbox = house.config.inboxes[place.inbox]
-        label = self._labels.pop((place.inbox, place.name), None)
+        label = self._release(place.inbox, place.name)
         if label is None:
             label = self._new_label(place.inbox, place.name, place.job)
         refusal: SpoolError | None = admitted.refusal
@@ -192,26 +195,36 @@ class Reception:
                 # A history of thousands is searched for a few: looked at, not understood.
                 found = read_status(path) if _says(path, "state", "receiving") else None
                 if found is not None and found.get("state") == "receiving":
-                    self._labels[inbox, drop_in(found)] = path.name.removesuffix(SUFFIX)
+                    self._hold(inbox, drop_in(found), path.name.removesuffix(SUFFIX))
 
     def _sighted(self, sighting: Sighting) -> None:
-        house, key = self._house, (sighting.inbox, sighting.name)
-        label = self._labels.get(key)
-        if label is None:
-            label = self._labels[key] = self._new_label(sighting.inbox, sighting.name)
+        house, inbox, name = self._house, sighting.inbox, sighting.name
+        label = self._labels.get((inbox, name)) or self._new_label(inbox, name)
+        self._hold(inbox, name, label)
         handler = house.config.inboxes[sighting.inbox].handler
         report = seen(sighting, handler=handler)
         house.quietly(lambda: house.statuses.write(label, report))
 
     def _new_label(self, inbox: str, name: str, job: str | None = None) -> str:
         # Names that differ on disk can be one when made safe: é in one character or in two.
-        held = {label for (where, _), label in self._labels.items() if where == inbox}
-        return self._house.statuses.label_for(inbox, output_name(name), job=job, held=held)
+        return self._house.statuses.label_for(
+            inbox, output_name(name), job=job, is_held=lambda label: (inbox, label) in self._held
+        )
+
+    def _hold(self, inbox: str, name: str, label: str) -> None:
+        self._labels[inbox, name] = label
+        self._held.add((inbox, label))
+
+    def _release(self, inbox: str, name: str) -> str | None:
+        label = self._labels.pop((inbox, name), None)
+        if label is not None:
+            self._held.discard((inbox, label))
+        return label
 
     def _gone(self, gone: Gone) -> None:
         if self._adopt_stranded(gone):
             return
-        label = self._labels.pop((gone.inbox, gone.name), None)
+        label = self._release(gone.inbox, gone.name)
         if label is not None:
             self._house.quietly(lambda: self._house.statuses.remove(gone.inbox, label))
 

@@ -10,7 +10,7 @@ from daemon.intake.admit import Place
 WaitReason = Literal["settling", "incomplete", "slot", "disk", "memory", "paused"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Why a drop has not been taken; becomes ``wait`` in its status."""
 
@@ -20,7 +20,7 @@ class Wait:
     detail: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """A drop that is still in its inbox."""
 

@@ -41,18 +41,20 @@ _CLOSED = {
     "disk": "there is too little room on the disk",
     "memory": "there is too little memory",
 }
-_FOR_ALL = frozenset({"slot", "memory"})
+_FOR_ALL = frozenset({"paused", "slot", "memory"})
 """Closed for one drop is closed for all; on the disk there may be room for a smaller one."""
 _HELD_S = 60.0
 
 
-@dataclass
+@dataclass(slots=True)
 class _Tracked:
     """A drop between its first sighting and its end."""
 
     settler: Settler
     first_seen_ms: int
-    told: Sighting | None = None
+    told: int | None = None
+    """Hash of what was last told of it: ten thousand drops may wait here."""
+    told_reason: str | None = None
     told_s: float = 0.0
     held_s: float | None = None
     """When it was last looked at, while all that it lacks is room."""
@@ -233,11 +235,11 @@ class Scanner:
         sighting = Sighting(
             self._door.inbox, drop.name, tracked.first_seen_ms, _inputs(answer), wait
         )
-        now_s, told = self._door.clock.monotonic_s(), tracked.told
-        same_reason = told is not None and told.wait is not None and told.wait.reason == wait.reason
-        if sighting == told or (same_reason and now_s - tracked.told_s < _TELL_S):
+        now_s, told = self._door.clock.monotonic_s(), hash(repr(sighting))
+        soon = now_s - tracked.told_s < _TELL_S
+        if told == tracked.told or (wait.reason == tracked.told_reason and soon):
             return
-        tracked.told, tracked.told_s = sighting, now_s
+        tracked.told, tracked.told_reason, tracked.told_s = told, wait.reason, now_s
         self._report(sighting)
 
     def _until(self, answer: Answer) -> str | None:
