@@ -53,6 +53,7 @@ EX_OK, EX_TEMPFAIL, EX_CONFIG = 0, 75, 78
 SWEEP_S = 600.0
 """Between prunings of history."""
 _LONGEST_WAIT_S = 5.0
+_SLOW_S = 1.0
 _HEARING_S = 0.05
 """Watchers may report faster than we write it down; workers and readers must not wait for it."""
 
@@ -96,6 +97,15 @@ class Supervisor:
         self._attempts = Attempts(self._house, self._pool)
         self._inboxes = Inboxes(self._house, self.signals.wake)
         self._sweep_s = 0.0
+        self._steps: dict[str, Callable[[], object]] = {
+            "hear": lambda: self._hear(for_s=_HEARING_S),
+            "collect": self._attempts.collect,
+            "try again": self._try_again,
+            "measure room": self._measure_room,
+            "dispatch": lambda: self._attempts.dispatch(self._closed()),
+            "sweep": self._sweep,
+            "beat": self._beat,
+        }
 
     # -- the life of the daemon
 
@@ -126,13 +136,12 @@ class Supervisor:
     def round(self) -> None:
         """Go round once."""
         self._wait()
-        self._hear(for_s=_HEARING_S)
-        self._attempts.collect()
-        self._try_again()
-        self._measure_room()
-        self._attempts.dispatch(self._closed())
-        self._sweep()
-        self._beat()
+        for name, step in self._steps.items():
+            began_s = self._clock.monotonic_s()
+            step()
+            if (took_s := self._clock.monotonic_s() - began_s) > _SLOW_S:
+                # Who is late with everything should know whom to ask: most often, the disk.
+                log.warning("slow step", step=name, took_s=round(took_s, 1))
 
     def drain(self) -> None:
         """Stop taking, finish what runs, interrupt what does not finish in time."""
