@@ -13,9 +13,7 @@ through ``shown`` only.
 
 import json
 import os
-from base64 import b64decode
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from daemon.clock import Clock
 from daemon.errors import BadConfig, BadInput, Unavailable
 from daemon.intake.names import REASON_SUFFIX, SETTINGS_BESIDE, display, reason_beside
 from daemon.outbox.picture import Life, life
-from daemon.outbox.status import SUFFIX, read_status
+from daemon.outbox.status import SUFFIX, drop_in, read_status
 from daemon.outbox.words import age_s, shown
 
 RECENT = 200
@@ -117,10 +115,7 @@ class Told:
     @property
     def drop(self) -> str:
         """The drop's name on disk."""
-        with suppress(ValueError):  # damaged
-            if encoded := self.document.get("name_base64"):
-                return os.fsdecode(b64decode(encoded))
-        return str(self.document.get("name"))
+        return drop_in(self.document)
 
     @property
     def terminal(self) -> bool:

@@ -13,7 +13,7 @@ import shutil
 import sqlite3
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -55,14 +55,16 @@ class Finding:
 
 def run_check(config: Path | None, *, as_json: bool) -> int:
     """Check everything and print it; return 0, or 78 when the daemon could not work."""
-    found = list(findings(config))
-    usable = all(one.verdict != "problem" for one in found)
-    if as_json:
-        body = {"usable": usable, "findings": [asdict(one) for one in found]}
-        sys.stdout.write(json.dumps(body) + "\n")
-    else:
-        sys.stdout.write(table(found) + "\n")
-    return EX_OK if usable else EX_CONFIG
+    return EX_OK if tell(findings(config), "usable", as_json=as_json) else EX_CONFIG
+
+
+def tell(findings: Iterable[Finding], good: str, *, as_json: bool) -> bool:
+    """Print what was found; return whether it holds no problem, which JSON calls `good`."""
+    found = list(findings)
+    well = all(one.verdict != "problem" for one in found)
+    body = {good: well, "findings": [asdict(one) for one in found]}
+    sys.stdout.write((json.dumps(body) if as_json else table(found)) + "\n")
+    return well
 
 
 def table(found: list[Finding]) -> str:

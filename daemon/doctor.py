@@ -10,20 +10,17 @@ daemon could not keep its word; the exit code is 1.
 """
 
 import ctypes
-import json
 import os
 import resource
 import sqlite3
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
-from dataclasses import asdict
 from pathlib import Path
 
-from daemon.check import Finding, events, queue_disk, room, sqlite_version, table, writers
+from daemon.check import Finding, events, queue_disk, room, sqlite_version, tell, writers
 from daemon.config import Config, load
 from daemon.errors import SpoolError
 from daemon.files import Files
@@ -50,14 +47,7 @@ _THIS_CODE_S = 1_767_225_600  # 2026-01-01; it was written later
 
 def run_doctor(config: Path | None, *, as_json: bool) -> int:
     """Try everything and print it; return 0, or 1 when the daemon could not keep its word."""
-    found = list(findings(load(config)))
-    sound = all(one.verdict != "problem" for one in found)
-    if as_json:
-        body = {"sound": sound, "findings": [asdict(one) for one in found]}
-        sys.stdout.write(json.dumps(body) + "\n")
-    else:
-        sys.stdout.write(table(found) + "\n")
-    return 0 if sound else EX_UNSOUND
+    return 0 if tell(findings(load(config)), "sound", as_json=as_json) else EX_UNSOUND
 
 
 def findings(config: Config) -> Iterator[Finding]:

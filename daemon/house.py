@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from daemon.clock import Clock
@@ -16,6 +15,7 @@ from daemon.logs import log
 from daemon.outbox.events import Events
 from daemon.outbox.publish import Spool
 from daemon.outbox.status import Statuses
+from daemon.room import Room
 from daemon.startup import Opened
 from daemon.vitals import Vitals
 
@@ -37,10 +37,13 @@ class House:
     events: Events
     closer: Closer
     vitals: Vitals
+    room: Room
     held_bytes: dict[str, int] = field(default_factory=dict)
     """Inputs of every job that is not finished: their results are still to be written."""
-    wishes: dict[str, Path] = field(default_factory=dict)
+    wishes: dict[str, str] = field(default_factory=dict)
     """Files by which somebody wants a job cancelled: they go when it has ended, not before."""
+    fulfilled: list[tuple[str, str]] = field(default_factory=list)
+    """Inbox and file of the wishes that its watcher is to remove."""
     inboxes_of_rows: set[str] = field(default_factory=set)
     """Every inbox that has had a job in this run."""
     again_s: float = 0.0
@@ -64,12 +67,14 @@ class House:
             events=events,
             closer=closer,
             vitals=Vitals(config, store, clock),
+            room=Room(config, root),
         )
 
     def adopt(self, config: Config) -> None:
         """Go by another configuration from now on."""
         self.config = config
         self.vitals.config = config
+        self.room.config = config
         self.store.budgets = config.budgets
 
     def quietly(self, step: Callable[[], object]) -> bool:
@@ -101,7 +106,7 @@ class House:
         self.held_bytes.pop(job.id, None)
         self.closer.close(job)
         if wish := self.wishes.pop(job.id, None):
-            self.files.remove("cancel.wish", wish)
+            self.fulfilled.append((job.inbox, wish))
         code = (job.error or {}).get("code")
         log.info("ended", job=job.id, state=job.state.value, attempts=job.attempts, code=code)
 

@@ -16,10 +16,18 @@ from daemon.house import House, error_of
 from daemon.intake.admit import Place, renumber
 from daemon.intake.drop import Drop, look
 from daemon.intake.names import AUDIO_SUFFIXES, CANCEL, display, output_name
-from daemon.intake.reports import Admitted, CancelAsked, Gone, Report, Sighting
+from daemon.intake.reports import (
+    Admitted,
+    CancelAsked,
+    Gone,
+    Looked,
+    PutBack,
+    Report,
+    Sighting,
+)
 from daemon.jobs.job import Job, NewJob, State
 from daemon.logs import log
-from daemon.outbox.status import SUFFIX, read_status
+from daemon.outbox.status import SUFFIX, drop_in, read_status
 from daemon.outbox.tell import seen
 from daemon.settings import settings_of
 
@@ -33,6 +41,9 @@ class Reception:
     def __init__(self, house: House, twins: Twins) -> None:
         self._house, self._twins = house, twins
         self._labels: dict[tuple[str, str], str] = {}
+        """Of drops that arrive, by inbox and name."""
+        self._held: set[tuple[str, str]] = set()
+        """The same labels, by inbox: ten thousand drops may arrive at once."""
         self._late: list[Report] = []
 
     @property
@@ -67,6 +78,10 @@ class Reception:
                 self._sighted(report)
             case Gone():
                 self._gone(report)
+            case PutBack():
+                self._house.room.came(report.inbox, report.name)
+            case Looked():
+                self._looked(report)
             case CancelAsked():
                 return self._cancel(report)
         return None
@@ -86,7 +101,7 @@ class Reception:
         """Give an admitted drop its row; from here on it cannot be forgotten."""
         house, place = self._house, admitted.place
         inbox = house.config.inboxes[place.inbox]
-        label = self._labels.pop((place.inbox, admitted.name), None)
+        label = self._release(place.inbox, place.name)
         if label is None:
             label = self._new_label(place.inbox, place.name, place.job)
         refusal: SpoolError | None = admitted.refusal
@@ -122,13 +137,14 @@ class Reception:
             new, refusal=error_of(refusal) if refusal else None, cancelled=admitted.cancelled
         )
         house.held_bytes[new.id] = admitted.bytes
+        house.room.came(place.inbox, place.name)
         house.inboxes_of_rows.add(new.inbox)
         log.info("queued", job=new.id, inbox=new.inbox, drop=display(new.name), lane=new.lane)
         house.quietly(
             lambda: house.events.emit("job.queued", f"{new.inbox}/{label}", {"job": new.id})
         )
         if admitted.cancelled:
-            house.wishes[new.id] = self._wish(place)
+            house.wishes[new.id] = place.name + CANCEL
         elif refusal is None and not alone:
             house.quietly(lambda: self._twins.consider(new, place.path))
         house.show(new.id)
@@ -153,16 +169,19 @@ class Reception:
                 continue
             job = house.store.get(place.job)
             if job is None or not _is_row_of(job, place):
-                place = self._with_own_id(place)  # noqa: PLW2901 - the same drop
-                wanted = not os.path.lexists(self._wish(place))
-                limits = house.config.inboxes[place.inbox].limits
-                now_ms = house.clock.wall_ms()
-                self.record(_adopted(place, limits, now_ms, cancelled=not wanted))
+                self._adopt(self._with_own_id(place))
             elif job.state is State.QUEUED and not job.attempts and job.not_before_ms:
                 house.store.postpone(job.id, 0)
                 self._twins.consider(job, place.path)
-        for inbox, name in list(self._labels):  # those that went while nobody looked
-            if not os.path.lexists(house.opened.inboxes[inbox] / name):
+
+    def _adopt(self, place: Place) -> None:
+        limits = self._house.config.inboxes[place.inbox].limits
+        self.record(_adopted(place, limits, self._house.clock.wall_ms()))
+
+    def _looked(self, looked: Looked) -> None:
+        """Forget the drops that went while no daemon looked."""
+        for inbox, name in list(self._labels):
+            if inbox == looked.inbox and name not in looked.drops:
                 self._gone(Gone(inbox, name))
 
     def tell_waiting(self, job: Job) -> None:
@@ -178,45 +197,65 @@ class Reception:
                 # A history of thousands is searched for a few: looked at, not understood.
                 found = read_status(path) if _says(path, "state", "receiving") else None
                 if found is not None and found.get("state") == "receiving":
-                    self._labels[inbox, str(found.get("name"))] = path.name.removesuffix(SUFFIX)
-
-    def _wish(self, place: Place) -> Path:
-        """Return the file by which somebody would want this drop cancelled."""
-        return self._house.opened.inboxes[place.inbox] / f"{place.name}{CANCEL}"
+                    self._hold(inbox, drop_in(found), path.name.removesuffix(SUFFIX))
 
     def _sighted(self, sighting: Sighting) -> None:
-        house, key = self._house, (sighting.inbox, sighting.name)
-        label = self._labels.get(key)
-        if label is None:
-            label = self._labels[key] = self._new_label(sighting.inbox, sighting.name)
+        house, inbox, name = self._house, sighting.inbox, sighting.name
+        label = self._labels.get((inbox, name)) or self._new_label(inbox, name)
+        self._hold(inbox, name, label)
         handler = house.config.inboxes[sighting.inbox].handler
         report = seen(sighting, handler=handler)
         house.quietly(lambda: house.statuses.write(label, report))
 
     def _new_label(self, inbox: str, name: str, job: str | None = None) -> str:
         # Names that differ on disk can be one when made safe: é in one character or in two.
-        held = {label for (where, _), label in self._labels.items() if where == inbox}
-        return self._house.statuses.label_for(inbox, output_name(name), job=job, held=held)
+        return self._house.statuses.label_for(
+            inbox, output_name(name), job=job, is_held=lambda label: (inbox, label) in self._held
+        )
+
+    def _hold(self, inbox: str, name: str, label: str) -> None:
+        self._labels[inbox, name] = label
+        self._held.add((inbox, label))
+
+    def _release(self, inbox: str, name: str) -> str | None:
+        label = self._labels.pop((inbox, name), None)
+        if label is not None:
+            self._held.discard((inbox, label))
+        return label
 
     def _gone(self, gone: Gone) -> None:
-        label = self._labels.pop((gone.inbox, gone.name), None)
+        if self._adopt_stranded(gone):
+            return
+        label = self._release(gone.inbox, gone.name)
         if label is not None:
             self._house.quietly(lambda: self._house.statuses.remove(gone.inbox, label))
 
+    def _adopt_stranded(self, gone: Gone) -> bool:
+        """Adopt a drop whose admission failed so that it could not even be put back."""
+        stranded = [
+            place
+            for place in self._house.spool.admitted()
+            if (place.inbox, place.name) == (gone.inbox, gone.name)
+            and self._house.store.get(place.job) is None
+        ]
+        for place in stranded:
+            self._adopt(place)
+        return bool(stranded)
+
     def _cancel(self, asked: CancelAsked) -> Job | None:
         house, store = self._house, self._house.store
-        wish = house.opened.inboxes[asked.inbox] / asked.wish
         for job in (*store.jobs(State.QUEUED), *store.jobs(State.RUNNING)):
-            if job.inbox == asked.inbox and asked.name in (display(job.name), job.label):
-                house.wishes[job.id] = wish
+            known_as = (job.name, display(job.name), job.label)
+            if job.inbox == asked.inbox and asked.name in known_as:
+                house.wishes[job.id] = asked.wish
                 if job.state is State.RUNNING:
                     return job
                 store.cancel(job.id)
                 house.show(job.id)
                 return None
-        if os.path.lexists(wish):  # else it was fulfilled since the inbox was scanned
-            log.info("nothing to cancel", inbox=asked.inbox, drop=asked.name)
-            house.quietly(lambda: house.files.remove("cancel.wish", wish))
+        # No warning: it may have been fulfilled since the inbox was scanned.
+        log.debug("nothing to cancel", inbox=asked.inbox, drop=display(asked.name))
+        house.fulfilled.append((asked.inbox, asked.wish))
         return None
 
 
@@ -234,7 +273,7 @@ def _is_row_of(job: Job, place: Place) -> bool:
     return job.published_ms is None and (job.inbox, job.name) == (place.inbox, place.name)
 
 
-def _adopted(place: Place, limits: Limits, now_ms: int, *, cancelled: bool) -> Admitted:
+def _adopted(place: Place, limits: Limits, now_ms: int) -> Admitted:
     """Return the report that a crash swallowed, as far as the folder tells it."""
     folder = os.open(place.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -246,7 +285,4 @@ def _adopted(place: Place, limits: Limits, now_ms: int, *, cancelled: bool) -> A
         {"path": display(one.path), "bytes": one.bytes, "bytes_expected": None, "ready_by": None}
         for one in drop.files
     )
-    name = display(place.name)
-    return Admitted(
-        place, name, now_ms, drop.bytes, 0.0, inputs, refusal=drop.problem, cancelled=cancelled
-    )
+    return Admitted(place, now_ms, drop.bytes, 0.0, inputs, refusal=drop.problem)

@@ -1,7 +1,8 @@
 """Whether there is room for one more drop: the inbox is the overflow.
 
-The loop measures and writes; the watchers' threads ask before each admission and thereby
-reserve, so that a burst between two measurements cannot overrun the disk.
+The loop measures; the watchers' threads ask before each admission and thereby take room. What
+they took counts until the loop has the drop's row, or hears that it was put back: so no burst
+between two measurements can overrun the queue or the disk.
 """
 
 import os
@@ -30,6 +31,8 @@ class Room:
         self.config, self._root = config, root
         self._lock = threading.Lock()
         self._left = _Left(0, 0.0, memory=True)
+        self._coming: dict[tuple[str, str], int] = {}
+        """Bytes of each drop on its way from an inbox to its row."""
         self.free_mb = 0
         self.reserved_mb = 0
 
@@ -42,18 +45,25 @@ class Room:
         disk = self.config.disk
         found = os.statvfs(self._root)
         free = found.f_bavail * found.f_frsize
-        reserved = disk.per_input_byte * sum(held_bytes.values())
-        self.free_mb, self.reserved_mb = free // _MIB, round(reserved / _MIB)
-        left = _Left(
-            self.config.queue_limit - waiting_jobs,
-            free - reserved - disk.reserve_mb * _MIB,
-            memory=_memory_free_mb() >= self.config.memory_reserve_mb,
-        )
+        memory = _memory_free_mb() >= self.config.memory_reserve_mb
         with self._lock:
+            held = sum(held_bytes.values()) + sum(self._coming.values())
+            reserved = disk.per_input_byte * held
+            self.free_mb, self.reserved_mb = free // _MIB, round(reserved / _MIB)
+            left = _Left(
+                self.config.queue_limit - waiting_jobs - len(self._coming),
+                free - reserved - disk.reserve_mb * _MIB,
+                memory=memory,
+            )
             before, self._left = self._left, left
         return _open(left) and not _open(before)
 
-    def gate(self, drop: Drop) -> str | None:
+    def came(self, inbox: str, name: str) -> None:
+        """Count a drop no more: it has its row, or is in its inbox after all."""
+        with self._lock:
+            self._coming.pop((inbox, name), None)
+
+    def gate(self, inbox: str, drop: Drop) -> str | None:
         """Return why a drop must wait, or ``None``: it is admitted, and its room is taken."""
         wanted = self.config.disk.per_input_byte * drop.bytes
         with self._lock:
@@ -65,6 +75,7 @@ class Room:
                 return "memory"
             self._left.jobs -= 1
             self._left.bytes -= wanted
+            self._coming[inbox, drop.name] = drop.bytes
         return None
 
 

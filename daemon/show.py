@@ -132,7 +132,9 @@ def _tables(seen: Picture) -> Iterable[tuple[str, list[Row]]]:
             for one in seen.running
         ],
     )
-    yield "WAITING", [(one.name, one.inbox, one.why) for one in seen.waiting]
+    waiting = [(one.name, one.inbox, one.why) for one in seen.waiting]
+    left_out = seen.waiting_in_all - len(waiting)
+    yield "WAITING", [*waiting, *([(f"and {left_out} more", "", "")] if left_out else [])]
     yield "FAILED", [row for one in seen.failed[:_MOST_ENDED] for row in _failure(one)]
     yield (
         "ENDED",

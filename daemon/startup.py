@@ -7,11 +7,17 @@ refused in one line.
 
 Rule 2: what start-up mends it mends by the very steps that were interrupted; all of them may
 be repeated.
+
+Rule 3: an inbox whose file system does not answer, or has gone away, keeps nobody waiting: the
+others are served, and its own thread goes on asking.
 """
 
+import errno
 import fcntl
 import os
 import secrets
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,13 +26,27 @@ from daemon.config import Config
 from daemon.descriptors import require_descriptors
 from daemon.errors import BadConfig, Unavailable
 from daemon.files import Files
-from daemon.intake.admit import mend
+from daemon.intake.admit import CutShort, find_cut_short
 from daemon.jobs.store import Store, open_store
 from daemon.outbox.publish import Spool
 
 MARKER = ".soundspool"
-_KINDS = ("inbox", "outbox", "failed", "archive", "work")
+_KINDS = ("outbox", "failed", "archive", "work")
 _PRIVATE = ("work", "state")
+PATIENCE_S = 5.0
+"""With the file systems of all inboxes together."""
+_AWAY = frozenset(
+    {
+        errno.ENOTCONN,
+        errno.ESTALE,
+        errno.EIO,
+        errno.ETIMEDOUT,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENODEV,
+    }
+)
+"""What a mount says whose server has gone: no mistake of the operator's."""
 
 
 @dataclass
@@ -38,6 +58,8 @@ class Opened:
     """Names this spool for ever: from the marker in its root."""
     store: Store
     inboxes: dict[str, Path]
+    cut_short: dict[str, CutShort]
+    """What the last run left to be mended in each inbox, by its own thread."""
     _lock: int
 
     def furnish(self, config: Config) -> None:
@@ -50,6 +72,15 @@ class Opened:
         """
         inboxes = inbox_folders(config)
         _prepare(self.spool.root, inboxes)
+        self.take(inboxes)
+
+    def take(self, inboxes: dict[str, Path]) -> None:
+        """Serve these inboxes; what was cut short is looked for in those that are new."""
+        work = self.spool.root / "work"
+        for inbox in inboxes.keys() - self.inboxes.keys():
+            self.cut_short[inbox] = find_cut_short(
+                work, inbox, lambda job: self.store.get(job) is not None
+            )
         self.inboxes = inboxes
 
     def close(self, *, clean: bool) -> None:
@@ -59,7 +90,7 @@ class Opened:
 
 
 def open_spool(config: Config, *, files: Files, clock: Clock) -> Opened:
-    """Make what is missing, take the lock, open the queue, undo half admissions.
+    """Make what is missing, take the lock, open the queue, find what was cut short.
 
     Raises
     ------
@@ -78,8 +109,9 @@ def open_spool(config: Config, *, files: Files, clock: Clock) -> Opened:
     except OSError as error:
         raise BadConfig("root", f"{error.filename}: {error.strerror}") from error
     store = open_store(root / "state" / "queue.sqlite3", clock, config.budgets)
-    mend(files, root / "work", inboxes)
-    return Opened(Spool(root), instance, store, inboxes, lock)
+    opened = Opened(Spool(root), instance, store, {}, {}, lock)
+    opened.take(inboxes)
+    return opened
 
 
 def inbox_folders(config: Config) -> dict[str, Path]:
@@ -91,7 +123,7 @@ def inbox_folders(config: Config) -> dict[str, Path]:
 def _prepare(root: Path, inboxes: dict[str, Path]) -> None:
     try:
         _make_folders(root, inboxes)
-        refuse_nesting(root, inboxes)
+        refuse_nesting(root, _answering(inboxes))
     except OSError as error:
         raise BadConfig("root", f"{error.filename}: {error.strerror}") from error
 
@@ -100,10 +132,42 @@ def _make_folders(root: Path, inboxes: dict[str, Path]) -> None:
     _make_durably(root)
     for name in _PRIVATE:
         _make_durably(root / name, mode=0o700)
-    for inbox, folder in inboxes.items():
+    for inbox in inboxes:
         for kind in _KINDS:
-            place = folder if kind == "inbox" else root / kind / inbox
-            _make_durably(place, mode=0o700 if kind == "work" else 0o777)
+            _make_durably(root / kind / inbox, mode=0o700 if kind == "work" else 0o777)
+
+
+def _answering(inboxes: dict[str, Path]) -> dict[str, Path]:
+    """Return the inboxes whose file systems answer in time, made where they are missing.
+
+    Raises
+    ------
+    OSError
+        One cannot be made or used, and it is not its file system that has gone away.
+    """
+    answers: dict[str, OSError | None] = {}
+
+    def ask(name: str, folder: Path) -> None:
+        try:
+            _make_durably(folder)
+            answers[name] = None
+        except OSError as error:
+            answers[name] = error
+
+    # Not a pool: its threads would be waited for when the process ends.
+    threads = [
+        threading.Thread(target=ask, args=each, name=f"ask-{each[0]}", daemon=True)
+        for each in inboxes.items()
+    ]
+    for thread in threads:
+        thread.start()
+    until_s = time.monotonic() + PATIENCE_S
+    for thread in threads:
+        thread.join(max(0.0, until_s - time.monotonic()))
+    for error in answers.values():
+        if error is not None and error.errno not in _AWAY:
+            raise error
+    return {name: inboxes[name] for name, error in answers.items() if error is None}
 
 
 def _make_durably(folder: Path, *, mode: int = 0o777) -> None:

@@ -25,7 +25,6 @@ Rule 3: nothing else knows watchers, store, pool and outbox all at once.
 """
 
 import math
-import queue
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,8 +37,7 @@ from daemon.duplicates import Twins
 from daemon.errors import BadConfig, Unavailable
 from daemon.files import Files
 from daemon.house import House
-from daemon.intake.reports import Report
-from daemon.intake.watcher import Watcher
+from daemon.inboxes import Inboxes
 from daemon.jobs.job import State
 from daemon.logs import log
 from daemon.outbox.front import Front
@@ -47,7 +45,6 @@ from daemon.outbox.heartbeat import Heartbeat
 from daemon.outbox.metrics import Metrics
 from daemon.pool.pool import Pool
 from daemon.reception import Reception
-from daemon.room import Room
 from daemon.startup import open_spool
 from daemon.tidy import tidy
 
@@ -57,6 +54,7 @@ SWEEP_S = 600.0
 _LONGEST_WAIT_S = 5.0
 _REFUSED_S = 0.25
 """After a round that the surroundings cut short: it must not become a spin."""
+_SLOW_S = 1.0
 _HEARING_S = 0.05
 """Watchers may report faster than we write it down; workers and readers must not wait for it."""
 
@@ -98,10 +96,17 @@ class Supervisor:
         self._twins = Twins(self._store, root / "outbox", clock.wall_ms, self.signals.wake)
         self._reception = Reception(self._house, self._twins)
         self._attempts = Attempts(self._house, self._pool)
-        self._room = Room(config, root)
-        self._reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
-        self._watchers: dict[str, Watcher] = {}
+        self._inboxes = Inboxes(self._house, self.signals.wake)
         self._sweep_s = 0.0
+        self._steps: dict[str, Callable[[], object]] = {
+            "hear": lambda: self._hear(for_s=_HEARING_S),
+            "collect": self._attempts.collect,
+            "try again": self._try_again,
+            "measure room": self._measure_room,
+            "dispatch": lambda: self._attempts.dispatch(self._closed()),
+            "sweep": self._sweep,
+            "beat": self._beat,
+        }
 
     # -- the life of the daemon
 
@@ -126,20 +131,19 @@ class Supervisor:
         self._recover()
         self._house.vitals.phase = "running"
         self._measure_room()
-        self._open_inboxes()
+        self._inboxes.open()
         log.info("serving", root=str(self._opened.spool.root), slots=self._pool.size)
         self._beat(now=True)
 
     def round(self) -> None:
         """Go round once."""
         self._wait()
-        self._hear(for_s=_HEARING_S)
-        self._attempts.collect()
-        self._try_again()
-        self._measure_room()
-        self._attempts.dispatch(self._closed())
-        self._sweep()
-        self._beat()
+        for name, step in self._steps.items():
+            began_s = self._clock.monotonic_s()
+            step()
+            if (took_s := self._clock.monotonic_s() - began_s) > _SLOW_S:
+                # Who is late with everything should know whom to ask: most often, the disk.
+                log.warning("slow step", step=name, took_s=round(took_s, 1))
 
     def drain(self) -> None:
         """Stop taking, finish what runs, interrupt what does not finish in time."""
@@ -147,7 +151,7 @@ class Supervisor:
         service.notify("STOPPING=1", "STATUS=draining")
         self._house.vitals.phase = "draining"
         log.info("draining", running=len(self._attempts.running), drain_s=drain_s)
-        self._close_inboxes()
+        self._inboxes.close()
         until_s = self._clock.monotonic_s() + drain_s
         while self._hear(for_s=_HEARING_S) or self._attempts.working:
             if self._clock.monotonic_s() >= until_s:
@@ -163,7 +167,7 @@ class Supervisor:
 
     def close(self, *, clean: bool) -> None:
         """Let go of everything."""
-        self._close_inboxes()
+        self._inboxes.close()
         self._pool.close()
         self._twins.close()
         self._house.vitals.phase = "stopped"
@@ -188,11 +192,10 @@ class Supervisor:
         if missing:
             raise BadConfig("inboxes", f"{', '.join(sorted(missing))} has jobs that run")
         self._opened.furnish(config)  # what cannot be made changes nothing
-        self._close_inboxes()
+        self._inboxes.close()
         self._hear()
         self._house.adopt(config)
-        self._room.config = config
-        self._open_inboxes()
+        self._inboxes.open()
         self._beat(now=True)
         log.info("reloaded", inboxes=sorted(config.inboxes))
 
@@ -225,50 +228,25 @@ class Supervisor:
         for job in store.unpublished():
             house.show(job.id)
 
-    def _open_inboxes(self) -> None:
-        for name, folder in self._opened.inboxes.items():
-            self._watchers[name] = Watcher(
-                name,
-                folder,
-                self._house.config.inboxes[name],
-                work=self._opened.spool.root / "work",
-                files=self._house.files,
-                clock=self._clock,
-                gate=self._room.gate,
-                report=self._heard,
-            )
-            self._watchers[name].start()
-
-    def _close_inboxes(self) -> None:
-        for name, watcher in self._watchers.items():
-            if not watcher.stop():
-                log.warning("inbox does not answer", inbox=name)
-        self._watchers.clear()
-
-    def _heard(self, report: Report) -> None:
-        """Take a watcher's report: called in its thread."""
-        self._reports.put(report)
-        self.signals.wake()
-
     def _hear(self, *, for_s: float = math.inf) -> bool:
         """Act on what watchers and twin-finder reported; return whether there is more of it."""
         until_s = self._clock.monotonic_s() + for_s
-        while not self._reports.empty() and self._clock.monotonic_s() < until_s:
-            running = self._reception.take(self._reports.get())
+        while self._clock.monotonic_s() < until_s and (report := self._inboxes.next_report()):
+            running = self._reception.take(report)
             if running is not None:
                 self._attempts.cancel(running)
         self._house.quietly(self._reception.answer_twins)
-        return not self._reports.empty()
+        self._inboxes.pass_on_wishes()
+        return not self._inboxes.reports.empty()
 
     def _closed(self) -> set[str]:
-        """Return the inboxes whose jobs wait: paused, or without a handler that can be had."""
-        paused = {name for name, watcher in self._watchers.items() if watcher.health.paused}
-        return paused | self._attempts.unserved()
+        """Return the inboxes whose jobs wait: closed, or without a handler that can be had."""
+        return self._inboxes.closed() | self._attempts.unserved()
 
     def _wait(self, until_s: float | None = None) -> None:
         """Sleep until somebody has something to say or something is due."""
         timeouts_s = [_LONGEST_WAIT_S, self._heartbeat.due_in_s()]
-        if not self._reports.empty():
+        if not self._inboxes.reports.empty():
             timeouts_s.append(0.0)
         if until_s is not None:
             timeouts_s.append(until_s - self._clock.monotonic_s())
@@ -281,13 +259,10 @@ class Supervisor:
         self.signals.wait(self._pool.descriptors(), max(0.0, min(timeouts_s)))
 
     def _measure_room(self) -> None:
-        if not self._reports.empty():
-            return  # among them are admitted drops: their room is taken and would be forgotten
         held = self._house.held_bytes
         waiting = len(held) - len(self._attempts.running)
-        if self._room.measure(waiting, held):
-            for watcher in self._watchers.values():
-                watcher.wake()
+        if self._house.room.measure(waiting, held):
+            self._inboxes.wake()
 
     def _try_again(self) -> None:
         house = self._house
@@ -297,7 +272,7 @@ class Supervisor:
         house.vitals.clear("SURROUNDINGS")
         self._attempts.record_late()
         for report in self._reception.late():
-            self._reports.put(report)
+            self._inboxes.reports.put(report)
         for job in self._store.unpublished():
             house.show(job.id)
 
@@ -318,8 +293,8 @@ class Supervisor:
         vitals = self._house.vitals
         state = vitals.state(
             pool=self._pool,
-            watchers=self._watchers,
-            room=self._room,
+            watchers=self._inboxes.watchers,
+            room=self._house.room,
             running=self._attempts.running,
             receiving=self._reception.receiving,
         )

@@ -83,7 +83,7 @@ def frame(
     parts += [Text(f"! {sentence}", "yellow") for sentence in drawn.attention]
     parts += _part("Running", _running(drawn), len(drawn.running), rows)
     parts += _part("Failed", _failed(drawn.failed[:rows], now_ms), len(drawn.failed), rows)
-    parts += _part("Waiting", _waiting(drawn.waiting[:rows], now_ms), len(drawn.waiting), rows)
+    parts += _part("Waiting", _waiting(drawn.waiting[:rows], now_ms), drawn.waiting_in_all, rows)
     parts += _part("Results", _results(drawn.results[:rows], now_ms), len(drawn.results), rows)
     parts += _part("Health", _health(drawn), len(drawn.health), len(drawn.health))
     return Group(*parts)

@@ -10,9 +10,11 @@ from typing import Any
 from daemon.clock import Clock, rfc3339
 from daemon.config import Config
 from daemon.intake.names import display
+from daemon.intake.reports import Health
 from daemon.intake.watcher import Watcher
 from daemon.jobs.job import Job, State
 from daemon.jobs.store import Store
+from daemon.logs import log
 from daemon.outbox.tell import Live, eta_s
 from daemon.pool.pool import Ended, Pool
 from daemon.room import Room
@@ -20,6 +22,8 @@ from daemon.startup import inbox_folders
 from daemon.version import VERSION
 
 _WARNINGS = 20
+_SILENT_S = 30.0
+"""Rounds come every ten seconds at least, so this is no mere delay."""
 
 
 class Vitals:
@@ -32,6 +36,8 @@ class Vitals:
         self._warnings: dict[str, str] = {}
         self._outcomes: dict[str, int] = {}
         self._handlers: dict[str, dict[str, float]] = {}
+        self._ill: dict[str, str] = {}
+        """Inboxes and what is wrong with them, as the log has it."""
 
     def warn(self, code: str, message: str) -> None:
         """Show a warning until it is cleared or pushed out by newer ones."""
@@ -72,7 +78,7 @@ class Vitals:
             "pool": pool.describe(),
             "queue": self._queue(receiving),
             "running": [self._running(job, live) for job, live in running],
-            "inboxes": {name: self._inbox(name, watcher) for name, watcher in watchers.items()},
+            "inboxes": {name: self._inbox(each.health) for name, each in watchers.items()},
             "disk": {
                 "free_mb": room.free_mb,
                 "reserved_mb": room.reserved_mb,
@@ -129,15 +135,22 @@ class Vitals:
             "eta_s": eta_s(live, self._clock.monotonic_s()),
         }
 
-    def _inbox(self, name: str, watcher: Watcher) -> dict[str, Any]:
-        health = watcher.health
+    def _inbox(self, health: Health) -> dict[str, Any]:
+        age_s = self._clock.monotonic_s() - health.last_scan_s
+        problem = health.problem
+        if age_s > _SILENT_S:
+            problem = (
+                f"not looked at for {age_s:.0f} s: its file system does not answer,"
+                " or a large drop is being copied in"
+            )
+        self._log_change(health.inbox, problem)
         return {
-            "path": str(inbox_folders(self.config)[name]),
+            "path": str(inbox_folders(self.config)[health.inbox]),
             "mode": health.mode,
             "polling_because": health.polling_because,
             "paused": health.paused,
-            "problem": health.problem,
-            "last_scan_age_s": round(self._clock.monotonic_s() - health.last_scan_s, 1),
+            "problem": problem,
+            "last_scan_age_s": round(age_s, 1),
             "scans": health.scans,
             "rebuilds": health.rebuilds,
             "missed": health.missed,
@@ -145,6 +158,16 @@ class Vitals:
             "left_alone": dict(health.left_alone),
             "left_alone_more": health.left_alone_more,
         }
+
+    def _log_change(self, inbox: str, problem: str) -> None:
+        """Log when an inbox falls ill and when it is well again, not all the time between."""
+        if bool(problem) == (inbox in self._ill):
+            return
+        if problem:
+            self._ill[inbox] = problem
+            log.warning("inbox in trouble", inbox=inbox, problem=problem)
+        else:
+            log.info("inbox well again", inbox=inbox, problem=self._ill.pop(inbox))
 
     def _totals(self) -> dict[str, Any]:
         sums = {"done": 0, "failed": 0, "skipped": 0, "cancelled": 0}

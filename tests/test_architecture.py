@@ -16,7 +16,7 @@ DAEMON = (
     ("daemon.intake", "daemon.jobs", "daemon.settings"),
     ("daemon.pool", "daemon.outbox"),
     ("daemon.startup", "daemon.room", "daemon.vitals", "daemon.closing", "daemon.house",
-     "daemon.duplicates", "daemon.tidy", "daemon.reception", "daemon.attempts",
+     "daemon.inboxes", "daemon.duplicates", "daemon.tidy", "daemon.reception", "daemon.attempts",
      "daemon.supervisor"),
 )  # fmt: skip
 """Floors from the ground up; what is not listed (the commands) stands on top of all."""

@@ -20,8 +20,9 @@ When the inbox lies on another file system, step 4 is: move it aside to a hidden
 
 Rules
 -----
-1. A job directory without a drop in ``in/`` is no job; ``mend`` undoes it at start-up.
+1. A job directory without a drop in ``in/`` is no job; ``mend`` undoes it after a crash.
 2. What is refused or cancelled goes the same way, for its row must have its drop.
+3. Once the drop is in, nothing undoes that: what cannot be removed then is removed later.
 
 References
 ----------
@@ -31,7 +32,7 @@ Postfix's pickup(8) and qmail's INTERNALS: a message exists from one rename on.
 import errno
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -88,14 +89,8 @@ class Door:
     accepts: frozenset[str]
     files: Files
     clock: Clock
-    owed: list[Callable[[], None]] = field(default_factory=list)
-    """Steps that the surroundings refused when there was no way back; see ``make_good``."""
-
-    def make_good(self) -> None:
-        """Do what is owed; ``OSError`` when that is refused again."""
-        while self.owed:
-            self.owed[0]()
-            del self.owed[0]
+    leftovers: list[Path] = field(default_factory=list)
+    """Of admitted drops, in the inbox: markers, and originals of copies."""
 
     def admit(self, drop: Drop, *, whole: bool) -> Place | None:
         """Take the drop in; ``None`` when it moved on under our hands and was put back.
@@ -107,9 +102,8 @@ class Door:
         ------
         OSError
             The surroundings failed; the drop is in the inbox as before, or will be after
-            ``make_good``, or a restart.
+            ``mend``.
         """
-        self.make_good()
         self._sync(drop)
         room = self._make_room()
         try:
@@ -121,9 +115,21 @@ class Door:
             taken = self._take_across(drop, room, whole=whole)
         if not taken:
             return None
-        if os.path.lexists(self.folder / (drop.name + MARKER_BESIDE)):
-            self._later(lambda: self._remove_marker(drop.name))
+        if os.path.lexists(mark := self.folder / (drop.name + MARKER_BESIDE)):
+            self.leftovers.append(mark)
+        self.tidy()
         return Place(self.inbox, room.name, drop.name, room / "in" / drop.name)
+
+    def tidy(self) -> str:
+        """Remove what admitted drops left in the inbox; return what is in the way of that."""
+        trouble = ""
+        for path in self.leftovers[:]:
+            try:
+                self.files.remove_tree("admit.tidy", path)
+                self.leftovers.remove(path)
+            except OSError as error:  # the drop is in, and its report must not be lost
+                trouble = f"cannot remove {path}: {error.strerror}"
+        return trouble
 
     def _make_room(self) -> Path:
         shelf = self.work / self.inbox
@@ -133,20 +139,16 @@ class Door:
         # When two come in one second and the dice agree, the next number is taken.
         for room in (shelf / job_id(wall_ms, chance + step / _THROWS) for step in range(_THROWS)):
             with suppress(FileExistsError):
+                self.files.make_dir("admit.room", room)
                 self._furnish(room)
                 return room
         raise FileExistsError(errno.EEXIST, "every job id of this second is taken", str(shelf))
 
     def _furnish(self, room: Path) -> None:
         try:
-            self.files.make_dir("admit.room", room)
             self.files.make_dir("admit.in", room / "in")
-        except FileExistsError:
-            raise
         except OSError:
-            for place in (room / "in", room):
-                with suppress(OSError):
-                    place.rmdir()  # of another's room, which is not empty, it takes nothing
+            self.files.remove_tree("admit.no_room", room)
             raise
 
     def _sync(self, drop: Drop) -> None:
@@ -185,19 +187,8 @@ class Door:
         if not still:
             self._put_back(aside, room)
             return False
-        self._later(lambda: self.files.remove_tree("admit.original", aside))
+        self.leftovers.append(aside)
         return True
-
-    def _remove_marker(self, name: str) -> None:
-        if not os.path.lexists(self.folder / name):  # else it belongs to the next of that name
-            self.files.remove("admit.marker", self.folder / (name + MARKER_BESIDE))
-
-    def _later(self, act: Callable[[], None]) -> None:
-        """Do what must be done, and cannot undo an admission: now, or when it is possible."""
-        try:
-            act()
-        except OSError:
-            self.owed.append(act)
 
     def _move(self, step: str, drop: Drop, target: Path) -> None:
         beside = self.folder / (drop.name + SETTINGS_BESIDE)
@@ -216,11 +207,8 @@ class Door:
             os.close(fd)
 
     def _put_back(self, taken: Path, room: Path) -> None:
-        def back() -> None:
-            _give_back(self.files, "admit.back", taken, self.folder)
-            self.files.remove_tree("admit.no_room", room)
-
-        self._later(back)
+        _give_back(self.files, "admit.back", taken, self.folder)
+        self.files.remove_tree("admit.no_room", room)
 
 
 def job_id(wall_ms: int, chance: float) -> str:
@@ -249,28 +237,53 @@ def find_admitted(work: Path) -> list[Place]:
     return places
 
 
-def mend(files: Files, work: Path, inboxes: Mapping[str, Path]) -> None:
-    """Undo every admission that a crash cut short; call at start-up, before anybody watches.
+@dataclass(frozen=True)
+class CutShort:
+    """What the last run left of one inbox's admissions, as ``work/`` alone tells it."""
+
+    admitted: Sequence[Path]
+    """Drops that are in."""
+    abandoned: Sequence[Path]
+    """Job directories that never got theirs."""
+
+
+def find_cut_short(work: Path, inbox: str, has_row: Callable[[str], bool]) -> CutShort:
+    """Look for admissions that a crash may have cut short; call before anybody admits or works.
+
+    A directory whose job has a row is none: its drop was there, and has gone where it belongs.
+    """
+    rooms = [room for room in sorted(_entries(work / inbox)) if _JOB.fullmatch(room.name)]
+    return CutShort(
+        [drop for room in rooms for drop in _entries(room / "in")],
+        [room for room in rooms if _is_abandoned(room) and not has_row(room.name)],
+    )
+
+
+def mend(files: Files, found: CutShort, folder: Path) -> None:
+    """Undo in the inbox `folder` what was cut short; call before its first scan.
 
     A job directory without a drop goes, and gives back a settings file that had gone ahead.
     What was moved aside for copying goes when the copy is in place, else back into the inbox.
     A marker goes whose drop is in.
+
+    Raises
+    ------
+    OSError
+        The inbox is missing or does not do it now; may be repeated.
     """
-    here = {inbox: folder for inbox, folder in inboxes.items() if folder.is_dir()}
-    for inbox, folder in here.items():
-        for aside in sorted(_entries(folder)):
-            if aside.name.startswith(CLAIMED):
-                room = work / inbox / aside.name.removeprefix(CLAIMED)
-                if _entries(room / "in"):
-                    files.remove_tree("mend.original", aside)
-                else:
-                    _give_back(files, "mend.back", aside, folder)
-        for room in sorted(_entries(work / inbox)):
-            if _JOB.fullmatch(room.name) and _is_abandoned(room):
-                _give_back(files, "mend.back", room / "in", folder)
-                files.remove_tree("mend.room", room)
-            elif _JOB.fullmatch(room.name):
-                _remove_markers_left_behind(files, room / "in", folder)
+    arrived = {drop.parent.parent.name for drop in found.admitted}
+    for aside in sorted(folder.iterdir()):
+        if not aside.name.startswith(CLAIMED):
+            continue
+        if aside.name.removeprefix(CLAIMED) in arrived:
+            files.remove_tree("mend.original", aside)
+        else:
+            _give_back(files, "mend.back", aside, folder)
+    for room in filter(Path.is_dir, found.abandoned):
+        _give_back(files, "mend.back", room / "in", folder)
+        files.remove_tree("mend.room", room)
+    for drop in found.admitted:
+        _remove_marker_left_behind(files, drop.name, folder)
 
 
 def _give_back(files: Files, step: str, taken: Path, folder: Path) -> None:
@@ -279,15 +292,15 @@ def _give_back(files: Files, step: str, taken: Path, folder: Path) -> None:
     # settings. The inbox is not scanned meanwhile, and mend brings the settings after it.
     for path in sorted(_entries(taken), key=lambda path: kind_of(path.name) == "settings"):
         _rename_to_free(files, step, path, folder / path.name)
-    files.remove_tree(f"{step}.done", taken)
+    if os.path.lexists(taken):  # else a read-only inbox would refuse the removal of nothing
+        files.remove_tree(f"{step}.done", taken)
 
 
-def _remove_markers_left_behind(files: Files, taken: Path, folder: Path) -> None:
+def _remove_marker_left_behind(files: Files, name: str, folder: Path) -> None:
     """Remove what marked an admitted drop: it would call the next one of that name whole."""
-    for path in _entries(taken):
-        mark = folder / (path.name + MARKER_BESIDE)
-        if os.path.lexists(mark) and not os.path.lexists(folder / path.name):
-            files.remove("mend.marker", mark)
+    mark = folder / (name + MARKER_BESIDE)
+    if os.path.lexists(mark) and not os.path.lexists(folder / name):
+        files.remove("mend.marker", mark)
 
 
 def _is_abandoned(room: Path) -> bool:

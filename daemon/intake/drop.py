@@ -63,7 +63,7 @@ class Signature(NamedTuple):
         return self._replace(ctime_ns=0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """One file of a drop."""
 
@@ -79,7 +79,7 @@ class Found:
         return self.signature.size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Drop:
     """One look at one drop."""
 

@@ -13,7 +13,7 @@ _MOST_BYTES = 4 << 20
 """All that one look may read, whatever a header claims."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Header:
     """What the header says about the file that it heads.
 

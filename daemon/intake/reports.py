@@ -1,4 +1,4 @@
-"""What a watcher tells the supervisor."""
+"""What a watcher tells the supervisor. Names of drops are those on disk, fit for no reader."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from daemon.intake.admit import Place
 WaitReason = Literal["settling", "incomplete", "slot", "disk", "memory", "paused"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Why a drop has not been taken; becomes ``wait`` in its status."""
 
@@ -20,13 +20,12 @@ class Wait:
     detail: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """A drop that is still in its inbox."""
 
     inbox: str
     name: str
-    """For people; see ``names.display``."""
     first_seen_ms: int
     inputs: tuple[Mapping[str, object], ...]
     """``{path, bytes, bytes_expected, ready_by}``, as in the status."""
@@ -47,8 +46,6 @@ class Admitted:
     """A drop that lies in the work directory and wants its row."""
 
     place: Place
-    name: str
-    """For people."""
     first_seen_ms: int
     bytes: int
     seconds: float
@@ -61,16 +58,33 @@ class Admitted:
 
 
 @dataclass(frozen=True)
+class PutBack:
+    """A drop for which room was taken, and that is in its inbox after all."""
+
+    inbox: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The first scan of an inbox since the start has ended."""
+
+    inbox: str
+    drops: frozenset[str]
+    """All that lay there."""
+
+
+@dataclass(frozen=True)
 class CancelAsked:
     """Somebody wants this job stopped; its drop is no longer in the inbox."""
 
     inbox: str
     name: str
     wish: str
-    """The name of the file that says so; whoever fulfils the wish removes it."""
+    """The name of the file that says so; it goes when the wish is fulfilled."""
 
 
-Report = Sighting | Gone | Admitted | CancelAsked
+Report = Sighting | Gone | Admitted | PutBack | Looked | CancelAsked
 
 
 @dataclass(frozen=True)

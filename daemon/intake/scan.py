@@ -21,12 +21,15 @@ from daemon.intake.admit import Door
 from daemon.intake.drop import Drop, Listing, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
 from daemon.intake.names import CANCEL, display
-from daemon.intake.reports import Admitted, CancelAsked, Gone, Report, Sighting, Wait
+from daemon.intake.reports import Admitted, CancelAsked, Gone, PutBack, Report, Sighting, Wait
 from daemon.intake.settle import Answer, Settler
 from daemon.intake.whole import FileAnswer, Rules
 
 Gate = Callable[[Drop], str | None]
-"""Asked before each admission: why not now (``slot``, ``disk``, ``memory``), or ``None``."""
+"""Asked before each admission: why not now (``slot``, ``disk``, ``memory``), or ``None``.
+
+``None`` takes the room; ``Admitted`` or ``PutBack`` says what became of it.
+"""
 
 _SPLIT_S = 600.0
 _TELL_S = 0.5
@@ -38,18 +41,20 @@ _CLOSED = {
     "disk": "there is too little room on the disk",
     "memory": "there is too little memory",
 }
-_FOR_ALL = frozenset({"slot", "memory"})
+_FOR_ALL = frozenset({"paused", "slot", "memory"})
 """Closed for one drop is closed for all; on the disk there may be room for a smaller one."""
 _HELD_S = 60.0
 
 
-@dataclass
+@dataclass(slots=True)
 class _Tracked:
     """A drop between its first sighting and its end."""
 
     settler: Settler
     first_seen_ms: int
-    told: Sighting | None = None
+    told: int | None = None
+    """Hash of what was last told of it: ten thousand drops may wait here."""
+    told_reason: str | None = None
     told_s: float = 0.0
     held_s: float | None = None
     """When it was last looked at, while all that it lacks is room."""
@@ -93,8 +98,8 @@ class Scanner:
         OSError
             The inbox is missing or cannot be read; nothing has been forgotten.
         """
-        self.late, self.took, self.trouble, self._closed = 0, False, "", None
-        self._guarded(lambda *_: self._door.make_good(), -1, "put back")
+        self.late, self.took, self._closed = 0, False, None
+        self.trouble = self._door.tidy()
         fd = os.open(self._door.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.listing = list_inbox(fd, self._door.accepts)
@@ -141,6 +146,7 @@ class Scanner:
         try:
             self._take(tracked, drop, answer)
         except OSError as error:
+            self._report(PutBack(self._door.inbox, drop.name))
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             wait = Wait("disk" if full else "incomplete", None, _refused(error))
             self._tell(tracked, drop, answer, wait)
@@ -175,12 +181,12 @@ class Scanner:
         place = self._door.admit(drop, whole=whole)
         self.took = True
         if place is None:  # somebody still wrote; it is back, and settles anew
+            self._report(PutBack(self._door.inbox, drop.name))
             return
         del self._tracked[drop.name]
         self._report(
             Admitted(
                 place,
-                display(drop.name),
                 tracked.first_seen_ms,
                 drop.bytes,
                 sum(file.seconds or 0.0 for file in answer.files),
@@ -202,7 +208,7 @@ class Scanner:
             files = tuple(FileAnswer(file.path, file.bytes) for file in drop.files)
             self._take(tracked, drop, Answer(settled=False, files=files), cancelled=True)
         else:
-            self._report(CancelAsked(self._door.inbox, display(name), name + CANCEL))
+            self._report(CancelAsked(self._door.inbox, name, name + CANCEL))
         return None
 
     def _split_warning(self, drop: Drop) -> list[tuple[str, str]]:
@@ -222,18 +228,18 @@ class Scanner:
     def _forget_gone(self) -> None:
         for name in self._tracked.keys() - set(self.listing.drops):
             del self._tracked[name]
-            self._report(Gone(self._door.inbox, display(name)))
+            self._report(Gone(self._door.inbox, name))
 
     def _tell(self, tracked: _Tracked, drop: Drop, answer: Answer, wait: Wait) -> None:
         """Report a sighting when it says something new, numbers twice a second at most."""
         sighting = Sighting(
-            self._door.inbox, display(drop.name), tracked.first_seen_ms, _inputs(answer), wait
+            self._door.inbox, drop.name, tracked.first_seen_ms, _inputs(answer), wait
         )
-        now_s, told = self._door.clock.monotonic_s(), tracked.told
-        same_reason = told is not None and told.wait is not None and told.wait.reason == wait.reason
-        if sighting == told or (same_reason and now_s - tracked.told_s < _TELL_S):
+        now_s, told = self._door.clock.monotonic_s(), hash(repr(sighting))
+        soon = now_s - tracked.told_s < _TELL_S
+        if told == tracked.told or (wait.reason == tracked.told_reason and soon):
             return
-        tracked.told, tracked.told_s = sighting, now_s
+        tracked.told, tracked.told_reason, tracked.told_s = told, wait.reason, now_s
         self._report(sighting)
 
     def _until(self, answer: Answer) -> str | None:

@@ -58,7 +58,7 @@ class Answer:
     """Code and message."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Settler:
     """The memory of one drop from its first sighting until it is taken."""
 

@@ -17,8 +17,9 @@ Rules
 3. Each round asks: is the inbox still the same folder, and is every emitter alive? If not, the
    watch is built anew.
 4. A missing inbox is a paused inbox, whose drops are remembered.
-5. Everything that may hang in the file system hangs this thread only; the age of the last scan
-   tells. The supervisor hears through ``report``, which must not block.
+5. Nobody else touches the inbox: everything that may hang in its file system hangs this thread
+   only, and the age of the last scan tells. The supervisor hears through ``report``, which must
+   not block.
 """
 
 import logging
@@ -28,6 +29,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from queue import SimpleQueue
 
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
@@ -37,11 +39,11 @@ from daemon.clock import Clock
 from daemon.config import Inbox
 from daemon.descriptors import ask_for_descriptors, ask_for_watch
 from daemon.files import Files
-from daemon.intake.admit import Door
+from daemon.intake.admit import CutShort, Door, mend
 from daemon.intake.mounts import is_network, read_mountinfo
 from daemon.intake.names import AUDIO_SUFFIXES
 from daemon.intake.probe import ignore_lease_signals
-from daemon.intake.reports import Health, Report
+from daemon.intake.reports import Health, Looked, Report
 from daemon.intake.scan import Gate, Scanner
 
 _LOG = logging.getLogger(__name__)
@@ -125,6 +127,8 @@ class Watcher:
         Asked before each admission, in this thread; must not block.
     report
         Given every ``Report``, in this thread; must not block (``SimpleQueue.put``).
+    cut_short
+        Admissions for the first round to mend; ``None``: this daemon has looked here before.
     accepts
         Lower-case suffixes of single-file drops.
     """
@@ -140,9 +144,13 @@ class Watcher:
         clock: Clock,
         gate: Gate,
         report: Callable[[Report], None],
+        cut_short: CutShort | None = None,
         accepts: frozenset[str] = AUDIO_SUFFIXES,
     ) -> None:
-        self._name, self._folder, self._clock = name, folder, clock
+        self._name, self._folder, self._files, self._clock = name, folder, files, clock
+        self._cut_short, self._report = cut_short, report
+        self._fulfilled: SimpleQueue[str] = SimpleQueue()
+        self._stubborn: set[str] = set()
         door = Door(name, folder, work, inbox.limits, accepts, files, clock)
         self._scanner = Scanner(door, inbox.settling, gate, report)
         self._woken, self._stopped = threading.Event(), threading.Event()
@@ -165,10 +173,20 @@ class Watcher:
         """Scan now: for the supervisor, when there is room again."""
         self._woken.set()
 
-    def stop(self, timeout_s: float = 5.0) -> bool:
-        """Finish the scan that runs and end; return whether it ended in time."""
+    def fulfil(self, wish: str) -> None:
+        """Remove the file of a wish before the next scan, which is soon."""
+        self._fulfilled.put(wish)
+        if wish not in self._stubborn:  # that scan would find it again, and so for ever
+            self.wake()
+
+    def ask_to_stop(self) -> None:
+        """End after the scan that runs."""
         self._stopped.set()
         self._woken.set()
+
+    def stop(self, timeout_s: float = 5.0) -> bool:
+        """Finish the scan that runs and end; return whether it ended in time."""
+        self.ask_to_stop()
         if self._thread.ident is None:
             return True
         self._thread.join(timeout_s)
@@ -202,6 +220,9 @@ class Watcher:
         problem, due_s = "", None
         try:
             self._choose_mode()
+            if self._cut_short is not None:
+                mend(self._files, self._cut_short, self._folder)
+            self._remove_wishes()
             due_s = self._scanner.scan()
             problem = self._scanner.trouble
             self._suspect(woken=woken)
@@ -210,9 +231,21 @@ class Watcher:
             self._first = True
         else:
             self._first = False
+            if self._cut_short is not None:
+                self._cut_short = None
+                self._report(Looked(self._name, frozenset(self._scanner.listing.drops)))
         self._note(problem)
         # What was refused may have been refused for a moment only, and no event says when.
         return min(self._wait_s(due_s), _RECEIVING_S if problem else _LOCAL_S)
+
+    def _remove_wishes(self) -> None:
+        while not self._fulfilled.empty():
+            wish = self._fulfilled.get()
+            try:
+                self._files.remove("cancel.wish", self._folder / wish)
+            except OSError as error:
+                self._stubborn.add(wish)
+                _LOG.warning("inbox=%s cannot remove %s: %s", self._name, wish, error.strerror)
 
     def _choose_mode(self) -> None:
         network = is_network(self._folder, read_mountinfo())

@@ -89,7 +89,7 @@ class Rules:
         )
 
 
-@dataclass
+@dataclass(slots=True)
 class Seen:
     """What is remembered of a file, or of a marker, between looks."""
 

@@ -127,7 +127,7 @@ def _drawn_page(drawn: Picture, state: Document, now_ms: int) -> str:
         refresh_s=refresh_s,
         down_after_s=round(PERIODS * REFRESH_S),
         running=len(drawn.running),
-        waiting=len(drawn.waiting),
+        waiting=drawn.waiting_in_all,
         style=style,
         phase=drawn.phase,
         version=state.get("version") or "",

@@ -10,6 +10,7 @@ links, and whoever makes one quotes it.
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any, Literal
 
 from daemon.codes import CODES
@@ -18,6 +19,8 @@ from daemon.outbox.words import age_s, count, shown, size, span
 Document = Mapping[str, Any]
 Life = Literal["alive", "down", "stopped", "absent"]
 
+WAITING = 100
+"""Of what waits, so many are shown."""
 PERIODS = 3
 """A heartbeat older than so many periods: the daemon is down."""
 
@@ -109,6 +112,8 @@ class Picture:
     """Names and numbers for the top."""
     running: tuple[Running, ...]
     waiting: tuple[Waiting, ...]
+    """The first of them; how many there are is in ``waiting_in_all``."""
+    waiting_in_all: int
     failed: tuple[Ended, ...]
     """The latest first, as in ``results``."""
     results: tuple[Ended, ...]
@@ -127,15 +132,17 @@ def picture(state: Document, documents: Iterable[Document]) -> Picture:
         Status documents, in any order. What runs is taken from `state`, which is fresher.
     """
     drops = list(documents)
-    queued = sorted((one for one in drops if one.get("state") == "queued"), key=_turn)
-    arriving = sorted((one for one in drops if one.get("state") == "receiving"), key=_since)
+    queued = [one for one in drops if one.get("state") == "queued"]
+    arriving = [one for one in drops if one.get("state") == "receiving"]
+    first = [*nsmallest(WAITING, queued, _turn), *nsmallest(WAITING, arriving, _since)][:WAITING]
     latest = sorted((one for one in drops if one.get("state") in _OVER), key=ended, reverse=True)
     return Picture(
         phase=shown(state.get("phase") or "unknown"),
         attention=tuple(shown(one) for one in _attention(state)),
         figures=tuple(_figures(state)),
         running=tuple(_running(one) for one in state.get("running") or ()),
-        waiting=tuple(_waiting(one) for one in (*queued, *arriving)),
+        waiting=tuple(_waiting(one) for one in first),
+        waiting_in_all=len(queued) + len(arriving),
         failed=tuple(_failure(one) for one in latest if one["state"] == "failed"),
         results=tuple(_result(one) for one in latest if one["state"] != "failed"),
         health=tuple(_health(state)),

@@ -6,7 +6,7 @@ from typing import LiteralString, TypeVar
 from daemon.outbox.markup import Html, fill, joined, link
 from daemon.outbox.picture import Ended, Health, Picture, Running, Waiting
 
-WAITING, FAILED, RESULTS = 100, 50, 50
+FAILED, RESULTS = 50, 50
 """Rows that are shown; the rest is counted."""
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ def sections(drawn: Picture, *, inboxes: Sequence[str]) -> Html:
         (
             _section("Needs attention", drawn.attention, _sentence, kind="attention"),
             _section("Running", drawn.running, _running) or _idle(inboxes),
-            _section("Waiting", drawn.waiting, _waiting, limit=WAITING),
+            _section("Waiting", drawn.waiting, _waiting, in_all=drawn.waiting_in_all),
             _section("Failed", drawn.failed, _failed, kind="rows failed", limit=FAILED),
             _section("Last results", drawn.results, _result, limit=RESULTS)
             or fill(_EMPTY, title="Last results", text="None yet."),
@@ -71,11 +71,12 @@ def _section(
     *,
     kind: str = "rows",
     limit: int | None = None,
+    in_all: int = 0,
 ) -> Html:
     """Return a heading and a list; nothing when there is nothing to list."""
     if not things:
         return _NOTHING
-    left_out = len(things) - limit if limit else 0
+    left_out = max(len(things), in_all) - len(things[:limit])
     return fill(
         _SECTION,
         place=title.lower().replace(" ", "-"),

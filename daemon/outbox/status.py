@@ -18,10 +18,13 @@ Rule 3: a document whose ``terminal`` is true is never written again for the sam
 Rule 4: fields are only ever added within schema 1; readers ignore what they do not know.
 """
 
+import hashlib
 import json
 import os
+from base64 import b64decode
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -36,6 +39,7 @@ SUFFIX = ".status.json"
 TERMINAL = frozenset({"done", "failed", "skipped", "cancelled"})
 RECENT = 50
 """Finished drops that are remembered, for the front page."""
+_OF_WAITING = ("name", "name_base64", "inbox", "job", "state", "wait", "first_seen", "created")
 PROGRESS_S = 0.5
 """Mere progress is written no more often than this."""
 
@@ -146,13 +150,24 @@ def read_status(path: Path, kind: Literal["status", "daemon"] = "status") -> dic
     return found if found and found.get("schema") == SCHEMA else None
 
 
-@dataclass
+@dataclass(slots=True)
 class _Written:
     seq: int
     state: str
     job: str | None
     written_s: float
+    digest: bytes
+    """Of all that says something."""
     content: dict[str, Any]
+    """What overviews show of it."""
+
+
+def drop_in(document: Mapping[str, Any]) -> str:
+    """Return the name on disk of the drop that a status tells of."""
+    with suppress(ValueError):  # damaged
+        if encoded := document.get("name_base64"):
+            return os.fsdecode(b64decode(encoded))
+    return str(document.get("name"))
 
 
 class Statuses:
@@ -169,19 +184,24 @@ class Statuses:
         return self._outbox / inbox / f"{label}{SUFFIX}"
 
     def label_for(
-        self, inbox: str, name: str, *, job: str | None = None, held: Collection[str] = ()
+        self,
+        inbox: str,
+        name: str,
+        *,
+        job: str | None = None,
+        is_held: Callable[[str], bool] = lambda _: False,
     ) -> str:
         """Return the label of a drop: its safe name, or ``name (2)`` when that is in use.
 
         A name is in use while its result lies in the outbox or another drop of the same
-        name is not finished; `held` are the labels of those that are still arriving, whose
+        name is not finished; `is_held` knows the labels of those that are still arriving, whose
         statuses have no job to tell them by. The status of a drop that failed, was skipped or
         cancelled gives way: the next drop of that name is its successor.
         """
         number = 1
         while True:
             label = name if number == 1 else f"{name} ({number})"
-            if label not in held and self._free(inbox, label, job):
+            if not is_held(label) and self._free(inbox, label, job):
                 return label
             number += 1
 
@@ -210,12 +230,15 @@ class Statuses:
             instance=self._instance,
             stages=stages,
         )
-        if last is not None and not changed and _same(body, last.content):
+        digest = _digest(body)
+        if last is not None and not changed and digest == last.digest:
             return False
         path = self.path(report.inbox, label)
         step = f"write status {report.state}" if changed else "write status progress"
         self._files.write(step, path, encoded(body), durable=changed)
-        self._written[key] = _Written(body["seq"], report.state, report.job, now_s, body)
+        # Ten thousand may wait: of those, only what an overview shows of them is kept.
+        shown = body if body["terminal"] else {name: body[name] for name in _OF_WAITING}
+        self._written[key] = _Written(body["seq"], report.state, report.job, now_s, digest, shown)
         return True
 
     @staticmethod
@@ -229,7 +252,7 @@ class Statuses:
             return None
         seq = found.get("seq")
         state, job = str(found.get("state")), found.get("job")
-        return _Written(seq if isinstance(seq, int) else 0, state, job, -1e9, found)
+        return _Written(seq if isinstance(seq, int) else 0, state, job, -1e9, _digest(found), found)
 
     def forget(self, inbox: str, label: str) -> None:
         """Drop what is remembered of a finished drop; its file stays."""
@@ -238,7 +261,7 @@ class Statuses:
             self._ended.append(written.content)
 
     def recent(self) -> list[dict[str, Any]]:
-        """Return the documents of drops that are not finished, and of the latest that are."""
+        """Return what overviews show of unfinished drops, and of the latest finished ones."""
         return [*(written.content for written in self._written.values()), *self._ended]
 
     def recall(self) -> None:
@@ -265,6 +288,7 @@ class Statuses:
             self.remove(inbox, label)
 
 
-def _same(new: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
-    aside = {"seq", "updated", "daemon"}
-    return all(new[key] == old.get(key) for key in new if key not in aside)
+def _digest(body: Mapping[str, Any]) -> bytes:
+    """Return a digest of what a status says, not of when it says so."""
+    said = {key: value for key, value in body.items() if key not in {"seq", "updated", "daemon"}}
+    return hashlib.blake2b(encoded(said), digest_size=16).digest()

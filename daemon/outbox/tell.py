@@ -30,7 +30,8 @@ def seen(sighting: Sighting, *, handler: str) -> Report:
     if sighting.wait is not None:
         wait = {**asdict(sighting.wait), "position": None}
     return Report(
-        name=sighting.name,
+        name=display(sighting.name),
+        name_base64=base64_of(sighting.name),
         inbox=sighting.inbox,
         state="receiving",
         handler=handler,

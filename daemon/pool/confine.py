@@ -7,9 +7,9 @@ and before its job, a worker takes from itself whatever the job does not need:
 
 * *resource limits*: a bomb of memory or of disk becomes an exception;
 * *Landlock*: it reads the drop and the installed libraries, writes its work directory, and
-  no other file exists for it;
+  opens no other file; that others exist, their sizes and their times stay visible;
 * *seccomp*: it starts no program and no process, opens no socket, signals nobody but
-  itself, and leaves owners, modes and kernel settings alone. Threads stay allowed.
+  itself, and leaves owners, modes and kernel settings alone (``calls``). Threads stay allowed.
 
 None of this can be taken back or widened, by anybody. That is why a confined worker serves
 one job. The alternatives were weighed: rights on the whole of ``work/`` would show each job
@@ -21,17 +21,13 @@ Rules
 -----
 1. Call ``confine`` with one thread: what exists already stays free.
 2. What the machine does not offer is said, not demanded: an old kernel runs jobs all the same.
-3. A denied call gets ``EPERM``, so that a library may do without; only a call in another
-   architecture's numbers, which nothing honest makes, kills.
 
 References
 ----------
-landlock(7); seccomp(2); Linux ``include/uapi/linux/{landlock,seccomp,audit,filter}.h``;
-``arch/x86/entry/syscalls/syscall_64.tbl``; ``include/uapi/asm-generic/unistd.h`` (aarch64).
+landlock(7); seccomp(2); Linux ``include/uapi/linux/landlock.h``.
 """
 
 import ctypes
-import errno
 import os
 import platform
 import resource
@@ -41,6 +37,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
+
+from daemon.pool import calls
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -180,134 +178,13 @@ def _allow(rules: int, path: str, rights: int) -> None:
             os.close(fd)
 
 
-# seccomp. A program for the kernel's packet filter that looks at the number of each call.
-
-_ARCHES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
-
-# name: number on x86-64, number on aarch64 (None: there is no such call)
-_DENIED: dict[str, tuple[int | None, int | None]] = {
-    # programs and processes; clone is judged by its flags, see below
-    "execve": (59, 221),
-    "execveat": (322, 281),
-    "fork": (57, None),
-    "vfork": (58, None),
-    "ptrace": (101, 117),
-    "process_vm_readv": (310, 270),
-    "process_vm_writev": (311, 271),
-    "process_madvise": (440, 440),
-    "pidfd_open": (434, 434),
-    "pidfd_getfd": (438, 438),
-    "pidfd_send_signal": (424, 424),
-    "rt_sigqueueinfo": (129, 138),
-    "rt_tgsigqueueinfo": (297, 240),
-    "tkill": (200, 130),
-    # sockets
-    "socket": (41, 198),
-    "socketpair": (53, 199),
-    "connect": (42, 203),
-    "bind": (49, 200),
-    "listen": (50, 201),
-    # owners, modes, attributes: Landlock does not judge these
-    "chmod": (90, None),
-    "fchmodat": (268, 53),
-    "fchmodat2": (452, 452),
-    "chown": (92, None),
-    "lchown": (94, None),
-    "fchown": (93, 55),
-    "fchownat": (260, 54),
-    "setxattr": (188, 5),
-    "lsetxattr": (189, 6),
-    "fsetxattr": (190, 7),
-    "setxattrat": (463, 463),
-    # what a job never needs of the kernel
-    "mount": (165, 40),
-    "umount2": (166, 39),
-    "move_mount": (429, 429),
-    "open_tree": (428, 428),
-    "fsopen": (430, 430),
-    "pivot_root": (155, 41),
-    "chroot": (161, 51),
-    "unshare": (272, 97),
-    "setns": (308, 268),
-    "name_to_handle_at": (303, 264),
-    "open_by_handle_at": (304, 265),
-    "io_uring_setup": (425, 425),  # would make calls that no filter sees
-    "bpf": (321, 280),
-    "perf_event_open": (298, 241),
-    "userfaultfd": (323, 282),
-    "add_key": (248, 217),
-    "request_key": (249, 218),
-    "keyctl": (250, 219),
-    "init_module": (175, 105),
-    "finit_module": (313, 273),
-    "delete_module": (176, 106),
-    "kexec_load": (246, 104),
-    "kexec_file_load": (320, 294),
-    "reboot": (169, 142),
-    "swapon": (167, 224),
-    "swapoff": (168, 225),
-    "acct": (163, 89),
-    "quotactl": (179, 60),
-    "settimeofday": (164, 170),
-    "clock_settime": (227, 112),
-    "adjtimex": (159, 171),
-    "sethostname": (170, 161),
-    "syslog": (103, 116),
-}
-_CLONE, _CLONE3 = (56, 220), (435, 435)
-_KILL, _TGKILL, _PRLIMIT = (62, 129), (234, 131), (302, 261)
-
-_CLONE_THREAD = 0x0001_0000
-_X32_CALLS = 0x4000_0000
-
-_LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06  # BPF codes
-_NUMBER, _ARCH, _FIRST_ARGUMENT = 0, 4, 16  # offsets in struct seccomp_data
-_ALLOW, _KILL_PROCESS = 0x7FFF_0000, 0x8000_0000
-_REFUSE = 0x0005_0000 | errno.EPERM
-_UNKNOWN = 0x0005_0000 | errno.ENOSYS
-
-
 def _restrict_calls() -> bool:
-    arch = _ARCHES.get(platform.machine())
+    arch = calls.ARCHES.get(platform.machine())
     if arch is None or sys.maxsize < 1 << 32:
         return False
-    program = b"".join(struct.pack("=HBBI", *step) for step in _filter(*arch, os.getpid()))
+    program = b"".join(struct.pack("=HBBI", *step) for step in calls.program(*arch, os.getpid()))
     steps = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: a short, padding to a pointer, a pointer.
     count_and_steps = struct.pack("@HP", len(program) // 8, ctypes.addressof(steps))
     done = _LIBC.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, count_and_steps, 0, 0)
     return bool(done == 0)
-
-
-def _filter(arch: int, column: int, self_pid: int) -> list[tuple[int, int, int, int]]:
-    """Return the program: (code, jump if true, jump if false, operand) per step."""
-    numbers = [number for row in _DENIED.values() if (number := row[column]) is not None]
-    program = [
-        (_LOAD, 0, 0, _ARCH),
-        (_EQUAL, 1, 0, arch),
-        (_RETURN, 0, 0, _KILL_PROCESS),
-        (_LOAD, 0, 0, _NUMBER),
-        (_AT_LEAST, 0, 1, _X32_CALLS),
-        (_RETURN, 0, 0, _REFUSE),
-        # The C library falls back to clone, whose flags a filter can see.
-        (_EQUAL, 0, 1, _CLONE3[column]),
-        (_RETURN, 0, 0, _UNKNOWN),
-    ]
-    for number in numbers:
-        program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _REFUSE)]
-    program += _when(_CLONE[column], (_ANY_BIT, 1, 0, _CLONE_THREAD))
-    for number in (_KILL[column], _TGKILL[column]):
-        program += _when(number, (_EQUAL, 1, 0, self_pid))
-    program += _when(_PRLIMIT[column], (_EQUAL, 1, 0, 0))
-    return [*program, (_RETURN, 0, 0, _ALLOW)]
-
-
-def _when(number: int, test: tuple[int, int, int, int]) -> list[tuple[int, int, int, int]]:
-    """Return steps that refuse call `number` unless its first argument passes `test`."""
-    return [
-        (_EQUAL, 0, 4, number),
-        (_LOAD, 0, 0, _FIRST_ARGUMENT),  # the low half: both architectures are little-endian
-        test,
-        (_RETURN, 0, 0, _REFUSE),
-        (_RETURN, 0, 0, _ALLOW),
-    ]

@@ -96,7 +96,7 @@ class Foreign:
             )
             stream: dict[str, str] = json.loads(done.stdout)["streams"][0]
         except OSError as error:
-            raise Unsupported(f"ffprobe cannot be started: {error.strerror}") from error
+            raise _unstarted("ffprobe", error) from error
         except (subprocess.SubprocessError, ValueError, LookupError) as error:
             raise Broken("ffprobe finds no sound in it") from error
         return stream
@@ -118,7 +118,7 @@ class Foreign:
                 bufsize=0,
             )
         except OSError as error:
-            raise Unsupported(f"ffmpeg cannot be started: {error.strerror}") from error
+            raise _unstarted("ffmpeg", error) from error
 
     def _bytes(self, count: int) -> bytes:
         """Return ``count`` bytes of the pipe, fewer at its end."""
@@ -152,3 +152,9 @@ def _program(name: str) -> str:
     if found is None:
         raise Unsupported(f"the program {name} is not installed")
     return found
+
+
+def _unstarted(name: str, error: OSError) -> Unsupported:
+    if isinstance(error, PermissionError):  # a confined worker starts nothing
+        return Unsupported("the ffmpeg program, which would read it, may not be started here")
+    return Unsupported(f"{name} cannot be started: {error.strerror}")

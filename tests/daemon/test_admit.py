@@ -10,7 +10,7 @@ import pytest
 
 from daemon.config import Limits
 from daemon.files import Files
-from daemon.intake.admit import Door, find_admitted, job_id, mend
+from daemon.intake.admit import Door, find_admitted, find_cut_short, job_id, mend
 from daemon.intake.drop import look
 from daemon.intake.names import AUDIO_SUFFIXES
 from daemon.intake.probe import ignore_lease_signals
@@ -192,8 +192,8 @@ def test_dying_at_any_step_keeps_every_byte_in_one_place(
             break
         with pytest.raises(Died):
             _admit(dying(number, when), spool, name, changed=changed)
-        mend(Files(), spool / "work", {"mix": spool / "inbox"})
-        mend(Files(), spool / "work", {"mix": spool / "inbox"})  # may be repeated
+        mended(spool)
+        mended(spool)  # may be repeated
 
         places = find_admitted(spool / "work")
         inside = {
@@ -210,12 +210,16 @@ def test_dying_at_any_step_keeps_every_byte_in_one_place(
             assert places[0].settings is not None
 
 
+def mended(spool, inbox="inbox"):
+    mend(Files(), find_cut_short(spool / "work", "mix", lambda _: False), spool / inbox)
+
+
 def test_mend_spares_jobs_that_have_their_drop(spool):
     """A job with its drop, or with the outputs of an attempt, is none of its business."""
     place = door_of(spool, Files()).admit(seen(spool, "Song"), whole=True)
     other = spool / "work" / "mix" / "20261120-214501-0001" / "out.1"
     other.mkdir(parents=True)
-    mend(Files(), spool / "work", {"mix": spool / "inbox"})
+    mended(spool)
 
     assert [place] == find_admitted(spool / "work")
     assert other.exists()
@@ -223,9 +227,12 @@ def test_mend_spares_jobs_that_have_their_drop(spool):
 
 def test_mend_does_not_touch_the_jobs_of_a_missing_inbox(spool):
     """An unmounted inbox cannot be given anything back."""
-    mend(Files(), spool / "work", {"mix": spool / "nowhere"})
+    room = spool / "work" / "mix" / "20261120-214501-0001"
+    (room / "in").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError):
+        mended(spool, "nowhere")
 
-    assert (spool / "inbox" / "Song").exists()
+    assert room.exists()
 
 
 def test_what_is_put_back_never_replaces_what_came_meanwhile(spool):
@@ -233,6 +240,6 @@ def test_what_is_put_back_never_replaces_what_came_meanwhile(spool):
     room = spool / "work" / "mix" / "20261120-214501-0001" / "in"
     room.mkdir(parents=True)
     (room / "loose.wav.job.yaml").write_bytes(b"old")
-    mend(Files(), spool / "work", {"mix": spool / "inbox"})
+    mended(spool)
 
     assert b"old" == (spool / "inbox" / "loose.wav.job (2).yaml").read_bytes()

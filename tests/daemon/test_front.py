@@ -8,8 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from daemon.outbox.front import NAME, REFRESH_S, Front, page
-from daemon.outbox.picture import life, picture
-from daemon.outbox.rows import WAITING
+from daemon.outbox.picture import WAITING, life, picture
 from daemon.outbox.words import age_s, shown, size, span
 from tests.support.clocks import FakeClock
 from tests.support.files import RecordingFiles

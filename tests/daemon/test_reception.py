@@ -1,5 +1,8 @@
 """Where drops become jobs: what holds even when the dice fall badly."""
 
+import json
+import os
+
 import pytest
 
 from daemon.clock import Clock
@@ -8,8 +11,9 @@ from daemon.duplicates import Twins
 from daemon.files import Files
 from daemon.house import House
 from daemon.intake.admit import Place
-from daemon.intake.reports import Admitted
+from daemon.intake.reports import Admitted, Gone, Sighting
 from daemon.jobs.job import State
+from daemon.outbox.status import drop_in
 from daemon.reception import Reception
 from daemon.startup import open_spool
 from tests.support.jobs import new_job
@@ -36,7 +40,7 @@ def admitted(house, name="Song"):
     """Return the report of a drop whose room has the id ``ID``."""
     path = house.spool.drop("mix", ID, name)
     path.mkdir(parents=True)
-    return Admitted(Place("mix", ID, name, path), name, 0, 0, 0.0, ())
+    return Admitted(Place("mix", ID, name, path), 0, 0, 0.0, ())
 
 
 def end_another_job_of_this_id(house, name):
@@ -83,3 +87,13 @@ def test_report_taken_again_changes_nothing(house, reception):
     reception.take(report)
 
     assert [ID] == [job.id for job in house.store.jobs(State.QUEUED)]
+
+
+def test_names_that_look_alike_have_statuses_of_their_own(house, reception):
+    """Two names that are no text are shown as the same one, and are two drops all the same."""
+    for name in (b"a\xfe.wav", b"a\xff.wav"):
+        reception.take(Sighting("mix", os.fsdecode(name), 0, (), None))
+    reception.take(Gone("mix", os.fsdecode(b"a\xff.wav")))
+
+    (path,) = (house.spool.root / "outbox" / "mix").glob("*.status.json")
+    assert os.fsdecode(b"a\xfe.wav") == drop_in(json.loads(path.read_bytes()))

@@ -15,7 +15,7 @@ from daemon.config import Inbox, Limits
 from daemon.files import Files
 from daemon.intake import watcher as watcher_module
 from daemon.intake.mounts import is_network, kind_of_mount
-from daemon.intake.reports import Admitted, CancelAsked, Gone, Sighting
+from daemon.intake.reports import Admitted, CancelAsked, Gone, PutBack, Sighting
 from daemon.intake.watcher import Watch, Watcher
 from tests.support.clocks import FakeClock
 from tests.support.containers import noise_bytes
@@ -99,7 +99,7 @@ def test_a_loose_file_is_seen_settles_and_is_taken(studio):
     (admitted,) = studio.look(2.0)
 
     assert ("settling", "2026-11-20T21:45:03.000Z") == (sighting.wait.reason, sighting.wait.until)
-    assert "a.wav" == admitted.name
+    assert "a.wav" == admitted.place.name
     assert (studio.work / "mix" / admitted.place.job / "in" / "a.wav").is_file()
     assert ("header", 0.5) == (admitted.inputs[0]["ready_by"], admitted.seconds)
 
@@ -111,7 +111,7 @@ def test_a_folder_is_one_job(studio):
     studio.look()
     (admitted,) = studio.look(5.0)
 
-    assert "Song" == admitted.name
+    assert "Song" == admitted.place.name
     assert ["kick.wav", "sub/bass.flac"] == [each["path"] for each in admitted.inputs]
 
 
@@ -191,8 +191,12 @@ def test_one_bad_drop_does_not_stop_the_others(studio):
     admitted = studio.look(5.0)
 
     assert {"good.wav": True, "Bad": False, "pipe.wav": False} == {
-        each.name: each.refusal is None for each in admitted
+        each.place.name: each.refusal is None for each in admitted
     }
+
+
+def taken(reports):
+    return [told.place.name for told in reports if isinstance(told, Admitted)]
 
 
 def test_who_waits_for_room_is_not_looked_at_in_every_scan(studio):
@@ -208,7 +212,7 @@ def test_who_waits_for_room_is_not_looked_at_in_every_scan(studio):
     assert ["incomplete"] == [told.wait.reason for told in studio.look(31.0)]
     (studio.folder / "b" / "more.part").unlink()
     studio.closed = None
-    assert {"a", "b"} == {told.name for told in studio.look(5.0) if isinstance(told, Admitted)}
+    assert ["a", "b"] == taken(studio.look(5.0))
 
 
 def test_room_that_opens_in_mid_scan_goes_to_nobody_younger(studio):
@@ -220,7 +224,7 @@ def test_room_that_opens_in_mid_scan_goes_to_nobody_younger(studio):
     studio.watcher._scanner._gate = lambda drop: next(answers)  # noqa: ARG005 - a gate
 
     assert [] == [told for told in studio.look() if isinstance(told, Admitted)]
-    assert ["a", "b"] == [told.name for told in studio.look(1.0) if isinstance(told, Admitted)]
+    assert ["a", "b"] == taken(studio.look(1.0))
 
 
 @pytest.mark.parametrize("reason", ["slot", "disk", "memory"])
@@ -247,7 +251,7 @@ def test_the_oldest_drop_goes_first(studio):
         studio.look(1.0)
     studio.closed = None
 
-    assert ["z", "a"] == [each.name for each in studio.look(1.0)]
+    assert ["z", "a"] == [each.place.name for each in studio.look(1.0)]
 
 
 def test_a_full_disk_is_said_and_stops_nobody_else(studio):
@@ -264,14 +268,15 @@ def test_a_full_disk_is_said_and_stops_nobody_else(studio):
     for name in ("big.wav", "small.wav"):
         studio.put(name)
     studio.look()
-    sighting, admitted = studio.look(2.0)
+    put_back, sighting, admitted = studio.look(2.0)
 
+    assert PutBack("mix", "big.wav") == put_back  # the room that was taken for it is free again
     assert "disk" == sighting.wait.reason
-    assert "small.wav" == admitted.name
+    assert "small.wav" == admitted.place.name
     assert "big.wav: No space left on device" == studio.watcher.health.problem
 
     studio.watcher._scanner._door = door
-    assert "big.wav" == studio.look(1.0)[0].name
+    assert "big.wav" == studio.look(1.0)[0].place.name
 
 
 def test_a_mistake_of_ours_does_not_end_the_inbox(studio):
@@ -378,7 +383,7 @@ def test_an_undecodable_name_is_taken(studio):
     studio.look()
     (admitted,) = studio.look(2.0)
 
-    assert "kick\ufffd.wav" == admitted.name
+    assert os.fsdecode(b"kick\xff.wav") == admitted.place.name
     assert name == admitted.place.path.name
 
 
@@ -540,7 +545,7 @@ def test_a_watch_survives_its_inbox(live, tmp_path):
     live.folder.mkdir()
     _arrive(live, tmp_path, "Song")
 
-    assert "Song" == live.next(Admitted).name
+    assert "Song" == live.next(Admitted).place.name
 
 
 def test_a_file_being_written_is_not_taken(live):
@@ -552,7 +557,7 @@ def test_a_file_being_written_is_not_taken(live):
         sighting = live.next(Sighting)
 
     assert "somebody has it open for writing" in sighting.wait.detail
-    assert "a.wav" == live.next(Admitted).name
+    assert "a.wav" == live.next(Admitted).place.name
 
 
 def test_a_watcher_stops_when_told(tmp_path):

@@ -150,7 +150,7 @@ class Life:
         return not (
             any(is_drop(path.name) for path in inbox.iterdir())
             or any(work.iterdir())
-            or not self.supervisor._reports.empty()
+            or not self.supervisor._inboxes.reports.empty()
             or queue.jobs(State.QUEUED)
             or queue.jobs(State.RUNNING)
             or queue.unpublished()
@@ -160,7 +160,7 @@ class Life:
         """Let go of what the kernel takes from a killed process."""
         alive = getattr(self, "supervisor", None)
         if alive is not None:
-            for each in alive._watchers.values():
+            for each in alive._inboxes.watchers.values():
                 each.stop()
             alive._twins._pool.shutdown(wait=True)  # before the pipe that it writes into goes
             for end in (alive.signals._reader, alive.signals._writer):
@@ -205,6 +205,7 @@ class Life:
             patch.setattr(supervisor, "Pool", lambda *_args, **_more: self.pool)
             patch.setattr(threading, "excepthook", in_thread)
             patch.setattr(watcher, "Watch", NoWatch)
+            patch.setattr(supervisor, "_LONGEST_WAIT_S", 0.05)  # we want to know when it rests
             yield
 
 

@@ -68,11 +68,11 @@ def broken_sentences(root: Path) -> Iterator[str]:
     """Yield where the two sentences of the design do not hold."""
     for row in rows(root):
         name = row["name"].decode()
-        drop = root / "work" / "mix" / row["id"] / "in" / name
+        drop = root / "work" / row["inbox"] / row["id"] / "in" / name
         if row["finished_ms"] is None and not drop.exists():
             yield f"a row that is not final lacks its drop: {name}"
         has_own = row["state"] == "done" and row["duplicate_of"] is None
-        result = root / "outbox" / "mix" / str(row["label"]) / "count.json"
+        result = root / "outbox" / row["inbox"] / str(row["label"]) / "count.json"
         if row["published_ms"] and has_own and not result.exists():
             yield f"a published row lacks its outputs: {name}"
 

@@ -98,7 +98,7 @@ def _life(disk, end, files, pool) -> list[str]:
             began = True
             files.began = len(getattr(files, "steps", ()))
             drop_folder(root, "Song", {"a.wav": b"\1\2" * 900}, SETTINGS[end])
-            life.supervisor._watchers["mix"].wake()
+            life.supervisor._inboxes.watchers["mix"].wake()
         if getattr(files, "refused", 0) >= _REFUSALS:
             free(disk)
         return life.at_rest()

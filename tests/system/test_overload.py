@@ -100,8 +100,7 @@ class Witness:
     def testify(self) -> None:
         """Hold all that was seen to what is promised."""
         assert [] == self.lies
-        # Those on their way from the inbox while the queue is counted may come on top.
-        assert max(self.queued) <= QUEUE_LIMIT + 4
+        assert max(self.queued) <= QUEUE_LIMIT
         assert self.longest_gap_s <= PERIOD_S + LATE_S
         assert self.growth_mb() < GROWTH_MB, self.rss_mb
 
@@ -186,7 +185,7 @@ def test_burst_of_ten_thousand_drops_is_worked_off(daemon):
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_fifty_droppers_for_five_minutes_are_all_served(daemon):
-    """Mixed sizes, from a kilobyte to a megabyte, each dropper at its own pace."""
+    """Mixed sizes, more than can be worked off: the queue is full, and each gets their turn."""
     enough, counts = threading.Event(), [0] * 50
     began_s, witness = time.monotonic(), Witness(daemon)
 
@@ -196,7 +195,7 @@ def test_fifty_droppers_for_five_minutes_are_all_served(daemon):
             name = f"dropper {who:02} {counts[who]:05}"
             drop_folder(daemon.root, name, {"a.wav": name.encode() * rng.choice((50, 500, 50_000))})
             counts[who] += 1
-            enough.wait(rng.uniform(0.5, 10.0))
+            enough.wait(rng.uniform(0.2, 3.0))
 
     threads = [threading.Thread(target=dropper, args=(who,)) for who in range(50)]
     for thread in threads:
@@ -208,6 +207,9 @@ def test_fifty_droppers_for_five_minutes_are_all_served(daemon):
     witness.watch(lambda: len(ended(daemon.root)) >= sum(counts), 900.0)
     witness.report(f"{sum(counts)} drops by 50 droppers", began_s)
 
-    assert {"done"} == {one["state"] for one in ended(daemon.root)}
-    assert sum(counts) == len(ended(daemon.root))
+    told = ended(daemon.root)
+    assert {"done"} == {one["state"] for one in told}
+    assert sum(counts) == len(told)
+    assert max(witness.queued) >= QUEUE_LIMIT - 4  # it was too much
+    assert turns_missed(told) <= 4
     witness.testify()

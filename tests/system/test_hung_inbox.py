@@ -1,0 +1,181 @@
+"""The file system of an inbox stops answering: nobody else waits, and nothing of it is lost."""
+
+import copy
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemons import ROOT, Daemon, read_json, settings_for, until
+from tests.support.truth import broken_sentences, drop_folder, torn_outputs, write_wav
+
+PERIOD_S = 0.3
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not Path("/dev/fuse").exists(), reason="mounting a FUSE needs root"
+)
+
+
+class Remote:
+    """A folder behind a file server that can be made to stop answering."""
+
+    def __init__(self, folder: Path) -> None:
+        self.behind, self.mount = folder / "behind", folder / "mount"
+        self.behind.mkdir()
+        self.mount.mkdir()
+        command = [sys.executable, "-m", "tests.support.passthrough", self.behind, self.mount]
+        self.server = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE)
+        until(lambda: self.mount.is_mount() or self.server.poll() is not None, "it is mounted")
+        if self.server.poll() is not None:
+            pytest.skip(f"no FUSE here: {self.server.stderr.read().decode()[-200:]}")
+
+    def hang(self) -> None:
+        self.server.send_signal(signal.SIGSTOP)
+
+    def answer(self) -> None:
+        self.server.send_signal(signal.SIGCONT)
+
+    def drop(self, name: str) -> None:
+        staged = self.behind.parent / name
+        staged.mkdir()
+        write_wav(staged / "a.wav", name.encode() * 100)
+        (staged / ".done").touch()
+        staged.rename(self.behind / name)
+
+    def end(self) -> None:
+        self.answer()
+        subprocess.run(["umount", "--lazy", self.mount], check=False)
+        self.server.kill()
+        self.server.wait()
+        self.server.stderr.close()
+
+
+@pytest.fixture
+def remote(tmp_path):
+    made = Remote(tmp_path)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def daemon(tmp_path, remote):
+    """A daemon with an inbox on its own disk and one on the file server; not started."""
+    root = tmp_path / "spool"
+    near = settings_for(root)["inboxes"]["mix"]
+    far = copy.deepcopy(near) | {"path": str(remote.mount)}  # YAML would show them as one
+    inboxes = {"mix": near, "far": far}
+    made = Daemon(root, settings_for(root, inboxes=inboxes, heartbeat_s=PERIOD_S))
+    with ExitStack() as undo:
+        undo.callback(lambda: made.process and made.process.poll() is None and made.kill())
+        yield made
+
+
+def told(daemon, label, inbox="mix"):
+    return read_json(daemon.root / "outbox" / inbox / f"{label}.status.json")
+
+
+def is_done(daemon, label, inbox="mix"):
+    return told(daemon, label, inbox).get("state") == "done"
+
+
+def far_away(daemon):
+    return read_json(daemon.root / "daemon.json")["inboxes"]["far"]
+
+
+def test_other_inbox_goes_on_while_one_hangs(daemon, remote):
+    """The heartbeat stays in time, the other inbox is served, and in the end this one is, too."""
+    daemon.start()
+    remote.drop("Before")
+    until(lambda: is_done(daemon, "Before", "far"), "the far inbox is served")
+    remote.hang()
+    remote.drop("Meanwhile")
+    longest_s = longest_silence_s(daemon, lambda: drops_of_others(daemon))
+
+    assert longest_s < PERIOD_S + 1.0
+    assert far_away(daemon)["last_scan_age_s"] > 1.0  # it did hang
+    remote.answer()
+    until(lambda: is_done(daemon, "Meanwhile", "far"), "it is served again", 60.0)
+    assert 0 == daemon.stop()
+    assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
+
+
+def drops_of_others(daemon):
+    for number in range(5):
+        drop_folder(daemon.root, f"Song {number}", {"a.wav": bytes([number]) * 900})
+        until(lambda name=f"Song {number}": is_done(daemon, name), "the near inbox is served")
+
+
+def longest_silence_s(daemon, act):
+    """Act; return the longest time between two heartbeats meanwhile."""
+    beats, enough = [], threading.Event()
+
+    def listen():
+        while not enough.wait(0.01):
+            beat = read_json(daemon.root / "daemon.json")["heartbeat"]
+            if not beats or beat != beats[-1][0]:
+                beats.append((beat, time.monotonic()))
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    try:
+        act()
+        until(lambda: len(beats) > 8, "it beats on")
+    finally:
+        enough.set()
+        listener.join()
+    return max(b - a for (_, a), (_, b) in itertools.pairwise(beats))
+
+
+def test_daemon_starts_and_stops_while_an_inbox_hangs(daemon, remote):
+    """Nobody waits for it but its own thread; what it holds comes when it answers."""
+    remote.drop("Later")
+    remote.hang()
+    daemon.start()
+    drop_folder(daemon.root, "Song", {"a.wav": b"\1\2" * 900})
+    until(lambda: is_done(daemon, "Song"), "the near inbox is served")
+    assert 0 == daemon.stop()
+
+    daemon.start()
+    remote.answer()
+    until(lambda: is_done(daemon, "Later", "far"), "the far inbox is served", 60.0)
+    assert 0 == daemon.stop()
+
+
+def test_killed_daemon_leaves_nothing_behind_in_a_hung_inbox(daemon, remote):
+    """A thread that waits for a dead file server does not keep its process alive."""
+    daemon.start()
+    remote.hang()
+    until(lambda: far_away(daemon)["last_scan_age_s"] > 6.0, "it hangs", 60.0)
+
+    daemon.kill()
+    assert daemon.process.returncode == -signal.SIGKILL
+
+
+def test_original_of_a_copied_drop_does_not_come_again(daemon, remote):
+    """Killed between copy and original, started while the inbox hangs: done, and done once."""
+    daemon.start()
+    assert 0 == daemon.stop()
+    job = "20261120-214501-3f9a"
+    arrived = daemon.root / "work" / "far" / job / "in"
+    arrived.mkdir(parents=True)
+    for folder in (arrived / "Song", remote.behind / f".claimed-{job}" / "Song"):
+        folder.mkdir(parents=True)
+        write_wav(folder / "a.wav", b"\1\2" * 900)
+    remote.hang()
+    daemon.start()
+    until(lambda: is_done(daemon, "Song", "far"), "it is done although its inbox hangs")
+    remote.answer()
+
+    until(lambda: not list(remote.behind.iterdir()), "the original has gone", 60.0)
+    remote.drop("Next")
+    until(lambda: is_done(daemon, "Next", "far"), "the inbox is served", 60.0)
+    assert 0 == daemon.stop()
+    told = (daemon.root / "outbox" / "far").glob("*.status.json")
+    assert ["Next", "Song"] == sorted(path.name.removesuffix(".status.json") for path in told)
