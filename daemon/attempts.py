@@ -44,11 +44,18 @@ class Attempts:
         self._jobs: dict[str, Job] = {}
         self._live: dict[str, Live] = {}
         self._unrecorded: list[Ended] = []
+        self._doubtful = False
+        """Whether the last start was refused."""
 
     @property
     def running(self) -> list[tuple[Job, Live | None]]:
         """What runs, and how far it is."""
         return [(job, self._live.get(job.id)) for job in self._jobs.values()]
+
+    @property
+    def working(self) -> bool:
+        """Whether anything still runs: an end that the disk does not take is left to a restart."""
+        return len(self._jobs) > len(self._unrecorded)
 
     def unserved(self) -> set[str]:
         """Return the inboxes whose jobs nobody can handle now: they wait, and cost no attempt.
@@ -64,11 +71,13 @@ class Attempts:
         house = self._house
         while self._pool.free_slots() and not house.again_s and not self._unrecorded:
             try:
+                self._try_the_ground()
                 claim = house.store.claim(closed)
                 if claim is None:
                     return
                 self._start(claim)
             except (OSError, Unavailable) as error:
+                self._doubtful = True
                 house.refused(error)
 
     def collect(self) -> None:
@@ -92,6 +101,15 @@ class Attempts:
         """End a running job because a person asked for it."""
         self._pool.cancel(job.id, job.attempts)
 
+    def _try_the_ground(self) -> None:
+        """Raise what a start would meet, after one was refused: a claim costs an attempt."""
+        if self._doubtful:
+            place = self._house.spool.root / "work" / ".try"
+            self._house.files.remove_tree("try work", place)
+            self._house.files.make_dir("try work", place)
+            self._house.files.remove_tree("try work", place)
+            self._doubtful = False
+
     def _start(self, claim: Claim) -> None:
         house, job = self._house, claim.job
         inbox = house.config.inboxes[job.inbox]
@@ -100,6 +118,7 @@ class Attempts:
         workdir = house.spool.result(job.inbox, job.id, claim.attempt)
         drop = house.spool.drop(job.inbox, job.id, job.name)
         try:
+            sha256 = _listed_sha256(drop, inbox.limits.settings_bytes)
             # After the queue was rebuilt, an attempt of this number may have been here before.
             if workdir.exists():
                 house.files.remove_tree("discard attempt", workdir)
@@ -120,7 +139,7 @@ class Attempts:
                 read_paths=_settings_paths(drop),
                 limits=inbox.limits.model_dump(include=_OF_A_FILE),
                 accept_truncated=inbox.settling.on_truncated == "accept",
-                sha256=_listed_sha256(drop, inbox.limits.settings_bytes),
+                sha256=sha256,
                 deadline_s=max(inbox.timeout_s, inbox.timeout_per_audio_s * job.audio_s),
                 stall_s=inbox.stall_s,
                 no_progress_s=inbox.no_progress_s,
@@ -130,11 +149,15 @@ class Attempts:
         self._show(job.id)
 
     def _show(self, job_id: str) -> None:
-        house, job = self._house, self._jobs[job_id]
-        attempts, live = house.store.attempts(job_id), self._live[job_id]
-        report = told(job, attempts, (), live=live, now_s=house.clock.monotonic_s())
+        house, job, live = self._house, self._jobs[job_id], self._live[job_id]
         stages = self._pool.stages.get(job.handler, ())
-        house.quietly(lambda: house.statuses.write(job.label, report, stages=stages))
+
+        def show() -> None:
+            attempts = house.store.attempts(job_id)
+            report = told(job, attempts, (), live=live, now_s=house.clock.monotonic_s())
+            house.statuses.write(job.label, report, stages=stages)
+
+        house.quietly(show)
 
     def _ended(self, ended: Ended) -> None:
         """Record how an attempt ended, and do what follows."""

@@ -68,16 +68,19 @@ class Twins:
 
     def found(self) -> Iterator[tuple[str, str]]:
         """Yield ``(job, its published twin)``; jobs without a twin become due."""
-        while True:
+        while not self._answers.empty():
+            job, key = answer = self._answers.get()
+            used = False
             try:
-                job, key = self._answers.get_nowait()
-            except queue.Empty:
-                return
-            twin = self._store.twin(key) if key else None
-            if twin is not None and (self._outbox / twin.inbox / twin.label).is_dir():
-                yield job, twin.id
-            else:
-                self._store.postpone(job, 0)
+                twin = self._store.twin(key) if key else None
+                if twin is not None and (self._outbox / twin.inbox / twin.label).is_dir():
+                    yield job, twin.id
+                else:
+                    self._store.postpone(job, 0)
+                used = True
+            finally:
+                if not used:  # the disk refused, here or to who was told: ask again
+                    self._answers.put(answer)
 
     def close(self) -> None:
         """Stop hashing; what was postponed becomes due by itself."""

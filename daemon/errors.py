@@ -13,6 +13,7 @@ anything else      ours                   retry once; traceback in ``error.json`
 What each stable code means stands in ``codes``.
 """
 
+import errno
 from dataclasses import dataclass, field
 
 
@@ -56,3 +57,14 @@ class BadConfig(Exception):
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         return f"{place}{self.key}: {self.problem}"
+
+
+_OF_THE_PROCESS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS})
+
+
+def is_ours(error: OSError) -> bool:
+    """Tell whether we, not the file, are in trouble: out of descriptors, or of memory.
+
+    Nothing may be concluded then about what could not be opened.
+    """
+    return error.errno in _OF_THE_PROCESS

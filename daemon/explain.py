@@ -145,7 +145,7 @@ def _ignored(fd: int, name: str) -> str:
     """Return why the top-level `name` is no drop; empty when it is one."""
     if (kind := kind_of(name)) != "plain":
         return _NAMES[kind]
-    listing = list_inbox(fd, AUDIO_SUFFIXES)
+    listing = list_inbox(fd, AUDIO_SUFFIXES, named=None)
     return "" if name in listing.drops else listing.left_alone.get(shown(name), "it has just gone")
 
 

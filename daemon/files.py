@@ -171,6 +171,7 @@ class Files:
             target.mkdir(mode=0o700)
             for entry in sorted(source.iterdir()):
                 self._copy(entry, target / entry.name)
+            target.chmod(_as_private(kind))
             self.sync_dir(target)
         else:
             raise OSError(errno.EINVAL, "neither a file nor a folder", str(source))
@@ -230,7 +231,13 @@ def _copy_file(source: Path, target: Path) -> None:
     with target.open("rb") as copy:
         if hashlib.file_digest(copy, "sha256").digest() != read:
             raise OSError(errno.EIO, "the copy reads back different", str(target))
+    target.chmod(_as_private(before.st_mode))
     os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def _as_private(mode: int) -> int:
+    """Return who may do what with a copy: as before, but its owner is we, and we may."""
+    return stat.S_IMODE(mode) & 0o777 | (0o700 if stat.S_ISDIR(mode) else 0o600)
 
 
 def _pour(fd: int, target: Path) -> bytes:

@@ -1,11 +1,15 @@
 """Follow one drop by its status file until it ends."""
 
+import os
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
 
 from daemon.answer import DAEMON_DOWN
 from daemon.board import Board, Told, pulse_of, statuses
 from daemon.errors import BadInput, Unavailable
+from daemon.intake.drop import list_inbox
+from daemon.intake.names import AUDIO_SUFFIXES
 from daemon.outbox.status import read_status
 from daemon.outbox.words import shown
 
@@ -82,7 +86,19 @@ def _refuse_hopeless(board: Board, inbox: str, drop: str, *, seen: bool) -> None
             f"the daemon does not run on {shown(str(board.root))}; the drop waits",
             "Start it: soundspool run.",
         )
-    left_alone = (pulse.document.get("inboxes") or {}).get(inbox, {}).get("left_alone") or {}
-    if not seen and drop in left_alone:
-        message = f"the inbox leaves {shown(drop)!r} alone: {shown(left_alone[drop])}"
+    told = (pulse.document.get("inboxes") or {}).get(inbox) or {}
+    if not seen and (why := _why_left_alone(board, inbox, drop, told)):
+        message = f"the inbox leaves {shown(drop)!r} alone: {shown(why)}"
         raise BadInput("LEFT_ALONE", message, "Take it out of the inbox again.")
+
+
+def _why_left_alone(board: Board, inbox: str, drop: str, told: Mapping[str, Any]) -> str:
+    """Return the reason as the daemon tells it; of many, it tells the first ones only."""
+    left_alone: Mapping[str, str] = told.get("left_alone") or {}
+    if drop in left_alone or not told.get("left_alone_more"):
+        return left_alone.get(drop, "")
+    fd = os.open(board.inbox(inbox)[1], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return list_inbox(fd, AUDIO_SUFFIXES, named=None).left_alone.get(drop, "")
+    finally:
+        os.close(fd)

@@ -95,11 +95,11 @@ class House:
 
     def show(self, job_id: str) -> None:
         """Show a job's new state to readers, and bring it to its rest when that is final."""
-        job = self.store.get(job_id)
-        if job is not None:
-            self.quietly(lambda: self._shown(job))
+        self.quietly(lambda: self._shown(self.store.get(job_id)))
 
-    def _shown(self, job: Job) -> None:
+    def _shown(self, job: Job | None) -> None:
+        if job is None:
+            return
         if job.finished_ms is None:
             self.closer.tell(job)
             return

@@ -11,7 +11,7 @@ from typing import Any
 
 from daemon.config import Limits
 from daemon.duplicates import Twins
-from daemon.errors import BadInput, SpoolError, Unavailable
+from daemon.errors import BadInput, SpoolError, Unavailable, is_ours
 from daemon.house import House, error_of
 from daemon.intake.admit import Place, renumber
 from daemon.intake.drop import Drop, look
@@ -115,6 +115,8 @@ class Reception:
         except SpoolError as error:
             refusal = refusal or error
         except OSError as error:
+            if is_ours(error):
+                raise
             text = f"the settings cannot be read: {error.strerror}"
             refusal = refusal or BadInput("INPUT_UNREADABLE", text)
         new = NewJob(

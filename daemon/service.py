@@ -8,11 +8,18 @@ the loop wakes and nothing happens inside a signal handler.
 
 import ctypes
 import os
+import select
 import signal
 import socket
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from types import FrameType
+
+_LISTENS_S = 0.5
+"""What a manager has been told and has not read fills a queue; it must not hold us up."""
+_DEAF_S = 0.25
+"""Between looks while we cannot sleep until somebody speaks."""
 
 
 def notify(*lines: str) -> bool:
@@ -22,11 +29,12 @@ def notify(*lines: str) -> bool:
         return False
     if address.startswith("@"):
         address = "\0" + address[1:]  # the abstract namespace is written with an @
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
+            out.settimeout(_LISTENS_S)
             out.sendto("\n".join(lines).encode(), address)
-        except OSError:
-            return False
+    except OSError:  # nobody listens, nobody reads, or no descriptor is left
+        return False
     return True
 
 
@@ -85,6 +93,17 @@ class Signals:
         """Make the descriptor readable: for other threads."""
         with suppress(BlockingIOError):  # the pipe is full of reasons to wake up already
             os.write(self._writer, b"\0")
+
+    def wait(self, others: Iterable[int], wait_s: float) -> None:
+        """Sleep until something arrived, one of the descriptors is readable, or time is up."""
+        poller = select.poll()
+        for descriptor in (self._reader, *others):
+            poller.register(descriptor, select.POLLIN)
+        try:
+            poller.poll(wait_s * 1000)
+        except OSError:  # EINVAL: there is more to listen to than files may be open
+            time.sleep(min(wait_s, _DEAF_S))
+        self.clear()
 
     def clear(self) -> None:
         """Empty the pipe; the flags stay."""

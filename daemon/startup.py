@@ -23,6 +23,7 @@ from pathlib import Path
 
 from daemon.clock import Clock
 from daemon.config import Config
+from daemon.descriptors import require_descriptors
 from daemon.errors import BadConfig, Unavailable
 from daemon.files import Files
 from daemon.intake.admit import CutShort, find_cut_short
@@ -94,10 +95,11 @@ def open_spool(config: Config, *, files: Files, clock: Clock) -> Opened:
     Raises
     ------
     BadConfig
-        A folder cannot be made or used, or two lie inside each other.
+        A folder cannot be made or used, two lie inside each other, or too few files may be open.
     Unavailable
         ``ALREADY_RUNNING``, or the disk will not do.
     """
+    require_descriptors(config)
     root = config.root.absolute()
     inboxes = inbox_folders(config)
     _prepare(root, inboxes)

@@ -25,7 +25,6 @@ Rule 3: nothing else knows watchers, store, pool and outbox all at once.
 """
 
 import math
-import select
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,6 +52,8 @@ EX_OK, EX_TEMPFAIL, EX_CONFIG = 0, 75, 78
 SWEEP_S = 600.0
 """Between prunings of history."""
 _LONGEST_WAIT_S = 5.0
+_REFUSED_S = 0.25
+"""After a round that the surroundings cut short: it must not become a spin."""
 _SLOW_S = 1.0
 _HEARING_S = 0.05
 """Watchers may report faster than we write it down; workers and readers must not wait for it."""
@@ -115,7 +116,8 @@ class Supervisor:
         self.start()
         service.notify("READY=1", "STATUS=serving")
         while not self.signals.stop:
-            self.round()
+            if not self._house.quietly(self.round):
+                self.signals.wait((), _REFUSED_S)
             if self.signals.reload:
                 self.signals.reload = False
                 self._reload_from_file()
@@ -151,13 +153,17 @@ class Supervisor:
         log.info("draining", running=len(self._attempts.running), drain_s=drain_s)
         self._inboxes.close()
         until_s = self._clock.monotonic_s() + drain_s
-        while self._hear(for_s=_HEARING_S) or self._attempts.running:
+        while self._hear(for_s=_HEARING_S) or self._attempts.working:
             if self._clock.monotonic_s() >= until_s:
                 self._pool.interrupt_all()
-            self._wait(until_s)
-            self._attempts.collect()
-            self._try_again()
-            self._beat()
+            if not self._house.quietly(lambda: self._drain_round(until_s)):
+                self.signals.wait((), _REFUSED_S)
+
+    def _drain_round(self, until_s: float) -> None:
+        self._wait(until_s)
+        self._attempts.collect()
+        self._try_again()
+        self._beat()
 
     def close(self, *, clean: bool) -> None:
         """Let go of everything."""
@@ -165,8 +171,8 @@ class Supervisor:
         self._pool.close()
         self._twins.close()
         self._house.vitals.phase = "stopped"
-        self._beat(now=True)
-        self._opened.close(clean=clean)
+        self._house.quietly(lambda: self._beat(now=True))
+        clean = self._house.quietly(lambda: self._opened.close(clean=clean)) and clean
         log.info("stopped", clean=clean)
 
     def reload(self, config: Config) -> None:
@@ -250,11 +256,7 @@ class Supervisor:
             due_ms = self._store.next_due_ms(self._closed())
             if due_ms is not None and not self._house.again_s:
                 timeouts_s.append((due_ms - self._clock.wall_ms()) / 1000)
-        poller = select.poll()
-        for descriptor in (self.signals.fileno(), *self._pool.descriptors()):
-            poller.register(descriptor, select.POLLIN)
-        poller.poll(max(0.0, min(timeouts_s)) * 1000)
-        self.signals.clear()
+        self.signals.wait(self._pool.descriptors(), max(0.0, min(timeouts_s)))
 
     def _measure_room(self) -> None:
         held = self._house.held_bytes

@@ -147,6 +147,7 @@ class Vitals:
         return {
             "path": str(inbox_folders(self.config)[health.inbox]),
             "mode": health.mode,
+            "polling_because": health.polling_because,
             "paused": health.paused,
             "problem": problem,
             "last_scan_age_s": round(age_s, 1),
@@ -155,6 +156,7 @@ class Vitals:
             "missed": health.missed,
             "receiving": health.receiving,
             "left_alone": dict(health.left_alone),
+            "left_alone_more": health.left_alone_more,
         }
 
     def _log_change(self, inbox: str, problem: str) -> None:

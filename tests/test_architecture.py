@@ -11,8 +11,8 @@ ROOT = Path(__file__).parents[1]
 
 DAEMON = (
     ("daemon.clock", "daemon.codes", "daemon.errors", "daemon.version", "daemon.outbox.words"),
-    ("daemon.strict_yaml", "daemon.config_file", "daemon.config", "daemon.files", "daemon.logs",
-     "daemon.service", "daemon.handlers"),
+    ("daemon.strict_yaml", "daemon.config_file", "daemon.config", "daemon.descriptors",
+     "daemon.files", "daemon.logs", "daemon.service", "daemon.handlers"),
     ("daemon.intake", "daemon.jobs", "daemon.settings"),
     ("daemon.pool", "daemon.outbox"),
     ("daemon.startup", "daemon.room", "daemon.vitals", "daemon.closing", "daemon.house",

@@ -292,7 +292,8 @@ def _give_back(files: Files, step: str, taken: Path, folder: Path) -> None:
     # settings. The inbox is not scanned meanwhile, and mend brings the settings after it.
     for path in sorted(_entries(taken), key=lambda path: kind_of(path.name) == "settings"):
         _rename_to_free(files, step, path, folder / path.name)
-    files.remove_tree(f"{step}.done", taken)
+    if os.path.lexists(taken):  # else a read-only inbox would refuse the removal of nothing
+        files.remove_tree(f"{step}.done", taken)
 
 
 def _remove_marker_left_behind(files: Files, name: str, folder: Path) -> None:

@@ -15,6 +15,7 @@ Rules
 3. A look is bounded by the limits of the inbox, whatever was dropped.
 """
 
+import heapq
 import os
 import stat
 from collections.abc import Iterable
@@ -36,8 +37,10 @@ from daemon.intake.names import (
 )
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_ENTRIES_PER_FILE = 16
-"""Names of any kind that a look tolerates per file of the limit; junk is not endless."""
+LEFT_ALONE_NAMED = 50
+"""More would be read by nobody, and written into every heartbeat."""
+_NAMES_LOOKED_AT = 1 << 16
+"""Names of any kind in one drop; junk is not endless. 60,000 take a tenth of a second."""
 
 
 class Signature(NamedTuple):
@@ -119,28 +122,38 @@ class Listing:
     """Names of ``NAME.cancel`` files, without the suffix."""
     paused: bool = False
     left_alone: dict[str, str] = field(default_factory=dict)
-    """Name -> why it is no drop."""
+    """Name -> why it is no drop; the first ones of many."""
+    left_alone_more: int = 0
+    """How many further ones there are."""
 
 
-def list_inbox(folder: int, accepts: frozenset[str]) -> Listing:
-    """Sort what lies in the inbox that is open as `folder`; single files by their suffix."""
+def list_inbox(
+    folder: int, accepts: frozenset[str], *, named: int | None = LEFT_ALONE_NAMED
+) -> Listing:
+    """Sort what lies in the inbox that is open as `folder`; single files by their suffix.
+
+    Of what is left alone, the first `named` are named: there may be tens of thousands.
+    """
     listing = Listing()
+    strangers: dict[str, str] = {}
     with os.scandir(folder) as entries:
-        found = sorted(entries, key=lambda entry: entry.name)
-    names = {entry.name for entry in found}
-    for entry in found:
-        if entry.name.lower() == PAUSE:
-            listing.paused = True
-            continue
-        kind = kind_of(entry.name)
-        if kind == "cancel":
-            listing.cancels.append(entry.name[: -len(CANCEL)])
-        elif kind in ("settings", "marker"):
-            _leave_alone_if_orphan(entry.name, names, listing)
-        elif kind == "plain" and _is_plain_but_unknown(entry, accepts):
-            listing.left_alone[display(entry.name)] = "not a kind of file that this inbox takes"
-        elif kind == "plain":
-            listing.drops.append(entry.name)
+        for entry in entries:
+            name, kind = entry.name, kind_of(entry.name)
+            if name.lower() == PAUSE:
+                listing.paused = True
+            elif kind == "cancel":
+                listing.cancels.append(name[: -len(CANCEL)])
+            elif kind in ("settings", "marker") and _is_orphan(folder, name):
+                strangers[name] = "belongs to a drop that is not here"
+            elif kind == "plain" and _is_plain_but_unknown(entry, accepts):
+                strangers[name] = "not a kind of file that this inbox takes"
+            elif kind == "plain":
+                listing.drops.append(name)
+    listing.drops.sort()
+    listing.cancels.sort()
+    first = sorted(strangers) if named is None else heapq.nsmallest(named, strangers)
+    listing.left_alone = {display(name): strangers[name] for name in first}
+    listing.left_alone_more = len(strangers) - len(first)
     return listing
 
 
@@ -228,7 +241,7 @@ class _Tally:
     ) -> None:
         for entry in entries:
             self._entries += 1
-            if self._entries > _ENTRIES_PER_FILE * self._limits.files:
+            if self._entries > max(_NAMES_LOOKED_AT, self._limits.files):
                 self.refuse("TOO_MANY_FILES", "too many names of all kinds", prefix)
             if self.problem and self.problem.code == "TOO_MANY_FILES":
                 return  # the answer is known, and a look is bounded
@@ -236,14 +249,14 @@ class _Tally:
                 self._sort(fd, entry, prefix + entry.name, depth)
 
     def _sort(self, fd: int, entry: "os.DirEntry[str]", path: str, depth: int) -> None:
-        found = entry.stat(follow_symlinks=False)
         kind = kind_of(entry.name)
+        if kind in ("junk", "hidden") and _is_harmless(entry):
+            return  # without a stat: there may be many
+        found = entry.stat(follow_symlinks=False)
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             self.refuse(*_kind_refused(found.st_mode, path))
         elif kind == "arriving":
             self.arriving.append(path)
-        elif kind in ("junk", "hidden"):
-            pass
         elif stat.S_ISDIR(found.st_mode) and depth >= self._limits.depth:
             self.refuse("TOO_DEEP", f"{display(path)} lies too deep", path)
         elif stat.S_ISDIR(found.st_mode):
@@ -260,11 +273,20 @@ def _is_plain_but_unknown(entry: "os.DirEntry[str]", accepts: frozenset[str]) ->
     return entry.is_file(follow_symlinks=False) and suffix_of(entry.name) not in accepts
 
 
-def _leave_alone_if_orphan(name: str, names: set[str], listing: Listing) -> None:
+def _is_harmless(entry: "os.DirEntry[str]") -> bool:
+    return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
+
+
+def _is_orphan(folder: int, name: str) -> bool:
     small = name.lower()
     suffix = MARKER_BESIDE if small.endswith(MARKER_BESIDE) else SETTINGS_BESIDE
-    if not (small.endswith(suffix) and name[: -len(suffix)] in names):
-        listing.left_alone[display(name)] = "belongs to a drop that is not here"
+    if not small.endswith(suffix):
+        return True
+    try:
+        os.lstat(name[: -len(suffix)], dir_fd=folder)
+    except OSError:
+        return True
+    return False
 
 
 def _marked(path: str) -> str:

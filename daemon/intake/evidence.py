@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from daemon.errors import BadInput
+from daemon.errors import BadInput, is_ours
 from daemon.intake.drop import Drop, Found
 from daemon.intake.headers import ends_in_zeros, read_header
 from daemon.intake.manifest import listed_in
@@ -30,6 +30,8 @@ class DiskEvidence:
             with self._opened(file) as fd:
                 return read_header(fd, file.bytes)
         except OSError as error:
+            if is_ours(error):
+                raise
             return Header("unreadable", "", None, None, f"cannot be read: {error.strerror}")
 
     def zero_tail(self, file: Found) -> bool:
@@ -37,7 +39,9 @@ class DiskEvidence:
         try:
             with self._opened(file) as fd:
                 return ends_in_zeros(fd, file.bytes)
-        except OSError:
+        except OSError as error:
+            if is_ours(error):
+                raise
             return False
 
     def writer(self, file: Found) -> Writer:
@@ -45,7 +49,9 @@ class DiskEvidence:
         try:
             with self._opened(file) as fd:
                 return writer_of(fd)
-        except OSError:
+        except OSError as error:
+            if is_ours(error):
+                raise
             return "unsupported"
 
     def manifest(self, drop: Drop) -> tuple[Listed, ...]:
@@ -61,6 +67,8 @@ class DiskEvidence:
         try:
             fd = open_beneath(self._inbox, path)
         except OSError as error:
+            if is_ours(error):
+                raise
             message = f"{display(path)} cannot be read: {error.strerror}"
             raise BadInput("SETTINGS_INVALID", message) from error
         with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor

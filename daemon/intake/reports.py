@@ -104,4 +104,8 @@ class Health:
     """Drops that no event announced."""
     receiving: int = 0
     left_alone: Mapping[str, str] = field(default_factory=dict)
-    """Name -> why it is no drop."""
+    """Name -> why it is no drop; the first ones of many."""
+    left_alone_more: int = 0
+    """How many further ones there are."""
+    polling_because: str = ""
+    """Why events are not relied on."""

@@ -37,6 +37,7 @@ from watchdog.observers.api import BaseObserver
 
 from daemon.clock import Clock
 from daemon.config import Inbox
+from daemon.descriptors import ask_for_descriptors, ask_for_watch
 from daemon.files import Files
 from daemon.intake.admit import CutShort, Door, mend
 from daemon.intake.mounts import is_network, read_mountinfo
@@ -52,6 +53,10 @@ _AFTER_TAKING_S, _AFTER_TAKING_EVERY_S = 0.6, 0.02
 """watchdog holds a "moved from" back for 0.5 s, hoping for its other half, and everything behind
 it too. Our own rename out of the inbox is such an event: for that time we look by ourselves."""
 _LATE_LIMIT, _LATE_WITHIN_S = 3, 3600.0
+_NETWORK = "a network file system does not announce what other machines write"
+_UNRELIABLE = "drops came that no event announced"
+_DESCRIPTORS = 8
+"""More than a watch takes: an inotify instance and a pipe."""
 
 
 class _WakeUp(FileSystemEventHandler):
@@ -71,6 +76,8 @@ class Watch:
         self._observer: BaseObserver | None = None
         self._identity: tuple[int, int] | None = None
         self.builds = 0
+        self.problem = ""
+        """Why there is none, when there is none to be had."""
 
     def check(self) -> bool:
         """Build the watch where there is none that works; tell whether one works now."""
@@ -80,12 +87,17 @@ class Watch:
             return True
         self.stop()
         try:
-            observer = Observer()
-            observer.schedule(self._handler, str(self._folder), recursive=False)
-            observer.start()
-        except OSError:
-            return False  # no watches left, most likely: scans go on
-        self._observer, self._identity = observer, identity
+            # Half a watch of the library's would leave descriptors behind, each time.
+            ask_for_watch(self._folder)
+            ask_for_descriptors(_DESCRIPTORS)
+            self._observer = Observer()
+            self._observer.schedule(self._handler, str(self._folder), recursive=False)
+            self._observer.start()
+        except OSError as error:  # scans go on
+            self.stop()
+            self.problem = f"no watch is to be had: {error.strerror or error}"
+            return False
+        self.problem, self._identity = "", identity
         self.builds += 1
         return True
 
@@ -145,7 +157,7 @@ class Watcher:
         self._watch = Watch(folder, self._woken.set)
         self._late: deque[float] = deque(maxlen=_LATE_LIMIT)
         self._missed = 0
-        self._polling = self._unreliable = False
+        self._polling, self._unreliable = "", False
         self._looking_until_s = 0.0
         self._first = True
         self._thread = threading.Thread(target=self._run, name=f"inbox-{name}", daemon=True)
@@ -223,7 +235,8 @@ class Watcher:
                 self._cut_short = None
                 self._report(Looked(self._name, frozenset(self._scanner.listing.drops)))
         self._note(problem)
-        return self._wait_s(due_s)
+        # What was refused may have been refused for a moment only, and no event says when.
+        return min(self._wait_s(due_s), _RECEIVING_S if problem else _LOCAL_S)
 
     def _remove_wishes(self) -> None:
         while not self._fulfilled.empty():
@@ -238,11 +251,11 @@ class Watcher:
         network = is_network(self._folder, read_mountinfo())
         self._scanner.use_network_times(network=network)
         if network or self._unreliable:
-            self._polling = True
+            self._polling = _NETWORK if network else _UNRELIABLE
             self._watch.stop()
             return
         builds = self._watch.builds
-        self._polling = not self._watch.check()
+        self._polling = "" if self._watch.check() else self._watch.problem
         # What came between two watches was announced by nobody.
         self._first = self._first or self._watch.builds != builds
 
@@ -279,4 +292,6 @@ class Watcher:
             self._missed,
             self._scanner.receiving,
             listing.left_alone,
+            listing.left_alone_more,
+            self._polling,
         )

@@ -58,7 +58,7 @@ class Database:
             The file is damaged (``is_damage``).
         """
         self._path, self._closed = path, False
-        with _translated():
+        with translated():
             # Somebody may look with another program while we open; from then on, nobody can.
             self.connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
         self.connection.row_factory = sqlite3.Row
@@ -69,7 +69,7 @@ class Database:
             raise
 
     def _prepare(self, migrations: Path) -> None:
-        with _translated():
+        with translated():
             self.connection.executescript(
                 "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
                 "PRAGMA synchronous = FULL; PRAGMA fullfsync = ON; PRAGMA foreign_keys = ON;"
@@ -85,7 +85,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Do all of it or none of it."""
-        with _translated():
+        with translated():
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection
@@ -196,7 +196,7 @@ def _code(error: sqlite3.Error) -> int:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Raise ``Unavailable`` for what the surroundings did."""
     try:
         yield

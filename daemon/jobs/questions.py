@@ -6,9 +6,10 @@ word for word; SQLite does not match ``state IN ('queued')`` to ``state = 'queue
 
 import os
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
+from daemon.jobs.database import translated
 from daemon.jobs.job import Attempt, Job, Lane, OutputFile, State
 from daemon.jobs.rows import attempt_of, job_of, output_of
 
@@ -57,12 +58,12 @@ class Questions:
     def attempts(self, job_id: str) -> list[Attempt]:
         """Return the attempts at a job, the first first."""
         query = "SELECT * FROM attempt WHERE job = ? ORDER BY number"
-        return [attempt_of(row) for row in self._db.execute(query, (job_id,))]
+        return [attempt_of(row) for row in self._ask(query, (job_id,))]
 
     def outputs(self, job_id: str) -> list[OutputFile]:
         """Return the outputs of a job that is done, in the order its handler named them."""
         query = "SELECT * FROM output WHERE job = ? ORDER BY place"
-        return [output_of(row) for row in self._db.execute(query, (job_id,))]
+        return [output_of(row) for row in self._ask(query, (job_id,))]
 
     def twin(self, content_key: str) -> Job | None:
         """Return the newest published job with this content whose outputs are its own.
@@ -81,7 +82,7 @@ class Questions:
     def knows_content(self, prefix: str) -> bool:
         """Return whether a published job's content key begins with ``prefix``, as ``123:``."""
         after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        found = self._db.execute(
+        found = self._ask(
             """
             SELECT 1 FROM job
             WHERE content_key IS NOT NULL AND outputs > 0 AND published_ms IS NOT NULL
@@ -89,23 +90,23 @@ class Questions:
             """,
             (prefix, after),
         )
-        return found.fetchone() is not None
+        return bool(found)
 
     def next_due_ms(self, paused: Collection[str] = ()) -> int | None:
         """Return when the next queued job is due, wall clock; ``None`` when there is none."""
         due_ms: int | None
-        (due_ms,) = self._db.execute(
+        ((due_ms,),) = self._ask(
             f"""
             SELECT min(not_before_ms) FROM job
             WHERE state = 'queued' AND inbox NOT IN ({marks(paused)})
             """,  # noqa: S608 - question marks
             tuple(paused),
-        ).fetchone()
+        )
         return due_ms
 
     def depths(self) -> list[Depth]:
         """Return how many jobs wait and run in each lane."""
-        rows = self._db.execute(
+        rows = self._ask(
             """
             SELECT state, lane, count(*), min(created_ms) FROM job
             WHERE state = 'queued' GROUP BY lane
@@ -118,12 +119,17 @@ class Questions:
 
     def totals(self) -> dict[tuple[str, State], int]:
         """Return how many jobs ever ended, by inbox and state."""
-        rows = self._db.execute("SELECT inbox, state, jobs FROM total ORDER BY inbox, state")
+        rows = self._ask("SELECT inbox, state, jobs FROM total ORDER BY inbox, state")
         return {(inbox, State(state)): jobs for inbox, state, jobs in rows}
 
     def _select(self, where: str, *values: object) -> list[Job]:
-        rows = self._db.execute(f"SELECT * FROM job {where}", values)  # noqa: S608 - our own text
+        rows = self._ask(f"SELECT * FROM job {where}", values)  # noqa: S608 - our own text
         return [job_of(row) for row in rows]
+
+    def _ask(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Return all rows; ``Unavailable`` when the disk does not give them."""
+        with translated():
+            return self._db.execute(query, values).fetchall()
 
 
 def marks(values: Collection[str]) -> str:

@@ -204,7 +204,10 @@ def _inboxes(inboxes: Mapping[str, Any]) -> Iterable[Family]:
 
     polling = {name: float(one["mode"] == "polling") for name, one in inboxes.items()}
     problem = {name: float(bool(one["problem"])) for name, one in inboxes.items()}
-    left = {name: float(len(one["left_alone"])) for name, one in inboxes.items()}
+    left = {
+        name: float(len(one["left_alone"]) + one["left_alone_more"])
+        for name, one in inboxes.items()
+    }
     yield by("polling", "gauge", "1 when events are not relied on.", polling)
     yield by("problem", "gauge", "1 when nothing is being seen.", problem)
     yield by("paused", "gauge", "1 when a person paused it.", each("paused"))

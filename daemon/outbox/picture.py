@@ -329,6 +329,8 @@ def _health(state: Document) -> Iterable[Health]:
 def _inbox_notes(inbox: Document) -> Iterable[str]:
     polling = inbox.get("mode") == "polling"
     yield "paused" if inbox.get("paused") else "polled" if polling else "watched by events"
+    if polling and inbox.get("polling_because"):
+        yield str(inbox["polling_because"])
     if inbox.get("last_scan_age_s") is not None:
         yield f"looked at {span(inbox['last_scan_age_s'])} ago"
     if inbox.get("missed"):
@@ -337,5 +339,6 @@ def _inbox_notes(inbox: Document) -> Iterable[str]:
         yield f"set up anew {count(inbox['rebuilds'], 'time')}"
     left = inbox.get("left_alone") or {}
     yield from (f"left alone: {name} ({why})" for name, why in list(left.items())[:_NAMED])
-    if len(left) > _NAMED:
-        yield f"and {len(left) - _NAMED} more"
+    more = max(0, len(left) - _NAMED) + (inbox.get("left_alone_more") or 0)
+    if more:
+        yield f"and {more} more"

@@ -6,8 +6,8 @@ A worker has written and synced ``work/<inbox>/<job>/out.<n>/`` and its row says
 ended. What is left, in this order:
 
 1. *done*: one exclusive rename of ``out.<n>`` to ``outbox/<inbox>/<label>``. At that instant
-   the result exists. The label was recorded in the row before, so that a repetition knows
-   its own result from somebody else's.
+   the result exists. (``carry`` tells how it gets to another file system.) The label was
+   recorded in the row before, so that a repetition knows its own result from somebody else's.
 2. The drop moves out of ``work/``: to ``archive/<inbox>/<month>/`` after *done* and
    *skipped*, to ``failed/<inbox>/`` with its ``.error.json`` otherwise.
 3. What is left of ``work/<inbox>/<job>/`` goes.
@@ -36,8 +36,10 @@ from daemon.clock import rfc3339
 from daemon.files import Files
 from daemon.intake.admit import Place, find_admitted
 from daemon.intake.names import SETTINGS_BESIDE, reason_beside
+from daemon.outbox.carry import has_moved, move
 
 _MAX_NAME_BYTES = 255
+_SENT_DROP = "sent.drop"
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,15 @@ class Publisher:
         rename has happened before.
         """
         result = self._spool.result(inbox, job, attempt)
-        if not result.is_dir():
+        aside = result.with_name("sent.result")
+        if has_moved(result, aside):
             return True
         target = self._spool.folder("outbox", inbox) / label
-        result.chmod(0o755)  # private while it was work, readable from now on
-        self._files.sync_dir(result)
+        if result.is_dir():
+            result.chmod(0o755)  # private while it was work, readable from now on
+            self._files.sync_dir(result)
         try:
-            self._files.rename("publish result", result, target)
+            move(self._files, "publish result", result, target, aside=aside)
         except FileExistsError:
             return False
         return True
@@ -112,7 +116,7 @@ class Publisher:
     def archive(self, inbox: str, job: str, name: str, finished_ms: int) -> Path | None:
         """Move the drop into the archive of its month; return where it went."""
         month = datetime.fromtimestamp(finished_ms / 1000, UTC).strftime("%Y-%m")
-        if not os.path.lexists(self._spool.drop(inbox, job, name)):
+        if self._drop_has_left(inbox, job, name):
             return None
         folder = self._spool.folder("archive", inbox) / month
         self._ensure(folder)
@@ -126,7 +130,7 @@ class Publisher:
 
         The reason is written first: a drop in ``failed/`` always has one.
         """
-        if not os.path.lexists(self._spool.drop(inbox, job, name)):
+        if self._drop_has_left(inbox, job, name):
             return None
         folder = self._spool.folder("failed", inbox)
         self._ensure(folder)
@@ -142,7 +146,9 @@ class Publisher:
         The drop must have left; if it has not, the folder stays as it is.
         """
         folder = self._spool.job(inbox, job)
-        if any((folder / "in").glob("*")):
+        inside = folder / "in"
+        # Listed, not globbed: glob calls a folder empty that it cannot open.
+        if inside.is_dir() and os.listdir(inside):  # noqa: PTH208
             return
         self._files.remove_tree("clear work", folder)
 
@@ -156,12 +162,17 @@ class Publisher:
         suffixes = ("", SETTINGS_BESIDE) if os.path.lexists(_beside(drop)) else ("",)
         return free_name(folder, name, suffixes)
 
+    def _drop_has_left(self, inbox: str, job: str, name: str) -> bool:
+        room = self._spool.job(inbox, job)
+        return has_moved(self._spool.drop(inbox, job, name), room / _SENT_DROP)
+
     def _move_drop(self, step: str, inbox: str, job: str, name: str, target: Path) -> Path:
-        drop = self._spool.drop(inbox, job, name)
+        room, drop = self._spool.job(inbox, job), self._spool.drop(inbox, job, name)
         # The settings first: a repetition finds its way by the drop, and the same target.
-        if os.path.lexists(_beside(drop)):
-            self._files.rename(f"{step}.settings", _beside(drop), _beside(target))
-        self._files.rename(step, drop, target)
+        beside, sent = _beside(drop), room / "sent.settings"
+        if not has_moved(beside, sent):
+            move(self._files, f"{step}.settings", beside, _beside(target), aside=sent)
+        move(self._files, step, drop, target, aside=room / _SENT_DROP)
         return target
 
     def _ensure(self, folder: Path) -> None:

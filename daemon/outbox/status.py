@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from daemon.clock import Clock, rfc3339
+from daemon.errors import is_ours
 from daemon.files import Files
 from daemon.outbox.shape import document_of
 
@@ -132,12 +133,19 @@ def read_status(path: Path, kind: Literal["status", "daemon"] = "status") -> dic
 
     The outbox is ours, but a disk or a person may have damaged the file: anything that is
     not a document of this schema counts as absent.
+
+    Raises
+    ------
+    OSError
+        No descriptor or no memory is left to read with: it may well be there.
     """
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
             found = document_of(file.read(1 << 22), kind)
-    except OSError:
+    except OSError as error:
+        if is_ours(error):
+            raise
         return None
     return found if found and found.get("schema") == SCHEMA else None
 

@@ -1,16 +1,22 @@
 """How often the kernel has killed a process for memory."""
 
+import math
 from functools import cache
 from pathlib import Path
 
 
-def oom_kills() -> int:
+def oom_kills() -> float:
     """Return the number of out-of-memory kills so far, as near to us as can be read.
 
-    Of our control group (version 2, then 1), else of the machine, else 0.
+    Of our control group (version 2, then 1), else of the machine, else 0; ``nan``, of which
+    nothing is more or less, when it cannot be read at this moment.
     """
     for path in _counters():
-        for line in path.read_text().splitlines():
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:
+            return math.nan
+        for line in lines:
             name, _, count = line.partition(" ")
             if name == "oom_kill":
                 return int(count)

@@ -279,7 +279,10 @@ class Pool:
         if (ended.max_rss_mb or 0.0) > self._settings.recycle_mb:
             return "grew too large"
         self._sweep()
-        return "left a process behind" if strays.children(slot.process.pid) else ""
+        try:
+            return "left a process behind" if strays.children(slot.process.pid) else ""
+        except OSError:
+            return "may have left a process behind"
 
     def _sweep(self) -> None:
         strays.sweep([slot.process.pid for slot in self._slots])

@@ -22,6 +22,7 @@ pidfd_open(2), kill(2), setsid(2), prctl(2) ``PR_SET_PDEATHSIG``.
 """
 
 import os
+import resource  # noqa: F401 - os.wait4 would import it, when perhaps no file can be opened
 import select
 import signal
 import socket
@@ -30,11 +31,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.descriptors import ask_for_descriptors
 from daemon.pool.messages import Lines
 
 _READ_BYTES = 1 << 16
 _READS = 8  # more at once than the buffers of a socket and a pipe hold
 _TAIL_BYTES = 8 << 10
+_DESCRIPTORS = 12  # a socket's two ends, /dev/null twice, two pipes, the pidfd; and some for others
 
 # -I: no user site, no PYTHONPATH, no current directory. The worker runs the very code that
 # its parent runs, installed or not, so the parent says where that is.
@@ -66,6 +69,7 @@ class Process:
 
     def __init__(self, python: str) -> None:
         """Start a worker; ``OSError`` when the machine has no room for one."""
+        ask_for_descriptors(_DESCRIPTORS)  # half a start would leave some of them behind
         self._socket, theirs = socket.socketpair()
         self._lines = Lines()
         self._tail = b""

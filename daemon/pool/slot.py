@@ -62,7 +62,7 @@ class _Attempt:
     began_s: float
     beat_s: float
     moved_s: float
-    oom_kills: int
+    oom_kills: float
     begun: bool = False
     at: tuple[str, float] = "", 0.0
     """Stage and fraction."""
@@ -92,7 +92,7 @@ class Slot:
     """One worker from its start to its burial."""
 
     def __init__(
-        self, process: Process, *, start_by_s: float, confined: bool, oom_kills: Callable[[], int]
+        self, process: Process, *, start_by_s: float, confined: bool, oom_kills: Callable[[], float]
     ) -> None:
         self.process = process
         self.phase: Phase = "starting"

@@ -41,19 +41,21 @@ def sweep(workers: Collection[int]) -> int:
     """Kill and reap strays, and the strays that their deaths uncover; return how many.
 
     `workers` are the process ids of the living workers. One that will not die within a
-    second (it hangs in the kernel) is left to the next sweep.
+    second (it hangs in the kernel) is left to the next sweep, and so are all while no
+    descriptor is left to look with.
     """
     swept = 0
-    for _ in range(_PASSES):
-        strays = [pid for pid in children(os.getpid()) if _is_stray(pid, workers)]
-        if not strays:
-            break
-        swept += sum(_end(pid) for pid in strays)
+    with suppress(OSError):
+        for _ in range(_PASSES):
+            strays = [pid for pid in children(os.getpid()) if _is_stray(pid, workers)]
+            if not strays:
+                break
+            swept += sum(_end(pid) for pid in strays)
     return swept
 
 
 def children(parent: int) -> list[int]:
-    """Return the process ids of a process's children."""
+    """Return the process ids of a process's children; ``OSError`` when nothing can be opened."""
     try:
         before, found = None, _listed(parent)
         # The kernel may skip one when another is reaped while it lists them.

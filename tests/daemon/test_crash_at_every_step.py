@@ -42,7 +42,7 @@ class Scenario:
     before: str = ""
     """A drop of the same content that was done before."""
     across: bool = False
-    """Inbox and work lie on different file systems."""
+    """Inbox, work, outbox, archive and failed lie on different file systems."""
     error: str = ""
 
     def drop(self, root: Path) -> None:
@@ -58,6 +58,9 @@ SCENARIOS = {
     "longest name, bad": Scenario("failed", "x" * 255, "how: bad_input\n", error="UNCOUNTABLE"),
     "file with settings": Scenario("done", "track.wav", "seconds: 0.05\n", beside=True),
     "across file systems": Scenario("done", "track.wav", "seconds: 0\n", beside=True, across=True),
+    "across file systems, bad": Scenario(
+        "failed", "x.wav", "how: bad_input\n", beside=True, across=True, error="UNCOUNTABLE"
+    ),
     "bad input": Scenario("failed", settings="how: bad_input\n", error="UNCOUNTABLE"),
     "refused at the door": Scenario("failed", settings="priority: now\n", error="SETTINGS_INVALID"),
     "nothing to do": Scenario("skipped", settings="how: nothing\n"),

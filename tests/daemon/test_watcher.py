@@ -27,6 +27,7 @@ class SilentWatch:
     """A watch that announces nothing; without it every test would wait for threads to end."""
 
     builds = 1
+    problem = ""
 
     def check(self):
         return True
@@ -291,9 +292,11 @@ def test_a_mistake_of_ours_does_not_end_the_inbox(studio):
 def test_an_inbox_without_a_watch_is_polled(studio):
     """When the kernel has no watch left for us, scans go on and the health report tells."""
     studio.watcher._watch.check = lambda: False
+    studio.watcher._watch.problem = "none is left"
 
     assert 5.0 == studio.watcher.look(woken=False)
     assert "polling" == studio.watcher.health.mode
+    assert "none is left" == studio.watcher.health.polling_because
 
 
 def test_a_pause_holds_everything_back(studio):

@@ -10,6 +10,8 @@ from typing import Literal
 
 from daemon.files import Files
 
+_FOLDERS = frozenset({"inbox", "work", "outbox", "archive", "failed"})
+
 
 class Died(BaseException):
     """The daemon's process ended here; nothing below it may catch this."""
@@ -61,9 +63,9 @@ class DyingFiles(Files):
 
 
 class OtherDevice:
-    """Files to which the work directory lies on another file system than the inbox."""
+    """Files to which each of a spool's folders lies on a file system of its own."""
 
     def rename(self, step: str, source: Path, target: Path) -> None:
-        if ("inbox" in source.parts) != ("inbox" in target.parts):
+        if _FOLDERS.intersection(source.parts) != _FOLDERS.intersection(target.parts):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         super().rename(step, source, target)  # type: ignore[misc]

@@ -88,6 +88,7 @@ class NoWatch:
     """A watch that announces nothing, for what is there at the start: stopping costs nothing."""
 
     builds = 1
+    problem = ""
 
     def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
         pass

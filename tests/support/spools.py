@@ -59,6 +59,8 @@ def state(**changes):
                 "missed": 0,
                 "receiving": 1,
                 "left_alone": {"notes.txt": "not audio"},
+                "left_alone_more": 0,
+                "polling_because": "",
             }
         },
         "disk": {"free_mb": 51_200, "reserved_mb": 900, "reserve_mb": 512},

@@ -1,0 +1,197 @@
+"""Tens of thousands of strange files in an inbox, and events that the kernel could not keep."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemons import ROOT, Daemon, read_json, settings_for, until
+from tests.support.surroundings import descriptors_of, memory_mb_of, rounds_pass, seconds_of
+from tests.support.truth import drop_folder, statuses, write_wav
+
+MANY = 60_000
+NO_WATCHES = 'echo 0 > /proc/sys/user/max_inotify_watches && exec "$@"'
+
+
+@pytest.fixture
+def daemon(fleeting):
+    """A daemon on a spool in memory; it has not been started."""
+    made = Daemon(fleeting / "spool", settings_for(fleeting / "spool"))
+    with ExitStack() as undo:
+
+        @undo.callback
+        def _():
+            if made.process is not None and made.process.poll() is None:
+                made.kill()
+
+        yield made
+
+
+def drop(daemon, name, settings=""):
+    drop_folder(daemon.root, name, {"a.wav": name.encode() * 200}, settings)
+
+
+def states(daemon):
+    return {name: status["state"] for name, status in statuses(daemon.root).items()}
+
+
+def litter(folder, many, *kinds):
+    """Put empty files into a folder, as many of each kind."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    for number in range(many // len(kinds)):
+        for kind in kinds:
+            name = kind.format(number)
+            os.close(os.open(name, os.O_CREAT | os.O_WRONLY, 0o644, dir_fd=fd))
+    os.close(fd)
+
+
+def inbox_of(daemon):
+    return read_json(daemon.root / "daemon.json")["inboxes"]["mix"]
+
+
+def test_song_beside_60_000_strange_files_is_taken(daemon):
+    """By an event, with little said of the others, and little spent on them."""
+    daemon.start()
+    drop(daemon, "First")
+    until(lambda: states(daemon) == {"First": "done"}, "a first one is done")
+    process = daemon.process.pid
+    had_mb = memory_mb_of(process)
+    litter(daemon.root / "inbox" / "mix", MANY, "._{}.wav", "x{}.txt")
+    drop(daemon, "Song")
+    until(lambda: states(daemon).get("Song") == "done", "it is done")
+    until(lambda: inbox_of(daemon)["left_alone_more"] == MANY // 2 - 50, "all are counted")
+    looks, spent_s, has_mb = inbox_of(daemon)["scans"], seconds_of(process), memory_mb_of(process)
+    rounds_pass(daemon, 8)
+
+    assert 50 == len(inbox_of(daemon)["left_alone"])
+    assert 0 == inbox_of(daemon)["missed"]
+    assert 8_000 > (daemon.root / "daemon.json").stat().st_size
+    assert 24 > has_mb - had_mb  # most of it the library's, for 60,000 events at once
+    assert 2 > memory_mb_of(process) - has_mb
+    assert 2 >= inbox_of(daemon)["scans"] - looks
+    assert 0.8 > seconds_of(process) - spent_s  # in four seconds, a scan or two included
+
+
+def test_song_that_holds_60_000_ignored_files_is_taken(daemon):
+    """Resource forks and thumbnails are not looked at, and are kept with the song."""
+    daemon.start()
+    _stage(daemon, MANY, "._{}", "{}.asd")
+    until(lambda: states(daemon).get("Song") == "done", "it is done")
+
+    assert 1 == len(statuses(daemon.root)["Song"]["inputs"])
+    assert MANY == len(list(daemon.root.glob("archive/mix/*/Song/._*"))) * 2
+
+
+@pytest.mark.parametrize("many", [2_000, MANY])
+def test_song_with_too_many_unknown_files_is_refused_with_a_reason(daemon, many):
+    """At once, for a look ends at the limit; the drop is set aside whole."""
+    daemon.start()
+    _stage(daemon, many, "take {}.txt")
+    until(lambda: states(daemon).get("Song") == "failed", "it is refused")
+
+    assert "TOO_MANY_FILES" == statuses(daemon.root)["Song"]["error"]["code"]
+    assert "256" in statuses(daemon.root)["Song"]["error"]["message"]
+    assert many + 2 == len(list((daemon.root / "failed" / "mix" / "Song").iterdir()))
+
+
+def _stage(daemon, many, *kinds):
+    staged = daemon.root / "staged"
+    staged.mkdir()
+    write_wav(staged / "a.wav", bytes(200))
+    litter(staged, many, *kinds)
+    (staged / ".done").touch()
+    staged.rename(daemon.root / "inbox" / "mix" / "Song")
+
+
+def test_submit_of_a_stranger_among_many_is_told_so(daemon, tmp_path):
+    """``submit --wait`` does not wait for ever for what the heartbeat has no room to name."""
+    daemon.start()
+    litter(daemon.root / "inbox" / "mix", 100, "a{}.txt")
+    (tmp_path / "notes.txt").touch()
+    words = [
+        "submit",
+        tmp_path / "notes.txt",
+        "--wait",
+        "--config",
+        daemon.root.with_name("spool.yaml"),
+    ]
+    said = subprocess.run(
+        [sys.executable, "-m", "daemon", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20.0,
+        check=False,
+    )
+
+    assert "alone" in said.stderr
+    assert said.returncode not in (0, None)
+
+
+def test_song_whose_event_the_kernel_lost_is_taken_all_the_same(daemon):
+    """The queue of events overflows while the daemon sleeps; later events arrive again."""
+    daemon.start()
+    kept = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
+    inbox = daemon.root / "inbox" / "mix"
+    until(lambda: inbox_of(daemon)["scans"] > 0, "it has looked, and watches")
+    daemon.process.send_signal(signal.SIGSTOP)
+    for number in range(kept * 6 // 5):
+        name = inbox / f".{number}"
+        name.touch()
+        name.unlink()
+    drop(daemon, "Lost")
+    daemon.process.send_signal(signal.SIGCONT)
+    until(lambda: states(daemon).get("Lost") == "done", "it is done")
+    until(lambda: "overflow" in daemon.log.read_text(), "the library has noticed")
+    rounds_pass(daemon, 4)  # at rest: now a scan comes every ten seconds
+    drop(daemon, "Heard")
+    until(lambda: states(daemon).get("Heard") == "done", "it is done", 5.0)
+    rounds_pass(daemon)
+
+    assert ("events", 0) == (inbox_of(daemon)["mode"], inbox_of(daemon)["missed"])
+
+
+def test_daemon_without_a_single_watch_polls_and_says_why(daemon):
+    """In a user namespace that grants no inotify watch."""
+    daemon.command = ("unshare", "-Ur", "sh", "-c", NO_WATCHES, "sh", *daemon.command)
+    daemon.process = daemon.spawn()
+    until(lambda: daemon._serves() or "denied" in daemon.log.read_text(), "it serves")
+    until(lambda: inbox_of(daemon)["scans"] > 0, "it has looked")
+    had = descriptors_of(daemon.process.pid)
+    for name in ("One", "Two", "Three"):
+        drop(daemon, name)
+        until(lambda: states(daemon).get(name) == "done", "it is done")  # noqa: B023
+    rounds_pass(daemon)
+
+    assert "polling" == inbox_of(daemon)["mode"]
+    assert "max_user_watches is reached" in inbox_of(daemon)["polling_because"]
+    assert had + 4 > descriptors_of(daemon.process.pid)
+
+
+def test_daemon_without_an_inotify_instance_polls_until_there_is_one(daemon):
+    """Others have taken all that a user may have; when they let go, events are used again."""
+    with ExitStack() as others:
+        try:
+            while True:
+                others.callback(os.close, inotify_init())
+        except OSError:
+            daemon.start()
+            drop(daemon, "Polled")
+            until(lambda: states(daemon).get("Polled") == "done", "it is done")
+            until(lambda: inbox_of(daemon)["mode"] == "polling", "it says so")
+            assert "max_user_instances is reached" in inbox_of(daemon)["polling_because"]
+    until(lambda: inbox_of(daemon)["mode"] == "events", "events are used again")
+
+    assert "" == inbox_of(daemon)["polling_because"]
+
+
+def inotify_init():
+    fd = ctypes.CDLL(None, use_errno=True).inotify_init1(os.O_CLOEXEC)
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "no instance is left")
+    return fd

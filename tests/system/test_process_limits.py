@@ -1,0 +1,114 @@
+"""The daemon's own limits, lowered while it runs or from the start: size of a file, open files."""
+
+import resource
+import time
+from contextlib import ExitStack
+
+import pytest
+
+from daemon.supervisor import EX_CONFIG
+from tests.support.daemons import Daemon, read_json, settings_for, until
+from tests.support.surroundings import IMPATIENT, descriptors_of, limited, rounds_pass, seconds_of
+from tests.support.truth import broken_sentences, drop_folder, rows, statuses, torn_outputs
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    """A daemon of a service manager that has gone; it has not been started."""
+    root = tmp_path / "spool"
+    made = Daemon(root, settings_for(root), IMPATIENT, {"NOTIFY_SOCKET": str(tmp_path / "gone")})
+    with ExitStack() as undo:
+
+        @undo.callback
+        def _():
+            if made.process is not None and made.process.poll() is None:
+                made.kill()
+
+        yield made
+
+
+def drop(daemon, name, settings=""):
+    drop_folder(daemon.root, name, {"a.wav": name.encode() * 200}, settings)
+
+
+def states(daemon):
+    return {name: status["state"] for name, status in statuses(daemon.root).items()}
+
+
+def all_done(daemon, names):
+    until(lambda: states(daemon) == dict.fromkeys(names, "done"), f"done {states(daemon)}", 25.0)
+    assert 0 == daemon.stop()
+    assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
+    assert len(names) == len(rows(daemon.root))
+    assert [] == list((daemon.root / "work" / "mix").iterdir())
+
+
+def warnings(daemon):
+    return {
+        one["code"]: one["message"] for one in read_json(daemon.root / "daemon.json")["warnings"]
+    }
+
+
+@pytest.mark.parametrize("most", [0, 1 << 10, 48 << 10])
+def test_files_that_may_not_grow_delay_and_lose_nothing(daemon, most):
+    """EFBIG, for the queue, statuses and results alike, is the surroundings' fault."""
+    daemon.settings["budgets"]["failures"] = 1_000
+    daemon.start()
+    drop(daemon, "Slow", "seconds: 0.3\nfill_bytes: 100000\n")
+    until(lambda: states(daemon).get("Slow") == "running", "one runs")
+    with limited(daemon.process.pid, resource.RLIMIT_FSIZE, most):
+        drop(daemon, "Song", "fill_bytes: 100000\n")
+        drop(daemon, "Late")
+        spent_s = seconds_of(daemon.process.pid)
+        if most < 4_096:  # less than daemon.json: it can only fall silent
+            heartbeat = daemon.root / "daemon.json"
+            until(lambda: time.time() - heartbeat.stat().st_mtime > 2.0, "it is refused")
+        else:
+            until(lambda: "SURROUNDINGS" in warnings(daemon), "it says so")
+            rounds_pass(daemon, 4)
+        assert daemon.process.poll() is None
+        assert 1.0 > seconds_of(daemon.process.pid) - spent_s
+        assert not {"done", "failed"} & set(states(daemon).values())
+    all_done(daemon, ["Slow", "Song", "Late"])
+
+
+@pytest.mark.parametrize("spare", [-16, 0, 2])
+def test_descriptors_that_run_out_delay_and_lose_nothing(daemon, spare):
+    """With a few more than it has open, with none more, and with fewer than it waits for."""
+    daemon.start()
+    drop(daemon, "Slow", "seconds: 0.3\n")
+    until(lambda: states(daemon).get("Slow") == "running", "one runs")
+    process = daemon.process.pid
+    opened = descriptors_of(process)
+    with limited(process, resource.RLIMIT_NOFILE, opened + spare):
+        drop(daemon, "Song", "seconds: 0.1\n")
+        drop(daemon, "Late", "priority: rush\n")
+        spent_s = seconds_of(process)
+        until(lambda: daemon.log.read_text().count("Too many open files") > 1, "it says so")
+        assert daemon.process.poll() is None
+        assert 0.5 > seconds_of(process) - spent_s
+    all_done(daemon, ["Slow", "Song", "Late"])
+
+
+def started_with(daemon, most):
+    daemon.command = ("prlimit", f"--nofile={most}:{most}", *daemon.command)
+    return daemon
+
+
+def test_daemon_started_with_64_descriptors_serves(daemon):
+    """Also a song of more stems than are synced at once, two at a time."""
+    stems = {f"{number}.wav": bytes([number]) * 200 for number in range(40)}
+    started_with(daemon, 64).start()
+    for name in ("One", "Two", "Three"):
+        drop_folder(daemon.root, name, stems)
+    all_done(daemon, ["One", "Two", "Three"])
+    assert "Too many open files" not in daemon.log.read_text()
+
+
+@pytest.mark.parametrize("most", [12, 24, 48])
+def test_daemon_started_with_too_few_descriptors_says_so(daemon, most):
+    """It ends at once, with the exit code of a configuration that asks for too much."""
+    process = started_with(daemon, most).spawn()
+
+    assert EX_CONFIG == process.wait(10.0)
+    assert f"60 open files are needed, {most} allowed" in daemon.log.read_text()

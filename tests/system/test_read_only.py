@@ -1,0 +1,130 @@
+"""A folder, or the whole spool, can be read and no longer be written; later it can."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.daemons import Daemon, read_json, settings_for, until
+from tests.support.surroundings import (
+    IMPATIENT,
+    Disk,
+    mount_of_its_own,
+    needs_root,
+    read_only,
+    rounds_pass,
+    seconds_of,
+    unmount,
+)
+from tests.support.truth import (
+    broken_sentences,
+    drop_folder,
+    rows,
+    statuses,
+    torn_outputs,
+    write_wav,
+)
+
+pytestmark = needs_root
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    """A daemon that has not been started."""
+    root = tmp_path / "spool"
+    made = Daemon(root, settings_for(root), IMPATIENT)
+    with ExitStack() as undo:
+
+        @undo.callback
+        def _():
+            if made.process is not None and made.process.poll() is None:
+                made.kill()
+
+        yield made
+
+
+@pytest.fixture
+def drop(daemon):
+    """Drop a folder by a way that leads around every mount, as another machine would."""
+    inbox = daemon.root / "inbox" / "mix"
+    inbox.mkdir(parents=True)
+    fd = os.open(inbox, os.O_PATH | os.O_DIRECTORY)
+
+    def drop(name, settings=""):
+        staged = Path(f"/proc/self/fd/{fd}/.staged")
+        staged.mkdir()
+        write_wav(staged / "a.wav", name.encode() * 200)
+        (staged / "job.yaml").write_text(settings)
+        (staged / ".done").touch()
+        staged.rename(staged.with_name(name))
+
+    yield drop
+    os.close(fd)
+
+
+def states(daemon):
+    return {name: status["state"] for name, status in statuses(daemon.root).items()}
+
+
+@pytest.mark.parametrize("kind", ["inbox", "work", "outbox", "failed", "archive"])
+def test_folder_that_turns_read_only_delays_and_loses_nothing(daemon, drop, kind):
+    """The daemon lives, says why, and does by itself what was refused when it can."""
+    folder = daemon.root / kind
+    folder.mkdir(exist_ok=True)
+    ends = {"Good": "done", "Bad": "failed", "Slow": "done"}
+    with mount_of_its_own(folder):
+        daemon.start()
+        drop("Slow", "seconds: 0.5")
+        until(lambda: states(daemon).get("Slow") == "running", "one runs")
+        with read_only(folder):
+            drop("Good")
+            drop("Bad", "how: bad_input")
+            until(lambda: "Read-only" in _said(daemon), "it says why")
+            rounds_pass(daemon)
+            assert daemon.process.poll() is None
+        until(lambda: states(daemon) == ends, "all is done", 25.0)
+        assert 0 == daemon.stop()
+        assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
+        assert [] == list((daemon.root / "work" / "mix").iterdir())
+
+
+def _said(daemon):
+    told = read_json(daemon.root / "daemon.json")
+    problems = [inbox["problem"] for inbox in told["inboxes"].values()]
+    return " ".join([*problems, *(one["message"] for one in told["warnings"])])
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A disk under the spool."""
+    made = Disk(tmp_path / "disk.ext4", tmp_path / "spool")
+    yield made
+    unmount(tmp_path / "spool")
+
+
+def test_disk_that_dies_under_the_spool_loses_nothing(disk, daemon):
+    """Read-only at once and for good: the daemon keeps quiet; repaired, all is done, once."""
+    daemon.start()
+    for number in range(3):
+        drop_folder(
+            daemon.root, f"Song {number}", {"a.wav": bytes(200)}, "seconds: 0.4\nforce: true"
+        )
+    until(lambda: "running" in states(daemon).values(), "one runs")
+    disk.fail()
+    until(lambda: "will try again" in daemon.log.read_text(), "it notices")
+    told, spent_s = statuses(daemon.root), seconds_of(daemon.process.pid)
+    lines = daemon.log.read_text().count("\n")
+    until(lambda: daemon.log.read_text().count("\n") >= lines + 4, "four tries have failed")
+    assert daemon.process.poll() is None
+    assert told == statuses(daemon.root)
+    assert 0.5 > seconds_of(daemon.process.pid) - spent_s
+    assert 0 == daemon.stop(5.0)
+    assert lines + 12 > daemon.log.read_text().count("\n")
+    disk.repair()
+    (daemon.root / "daemon.json").unlink()  # a heartbeat is not synced: it may be empty now
+    daemon.start()
+    until(lambda: states(daemon) == {f"Song {n}": "done" for n in range(3)}, "all is done", 25)
+    assert 0 == daemon.stop()
+    assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
+    assert 3 == len(rows(daemon.root)) == len(list(daemon.root.glob("archive/mix/*/*")))
