@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -55,6 +55,14 @@ class Daemon:
     environment: dict[str, str] = field(default_factory=dict)
     started_in_s: float = 0.0
     process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Kill it if it still runs."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
 
     def spawn(self) -> subprocess.Popen[bytes]:
         """Start a process, and do not wait for it."""

@@ -40,6 +40,16 @@ def drop_folder(root: Path, name: str, files: dict[str, bytes], settings: str = 
     staged.rename(root / "inbox" / "mix" / name)
 
 
+def drop_song(root: Path, name: str, settings: str = "") -> None:
+    """Drop a folder of one small file, like no other."""
+    drop_folder(root, name, {"a.wav": name.encode() * 200}, settings)
+
+
+def states(root: Path) -> dict[str, str]:
+    """Return the state of every drop by its label."""
+    return {label: status["state"] for label, status in statuses(root).items()}
+
+
 def rows(root: Path) -> list[dict[str, Any]]:
     """Return the rows of the queue as the next daemon will find them; no file is touched."""
     with tempfile.TemporaryDirectory() as folder:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.daemons import ROOT, Daemon, read_json, settings_for, until
 from tests.support.surroundings import descriptors_of, memory_mb_of, rounds_pass, seconds_of
-from tests.support.truth import drop_folder, statuses, write_wav
+from tests.support.truth import drop_song, states, statuses, write_wav
 
 MANY = 60_000
 NO_WATCHES = 'echo 0 > /proc/sys/user/max_inotify_watches && exec "$@"'
@@ -21,23 +21,8 @@ NO_WATCHES = 'echo 0 > /proc/sys/user/max_inotify_watches && exec "$@"'
 @pytest.fixture
 def daemon(fleeting):
     """A daemon on a spool in memory; it has not been started."""
-    made = Daemon(fleeting / "spool", settings_for(fleeting / "spool"))
-    with ExitStack() as undo:
-
-        @undo.callback
-        def _():
-            if made.process is not None and made.process.poll() is None:
-                made.kill()
-
+    with Daemon(fleeting / "spool", settings_for(fleeting / "spool")) as made:
         yield made
-
-
-def drop(daemon, name, settings=""):
-    drop_folder(daemon.root, name, {"a.wav": name.encode() * 200}, settings)
-
-
-def states(daemon):
-    return {name: status["state"] for name, status in statuses(daemon.root).items()}
 
 
 def litter(folder, many, *kinds):
@@ -57,13 +42,13 @@ def inbox_of(daemon):
 def test_song_beside_60_000_strange_files_is_taken(daemon):
     """By an event, with little said of the others, and little spent on them."""
     daemon.start()
-    drop(daemon, "First")
-    until(lambda: states(daemon) == {"First": "done"}, "a first one is done")
+    drop_song(daemon.root, "First")
+    until(lambda: states(daemon.root) == {"First": "done"}, "a first one is done")
     process = daemon.process.pid
     had_mb = memory_mb_of(process)
     litter(daemon.root / "inbox" / "mix", MANY, "._{}.wav", "x{}.txt")
-    drop(daemon, "Song")
-    until(lambda: states(daemon).get("Song") == "done", "it is done")
+    drop_song(daemon.root, "Song")
+    until(lambda: states(daemon.root).get("Song") == "done", "it is done")
     until(lambda: inbox_of(daemon)["left_alone_more"] == MANY // 2 - 50, "all are counted")
     looks, spent_s, has_mb = inbox_of(daemon)["scans"], seconds_of(process), memory_mb_of(process)
     rounds_pass(daemon, 8)
@@ -81,7 +66,7 @@ def test_song_that_holds_60_000_ignored_files_is_taken(daemon):
     """Resource forks and thumbnails are not looked at, and are kept with the song."""
     daemon.start()
     _stage(daemon, MANY, "._{}", "{}.asd")
-    until(lambda: states(daemon).get("Song") == "done", "it is done")
+    until(lambda: states(daemon.root).get("Song") == "done", "it is done")
 
     assert 1 == len(statuses(daemon.root)["Song"]["inputs"])
     assert MANY == len(list(daemon.root.glob("archive/mix/*/Song/._*"))) * 2
@@ -92,7 +77,7 @@ def test_song_with_too_many_unknown_files_is_refused_with_a_reason(daemon, many)
     """At once, for a look ends at the limit; the drop is set aside whole."""
     daemon.start()
     _stage(daemon, many, "take {}.txt")
-    until(lambda: states(daemon).get("Song") == "failed", "it is refused")
+    until(lambda: states(daemon.root).get("Song") == "failed", "it is refused")
 
     assert "TOO_MANY_FILES" == statuses(daemon.root)["Song"]["error"]["code"]
     assert "256" in statuses(daemon.root)["Song"]["error"]["message"]
@@ -144,13 +129,13 @@ def test_song_whose_event_the_kernel_lost_is_taken_all_the_same(daemon):
         name = inbox / f".{number}"
         name.touch()
         name.unlink()
-    drop(daemon, "Lost")
+    drop_song(daemon.root, "Lost")
     daemon.process.send_signal(signal.SIGCONT)
-    until(lambda: states(daemon).get("Lost") == "done", "it is done")
+    until(lambda: states(daemon.root).get("Lost") == "done", "it is done")
     until(lambda: "overflow" in daemon.log.read_text(), "the library has noticed")
     rounds_pass(daemon, 4)  # at rest: now a scan comes every ten seconds
-    drop(daemon, "Heard")
-    until(lambda: states(daemon).get("Heard") == "done", "it is done", 5.0)
+    drop_song(daemon.root, "Heard")
+    until(lambda: states(daemon.root).get("Heard") == "done", "it is done", 5.0)
     rounds_pass(daemon)
 
     assert ("events", 0) == (inbox_of(daemon)["mode"], inbox_of(daemon)["missed"])
@@ -164,8 +149,8 @@ def test_daemon_without_a_single_watch_polls_and_says_why(daemon):
     until(lambda: inbox_of(daemon)["scans"] > 0, "it has looked")
     had = descriptors_of(daemon.process.pid)
     for name in ("One", "Two", "Three"):
-        drop(daemon, name)
-        until(lambda: states(daemon).get(name) == "done", "it is done")  # noqa: B023
+        drop_song(daemon.root, name)
+        until(lambda: states(daemon.root).get(name) == "done", "it is done")  # noqa: B023
     rounds_pass(daemon)
 
     assert "polling" == inbox_of(daemon)["mode"]
@@ -181,8 +166,8 @@ def test_daemon_without_an_inotify_instance_polls_until_there_is_one(daemon):
                 others.callback(os.close, inotify_init())
         except OSError:
             daemon.start()
-            drop(daemon, "Polled")
-            until(lambda: states(daemon).get("Polled") == "done", "it is done")
+            drop_song(daemon.root, "Polled")
+            until(lambda: states(daemon.root).get("Polled") == "done", "it is done")
             until(lambda: inbox_of(daemon)["mode"] == "polling", "it says so")
             assert "max_user_instances is reached" in inbox_of(daemon)["polling_because"]
     until(lambda: inbox_of(daemon)["mode"] == "events", "events are used again")

@@ -25,10 +25,8 @@ RECOVERED_S = 2.0
 @pytest.fixture
 def daemon(tmp_path):
     """A daemon that has not been started; it does not outlive the test."""
-    made = Daemon(tmp_path / "spool", settings_for(tmp_path / "spool"))
-    yield made
-    if made.process is not None and made.process.poll() is None:
-        made.kill()
+    with Daemon(tmp_path / "spool", settings_for(tmp_path / "spool")) as made:
+        yield made
 
 
 def state_of(daemon: Daemon, label: str) -> str:

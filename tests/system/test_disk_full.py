@@ -8,7 +8,7 @@ has been refused, the room is given back; the same life comes to the same end.
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ from tests.support.truth import (
     broken_sentences,
     drop_folder,
     rows,
-    statuses,
+    states,
     torn_outputs,
     write_wav,
 )
@@ -116,7 +116,7 @@ def _life(disk, end, files, pool) -> list[str]:
 
 
 def _problems(root, end):
-    told = {label: status["state"] for label, status in statuses(root).items()}
+    told = states(root)
     wrong = [*broken_sentences(root), *torn_outputs(root)]
     if told != {"Song": end} or len(rows(root)) != 1:
         wrong.append(f"statuses: {told}, rows: {len(rows(root))}")
@@ -136,12 +136,10 @@ def test_folder_on_a_full_disk_of_its_own_delays_and_loses_nothing(tmp_path, kin
     inbox, folder = root / "inbox" / "mix", root / kind
     inbox.mkdir(parents=True)
     folder.mkdir(exist_ok=True)
-    daemon = Daemon(root, settings_for(root), IMPATIENT)
-    with ExitStack() as undo:
-        undo.enter_context(memory_disk(folder, "size=3m,nr_inodes=300"))
+    disk = memory_disk(folder, "size=3m,nr_inodes=300")
+    with disk, Daemon(root, settings_for(root), IMPATIENT) as daemon:
         inbox.mkdir(exist_ok=True)
         daemon.start()
-        undo.callback(daemon.kill)
         for name, settings in (("Good", ""), ("Bad", SETTINGS["failed"])):
             _stage(inbox / f".{name}", settings)
         fill(folder)
@@ -150,7 +148,7 @@ def test_folder_on_a_full_disk_of_its_own_delays_and_loses_nothing(tmp_path, kin
         until(lambda: "No space" in _said(daemon) or "disk" in _said(daemon), "it says why")
         rounds_pass(daemon)
         free(folder)
-        until(lambda: _states(root) == {"Good": "done", "Bad": "failed"}, "all is done", 25.0)
+        until(lambda: states(root) == {"Good": "done", "Bad": "failed"}, "all is done", 25.0)
         assert [] == [*broken_sentences(root), *torn_outputs(root)]
         assert [] == list((root / "work" / "mix").iterdir())
         assert 2 == len(rows(root))
@@ -161,10 +159,6 @@ def _stage(folder: Path, settings: str) -> None:
     write_wav(folder / "a.wav", folder.name.encode() * 500)
     (folder / "job.yaml").write_text(settings)
     (folder / ".done").touch()
-
-
-def _states(root):
-    return {name: status["state"] for name, status in statuses(root).items()}
 
 
 def _said(daemon):

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,7 +18,7 @@ from tests.support.truth import broken_sentences, drop_folder, torn_outputs, wri
 PERIOD_S = 0.3
 
 pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not Path("/dev/fuse").exists(), reason="mounting a FUSE needs root"
+    os.geteuid() != 0 or not Path("/dev/fuse").exists(), reason="a FUSE mount needs root"
 )
 
 
@@ -71,9 +70,7 @@ def daemon(tmp_path, remote):
     near = settings_for(root)["inboxes"]["mix"]
     far = copy.deepcopy(near) | {"path": str(remote.mount)}  # YAML would show them as one
     inboxes = {"mix": near, "far": far}
-    made = Daemon(root, settings_for(root, inboxes=inboxes, heartbeat_s=PERIOD_S))
-    with ExitStack() as undo:
-        undo.callback(lambda: made.process and made.process.poll() is None and made.kill())
+    with Daemon(root, settings_for(root, inboxes=inboxes, heartbeat_s=PERIOD_S)) as made:
         yield made
 
 

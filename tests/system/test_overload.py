@@ -30,11 +30,9 @@ def daemon(tmp_path):
     """A daemon whose queue is short, so that drops wait in the inbox."""
     root = tmp_path / "spool"
     settings = settings_for(root, heartbeat_s=PERIOD_S, queue_limit=QUEUE_LIMIT)
-    made = Daemon(root, settings)
-    made.start()
-    yield made
-    made.process.kill()
-    made.process.wait()
+    with Daemon(root, settings) as made:
+        made.start()
+        yield made
 
 
 @dataclass

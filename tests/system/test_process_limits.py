@@ -2,41 +2,37 @@
 
 import resource
 import time
-from contextlib import ExitStack
 
 import pytest
 
 from daemon.supervisor import EX_CONFIG
 from tests.support.daemons import Daemon, read_json, settings_for, until
 from tests.support.surroundings import IMPATIENT, descriptors_of, limited, rounds_pass, seconds_of
-from tests.support.truth import broken_sentences, drop_folder, rows, statuses, torn_outputs
+from tests.support.truth import (
+    broken_sentences,
+    drop_folder,
+    drop_song,
+    rows,
+    states,
+    torn_outputs,
+)
 
 
 @pytest.fixture
 def daemon(tmp_path):
     """A daemon of a service manager that has gone; it has not been started."""
     root = tmp_path / "spool"
-    made = Daemon(root, settings_for(root), IMPATIENT, {"NOTIFY_SOCKET": str(tmp_path / "gone")})
-    with ExitStack() as undo:
-
-        @undo.callback
-        def _():
-            if made.process is not None and made.process.poll() is None:
-                made.kill()
-
+    deaf = {"NOTIFY_SOCKET": str(tmp_path / "gone")}
+    with Daemon(root, settings_for(root), IMPATIENT, deaf) as made:
         yield made
 
 
-def drop(daemon, name, settings=""):
-    drop_folder(daemon.root, name, {"a.wav": name.encode() * 200}, settings)
-
-
-def states(daemon):
-    return {name: status["state"] for name, status in statuses(daemon.root).items()}
-
-
 def all_done(daemon, names):
-    until(lambda: states(daemon) == dict.fromkeys(names, "done"), f"done {states(daemon)}", 25.0)
+    until(
+        lambda: states(daemon.root) == dict.fromkeys(names, "done"),
+        f"done {states(daemon.root)}",
+        25.0,
+    )
     assert 0 == daemon.stop()
     assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
     assert len(names) == len(rows(daemon.root))
@@ -54,11 +50,11 @@ def test_files_that_may_not_grow_delay_and_lose_nothing(daemon, most):
     """EFBIG, for the queue, statuses and results alike, is the surroundings' fault."""
     daemon.settings["budgets"]["failures"] = 1_000
     daemon.start()
-    drop(daemon, "Slow", "seconds: 0.3\nfill_bytes: 100000\n")
-    until(lambda: states(daemon).get("Slow") == "running", "one runs")
+    drop_song(daemon.root, "Slow", "seconds: 0.3\nfill_bytes: 100000\n")
+    until(lambda: states(daemon.root).get("Slow") == "running", "one runs")
     with limited(daemon.process.pid, resource.RLIMIT_FSIZE, most):
-        drop(daemon, "Song", "fill_bytes: 100000\n")
-        drop(daemon, "Late")
+        drop_song(daemon.root, "Song", "fill_bytes: 100000\n")
+        drop_song(daemon.root, "Late")
         spent_s = seconds_of(daemon.process.pid)
         if most < 4_096:  # less than daemon.json: it can only fall silent
             heartbeat = daemon.root / "daemon.json"
@@ -68,7 +64,7 @@ def test_files_that_may_not_grow_delay_and_lose_nothing(daemon, most):
             rounds_pass(daemon, 4)
         assert daemon.process.poll() is None
         assert 1.0 > seconds_of(daemon.process.pid) - spent_s
-        assert not {"done", "failed"} & set(states(daemon).values())
+        assert not {"done", "failed"} & set(states(daemon.root).values())
     all_done(daemon, ["Slow", "Song", "Late"])
 
 
@@ -76,13 +72,13 @@ def test_files_that_may_not_grow_delay_and_lose_nothing(daemon, most):
 def test_descriptors_that_run_out_delay_and_lose_nothing(daemon, spare):
     """With a few more than it has open, with none more, and with fewer than it waits for."""
     daemon.start()
-    drop(daemon, "Slow", "seconds: 0.3\n")
-    until(lambda: states(daemon).get("Slow") == "running", "one runs")
+    drop_song(daemon.root, "Slow", "seconds: 0.3\n")
+    until(lambda: states(daemon.root).get("Slow") == "running", "one runs")
     process = daemon.process.pid
     opened = descriptors_of(process)
     with limited(process, resource.RLIMIT_NOFILE, opened + spare):
-        drop(daemon, "Song", "seconds: 0.1\n")
-        drop(daemon, "Late", "priority: rush\n")
+        drop_song(daemon.root, "Song", "seconds: 0.1\n")
+        drop_song(daemon.root, "Late", "priority: rush\n")
         spent_s = seconds_of(process)
         until(lambda: daemon.log.read_text().count("Too many open files") > 1, "it says so")
         assert daemon.process.poll() is None

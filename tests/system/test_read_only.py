@@ -1,7 +1,6 @@
 """A folder, or the whole spool, can be read and no longer be written; later it can."""
 
 import os
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from tests.support.truth import (
     broken_sentences,
     drop_folder,
     rows,
+    states,
     statuses,
     torn_outputs,
     write_wav,
@@ -33,14 +33,7 @@ pytestmark = needs_root
 def daemon(tmp_path):
     """A daemon that has not been started."""
     root = tmp_path / "spool"
-    made = Daemon(root, settings_for(root), IMPATIENT)
-    with ExitStack() as undo:
-
-        @undo.callback
-        def _():
-            if made.process is not None and made.process.poll() is None:
-                made.kill()
-
+    with Daemon(root, settings_for(root), IMPATIENT) as made:
         yield made
 
 
@@ -63,10 +56,6 @@ def drop(daemon):
     os.close(fd)
 
 
-def states(daemon):
-    return {name: status["state"] for name, status in statuses(daemon.root).items()}
-
-
 @pytest.mark.parametrize("kind", ["inbox", "work", "outbox", "failed", "archive"])
 def test_folder_that_turns_read_only_delays_and_loses_nothing(daemon, drop, kind):
     """The daemon lives, says why, and does by itself what was refused when it can."""
@@ -76,14 +65,14 @@ def test_folder_that_turns_read_only_delays_and_loses_nothing(daemon, drop, kind
     with mount_of_its_own(folder):
         daemon.start()
         drop("Slow", "seconds: 0.5")
-        until(lambda: states(daemon).get("Slow") == "running", "one runs")
+        until(lambda: states(daemon.root).get("Slow") == "running", "one runs")
         with read_only(folder):
             drop("Good")
             drop("Bad", "how: bad_input")
             until(lambda: "Read-only" in _said(daemon), "it says why")
             rounds_pass(daemon)
             assert daemon.process.poll() is None
-        until(lambda: states(daemon) == ends, "all is done", 25.0)
+        until(lambda: states(daemon.root) == ends, "all is done", 25.0)
         assert 0 == daemon.stop()
         assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
         assert [] == list((daemon.root / "work" / "mix").iterdir())
@@ -110,7 +99,7 @@ def test_disk_that_dies_under_the_spool_loses_nothing(disk, daemon):
         drop_folder(
             daemon.root, f"Song {number}", {"a.wav": bytes(200)}, "seconds: 0.4\nforce: true"
         )
-    until(lambda: "running" in states(daemon).values(), "one runs")
+    until(lambda: "running" in states(daemon.root).values(), "one runs")
     disk.fail()
     until(lambda: "will try again" in daemon.log.read_text(), "it notices")
     told, spent_s = statuses(daemon.root), seconds_of(daemon.process.pid)
@@ -124,7 +113,7 @@ def test_disk_that_dies_under_the_spool_loses_nothing(disk, daemon):
     disk.repair()
     (daemon.root / "daemon.json").unlink()  # a heartbeat is not synced: it may be empty now
     daemon.start()
-    until(lambda: states(daemon) == {f"Song {n}": "done" for n in range(3)}, "all is done", 25)
+    until(lambda: states(daemon.root) == {f"Song {n}": "done" for n in range(3)}, "all is done", 25)
     assert 0 == daemon.stop()
     assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
     assert 3 == len(rows(daemon.root)) == len(list(daemon.root.glob("archive/mix/*/*")))

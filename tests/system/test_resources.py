@@ -1,9 +1,7 @@
 """The surroundings fail, and come back: full disk, lost inbox, wrong clock."""
 
-import os
 import shutil
-import subprocess
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 import pytest
 
@@ -12,46 +10,31 @@ from daemon.config import Budgets
 from daemon.files import Files
 from tests.support.daemons import Daemon, read_json, settings_for, until
 from tests.support.lives import Life, config_for
-from tests.support.truth import broken_sentences, drop_folder, statuses, torn_outputs
+from tests.support.surroundings import memory_disk, needs_root
+from tests.support.truth import (
+    broken_sentences,
+    drop_folder,
+    drop_song,
+    statuses,
+    torn_outputs,
+)
 
 DAY_S = 86_400.0
-
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system needs root")
 
 
 @pytest.fixture
 def daemon(tmp_path):
     """A daemon on the disk of the test; it has not been started."""
-    with ExitStack() as undo:
-        yield _daemon(tmp_path / "spool", undo)
+    with Daemon(tmp_path / "spool", settings_for(tmp_path / "spool")) as made:
+        yield made
 
 
 @pytest.fixture
 def small(tmp_path):
     """A daemon on a file system of 12 MB of its own."""
     root = tmp_path / "spool"
-    root.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", root]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("this root may not mount a tmpfs")
-    with ExitStack() as undo:
-        undo.callback(subprocess.run, ["umount", "--lazy", root], check=False)
-        yield _daemon(root, undo)
-
-
-def _daemon(root, undo):
-    made = Daemon(root, settings_for(root))
-
-    @undo.callback
-    def _():
-        if made.process is not None and made.process.poll() is None:
-            made.kill()
-
-    return made
-
-
-def drop(daemon, name, settings=""):
-    drop_folder(daemon.root, name, {"a.wav": name.encode() * 200}, settings)
+    with memory_disk(root, "size=12m"), Daemon(root, settings_for(root)) as made:
+        yield made
 
 
 def state_of(daemon, name):
@@ -64,7 +47,7 @@ def test_full_disk_delays_and_loses_nothing(small):
     small.start()
     names = [f"Song {number}" for number in range(4)]
     for name in names:
-        drop(small, name, "seconds: 0.2\n")
+        drop_song(small.root, name, "seconds: 0.2\n")
     until(lambda: "running" in {state_of(small, name) for name in names}, "one runs")
     ballast = small.root / "ballast"
     with suppress(OSError), ballast.open("wb", buffering=0) as file:
@@ -86,7 +69,7 @@ def test_result_too_large_for_the_disk_is_tried_again(small):
     small.start()
     ballast = small.root / "ballast"
     ballast.write_bytes(bytes(6_000_000))
-    drop(small, "Song", "fill_bytes: 8000000\n")
+    drop_song(small.root, "Song", "fill_bytes: 8000000\n")
 
     def outcomes():
         attempts = statuses(small.root).get("Song", {}).get("attempts", ())
@@ -105,7 +88,7 @@ def test_inbox_that_went_and_came_back_is_served(daemon):
     shutil.rmtree(inbox)
     until(lambda: read_json(daemon.root / "daemon.json")["inboxes"]["mix"]["problem"], "it notices")
     inbox.mkdir()
-    drop(daemon, "Song")
+    drop_song(daemon.root, "Song")
 
     until(lambda: state_of(daemon, "Song") == "done", "it is done")
 
