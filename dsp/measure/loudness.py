@@ -167,6 +167,12 @@ class StepEnergies:
         self._energies = [np.concatenate(self._energies)]
         return self._energies[0].copy()
 
+    def taken(self) -> Energy:
+        """Return the same, and forget them."""
+        taken = np.concatenate(self._energies)
+        self._energies = [taken[:0].copy()]
+        return taken
+
     def _sum(self, frames: NDArray[np.float64]) -> None:
         """Sum every step that is whole by now, keep the frames of the one that is not."""
         more = int(frames.shape[1] / self._step_frames) + 2

@@ -26,6 +26,7 @@ References
 IEC 61260-1:2014 (band edges, base ten); Welch 1967; Heinzel, Rüdiger, Schilling 2002 (windows).
 """
 
+from functools import cache
 from typing import TypeAlias
 
 import numpy as np
@@ -47,12 +48,6 @@ THIRD_OCTAVES_HZ: Bands = 1000.0 * _OCTAVE ** (_THIRD / 3.0)
 """Centres of the 31 third octaves that are called 20 Hz to 20 kHz."""
 
 _THIRD_EDGES_HZ: Bands = 1000.0 * _OCTAVE ** ((np.append(_THIRD, 14) - 0.5) / 3.0)
-
-_FINE_BANDS = 120
-_FINE_EDGES_HZ: Bands = np.geomspace(20.0, 20_000.0, _FINE_BANDS + 1)
-
-FINE_BANDS_HZ: Bands = np.sqrt(_FINE_EDGES_HZ[:-1] * _FINE_EDGES_HZ[1:])
-"""Centres of the 120 bands of ``LongTermSpectrum``, a twelfth of an octave each."""
 
 STEP_S = 0.5
 
@@ -84,14 +79,12 @@ class BandPowers:
         self._step = round(rate_hz * step_s)
         if self._step < 1:
             raise ParameterError(f"step_s must be at least one frame, got {step_s}")
-        length = 2 * self._step
-        window = np.square(np.sin(np.pi * (np.arange(length) + 0.5) / length))
-        self._window = window.astype(np.float32)
-        self._scale = 2.0 / (length * np.square(window).sum())
-        self._edges = np.minimum(edges_hz, rate_hz / 2) * length / rate_hz
-        self._frames = 0
+        self._window, self._scale = _window_of(2 * self._step)
+        self._edges = np.minimum(edges_hz, rate_hz / 2) * 2 * self._step / rate_hz
+        self._frames = self._taken = self._skip = 0
         # The windows of a group begin half a step before it: in silence, at first.
-        self._group: Block = np.zeros(((_GROUP_STEPS + 1) * self._step, channels), np.float32)
+        steps = _GROUP_STEPS - every + 2
+        self._group = np.zeros((channels, steps * self._step), np.float32)
         self._held = self._step // 2
         self._powers: list[NDArray[np.float32]] = []
 
@@ -99,23 +92,32 @@ class BandPowers:
         """Hear the next ``(frames, channels)``."""
         self._frames += len(block)
         while len(block):
-            room = self._group[self._held : self._held + len(block)]
-            room[:] = block[: len(room)]
-            self._held += len(room)
-            block = block[len(room) :]
-            if self._held == len(self._group):
+            skipped = min(self._skip, len(block))
+            self._skip -= skipped
+            room = self._group[:, self._held :][:, : len(block) - skipped]
+            room[:] = block[skipped : skipped + room.shape[1]].T
+            self._held += room.shape[1]
+            block = block[skipped + room.shape[1] :]
+            if self._held == self._group.shape[1]:
                 self._finish_group()
 
     def powers(self) -> NDArray[np.float32]:
-        """Return the power of every step begun so far, ``(steps, bands)``.
+        """Return the power of every step begun so far, or since ``taken``, ``(steps, bands)``.
 
         What the last windows have not heard yet counts as silence, so a step that is short at
         the end of a stream reads as low as it is short.
         """
         group = self._group.copy()
-        group[self._held :] = 0.0
-        steps = -(-self._frames // self._step)
+        group[:, self._held :] = 0.0
+        steps = max(0, -(-self._frames // self._step) - self._taken)
         return np.concatenate([*self._powers, self._powers_of(group)])[:steps]
+
+    def taken(self) -> NDArray[np.float32]:
+        """Return the power of the steps that are settled, ``(steps, bands)``, and forget them."""
+        settled = np.concatenate([np.zeros((0, len(self._edges) - 1), np.float32), *self._powers])
+        self._powers = []
+        self._taken += len(settled)
+        return settled
 
     def mean_powers(self) -> Bands:
         """Return the power of everything so far, ``(bands,)``."""
@@ -124,15 +126,16 @@ class BandPowers:
 
     def _finish_group(self) -> None:
         self._powers.append(self._powers_of(self._group))
-        self._group[: self._step] = self._group[-self._step :]
-        self._held = self._step
+        after = _GROUP_STEPS * self._step
+        kept = self._group[:, after:]
+        self._held, self._skip = kept.shape[1], max(0, after - self._group.shape[1])
+        self._group[:, : self._held] = kept
 
-    def _powers_of(self, group: Block) -> NDArray[np.float32]:
+    def _powers_of(self, group: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``(_GROUP_STEPS, bands)``."""
         if not group.any():  # stems are silent for much of a song
             return np.zeros((_GROUP_STEPS, len(self._edges) - 1), np.float32)
-        planar = np.ascontiguousarray(group.T)
-        windows = sliding_window_view(planar, 2 * self._step, axis=1)
+        windows = sliding_window_view(group, 2 * self._step, axis=1)
         windows = windows[:, :: self._step * self._every]
         bins = rfft(windows * self._window)
         power = (np.square(bins.real) + np.square(bins.imag)).sum(axis=0)
@@ -150,6 +153,13 @@ class BandPowers:
         return np.asarray(np.maximum(np.diff(sums, axis=1), 0.0) * self._scale, np.float32)
 
 
+@cache
+def _window_of(length: int) -> tuple[NDArray[np.float32], float]:
+    """Return a Hann window, the same to all who ask, and what scales its powers."""
+    window = np.square(np.sin(np.pi * (np.arange(length) + 0.5) / length))
+    return window.astype(np.float32), float(2.0 / (length * np.square(window).sum()))
+
+
 class ThirdOctaves(BandPowers):
     """Mean-square power per step and third octave, channels summed: ``(steps, 31)``.
 
@@ -160,18 +170,3 @@ class ThirdOctaves(BandPowers):
         self, rate_hz: int, channels: int, *, step_s: float = STEP_S, every: int = 1
     ) -> None:
         super().__init__(rate_hz, channels, edges_hz=_THIRD_EDGES_HZ, step_s=step_s, every=every)
-
-
-class LongTermSpectrum:
-    """Mean-square power per twelfth of an octave over a whole stream, channels summed."""
-
-    def __init__(self, rate_hz: int, channels: int) -> None:
-        self._steps = BandPowers(rate_hz, channels, edges_hz=_FINE_EDGES_HZ, step_s=STEP_S)
-
-    def update(self, block: Block) -> None:
-        """Hear the next ``(frames, channels)``."""
-        self._steps.update(block)
-
-    def powers(self) -> Bands:
-        """Return the mean power of everything so far, ``(120,)``; 0 where nothing sounds."""
-        return self._steps.mean_powers()

@@ -121,7 +121,10 @@ def align(
             _by_first_onset(stem.name, own, onsets[anchor], window_ms)
             for stem, own in zip(stems, onsets, strict=True)
         ]
-    trust = _trust_of(stems)
+    trust = trust_of(
+        stamped=[stem.stamped for stem in stems],
+        lengths_s=[stem.frames / stem.rate_hz for stem in stems],
+    )
     placements = (
         [_stay(stem.name, trust) for stem in stems]
         if trust
@@ -151,12 +154,21 @@ def _reference_of(
     return int(np.argmax(clarity))
 
 
-def _trust_of(stems: Sequence[Evidence]) -> str:
-    """Return why the files need no proof, empty when they do."""
-    if all(stem.stamped for stem in stems):
+def trust_of(*, stamped: Sequence[bool], lengths_s: Sequence[float | None]) -> str:
+    """Return why the files need no proof, empty when they do.
+
+    Parameters
+    ----------
+    stamped : sequence of bool
+        Whether each file carries a time stamp.
+    lengths_s : sequence of float
+        ``None`` where a file does not say.
+    """
+    if all(stamped):
         return "time stamps: files trusted"
-    lengths_s = [stem.frames / stem.rate_hz for stem in stems]
-    return "equal lengths: files trusted" if np.ptp(lengths_s) <= TRUSTED_LENGTH_S else ""
+    known = [length for length in lengths_s if length is not None]
+    alike = len(known) == len(lengths_s) and np.ptp(known) <= TRUSTED_LENGTH_S
+    return "equal lengths: files trusted" if alike else ""
 
 
 def _by_first_onset(name: str, own: Onsets, anchor: Onsets, window_ms: float) -> Placement:

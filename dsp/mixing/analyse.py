@@ -4,9 +4,11 @@ The analysis is a pure function of the samples, whatever the block size, and sma
 of one stem costs about 1.5 MB. Nothing in it depends on other stems or on settings.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Lock
 from typing import Protocol
 
@@ -42,6 +44,8 @@ class Analysis:
     """One stem, measured."""
 
     probe: Probe
+    sha256: str
+    """Of the file."""
     frames: int
     """Decoded, at the stem's own rate."""
     energy: NDArray[np.float32]
@@ -73,6 +77,18 @@ class Analysis:
     def duration_s(self) -> float:
         """Length in seconds."""
         return float(self.frames / self.probe.rate_hz)
+
+    def facts(self) -> "Analysis":
+        """Return the same without what only placing and planning listen to, which is large."""
+        none = np.zeros(0, np.float32)
+        return replace(
+            self,
+            bands=none,
+            excerpt=none,
+            excerpt_energy=none,
+            flux=none,
+            wave=none.astype(np.float16),
+        )
 
     @property
     def silent(self) -> bool:
@@ -153,10 +169,33 @@ class SideShare:
         return np.asarray(np.minimum(share, 1.0), np.float32)
 
 
-def _per_step(cells: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the means of every ``STEP_S`` that is whole."""
-    whole = len(cells) - len(cells) % _CELLS_PER_STEP
-    return np.asarray(cells[:whole].reshape(-1, _CELLS_PER_STEP).mean(axis=1), np.float32)
+class Energies:
+    """K-weighted mean square of all channels, per ``STEP_S`` and per ``CELL_S``."""
+
+    def __init__(self, rate_hz: int, channels: int) -> None:
+        self._meter = StepEnergies(rate_hz, channels, step_s=CELL_S)
+        self._rest = np.zeros(0)
+        none = np.zeros(0, np.float32)
+        self._steps, self._cells = [none], [none]
+
+    def update(self, block: Block) -> None:
+        """Hear the next block."""
+        self._meter.update(block)
+        cells = self._meter.taken().sum(axis=1)
+        self._cells.append(cells.astype(np.float32))
+        cells = np.concatenate([self._rest, cells])
+        whole = len(cells) - len(cells) % _CELLS_PER_STEP
+        self._rest = cells[whole:]
+        steps = cells[:whole].reshape(-1, _CELLS_PER_STEP).mean(axis=1)
+        self._steps.append(steps.astype(np.float32))
+
+    def steps(self) -> NDArray[np.float32]:
+        """Return the energies of the whole steps."""
+        return np.concatenate(self._steps)
+
+    def cells(self, first: int, count: int) -> NDArray[np.float32]:
+        """Return the energies of some cells, as many as there are."""
+        return np.concatenate(self._cells)[first : first + count].copy()
 
 
 def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], None]) -> Analysis:
@@ -176,7 +215,7 @@ def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], 
     """
     channels = min(probe.channels, 2)
     rate_hz = probe.rate_hz
-    energies = StepEnergies(rate_hz, channels, step_s=CELL_S)
+    energies = Energies(rate_hz, channels)
     bands = ThirdOctaves(rate_hz, channels, step_s=BANDS_STEP_S, every=2)
     levels = LevelMeter(channels)
     excerpt = Excerpt(rate_hz, channels)
@@ -193,16 +232,16 @@ def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], 
         nonfinite, frames = reader.nonfinite, reader.frames_read
     power = levels.powers()
     total = float(power.sum())
-    cells, peaks = energies.energies().sum(axis=1), excerpt.peaks()
-    first = round(excerpt.start_s / CELL_S)
+    peaks = excerpt.peaks()
     band_powers = bands.powers()
     return Analysis(
         probe=probe,
+        sha256=_sha256(probe.path),
         frames=frames,
-        energy=_per_step(cells),
+        energy=energies.steps(),
         bands=band_powers,
         excerpt=peaks,
-        excerpt_energy=cells[first : first + round(EXCERPT_S / CELL_S)].astype(np.float32),
+        excerpt_energy=energies.cells(round(excerpt.start_s / CELL_S), round(EXCERPT_S / CELL_S)),
         side=side.share_of(band_powers),
         sample_peak_dbfs=float(np.max(levels.sample_peak_dbfs())),
         rms_dbfs=levels.pooled_rms_dbfs(),
@@ -215,6 +254,12 @@ def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], 
         flux=flux.flux(),
         wave=wave.wave(),
     )
+
+
+def _sha256(path: Path) -> str:
+    """Return the file's digest; just decoded, it comes from the page cache and not the disk."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def analyse_all(

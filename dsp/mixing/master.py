@@ -22,10 +22,12 @@ lower one when the first pass shows that it must: dither and lossy encoders add 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block
 from dsp.formats.export import Writer
@@ -48,6 +50,10 @@ MOST_PASSES = 6
 MOST_GAIN_DB = 40.0
 PREVIEW = "preview.ogg"
 
+_PEAK_BYTES = 4
+_PART_STEPS = 2_000
+"""Steps of energy, 10 ms each, that the model works on at a time."""
+
 _ACTIVE_BELOW_DB = 30.0
 """Where the peak is further below the highest than this, no reduction is averaged."""
 
@@ -62,8 +68,8 @@ class Mastered:
     heard: Heard
     reduction: Reduction
     passes: int
-    preview: bytes
-    """The mix as a small Ogg file, for the report."""
+    preview: Path
+    """The mix as a small Ogg file, for the report; the caller's to remove."""
     why_missed: str
 
 
@@ -104,49 +110,66 @@ def master(
             ceiling_dbtp -= over_db + passes * CEILING_STEP_DB
         solution = _Solution(round(solution.make_up_db + off_lu, 2), solution.why_missed)
     made = wanted.model_copy(update={"make_up_db": solution.make_up_db})
-    small = path.with_name(PREVIEW)
-    preview = small.read_bytes()
-    small.unlink()
     return Mastered(
         path=path,
         sheet=sheet.model_copy(update={"master": made}),
         heard=heard,
         reduction=reduction,
         passes=passes,
-        preview=preview,
+        preview=path.with_name(PREVIEW),
         why_missed=solution.why_missed,
     )
 
 
 class _Model:
-    """What the limiter will do for a given gain into it, from control data alone."""
+    """What the limiter will do for a given gain into it, from control data alone.
+
+    The peaks stay on the disk and are read in parts, which end where steps of energy end: an
+    hour has ten million hops.
+    """
 
     def __init__(self, rendered: Rendered, sheet: Sheet, ceiling_dbtp: float) -> None:
-        self._peaks = np.memmap(rendered.peaks, np.float32, "r")
+        self._path = rendered.peaks
         self._sheet, self._ceiling_dbtp = sheet, ceiling_dbtp
         self._energy = rendered.loudness.energy()
+        hops = self._path.stat().st_size // _PEAK_BYTES
         hops_per_step = STEP_S * sheet.rate_hz / HOP_FRAMES
         edges = np.rint(np.arange(len(self._energy) + 1) * hops_per_step).astype(np.int64)
-        self._edges = np.minimum(edges, len(self._peaks) - 1)
+        self._edges = np.minimum(edges, hops - 1)
         self._counts = np.maximum(np.diff(self._edges), 1)
-        self._floor = float(self._peaks.max()) * ratio_of(-_ACTIVE_BELOW_DB)
+        self._steps = [*range(0, len(self._energy), _PART_STEPS), len(self._energy)]
+        self._hops = [*(int(hop) for hop in self._edges[self._steps[:-1]]), hops]
+        highest = max(float(self._peaks(*part).max(initial=0.0)) for part in pairwise(self._hops))
+        self._floor = highest * ratio_of(-_ACTIVE_BELOW_DB)
 
     def outcome(self, make_up_db: float) -> tuple[float, float]:
         """Return the integrated loudness and the limiter's mean reduction in dB."""
-        master, rate_hz = self._sheet.master, self._sheet.rate_hz
-        gains = modelled_gains(
+        master = self._sheet.master
+        parts = modelled_gains(
             self._peaks,
+            self._hops,
             gain=ratio_of(make_up_db),
             ceiling_dbtp=self._ceiling_dbtp,
             look_ahead_ms=master.look_ahead_ms,
             release_ms=master.release_ms,
-            rate_hz=rate_hz,
+            rate_hz=self._sheet.rate_hz,
         )
-        active = self._peaks > self._floor
-        reduction_db = float(-dbs_of(gains[active]).mean()) if active.any() else 0.0
-        power = np.add.reduceat(np.square(gains, dtype=np.float64), self._edges[:-1]) / self._counts
-        energy = self._energy * power * ratio_of(make_up_db) ** 2
-        return integrated_lufs(energy, step_s=STEP_S), reduction_db
+        power = np.zeros(len(self._energy))
+        reduction_db, active = 0.0, 0
+        for gains, hops, steps in zip(
+            parts, pairwise(self._hops), pairwise(self._steps), strict=True
+        ):
+            loud = gains[self._peaks(*hops) > self._floor]
+            active += len(loud)
+            reduction_db -= float(dbs_of(loud[loud < 1.0]).sum())
+            edges = self._edges[slice(*steps)] - hops[0]
+            power[slice(*steps)] = np.add.reduceat(np.square(gains, dtype=np.float64), edges)
+        energy = self._energy * (power / self._counts) * ratio_of(make_up_db) ** 2
+        return integrated_lufs(energy, step_s=STEP_S), reduction_db / max(active, 1)
+
+    def _peaks(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return the peaks of these hops, as far as there are."""
+        return np.fromfile(self._path, np.float32, stop - start, offset=start * _PEAK_BYTES)
 
 
 def _solve(rendered: Rendered, sheet: Sheet, ceiling_dbtp: float) -> _Solution:

@@ -16,22 +16,20 @@ Failures
 settings'. Either leaves nothing but work files, which are removed.
 """
 
-import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dsp.errors import AudioFormatError
 from dsp.formats.load import AUDIO_SUFFIXES, Limits, Probe
-from dsp.mixing.align import TRUSTED_LENGTH_S, Evidence, Placement, align
+from dsp.mixing.align import Evidence, Placement, align, trust_of
 from dsp.mixing.analyse import Analysis, analyse_all
 from dsp.mixing.listen import Heard
 from dsp.mixing.master import Mastered, master
-from dsp.mixing.page import page_of
+from dsp.mixing.page import page_parts
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.render import Rendered, render
 from dsp.mixing.report import report_of, warnings_of
@@ -111,10 +109,7 @@ def mix(
     means, report = means or Means(), _rising(report)
     report("loading_stems", STAGES["loading_stems"])
     stems = find_stems(source, means)
-    inputs, analyses = _analysed(stems.probes, settings, means, report)
-    report("aligning_stems", STAGES["aligning_stems"])
-    placements = _placed(analyses, settings)
-    decided = plan(analyses, placements, settings)
+    decided, placements, inputs = _decided(stems.probes, settings, means, report)
     rendered, mastered = _made_sound(decided, stems.probes, out, means, report)
     report("exporting", STAGES["exporting"])
     warnings = (*stems.warnings, *warnings_of(decided, placements, mastered))
@@ -180,10 +175,34 @@ def _may_be_stem(path: Path, source: Path) -> bool:
     return path.suffix.lower() in AUDIO_SUFFIXES or relative.name not in NOT_STEMS
 
 
+def _decided(
+    probes: Sequence[Probe], settings: Settings, means: Means, report: Report
+) -> tuple[Plan, dict[str, Placement], tuple[Mapping[str, object], ...]]:
+    """Return the plan, where the stems belong, and what was read.
+
+    What was heard of the stems is let go here: rendering needs the room.
+    """
+    analyses = _analysed(probes, settings, means, report)
+    report("aligning_stems", STAGES["aligning_stems"])
+    placements = _placed(analyses, settings)
+    inputs = tuple(
+        {
+            "path": analysis.probe.name,
+            "bytes": analysis.probe.path.stat().st_size,
+            "sha256": analysis.sha256,
+            "frames": analysis.frames,
+            "rate_hz": analysis.probe.rate_hz,
+            "channels": analysis.probe.channels,
+        }
+        for analysis in analyses
+    )
+    return plan(analyses, placements, settings), placements, inputs
+
+
 def _analysed(
     probes: Sequence[Probe], settings: Settings, means: Means, report: Report
-) -> tuple[tuple[Mapping[str, object], ...], list[Analysis]]:
-    """Return what was read and what was found in it."""
+) -> list[Analysis]:
+    """Return what was found in the stems."""
     low, high = STAGES["loading_stems"], STAGES["aligning_stems"]
     analyses = analyse_all(
         probes,
@@ -197,34 +216,17 @@ def _analysed(
             "every stem is silent from beginning to end",
             hint="Check the export of your session: tracks may have been muted.",
         )
-    with ThreadPoolExecutor(means.threads) as pool:
-        digests = list(pool.map(_sha256, [one.path for one in probes]))
-    inputs = tuple(
-        {
-            "path": analysis.probe.name,
-            "bytes": analysis.probe.path.stat().st_size,
-            "sha256": digest,
-            "frames": analysis.frames,
-            "rate_hz": analysis.probe.rate_hz,
-            "channels": analysis.probe.channels,
-        }
-        for analysis, digest in zip(analyses, digests, strict=True)
-    )
-    return inputs, analyses
+    return analyses
 
 
 def trusted(probes: Sequence[Probe]) -> bool:
-    """Return whether the files agree in length, or carry time stamps: nothing is to be moved."""
-    if all(one.time_stamp_frames is not None for one in probes):
-        return True
-    lengths_s = [one.frames / one.rate_hz if one.frames else None for one in probes]
-    known = [length for length in lengths_s if length is not None]
-    return len(known) == len(probes) and max(known) - min(known) <= TRUSTED_LENGTH_S
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return whether the files need no proof of where they belong, as far as they declare it."""
+    return bool(
+        trust_of(
+            stamped=[one.time_stamp_frames is not None for one in probes],
+            lengths_s=[one.frames / one.rate_hz if one.frames else None for one in probes],
+        )
+    )
 
 
 def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Placement]:
@@ -278,22 +280,26 @@ def _write_papers(
 ) -> dict[str, str]:
     """Write the recall sheet and the reports; return all outputs by role."""
     sheet = text_of(mastered.sheet)
-    papers = {
-        "mix.yaml": sheet,
-        "report.json": json.dumps(data, indent=1, allow_nan=False) + "\n",
-        "report.html": page_of(data, sheet=sheet, preview=mastered.preview, name=song),
-    }
-    for name, text in papers.items():
-        with (out / name).open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+    _write(out / "mix.yaml", [sheet])
+    _write(out / "report.json", [json.dumps(data, indent=1, allow_nan=False), "\n"])
+    with mastered.preview.open("rb") as preview:
+        page = page_parts(data, sheet=sheet, preview=preview, name=song)
+        _write(out / "report.html", page)
+    mastered.preview.unlink()
     return {
         "master": mastered.path.name,
         "report": "report.html",
         "data": "report.json",
         "sheet": "mix.yaml",
     }
+
+
+def _write(path: Path, parts: Iterable[str]) -> None:
+    """Write a text; return when it is on the disk."""
+    with path.open("w", encoding="utf-8") as file:
+        file.writelines(parts)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def measurements_of(heard: Heard) -> dict[str, Any]:

@@ -12,10 +12,10 @@ ever escape the escaping, the browser refuses it.
 import base64
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from typing import Any, BinaryIO
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -37,6 +37,12 @@ ADVICE = {
 """What a person can do about a warning, once per code."""
 
 
+_SOUND = 'src="data:audio/ogg;base64,'
+"""Where the sound goes in the page."""
+_SOUND_BYTES = 3 << 16
+"""Encoded at a time; thirds of it make no padding on the way."""
+
+
 @dataclass(frozen=True)
 class Seat:
     """Where a stem sits: from the left to the right, and how loud."""
@@ -50,8 +56,10 @@ class Seat:
     below_lu: float
 
 
-def page_of(data: Mapping[str, Any], *, sheet: str, preview: bytes, name: str = "") -> str:
-    """Return the page.
+def page_parts(
+    data: Mapping[str, Any], *, sheet: str, preview: BinaryIO, name: str = ""
+) -> Iterator[str]:
+    """Yield the page from its beginning to its end, an hour's sound never whole.
 
     Parameters
     ----------
@@ -59,14 +67,23 @@ def page_of(data: Mapping[str, Any], *, sheet: str, preview: bytes, name: str = 
         The report, as in ``report.json``.
     sheet : str
         The recall sheet as text.
-    preview : bytes
+    preview : file
         The mix as Ogg Vorbis.
     name : str
         Of the song; may be empty.
     """
+    # No text that is escaped holds this quotation mark: the first one is the template's.
+    before, here, after = _page(data, sheet, name).partition(_SOUND)
+    yield before + here
+    while sound := preview.read(_SOUND_BYTES):
+        yield base64.b64encode(sound).decode("ascii")
+    yield after
+
+
+def _page(data: Mapping[str, Any], sheet: str, name: str) -> str:
+    """Return the page without its sound."""
     style, script = _own("report.css"), _own("report.js")
     waveform, stems = data["waveform"], data["stems"]
-    audio = base64.b64encode(preview).decode("ascii")
     seats = _seats(data)
     return (
         _environment()
@@ -78,7 +95,6 @@ def page_of(data: Mapping[str, Any], *, sheet: str, preview: bytes, name: str = 
             style=style,
             script=script,
             policy=_policy(style, script),
-            audio=f"data:audio/ogg;base64,{audio}",
             beside=f"final_mix.{data['format']}",
             wave=plots.waveform_path(waveform["low"], waveform["high"], WAVE_HEIGHT),
             wave_rms=plots.waveform_path(

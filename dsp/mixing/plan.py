@@ -76,6 +76,7 @@ class Plan:
 
     sheet: Sheet
     tracks: tuple[Track, ...]
+    """Of their analyses, the facts only: rendering shall not carry the rest along."""
     song_s: float
     masked: tuple[Masked, ...]
     lead_active: Any
@@ -139,7 +140,7 @@ def plan(
     energies = _energies(heard, final.stems, lead_active, rate_hz)
     return Plan(
         sheet=final,
-        tracks=tuple(tracks),
+        tracks=tuple(replace(t, analysis=t.analysis.facts()) for t in tracks),
         song_s=max(a.duration_s - placements[a.probe.name].lag_ms / 1000 for a in analyses),
         masked=tuple(masked),
         lead_active=lead_active,

@@ -5,14 +5,17 @@ Rules
 Rule 1: the sum is taken in the order of the sheet, whatever strip was ready first: the
 same bytes for any number of threads.
 
-Rule 2: one block ahead and no more: while the sum of a block is worked on, the strips
-render the next. Memory does not grow with the length of the song.
+Rule 2: ``READS_AHEAD`` blocks of strips are under way or wait for the sum, and no more: enough
+for the workers to render while the sum is worked on. Memory grows neither with the length of
+the song nor, but for what a strip holds itself, with the number of stems.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +32,8 @@ from dsp.mixing.strip import Chain, Strip, TrackMeters, bands_of, compressor_of
 from dsp.process.dynamics import Reduction
 from dsp.process.eq import Equaliser
 from dsp.process.stereo import Width
+
+READS_AHEAD = 8
 
 
 @dataclass(frozen=True)
@@ -105,20 +110,19 @@ def _strips(plan: Plan, probes: Sequence[Probe], means: Means) -> dict[str, Stri
 def _sums(
     strips: Sequence[Strip], frames: int, pool: ThreadPoolExecutor
 ) -> Iterator[tuple[int, Block]]:
-    """Yield ``(start, sum)`` per block, the strips one block ahead."""
+    """Yield ``(start, sum)`` per block, the strips some reads ahead of the sum (rule 2).
 
-    def ahead(length: int) -> list[Future[Block]]:
-        return [pool.submit(strip.read, length) for strip in strips]
-
+    No further ahead than there are strips: none is asked for a block before its last is there.
+    """
     spans = list(blocks_of(frames))
-    waiting = ahead(spans[0][1])
-    for index, (start, length) in enumerate(spans):
-        blocks = [future.result() for future in waiting]
-        if index + 1 < len(spans):
-            waiting = ahead(spans[index + 1][1])
+    reads = ((strip, length) for _, length in spans for strip in strips)
+    ahead = min(len(strips), READS_AHEAD)
+    waiting = deque(pool.submit(strip.read, length) for strip, length in islice(reads, ahead))
+    for start, length in spans:
         total = np.zeros((length, 2), np.float32)
-        for block in blocks:
-            total += block
+        for _ in strips:
+            total += waiting.popleft().result()
+            waiting.extend(pool.submit(strip.read, length) for strip, length in islice(reads, 1))
         yield start, total
 
 

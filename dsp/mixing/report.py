@@ -29,9 +29,6 @@ SCHEMA = 1
 CURVE_POINTS = 1_000
 TRACK_POINTS = 400
 
-STEPS_PER_BAND = 5
-"""Steps of activity (100 ms) per row of band powers (500 ms)."""
-
 _TARGET_TOLERANCE_LU = 0.1
 _LOSS_MAX_DB = 3.0
 
@@ -124,7 +121,7 @@ def _balance(decided: Plan, rendered: Rendered) -> dict[str, Any]:
     return {
         "lead_to_rest_lu": lead_to_rest(tracks, rendered.tracks, decided.lead_active),
         "lead_to_rest_planned_lu": decided.lead_to_rest_lu,
-        "lead_to_rest_bands_db": lead_to_rest_bands(tracks, rendered.tracks, decided.lead_active),
+        "lead_to_rest_bands_db": lead_to_rest_bands(tracks, rendered.tracks),
         "masked": [
             {"hz": m.hz, "excess_db": m.excess_db, "better_db": m.better_db} for m in decided.masked
         ],
@@ -154,16 +151,11 @@ def lead_to_rest(
     return _number(power_db_of(lead / rest)) if lead > 0 and rest > 0 else None
 
 
-def lead_to_rest_bands(
-    tracks: Sequence[Track], meters: Mapping[str, TrackMeters], active: NDArray[np.bool_]
-) -> list[float]:
+def lead_to_rest_bands(tracks: Sequence[Track], meters: Mapping[str, TrackMeters]) -> list[float]:
     """Return the same per third octave, in dB; empty without a lead or a rest."""
-    per_half_second = active[::STEPS_PER_BAND]
     sums = {True: np.zeros(len(THIRD_OCTAVES_HZ)), False: np.zeros(len(THIRD_OCTAVES_HZ))}
     for track in tracks:
-        bands = meters[track.name].bands
-        steps = min(len(bands), len(per_half_second))
-        sums[track.role in LEADS] += bands[:steps][per_half_second[:steps]].sum(axis=0)
+        sums[track.role in LEADS] += meters[track.name].bands_under_lead
     if not (sums[True].any() and sums[False].any()):
         return []
     return _numbers(power_dbs_of(sums[True]) - power_dbs_of(sums[False]), 1)
@@ -243,12 +235,7 @@ def _stem(
         "strip": decided.sheet.stems[track.name].model_dump(mode="json"),
     }
     if meters is not None:
-        row["spectrum_db"] = _numbers(
-            power_dbs_of(meters.bands.mean(axis=0, dtype=np.float64))
-            if len(meters.bands)
-            else np.full(len(THIRD_OCTAVES_HZ), -300.0),
-            1,
-        )
+        row["spectrum_db"] = _numbers(power_dbs_of(meters.bands), 1)
         row["scope_dbfs"] = _numbers(power_dbs_of(_averaged(meters.energy, TRACK_POINTS)), 1)
         row["reductions"] = {
             name: _reduction(reduction, TRACK_POINTS)

@@ -10,6 +10,7 @@ falls before the song's first frame is dropped, what is missing is silence.
 """
 
 from dataclasses import dataclass, field
+from math import ceil
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,9 @@ from dsp.formats.resample import Resampler
 # ITU-R BS.775-3, table 2: centre and surrounds join the front pair at -3 dB; the low
 # frequency channel is left out, as it is in loudness.
 _HALF_POWER = float(np.sqrt(0.5))
+
+LEAST_FRAMES = 1_024
+"""Fewer are not worth a call of the decoder and the resampler."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,7 @@ class Source:
         self.channels = min(probe.channels, 2)
         self._reader = means.reader(probe)
         self._resampler = Resampler(probe.rate_hz, rate_hz, self.channels)
+        self._stretch = probe.rate_hz / rate_hz
         self._polarity = np.float32(polarity)
         self._skip = max(0, lag)
         self._fifo = Fifo(self.channels)
@@ -103,7 +108,7 @@ class Source:
     def read(self, frames: int) -> Block:
         """Return the next ``(frames, channels)`` of the song, silence after the stem's end."""
         while self._fifo.frames < frames and not self._ended:
-            self._fetch()
+            self._fetch(frames - self._fifo.frames)
         missing = frames - self._fifo.frames
         if missing > 0:
             self._put(np.zeros((missing, self.channels), np.float32))
@@ -113,9 +118,11 @@ class Source:
         """Let go of the file."""
         self._reader.close()
 
-    def _fetch(self) -> None:
-        block = self._reader.read(BLOCK_FRAMES)
-        self._ended = len(block) < BLOCK_FRAMES
+    def _fetch(self, missing: int) -> None:
+        """Read what becomes so many frames: what waits in the queue costs memory per stem."""
+        wanted = min(BLOCK_FRAMES, max(LEAST_FRAMES, ceil(missing * self._stretch)))
+        block = self._reader.read(wanted)
+        self._ended = len(block) < wanted
         arrived = self._resampler.process(fold(block))
         if self._polarity < 0:
             arrived = -arrived

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.audio import BLOCK_FRAMES, Block, Fifo
+from dsp.audio import Block
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.analyse import BANDS_STEP_S, STEP_S
 from dsp.mixing.balance import ride_curve_db
@@ -74,17 +74,56 @@ class Chain:
 class TrackMeters:
     """What a strip sent to the sum."""
 
-    bands: NDArray[np.float32]
-    """``(steps, 31)`` power per 500 ms and third octave."""
+    bands: NDArray[np.float64]
+    """``(31,)`` mean power per third octave."""
+    bands_under_lead: NDArray[np.float64]
+    """``(31,)`` the power, summed over the half seconds in which the lead sounds."""
+    power: NDArray[np.float64]
+    """K-weighted mean square per 500 ms, ``(steps,)``.
+
+    Weighted per third octave instead of filtered: no second pass over the samples.
+    """
     reductions: Mapping[str, Reduction]
 
     @property
     def energy(self) -> NDArray[np.float64]:
-        """K-weighted mean square per 100 ms, ``(steps,)``, constant for 500 ms each.
+        """The same per 100 ms, as the plan has it."""
+        return np.repeat(self.power, round(BANDS_STEP_S / STEP_S))
 
-        Weighted per third octave instead of filtered: no second pass over the samples.
-        """
-        return np.repeat(self.bands @ K_POWER, round(BANDS_STEP_S / STEP_S))
+
+class Ear:
+    """Hear what a strip sends, and keep of it what the report tells: no row per half second."""
+
+    def __init__(self, key: NDArray[np.float32], rate_hz: int) -> None:
+        self._meter = ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S, every=2)
+        self._lead = key[:: round(BANDS_STEP_S / STEP_S)].astype(np.float64)
+        self._bands, self._under_lead = np.zeros((2, len(K_POWER)))
+        self._power: list[NDArray[np.float64]] = []
+        self._steps = 0
+
+    def update(self, block: Block) -> None:
+        """Hear the next ``(frames, 2)``."""
+        self._meter.update(block)
+        self._add(self._meter.taken())
+
+    def meters(self, reductions: Mapping[str, Reduction]) -> TrackMeters:
+        """Return what was heard. Nothing may be heard after it."""
+        self._add(self._meter.powers())
+        return TrackMeters(
+            bands=self._bands / max(self._steps, 1),
+            bands_under_lead=self._under_lead,
+            power=np.concatenate([np.zeros(0), *self._power]),
+            reductions=reductions,
+        )
+
+    def _add(self, rows: NDArray[np.float32]) -> None:
+        if not len(rows):
+            return
+        lead = self._lead[self._steps : self._steps + len(rows)]
+        self._bands += rows.sum(axis=0, dtype=np.float64)
+        self._under_lead += lead @ rows[: len(lead)]
+        self._power.append(rows @ K_POWER)
+        self._steps += len(rows)
 
 
 class Strip:
@@ -95,27 +134,20 @@ class Strip:
     ) -> None:
         self._source = source
         self._chain = _chain_of(stem, source.channels, energy=energy, key=key, rate_hz=rate_hz)
-        self._drop = self._chain.latency
-        self._fifo = Fifo(2)
-        self._bands = ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S, every=2)
+        self._ahead = self._chain.latency
+        """Frames that the chain must be given before its first is of the song."""
+        self._ear = Ear(key, rate_hz)
 
     def read(self, frames: int) -> Block:
         """Return the next ``(frames, 2)`` of the song."""
-        while self._fifo.frames < frames:
-            block = self._chain.process(self._source.read(BLOCK_FRAMES))
-            dropped = min(self._drop, len(block))
-            self._drop -= dropped
-            self._fifo.put(block[dropped:])
-        block = self._fifo.take(frames)
-        self._bands.update(block)
+        drop, self._ahead = self._ahead, 0
+        block = self._chain.process(self._source.read(frames + drop))[drop:]
+        self._ear.update(block)
         return block
 
     def meters(self) -> TrackMeters:
-        """Return what was heard so far."""
-        return TrackMeters(
-            bands=self._bands.powers(),
-            reductions=self._chain.reductions,
-        )
+        """Return what was heard."""
+        return self._ear.meters(self._chain.reductions)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -31,6 +31,9 @@ ITU-R BS.1770-5, Annex 2. Moving minimum and box smoothing: G. Luff, Designing a
 straightforward limiter, Signalsmith Audio, 2022.
 """
 
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -47,8 +50,6 @@ RELEASE_MS = 100.0
 
 _BEHIND, _AHEAD = 2, 1
 """Hops before and after a border whose peaks the samples around it take part in."""
-_MODEL_HOPS = 65_536
-"""Hops that the model works on at a time."""
 
 
 class LimiterGains:
@@ -184,38 +185,45 @@ def needs_of(peaks: ArrayLike, limit: float) -> Curve:
 
 
 def modelled_gains(
-    peaks: NDArray[np.float32],
+    peaks: Callable[[int, int], NDArray[np.float32]],
+    hops: Sequence[int],
     *,
     gain: float,
     ceiling_dbtp: float,
     look_ahead_ms: float = LOOK_AHEAD_MS,
     release_ms: float = RELEASE_MS,
     rate_hz: float,
-) -> NDArray[np.float32]:
-    """Return what a limiter would do to a sound of which only the peaks are known.
+) -> Iterator[NDArray[np.float32]]:
+    """Yield what a limiter would do to a sound of which only the peaks are known, part by part.
 
     Parameters
     ----------
-    peaks : (hops,) float32
-        Highest of all channels per ``HOP_FRAMES``, as a ratio, before ``gain``. With sample
-        peaks the model limits a little less than the limiter, which knows the true ones.
+    peaks : callable
+        Given two hops, returns the peaks from the first to before the second, as far as there
+        are: highest of all channels per ``HOP_FRAMES``, as a ratio, before ``gain``. With
+        sample peaks the model limits a little less than the limiter, which knows the true ones.
+    hops : sequence of int
+        Where parts begin, from 0 on, and where the last one ends.
     gain : float
         The make-up to try.
     ceiling_dbtp, look_ahead_ms, release_ms, rate_hz : float
         The limiter's.
 
-    Returns
-    -------
+    Yields
+    ------
     (hops,) float32
-        The limiter's mean gain in each hop, without the make-up; latency taken out.
+        The limiter's mean gain in each hop of a part, without the make-up; latency taken out.
     """
     model = LimiterGains(look_ahead_ms=look_ahead_ms, release_ms=release_ms, rate_hz=rate_hz)
     limit = ratio_of(ceiling_dbtp) / gain
-    borders = np.empty(len(peaks) + model.delay + 1, np.float32)
-    for start in range(0, len(borders), _MODEL_HOPS):
-        part = borders[start : start + _MODEL_HOPS]
-        known = peaks[start : start + len(part)]
-        part[: len(known)] = model.follow(needs_of(known, limit))
-        part[len(known) :] = model.follow(np.ones(len(part) - len(known)))
-    borders = borders[model.delay :]
-    return np.float32(0.5) * (borders[:-1] + borders[1:])
+    known, borders = 0, np.zeros(0, np.float32)
+    drop = model.delay
+    for start, stop in pairwise(hops):
+        needed = stop + model.delay + 1
+        part = np.zeros(needed - known, np.float32)
+        there = peaks(known, needed)
+        part[: len(there)] = there
+        new = model.follow(needs_of(part, limit)).astype(np.float32)
+        borders = np.concatenate([borders, new])[drop:]
+        known, drop = needed, stop - start
+        yield np.float32(0.5) * (borders[:-1] + borders[1:])

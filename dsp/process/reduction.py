@@ -28,7 +28,8 @@ class Reduction:
     def reset(self) -> None:
         """Forget everything."""
         self._rest = np.zeros((2, 0))
-        self._steps: list[NDArray[np.float64]] = []
+        self._curve: list[NDArray[np.float32]] = []
+        self._active_db = self._active_hops = 0.0
         self.max_db = 0.0
 
     def update(self, reduction_db: NDArray[np.float64], active: NDArray[np.bool_]) -> None:
@@ -49,29 +50,29 @@ class Reduction:
         whole = hops.shape[1] - hops.shape[1] % self._hops
         self._rest = hops[:, whole:]
         if whole:
-            self._steps.append(_summed(hops[:, :whole].reshape(2, -1, self._hops)))
+            steps = hops[:, :whole].reshape(2, -1, self._hops)
+            self._curve.append(_means(steps))
+            active_db, active_hops = _while_active(steps)
+            self._active_db += active_db
+            self._active_hops += active_hops
 
     @property
     def mean_db(self) -> float:
         """The mean over the active hops; 0 when there was none."""
-        table = self._table()
-        return float(table[1].sum() / max(table[2].sum(), 1.0))
+        active_db, active_hops = _while_active(self._rest)
+        return (self._active_db + active_db) / max(self._active_hops + active_hops, 1.0)
 
     def curve_db(self) -> NDArray[np.float32]:
         """Return the mean per ``step_s``, active or not; the last step may be a short one."""
-        table = self._table()
-        return np.asarray(table[0] / table[3], np.float32)
-
-    def _table(self) -> NDArray[np.float64]:
-        """Return ``(4, steps)``: sum, sum while active, active hops, hops."""
-        rest = [_summed(self._rest[:, np.newaxis])] if self._rest.size else []
-        return np.concatenate([np.zeros((4, 0)), *self._steps, *rest], axis=1)
+        rest = [_means(self._rest[:, np.newaxis])] if self._rest.size else []
+        return np.concatenate([np.zeros(0, np.float32), *self._curve, *rest])
 
 
-def _summed(hops: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``(4, steps)`` of reductions and activity ``(2, steps, hops)``."""
-    reduction, active = hops
-    count = np.full(len(reduction), float(reduction.shape[1]))
-    return np.stack(
-        [reduction.sum(axis=1), (reduction * active).sum(axis=1), active.sum(axis=1), count]
-    )
+def _means(steps: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Return the mean reduction of each step of ``(2, steps, hops)``."""
+    return np.asarray(steps[0].sum(axis=1) / steps.shape[2], np.float32)
+
+
+def _while_active(hops: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the sum of the reductions of the active hops, and how many there are."""
+    return float((hops[0] * hops[1]).sum()), float(hops[1].sum())

@@ -242,6 +242,18 @@ def test_gain_is_never_above_the_need_of_a_hop_nor_of_its_neighbours():
         assert (borders[2:-2] <= shifted[2:-2] * (1.0 + 1e-12)).all()
 
 
+def modelled(peaks, parts, *, gain):
+    """Return the model's gains, all parts together."""
+    gains = modelled_gains(
+        lambda start, stop: peaks[start:stop],
+        parts,
+        gain=gain,
+        ceiling_dbtp=CEILING_DBTP,
+        rate_hz=RATE_HZ,
+    )
+    return np.concatenate(list(gains))
+
+
 @pytest.mark.parametrize("gain", [1.5, 6.0])
 def test_model_says_what_the_limiter_does(gain):
     """Given the same peaks, the model's gain is the limiter's mean gain per hop."""
@@ -252,19 +264,29 @@ def test_model_says_what_the_limiter_does(gain):
     peaks = peaks[: RATE_HZ // HOP_FRAMES]
     wanted = (limited(sound, gain=gain) / (sound * gain)).reshape(-1, HOP_FRAMES).mean(axis=1)
 
-    found = modelled_gains(peaks, gain=gain, ceiling_dbtp=CEILING_DBTP, rate_hz=RATE_HZ)
+    found = modelled(peaks, [0, len(peaks)], gain=gain)
 
     np.testing.assert_allclose(dbs_of(wanted), dbs_of(found), atol=0.1)
 
 
-@pytest.mark.parametrize("hops", [0, 1, 65_535, 65_536, 70_000])
-def test_model_has_one_gain_per_hop(hops):
-    """Whatever the length, in the chunks it works on; quiet hops keep theirs at 1."""
-    peaks = np.full(hops, 0.1, np.float32)
+@pytest.mark.parametrize("parts", [[0, 0], [0, 1], [0, 70_000], [0, 3, 50_000, 70_000]])
+def test_model_has_one_gain_per_hop(parts):
+    """Whatever the length and the parts; quiet hops keep theirs at 1."""
+    peaks = np.full(parts[-1], 0.1, np.float32)
 
-    found = modelled_gains(peaks, gain=2.0, ceiling_dbtp=CEILING_DBTP, rate_hz=RATE_HZ)
+    found = modelled(peaks, parts, gain=2.0)
 
-    np.testing.assert_array_equal(np.ones(hops, np.float32), found)
+    np.testing.assert_array_equal(np.ones(len(peaks), np.float32), found)
+
+
+def test_model_does_not_show_its_parts():
+    """Cut anywhere, even into parts shorter than the look-ahead: the same gains, bit for bit."""
+    peaks = np.random.default_rng(12).exponential(0.4, 9_000).astype(np.float32)
+    whole = modelled(peaks, [0, 9_000], gain=2.0)
+
+    found = modelled(peaks, [0, 1, 5, 4_096, 4_100, 8_999, 9_000], gain=2.0)
+
+    np.testing.assert_array_equal(whole, found)
 
 
 @pytest.mark.parametrize("size", [65_536, 7_777])

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import re
 from html.parser import HTMLParser
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp.mixing import pictures
-from dsp.mixing.page import page_of, pan_words, plain, timing
+from dsp.mixing.page import page_parts, pan_words, plain, timing
 from dsp.mixing.plots import SIDE
 from tests.support.reports import cut, report, stem_row
 
@@ -37,7 +38,8 @@ class Read(HTMLParser):
 
 
 def made(data, **more):
-    return page_of(data, **({"sheet": "stems: {}\n", "preview": b"OggS"} | more))
+    sound = io.BytesIO(more.pop("sound", b"OggS"))
+    return "".join(page_parts(data, **({"sheet": "stems: {}\n", "preview": sound} | more)))
 
 
 def chart(data, title):
@@ -72,6 +74,15 @@ def test_page_of_any_name_can_be_written_and_steers_nothing(name):
 
     assert text.encode("utf-8")
     assert all(c.isprintable() or c == "\n" for c in text)
+
+
+def test_page_holds_the_sound_once_and_whole():
+    """In the player, whatever the names say, read in parts or not."""
+    sound = bytes(range(256)) * 2_000
+    text = made(report(stem_row('src="data:audio/ogg;base64,')), sound=sound)
+
+    found = re.findall(r'<source src="data:audio/ogg;base64,([^"]*)" type="audio/ogg">', text)
+    assert [base64.b64encode(sound).decode("ascii")] == found
 
 
 def test_policy_allows_exactly_the_style_and_the_script_that_are_there():

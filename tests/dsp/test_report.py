@@ -33,9 +33,15 @@ def numbers_in(value):
     return [value] if isinstance(value, float) else []
 
 
-def meters(power, steps=20):
-    """A strip that sends the same power in every band."""
-    return TrackMeters(bands=np.full((steps, len(CENTRES)), power, np.float32), reductions={})
+def meters(power, *, half_seconds=20):
+    """A strip that sent the same power in every band, with the lead in the first half."""
+    bands = np.full(len(CENTRES), power)
+    return TrackMeters(
+        bands=bands,
+        bands_under_lead=bands * (half_seconds // 2),
+        power=np.full(half_seconds, power),
+        reductions={},
+    )
 
 
 def test_report_holds_finite_numbers_only(written):
@@ -90,10 +96,10 @@ def test_lead_to_rest_counts_only_the_moments_of_the_lead():
     tracks = [track_named("vox.wav"), track_named("bass.wav")]
     strips = {"vox.wav": meters(2.0), "bass.wav": meters(1.0)}
     active = np.repeat([True, False], 50)
-    strips["bass.wav"].bands[10:] = 100.0
+    strips["bass.wav"].power[10:] = 100.0
 
     assert 3.01 == lead_to_rest(tracks, strips, active)
-    assert [3.0] * len(CENTRES) == lead_to_rest_bands(tracks, strips, active)
+    assert [3.0] * len(CENTRES) == lead_to_rest_bands(tracks, strips)
 
 
 def test_figure_that_does_not_exist_is_none():
@@ -101,7 +107,7 @@ def test_figure_that_does_not_exist_is_none():
     tracks = [track_named("bass.wav")]
 
     assert lead_to_rest(tracks, {"bass.wav": meters(1.0)}, np.ones(100, bool)) is None
-    assert [] == lead_to_rest_bands(tracks, {"bass.wav": meters(1.0)}, np.ones(100, bool))
+    assert [] == lead_to_rest_bands(tracks, {"bass.wav": meters(1.0)})
 
 
 def test_thinned_curve_keeps_its_extremes():

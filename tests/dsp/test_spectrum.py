@@ -6,13 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp.errors import ParameterError
-from dsp.measure.spectrum import (
-    FINE_BANDS_HZ,
-    THIRD_OCTAVES_HZ,
-    BandPowers,
-    LongTermSpectrum,
-    ThirdOctaves,
-)
+from dsp.measure.spectrum import THIRD_OCTAVES_HZ, BandPowers, ThirdOctaves
 from tests.support.tones import cut, noise, sine, tone
 
 RATE_HZ = 48_000
@@ -103,29 +97,44 @@ def test_a_step_of_less_than_a_frame_is_refused():
         BandPowers(RATE_HZ, 1, edges_hz=np.array([20.0, 40.0]), step_s=1e-6)
 
 
+@pytest.mark.parametrize("every", [1, 2, 4])
 @given(places=st.lists(st.integers(0, 10**6), max_size=6))
 @settings(max_examples=15, deadline=None, derandomize=True)
-def test_third_octaves_do_not_depend_on_the_blocks(places):
+def test_third_octaves_do_not_depend_on_the_blocks(every, places):
     """However a stream is cut and asked, the powers are the same, bit for bit."""
     block = noise(8000, 4.3, rms_dbfs=-20.0, seed=4)
-    meter = ThirdOctaves(8000, 2)
+    meter, whole = (ThirdOctaves(8000, 2, every=every) for _ in range(2))
     for piece in cut(block, places):
         meter.update(piece)
         meter.powers()
+    whole.update(block)
 
-    np.testing.assert_array_equal(third_octaves(block, 8000), meter.powers())
-
-
-def test_long_term_spectrum_is_the_mean_over_the_whole_stream():
-    """A sine that sounds for half of the time reads half of its power, in its own band."""
-    meter = LongTermSpectrum(RATE_HZ, 1)
-    meter.update(tone(RATE_HZ, [(2.0, None), (4.0, 0.0), (2.0, None)], channels=1))
-    powers = meter.powers()
-
-    assert pytest.approx(1000.0, rel=0.03) == FINE_BANDS_HZ[powers.argmax()]
-    assert pytest.approx(0.25, rel=0.01) == powers.sum()
+    np.testing.assert_array_equal(whole.powers(), meter.powers())
 
 
-def test_long_term_spectrum_of_nothing_is_zero():
-    """120 bands of it."""
-    assert [0.0] * 120 == LongTermSpectrum(RATE_HZ, 2).powers().tolist()
+@pytest.mark.parametrize("every", [2, 4])
+def test_step_that_is_looked_at_stands_for_those_after_it(every):
+    """Noise that does not change reads the same whether every step is looked at or one in so
+    many, and there are as many steps."""
+    block = noise(8000, 9.7, rms_dbfs=-20.0, seed=5)
+    meter = ThirdOctaves(8000, 2, every=every)
+    meter.update(block)
+    all_steps = third_octaves(block, 8000)
+
+    assert all_steps.shape == meter.powers().shape
+    assert all_steps[::every] == pytest.approx(meter.powers()[::every])
+
+
+@given(places=st.lists(st.integers(0, 10**6), max_size=6))
+@settings(max_examples=15, deadline=None, derandomize=True)
+def test_powers_that_are_taken_are_those_that_are_asked_for(places):
+    """Taken as they settle, and the rest asked for at the end: nothing lost, nothing twice."""
+    block = noise(8000, 4.3, rms_dbfs=-20.0, seed=6)
+    meter, whole = (ThirdOctaves(8000, 2, every=2) for _ in range(2))
+    taken = []
+    for piece in cut(block, places):
+        meter.update(piece)
+        taken.append(meter.taken())
+    whole.update(block)
+
+    np.testing.assert_array_equal(whole.powers(), np.concatenate([*taken, meter.powers()]))

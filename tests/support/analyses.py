@@ -51,6 +51,7 @@ def analysis_of(
             frames=int(seconds * rate_hz),
             time_stamp_frames=None,
         ),
+        sha256="",
         frames=int(seconds * rate_hz),
         energy=(sounds * power).astype(np.float32),
         bands=bands,
