@@ -1,10 +1,10 @@
-"""Write what was made: WAV, FLAC, Ogg Vorbis, Opus, MP3; and read it again to be sure.
+"""Write what was made: WAV, FLAC, Ogg Vorbis, Opus, MP3.
 
 Theory of operation
 -------------------
 A ``Writer`` takes blocks of float32. 16 and 24 bits are dithered (``dither``); 32 bits and
 the lossy encoders take the floats as they are. ``close`` returns when the bytes are on the
-disk. ``verify`` then decodes the file with the reader that trusts nobody.
+disk. Whether they hold what was meant, ``mixing.master`` finds out: it decodes them.
 
 Rules
 -----
@@ -29,13 +29,12 @@ import soundfile
 from numpy.typing import NDArray
 
 from dsp.audio import BLOCK_FRAMES, Block, Windows, blocks_of
-from dsp.errors import AudioFormatError, ParameterError
+from dsp.errors import ParameterError
 from dsp.formats.dither import quantise
 from dsp.formats.encode import Coding, EncodedFile
-from dsp.formats.load import Limits, StemReader, probe
 from dsp.formats.wavefile import WaveFile
 
-__all__ = ["Unverified", "Writer", "formats_available", "quantise", "verify"]
+__all__ = ["Writer", "formats_available", "quantise"]
 
 BITS = {"wav": (16, 24, 32), "flac": (16, 24)}
 """Bits that a format can have; 32 is float. Lossy formats have none."""
@@ -51,11 +50,6 @@ _MOST_CHANNELS = 2
 _FLOAT_BITS = 32
 _VORBIS_KBITS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 _MOST_LEVEL = 0.99  # libsndfile's MP3 encoder refuses the 1 that it documents
-_MP3_PADDING_FRAMES = 3 * 1152
-
-
-class Unverified(Exception):
-    """A file that was just written is not what was meant."""
 
 
 class Writer:
@@ -159,33 +153,6 @@ class Writer:
         if self._bits == _FLOAT_BITS:
             return np.ascontiguousarray(block, np.float32)
         return quantise(block, self._bits, self._frames) << self._left_bits
-
-
-def verify(path: Path, *, frames: int, rate_hz: int, channels: int) -> None:
-    """Decode a file to its end and hold it to what was meant.
-
-    Raises
-    ------
-    Unverified
-        It does not decode, or is not of this shape.
-    """
-    limits = Limits(frames=frames + _MP3_PADDING_FRAMES)
-    try:
-        found = probe(path, name=path.name, limits=limits)
-        with StemReader(found, limits=limits) as reader:
-            while len(reader.read(BLOCK_FRAMES)):
-                pass
-            count = reader.frames_read
-    except AudioFormatError as error:
-        raise Unverified(f"{path.name} cannot be read again: {error}") from error
-    # Below about 64 kbit/s an MP3 frame has no room to say how much of it is padding.
-    padding = 0 if found.frames is not None else _MP3_PADDING_FRAMES
-    there, meant = (found.rate_hz, found.channels), (rate_hz, channels)
-    if there != meant or not frames <= count <= frames + padding:
-        raise Unverified(
-            f"{path.name} has {count} frames, (rate, channels) {there}; "
-            f"{frames} and {meant} were written"
-        )
 
 
 def formats_available() -> dict[str, tuple[int, ...]]:

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block
+from dsp.errors import AudioFormatError
 from dsp.formats.export import Writer
 from dsp.formats.load import Limits
 from dsp.measure.loudness import FLOOR_LUFS, STEP_S, integrated_lufs
@@ -50,12 +51,19 @@ MOST_PASSES = 6
 MOST_GAIN_DB = 40.0
 PREVIEW = "preview.ogg"
 
+_MP3_PADDING_FRAMES = 3 * 1152
+"""A small MP3 frame has no room to say how much of it is padding."""
+
 _PEAK_BYTES = 4
 _PART_STEPS = 2_000
 """Steps of energy, 10 ms each, that the model works on at a time."""
 
 _ACTIVE_BELOW_DB = 30.0
 """Where the peak is further below the highest than this, no reduction is averaged."""
+
+
+class Unverified(Exception):
+    """A file that was just written is not what was meant."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,8 @@ def master(
     ------
     OSError
         The file cannot be written.
+    Unverified
+        It was written, and is not what was meant.
     """
     wanted = sheet.master
     ceiling_dbtp = wanted.ceiling_dbtp - CEILING_MARGIN_DB
@@ -99,7 +109,7 @@ def master(
             update={"make_up_db": solution.make_up_db, "ceiling_dbtp": ceiling_dbtp}
         )
         reduction = _write(rendered, sheet.model_copy(update={"master": tried}), path, report)
-        heard = listen(path, limits)
+        heard = _verified(path, limits, rendered.frames, sheet)
         off_lu = 0.0
         if wanted.make_up_db is None and not solution.why_missed:
             off_lu = wanted.target_lufs - heard.integrated_lufs
@@ -119,6 +129,21 @@ def master(
         preview=path.with_name(PREVIEW),
         why_missed=solution.why_missed,
     )
+
+
+def _verified(path: Path, limits: Limits, frames: int, sheet: Sheet) -> Heard:
+    """Return what a stranger hears in the file, held to what was meant."""
+    try:
+        heard = listen(path, limits)
+    except AudioFormatError as error:  # it is ours: no fault of the drop
+        raise Unverified(f"{path.name} cannot be read again: {error}") from error
+    padding = _MP3_PADDING_FRAMES if sheet.format == "mp3" else 0
+    if heard.rate_hz != sheet.rate_hz or not frames <= heard.frames <= frames + padding:
+        raise Unverified(
+            f"{path.name} has {heard.frames} frames at {heard.rate_hz} Hz; "
+            f"{frames} at {sheet.rate_hz} Hz were written"
+        )
+    return heard
 
 
 class _Model:

@@ -41,8 +41,11 @@ class Preview:
     ) -> None:
         with self._pool:
             if kind is None:
-                self._pool.submit(self._finish)
-        self._writer.close()
+                self._waiting.append(self._pool.submit(self._finish))
+        failure = error or next(filter(None, (one.exception() for one in self._waiting)), None)
+        self._writer.__exit__(kind, failure, traceback)  # its own error, if there is no other
+        if failure is not None and error is None:
+            raise failure
 
     def put(self, block: Block) -> None:
         """Take the next ``(frames, 2)``; waits when the encoder is behind."""

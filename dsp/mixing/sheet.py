@@ -228,8 +228,24 @@ _HEAD = """\
 """
 
 
+class _Dumper(yaml.SafeDumper):
+    """Quotes text that holds characters nobody sees, so that these can be spelt out."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if text.isprintable() else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def text_of(sheet: Sheet) -> str:
-    """Return the recall sheet as YAML that reads back to the same numbers."""
+    """Return the recall sheet as YAML that reads back to the same numbers and names.
+
+    What cannot be printed is spelt out: names are anybody's, and may turn a line around.
+    """
     plain = sheet.model_dump(mode="json")
-    body = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
-    return _HEAD + body
+    body = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in body)
+    return _HEAD + "".join(shown)

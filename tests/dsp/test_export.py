@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dsp.errors import ParameterError
 from dsp.formats import ogg
 from dsp.formats.dither import quantise
-from dsp.formats.export import Unverified, Writer, formats_available, verify
+from dsp.formats.export import Writer, formats_available
 from dsp.formats.load import Limits, probe
 from dsp.formats.wavefile import header_of
 from tests.support.stems import heard, open_descriptors
@@ -42,7 +42,8 @@ def test_file_is_what_was_meant(tmp_path, format_, bits):
     """Every format holds the frames, the rate and the channels that were written."""
     path = exported(tmp_path / "a", [some()], format=format_, bits=bits)
 
-    verify(path, frames=30_000, rate_hz=48_000, channels=2)
+    assert 48_000 == probe(path, name="a").rate_hz
+    assert (30_000, 2) == heard(path).shape
 
 
 @pytest.mark.parametrize(("format_", "bits", "subtype"), [
@@ -132,13 +133,6 @@ def test_fewer_kbits_make_a_smaller_file(tmp_path, format_):
     small = exported(tmp_path / "b", blocks, format=format_, kbits=80).stat().st_size
 
     assert 0.5 == pytest.approx(small / large, abs=0.15)
-
-
-def test_low_bit_rate_is_verified_with_its_padding(tmp_path):
-    """A small MP3 frame has no room for the count of padding; the file passes even so."""
-    path = exported(tmp_path / "a", [some(24_000)], rate_hz=24_000, format="mp3", kbits=24)
-
-    verify(path, frames=24_000, rate_hz=24_000, channels=2)
 
 
 def test_file_beyond_4_gib_becomes_rf64(tmp_path):
@@ -232,27 +226,6 @@ def test_error_of_the_caller_is_not_hidden(tmp_path):
         writer.write(some(10 // 0))
 
     assert before == open_descriptors()
-
-
-@pytest.mark.parametrize(("meant", "word"), [
-    ({"frames": 30_001}, "frames"), ({"rate_hz": 44_100}, "rate"), ({"channels": 1}, "channels"),
-])  # fmt: skip
-def test_other_shape_is_not_verified(tmp_path, meant, word):
-    """One frame less than was written is a mismatch."""
-    path = exported(tmp_path / "a", [some()], format="wav")
-
-    with pytest.raises(Unverified, match=word):
-        verify(path, **{"frames": 30_000, "rate_hz": 48_000, "channels": 2} | meant)
-
-
-@pytest.mark.parametrize(("format_", "bits"), EVERY)
-def test_cut_file_is_not_verified(tmp_path, format_, bits):
-    """A file that lost its end is found out."""
-    path = exported(tmp_path / "a", [some()], format=format_, bits=bits)
-    os.truncate(path, path.stat().st_size * 3 // 4)
-
-    with pytest.raises(Unverified):
-        verify(path, frames=30_000, rate_hz=48_000, channels=2)
 
 
 # Dither

@@ -3,15 +3,20 @@
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dsp.errors import ParameterError
 from dsp.mixing.plan import plan
-from dsp.mixing.sheet import Settings, Sheet, text_of
+from dsp.mixing.sheet import Settings, Sheet, Stem, text_of
 from tests.support.analyses import analysis_of, band, in_time
 
 
 def planned(analyses, **settings):
     return plan(analyses, in_time(analyses), Settings.model_validate(settings))
+
+
+SHEET = planned(band(4.0)).sheet
 
 
 @pytest.fixture(scope="module")
@@ -173,3 +178,35 @@ def test_sum_is_planned_within_three_db_of_the_master_target(decided):
     distance = target_distance_db(total * power_response(sheet.master.eq, 48_000))
 
     assert 3.0 >= np.nanmax(np.abs(distance))
+
+
+HOSTILE = ["evil\u202egnp.wav", "zero\u200bwidth.wav", "\ufeffbom.wav", "tab\tand\nline.wav",
+           "nbsp\xa0.wav", "\u2066isolate.wav", "esc\x1b[31m.wav", "tag\U000e0041.wav"]  # fmt: skip
+
+
+@given(name=st.one_of(st.sampled_from(HOSTILE), st.text(min_size=1, max_size=120)))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_sheet_shows_every_character_of_a_name_and_reads_back(name):
+    """No character steers the text; what was spelt out is the same name again."""
+    stem = Stem(role="keys", role_why=f"its name says {name}")
+    text = text_of(SHEET.model_copy(update={"stems": {name: stem}}))
+
+    assert all(c.isprintable() or c == "\n" for c in text)
+    assert {name: stem.model_dump(mode="json")} == yaml.safe_load(text)["stems"]
+
+
+def test_sheet_leaves_letters_of_any_language_as_they_are():
+    """Only what cannot be seen is spelt out, even beside what cannot."""
+    text = text_of(SHEET.model_copy(update={"stems": {"Flöte\u202e 琴.wav": Stem(role="keys")}}))
+
+    assert '"Flöte\\u202e 琴.wav":' in text
+
+
+def test_plan_carries_nothing_along_that_only_planning_hears():
+    """Of an hour's bands, onsets and excerpts nothing is left for rendering to hold."""
+    tracks = planned(band()).tracks
+    held = {
+        name for t in tracks for name, value in vars(t.analysis).items() if np.size(value) > 100
+    }
+
+    assert {"energy"} == held
