@@ -8,8 +8,8 @@ usual step of 0.5 s the bins lie 1 Hz apart, enough for the 20 Hz band; a shorte
 the high bands would save nothing, because the cost per frame hardly depends on the length.
 
 Powers are mean squares: a full-scale sine reads 0.5 in its band, white noise sums to its power.
-A bin that an edge cuts is shared in proportion; the running sum over the bins, read between them,
-does this for any edges at the cost of one sum.
+A bin that an edge cuts is shared in proportion: a band is the bins from the one that its lower
+edge cuts to before the one that its upper edge cuts, less the part below, and the part there.
 
 Rules
 -----
@@ -80,7 +80,12 @@ class BandPowers:
         if self._step < 1:
             raise ParameterError(f"step_s must be at least one frame, got {step_s}")
         self._window, self._scale = _window_of(2 * self._step)
-        self._edges = np.minimum(edges_hz, rate_hz / 2) * 2 * self._step / rate_hz
+        # Bin k reaches from k − ½ to k + ½. At half the rate the last one is cut in two: what
+        # follows doubles one side of the spectrum, and that bin must not be doubled.
+        edges = np.minimum(edges_hz, rate_hz / 2) * 2 * self._step / rate_hz + 0.5
+        self._cut_bins = edges.astype(np.intp)
+        self._below = edges - self._cut_bins
+        """The part of each of these bins that lies below the edge."""
         self._frames = self._taken = self._skip = 0
         # The windows of a group begin half a step before it: in silence, at first.
         steps = _GROUP_STEPS - every + 2
@@ -114,7 +119,7 @@ class BandPowers:
 
     def taken(self) -> NDArray[np.float32]:
         """Return the power of the steps that are settled, ``(steps, bands)``, and forget them."""
-        settled = np.concatenate([np.zeros((0, len(self._edges) - 1), np.float32), *self._powers])
+        settled = np.concatenate([np.zeros((0, len(self._below) - 1), np.float32), *self._powers])
         self._powers = []
         self._taken += len(settled)
         return settled
@@ -134,23 +139,21 @@ class BandPowers:
     def _powers_of(self, group: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``(_GROUP_STEPS, bands)``."""
         if not group.any():  # stems are silent for much of a song
-            return np.zeros((_GROUP_STEPS, len(self._edges) - 1), np.float32)
+            return np.zeros((_GROUP_STEPS, len(self._below) - 1), np.float32)
         windows = sliding_window_view(group, 2 * self._step, axis=1)
         windows = windows[:, :: self._step * self._every]
-        bins = rfft(windows * self._window)
-        power = (np.square(bins.real) + np.square(bins.imag)).sum(axis=0)
-        looked = self._bands_of(np.cumsum(power, axis=1, dtype=np.float64))
+        parts = rfft(windows * self._window).view(np.float32)
+        looked = self._bands_of(np.einsum("clp,clp->lp", parts, parts))
         return np.repeat(looked, self._every, axis=0)
 
-    def _bands_of(self, below: Bands) -> NDArray[np.float32]:
-        """Return band powers from the sums ``(steps, bins)`` up to and with each bin.
-
-        One side of the spectrum is doubled, and at half the rate the edge cuts the last bin,
-        which must not be, in two.
-        """
-        upper_ends = np.arange(below.shape[1]) + 0.5
-        sums = np.array([np.interp(self._edges, upper_ends, step) for step in below])
-        return np.asarray(np.maximum(np.diff(sums, axis=1), 0.0) * self._scale, np.float32)
+    def _bands_of(self, parts: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return band powers from those of the real and imaginary parts, ``(looks, 2 · bins)``."""
+        cuts = 2 * self._cut_bins
+        whole = np.add.reduceat(parts, cuts, axis=1, dtype=np.float64)[:, :-1]
+        whole[:, cuts[1:] == cuts[:-1]] = 0.0  # where reduceat gives the bin itself
+        below = (parts[:, cuts] + parts[:, cuts + 1]).astype(np.float64) * self._below
+        bands = np.maximum(whole + np.diff(below, axis=1), 0.0)
+        return np.asarray(bands * self._scale, np.float32)
 
 
 @cache

@@ -119,7 +119,7 @@ def _sums(
     ahead = min(len(strips), READS_AHEAD)
     waiting = deque(pool.submit(strip.read, length) for strip, length in islice(reads, ahead))
     for start, length in spans:
-        total = np.zeros((length, 2), np.float32)
+        total = np.zeros((2, length), np.float32).T  # as strips and filters like it: planar
         for _ in strips:
             total += waiting.popleft().result()
             waiting.extend(pool.submit(strip.read, length) for strip, length in islice(reads, 1))

@@ -188,13 +188,15 @@ class _Sounds:
     def _heard(self, planar: NDArray[np.float32]) -> NDArray[np.intp]:
         """Return the frames that sound, thinned out where no rest can be a long one.
 
-        Most blocks rest nowhere: one look at every quarter of a tail shows it, at a tenth of
-        the cost of finding every frame.
+        Most blocks rest nowhere: a look at a frame in every quarter of a tail mostly shows it,
+        and one at every whole quarter the rest, at a tenth of the cost of finding every frame.
         """
+        looks = np.arange(0, planar.shape[1], max(1, self._tail // 4))
+        if len(looks) and planar[:, looks].any(axis=0).all() and planar[:, -1].any():
+            return np.append(looks, planar.shape[1] - 1)
         sounds = planar[0] != 0.0
         for channel in planar[1:]:
             sounds |= channel != 0.0
-        looks = np.arange(0, len(sounds), max(1, self._tail // 4))
         if not len(looks) or not np.logical_or.reduceat(sounds, looks).all():
             return np.flatnonzero(sounds)
         first, last = int(sounds.argmax()), len(sounds) - 1 - int(sounds[::-1].argmax())
