@@ -5,6 +5,7 @@ of one stem costs about 1.5 MB. Nothing in it depends on other stems or on setti
 """
 
 import hashlib
+from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -175,27 +176,26 @@ class Energies:
     def __init__(self, rate_hz: int, channels: int) -> None:
         self._meter = StepEnergies(rate_hz, channels, step_s=CELL_S)
         self._rest = np.zeros(0)
-        none = np.zeros(0, np.float32)
-        self._steps, self._cells = [none], [none]
+        self._steps, self._cells = array("f"), array("f")
 
     def update(self, block: Block) -> None:
         """Hear the next block."""
         self._meter.update(block)
         cells = self._meter.taken().sum(axis=1)
-        self._cells.append(cells.astype(np.float32))
+        self._cells.frombytes(cells.astype(np.float32).tobytes())
         cells = np.concatenate([self._rest, cells])
         whole = len(cells) - len(cells) % _CELLS_PER_STEP
         self._rest = cells[whole:]
         steps = cells[:whole].reshape(-1, _CELLS_PER_STEP).mean(axis=1)
-        self._steps.append(steps.astype(np.float32))
+        self._steps.frombytes(steps.astype(np.float32).tobytes())
 
     def steps(self) -> NDArray[np.float32]:
         """Return the energies of the whole steps."""
-        return np.concatenate(self._steps)
+        return np.array(self._steps)
 
     def cells(self, first: int, count: int) -> NDArray[np.float32]:
         """Return the energies of some cells, as many as there are."""
-        return np.concatenate(self._cells)[first : first + count].copy()
+        return np.array(self._cells[first : first + count])
 
 
 def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], None]) -> Analysis:

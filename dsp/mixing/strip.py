@@ -4,6 +4,7 @@ Order: trim and ride → EQ → de-esser → room for the lead → compressor �
 pan → width. A mono stem stays mono up to the pan, at half the cost.
 """
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -98,7 +99,7 @@ class Ear:
         self._meter = ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S, every=2)
         self._lead = key[:: round(BANDS_STEP_S / STEP_S)].astype(np.float64)
         self._bands, self._under_lead = np.zeros((2, len(K_POWER)))
-        self._power: list[NDArray[np.float64]] = []
+        self._power = array("d")
         self._steps = 0
 
     def update(self, block: Block) -> None:
@@ -112,7 +113,7 @@ class Ear:
         return TrackMeters(
             bands=self._bands / max(self._steps, 1),
             bands_under_lead=self._under_lead,
-            power=np.concatenate([np.zeros(0), *self._power]),
+            power=np.array(self._power),
             reductions=reductions,
         )
 
@@ -122,7 +123,7 @@ class Ear:
         lead = self._lead[self._steps : self._steps + len(rows)]
         self._bands += rows.sum(axis=0, dtype=np.float64)
         self._under_lead += lead @ rows[: len(lead)]
-        self._power.append(rows @ K_POWER)
+        self._power.frombytes((rows @ K_POWER).tobytes())
         self._steps += len(rows)
 
 

@@ -1,5 +1,7 @@
 """What a dynamic processor took away: a meter."""
 
+from array import array
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,8 +30,8 @@ class Reduction:
     def reset(self) -> None:
         """Forget everything."""
         self._rest = np.zeros((2, 0))
-        self._curve: list[NDArray[np.float32]] = []
-        self._active_db = self._active_hops = 0.0
+        self._curve = array("f")  # one object, and not one per block: there may be an hour of it
+        self._active = (0.0, 0.0)
         self.max_db = 0.0
 
     def update(self, reduction_db: NDArray[np.float64], active: NDArray[np.bool_]) -> None:
@@ -51,21 +53,19 @@ class Reduction:
         self._rest = hops[:, whole:]
         if whole:
             steps = hops[:, :whole].reshape(2, -1, self._hops)
-            self._curve.append(_means(steps))
-            active_db, active_hops = _while_active(steps)
-            self._active_db += active_db
-            self._active_hops += active_hops
+            self._curve.frombytes(_means(steps).tobytes())
+            self._active = _added(self._active, steps)
 
     @property
     def mean_db(self) -> float:
         """The mean over the active hops; 0 when there was none."""
-        active_db, active_hops = _while_active(self._rest)
-        return (self._active_db + active_db) / max(self._active_hops + active_hops, 1.0)
+        total_db, hops = _added(self._active, self._rest[:, np.newaxis])
+        return total_db / max(hops, 1.0)
 
     def curve_db(self) -> NDArray[np.float32]:
         """Return the mean per ``step_s``, active or not; the last step may be a short one."""
         rest = [_means(self._rest[:, np.newaxis])] if self._rest.size else []
-        return np.concatenate([np.zeros(0, np.float32), *self._curve, *rest])
+        return np.concatenate([np.array(self._curve, np.float32), *rest])
 
 
 def _means(steps: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -73,6 +73,10 @@ def _means(steps: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.asarray(steps[0].sum(axis=1) / steps.shape[2], np.float32)
 
 
-def _while_active(hops: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the sum of the reductions of the active hops, and how many there are."""
-    return float((hops[0] * hops[1]).sum()), float(hops[1].sum())
+def _added(active: tuple[float, float], steps: NDArray[np.float64]) -> tuple[float, float]:
+    """Return the sum of the reductions of active hops, and their count, after more steps.
+
+    Step by step: a sum of all at once would show how the stream was cut.
+    """
+    total_db = np.append(active[0], (steps[0] * steps[1]).sum(axis=1)).cumsum()
+    return float(total_db[-1]), active[1] + float(steps[1].sum())
