@@ -50,7 +50,7 @@ class Reduction:
         row = reduction_db[0] if len(reduction_db) == 1 else reduction_db.mean(axis=0)
         hops = np.concatenate([self._rest, np.stack([row, active])], axis=1)
         whole = hops.shape[1] - hops.shape[1] % self._hops
-        self._rest = hops[:, whole:]
+        self._rest = hops[:, whole:].copy()
         if whole:
             steps = hops[:, :whole].reshape(2, -1, self._hops)
             self._curve.frombytes(_means(steps).tobytes())
