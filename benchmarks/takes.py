@@ -171,7 +171,7 @@ def _sound_of(decided: Plan, name: str, song: Song) -> Sound:
         means=MEANS,
     )
     energy = next(track.energy for track in decided.tracks if track.name == name)
-    key = decided.lead_active.astype(np.float32)
+    key = decided.lead_active.astype(np.float64)
     strip = Strip(stem, source, energy=energy, key=key, rate_hz=rate_hz)
     frames = round(decided.song_s * rate_hz)
     blocks = [strip.read(BLOCK_FRAMES) for _ in range(-(-frames // BLOCK_FRAMES))]

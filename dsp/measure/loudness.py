@@ -24,6 +24,7 @@ ITU-R BS.1770-5 (K-weighting, channel weights, gates); EBU Tech 3341 v4 (windows
 rates); EBU Tech 3342 v4 (loudness range).
 """
 
+from array import array
 from typing import TypeAlias
 
 import numpy as np
@@ -207,14 +208,16 @@ class LoudnessMeter:
     def __init__(self, rate_hz: int, channels: int) -> None:
         self._weights = channel_weights(channels)
         self._steps = StepEnergies(rate_hz, channels, step_s=STEP_S)
+        self._energy = array("d")
 
     def update(self, block: Block) -> None:
         """Hear the next ``(frames, channels)``."""
         self._steps.update(block)
+        self._energy.frombytes((self._steps.taken() * self._weights).sum(axis=1).tobytes())
 
     def energy(self) -> Energy:
         """Return the channel-weighted sums of mean squares, ``(steps,)`` of ``STEP_S``."""
-        return np.asarray(self._steps.energies() @ self._weights)
+        return np.array(self._energy)
 
     def integrated_lufs(self) -> float:
         """Return the gated loudness of everything so far."""

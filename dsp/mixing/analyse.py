@@ -37,6 +37,7 @@ CELL_S = 0.01
 """Grid of the K-weighted energies of that part."""
 _CELLS_PER_STEP = round(STEP_S / CELL_S)
 
+_SILENT_DBFS = -120.0
 _HALF_POWER = np.float32(np.sqrt(0.5))
 
 
@@ -49,6 +50,8 @@ class Analysis:
     """Of the file."""
     frames: int
     """Decoded, at the stem's own rate."""
+    silent: bool
+    """Whether there is nothing to hear."""
     energy: NDArray[np.float32]
     """``(steps,)`` K-weighted mean square per 100 ms, channels summed."""
     bands: NDArray[np.float32]
@@ -84,17 +87,13 @@ class Analysis:
         none = np.zeros(0, np.float32)
         return replace(
             self,
+            energy=none,
             bands=none,
             excerpt=none,
             excerpt_energy=none,
             flux=none,
             wave=none.astype(np.float16),
         )
-
-    @property
-    def silent(self) -> bool:
-        """Whether there is nothing to hear."""
-        return not bool(self.energy.any()) and self.sample_peak_dbfs <= -120.0  # noqa: PLR2004
 
 
 class Meter(Protocol):
@@ -232,18 +231,20 @@ def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], 
         nonfinite, frames = reader.nonfinite, reader.frames_read
     power = levels.powers()
     total = float(power.sum())
-    peaks = excerpt.peaks()
+    peaks, steps = excerpt.peaks(), energies.steps()
+    sample_peak_dbfs = float(np.max(levels.sample_peak_dbfs()))
     band_powers = bands.powers()
     return Analysis(
         probe=probe,
         sha256=_sha256(probe.path),
         frames=frames,
-        energy=energies.steps(),
+        silent=not steps.any() and sample_peak_dbfs <= _SILENT_DBFS,
+        energy=steps,
         bands=band_powers,
         excerpt=peaks,
         excerpt_energy=energies.cells(round(excerpt.start_s / CELL_S), round(EXCERPT_S / CELL_S)),
         side=side.share_of(band_powers),
-        sample_peak_dbfs=float(np.max(levels.sample_peak_dbfs())),
+        sample_peak_dbfs=sample_peak_dbfs,
         rms_dbfs=levels.pooled_rms_dbfs(),
         crest_factor_db=levels.crest_factor_db(),
         left_share=float(power[0]) / total if channels == 2 and total > 0 else 0.5,  # noqa: PLR2004

@@ -88,7 +88,7 @@ def render(
 def _strips(plan: Plan, probes: Sequence[Probe], means: Means) -> dict[str, Strip]:
     rate_hz = plan.sheet.rate_hz
     energies = {track.name: track.energy for track in plan.tracks}
-    key = plan.lead_active.astype(np.float32)
+    key = plan.lead_active.astype(np.float64)  # as all cuts take it: they share this one
     strips = {}
     for probe in probes:
         stem = plan.sheet.stems[probe.name]

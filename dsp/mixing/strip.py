@@ -95,9 +95,9 @@ class TrackMeters:
 class Ear:
     """Hear what a strip sends, and keep of it what the report tells: no row per half second."""
 
-    def __init__(self, key: NDArray[np.float32], rate_hz: int) -> None:
+    def __init__(self, key: Steps, rate_hz: int) -> None:
         self._meter = ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S, every=2)
-        self._lead = key[:: round(BANDS_STEP_S / STEP_S)].astype(np.float64)
+        self._lead = key[:: round(BANDS_STEP_S / STEP_S)]
         self._bands, self._under_lead = np.zeros((2, len(K_POWER)))
         self._power = array("d")
         self._steps = 0
@@ -131,7 +131,7 @@ class Strip:
     """One stem, from its source to what it adds to the sum; latency already taken out."""
 
     def __init__(
-        self, stem: Stem, source: Source, *, energy: Steps, key: NDArray[np.float32], rate_hz: int
+        self, stem: Stem, source: Source, *, energy: Steps, key: Steps, rate_hz: int
     ) -> None:
         self._source = source
         self._chain = _chain_of(stem, source.channels, energy=energy, key=key, rate_hz=rate_hz)
@@ -155,9 +155,7 @@ class Strip:
         self._source.close()
 
 
-def _chain_of(
-    stem: Stem, channels: int, *, energy: Steps, key: NDArray[np.float32], rate_hz: int
-) -> Chain:
+def _chain_of(stem: Stem, channels: int, *, energy: Steps, key: Steps, rate_hz: int) -> Chain:
     chain = Chain()
     chain.add(Gain(stem.trim_db))
     if stem.ride is not None:
@@ -178,9 +176,7 @@ def _chain_of(
     return chain
 
 
-def _add_dynamics(
-    chain: Chain, stem: Stem, channels: int, *, key: NDArray[np.float32], rate_hz: int
-) -> None:
+def _add_dynamics(chain: Chain, stem: Stem, channels: int, *, key: Steps, rate_hz: int) -> None:
     if stem.deess is not None and stem.deess.hz < 0.45 * rate_hz:
         band = stem.deess
         chain.add(

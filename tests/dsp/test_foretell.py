@@ -33,7 +33,7 @@ def heard_lufs(plan_, probe):
     stem = plan_.sheet.stems[probe.name]
     source = Source(probe, rate_hz=RATE_HZ, lag=0, polarity=1, means=MEANS)
     energy = next(t.energy for t in plan_.tracks if t.name == probe.name)
-    key = plan_.lead_active.astype(np.float32)
+    key = plan_.lead_active.astype(np.float64)
     strip = Strip(stem, source, energy=energy, key=key, rate_hz=RATE_HZ)
     meter = StepEnergies(RATE_HZ, 2, step_s=STEP_S)
     meter.update(strip.read(FRAMES))

@@ -11,7 +11,7 @@ RATE_HZ = 8_000
 
 
 def heard(sound, key, *, places=()):
-    ear = Ear(np.asarray(key, np.float32), RATE_HZ)
+    ear = Ear(np.asarray(key, np.float64), RATE_HZ)
     for piece in cut(sound, places):
         ear.update(piece)
     return ear.meters({})

@@ -53,6 +53,7 @@ def analysis_of(
         ),
         sha256="",
         frames=int(seconds * rate_hz),
+        silent=False,
         energy=(sounds * power).astype(np.float32),
         bands=bands,
         excerpt=(np.sqrt(power) * 10 ** (crest_db / 20) * np.tile(beat, 10)).astype(np.float32),
