@@ -5,9 +5,9 @@ Rules
 Rule 1: the sum is taken in the order of the sheet, whatever strip was ready first: the
 same bytes for any number of threads.
 
-Rule 2: ``READS_AHEAD`` blocks of strips are under way or wait for the sum, and no more: enough
-for the workers to render while the sum is worked on. Memory grows neither with the length of
-the song nor, but for what a strip holds itself, with the number of stems.
+Rule 2: ``READS_PER_WORKER`` blocks of strips are under way or wait for the sum, and no more:
+enough to render while the sum is worked on. Memory grows neither with the length of the song
+nor, but for what a strip holds itself, with the number of stems.
 """
 
 from collections import deque
@@ -33,7 +33,7 @@ from dsp.process.dynamics import Reduction
 from dsp.process.eq import Equaliser
 from dsp.process.stereo import Width
 
-READS_AHEAD = 8
+READS_PER_WORKER = 4
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,9 @@ def render(
         }
         stack.enter_context(closing(bus))
         pool = stack.enter_context(ThreadPoolExecutor(means.threads))
-        for start, block in _sums(list(strips.values()), frames + bus.chain.latency, pool):
+        ahead = READS_PER_WORKER * means.threads
+        length = frames + bus.chain.latency
+        for start, block in _sums(list(strips.values()), length, pool, ahead):
             bus.put(block)
             report(min(1.0, start / frames))
         tracks = {name: strip.meters() for name, strip in strips.items()}
@@ -108,16 +110,16 @@ def _strips(plan: Plan, probes: Sequence[Probe], means: Means) -> dict[str, Stri
 
 
 def _sums(
-    strips: Sequence[Strip], frames: int, pool: ThreadPoolExecutor
+    strips: Sequence[Strip], frames: int, pool: ThreadPoolExecutor, ahead: int
 ) -> Iterator[tuple[int, Block]]:
-    """Yield ``(start, sum)`` per block, the strips some reads ahead of the sum (rule 2).
+    """Yield ``(start, sum)`` per block, the strips ``ahead`` reads before the sum (rule 2).
 
-    No further ahead than there are strips: none is asked for a block before its last is there.
+    No further than there are strips: none is asked for a block before its last one is there.
     """
     spans = list(blocks_of(frames))
     reads = ((strip, length) for _, length in spans for strip in strips)
-    ahead = min(len(strips), READS_AHEAD)
-    waiting = deque(pool.submit(strip.read, length) for strip, length in islice(reads, ahead))
+    first = islice(reads, min(ahead, len(strips)))
+    waiting = deque(pool.submit(strip.read, length) for strip, length in first)
     for start, length in spans:
         total = np.zeros((2, length), np.float32).T  # as strips and filters like it: planar
         for _ in strips:
