@@ -244,8 +244,8 @@ class LoudnessMeter:
         return self._max_lufs(SHORT_TERM_S)
 
     def _max_lufs(self, window_s: float) -> float:
-        curve = sliding_lufs(self.energy(), step_s=STEP_S, window_s=window_s, hop_s=STEP_S)
-        return float(curve.max(initial=FLOOR_LUFS))
+        windows = _sliding_mean(self.energy(), step_s=STEP_S, window_s=window_s, hop_s=STEP_S)
+        return lufs_of(float(windows.max(initial=0.0)))
 
 
 def lufs_of(energy: float) -> float:

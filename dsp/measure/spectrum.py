@@ -112,10 +112,13 @@ class BandPowers:
         What the last windows have not heard yet counts as silence, so a step that is short at
         the end of a stream reads as low as it is short.
         """
-        group = self._group.copy()
+        group, after = self._group.copy(), np.zeros_like(self._group)
         group[:, self._held :] = 0.0
+        kept = group[:, _GROUP_STEPS * self._step :]  # may have begun a step of its own
+        after[:, : kept.shape[1]] = kept
         steps = max(0, -(-self._frames // self._step) - self._taken)
-        return np.concatenate([*self._powers, self._powers_of(group)])[:steps]
+        waiting = (self._powers_of(group), self._powers_of(after))
+        return np.concatenate([*self._powers, *waiting])[:steps]
 
     def taken(self) -> NDArray[np.float32]:
         """Return the power of the steps that are settled, ``(steps, bands)``, and forget them."""

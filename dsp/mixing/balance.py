@@ -18,7 +18,7 @@ De Man, Reiss, "A knowledge-engineered autonomous mixing system", AES 135th, 201
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dsp.measure.loudness import integrated_lufs
 from dsp.mixing.analyse import STEP_S
@@ -48,12 +48,12 @@ def trim_db(track: Track, eq_change_db: float) -> float:
     return round(float(np.clip(wanted, -TRIM_MAX_DB, TRIM_MAX_DB)), 2)
 
 
-def ride_curve_db(energy: Steps, *, amount: float, range_db: float) -> Steps:
+def ride_curve_db(energy: ArrayLike, *, amount: float, range_db: float) -> Steps:
     """Return a slow gain per 100 ms step that evens out the loudness of phrases.
 
     Parameters
     ----------
-    energy : (steps,) float64
+    energy : (steps,) array
         K-weighted mean square on the stem's own timeline.
     amount : float
         Share of each difference to the median phrase that is taken out, 0..1.
@@ -65,6 +65,7 @@ def ride_curve_db(energy: Steps, *, amount: float, range_db: float) -> Steps:
     (steps,) float64
         dB. Where the stem rests the gain glides to 0.
     """
+    energy = np.asarray(energy, np.float64)
     if not len(energy) or not energy.any():
         return np.zeros(len(energy))
     window = np.hanning(_RIDE_WINDOW_STEPS + 2)[1:-1]

@@ -159,9 +159,8 @@ class _Model:
         self._energy = rendered.loudness.energy()
         hops = self._path.stat().st_size // _PEAK_BYTES
         hops_per_step = STEP_S * sheet.rate_hz / HOP_FRAMES
-        edges = np.rint(np.arange(len(self._energy) + 1) * hops_per_step).astype(np.int64)
-        self._edges = np.minimum(edges, hops - 1)
-        self._counts = np.maximum(np.diff(self._edges), 1)
+        edges = np.rint(np.arange(len(self._energy) + 1) * hops_per_step)
+        self._edges = np.minimum(edges, hops - 1).astype(np.int32)
         self._steps = [*range(0, len(self._energy), _PART_STEPS), len(self._energy)]
         self._hops = [*(int(hop) for hop in self._edges[self._steps[:-1]]), hops]
         highest = max(float(self._peaks(*part).max(initial=0.0)) for part in pairwise(self._hops))
@@ -187,9 +186,9 @@ class _Model:
             loud = gains[self._peaks(*hops) > self._floor]
             active += len(loud)
             reduction_db -= float(dbs_of(loud[loud < 1.0]).sum())
-            edges = self._edges[slice(*steps)] - hops[0]
-            power[slice(*steps)] = np.add.reduceat(np.square(gains, dtype=np.float64), edges)
-        power /= self._counts
+            edges = self._edges[steps[0] : steps[1] + 1] - hops[0]
+            sums = np.add.reduceat(np.square(gains, dtype=np.float64), edges[:-1])
+            power[slice(*steps)] = sums / np.maximum(np.diff(edges), 1)
         power *= self._energy  # in place: an hour has 360,000 steps
         power *= ratio_of(make_up_db) ** 2
         return integrated_lufs(power, step_s=STEP_S), reduction_db / max(active, 1)

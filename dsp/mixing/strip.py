@@ -131,7 +131,7 @@ class Strip:
     """One stem, from its source to what it adds to the sum; latency already taken out."""
 
     def __init__(
-        self, stem: Stem, source: Source, *, energy: Steps, key: Steps, rate_hz: int
+        self, stem: Stem, source: Source, *, energy: NDArray[np.float32], key: Steps, rate_hz: int
     ) -> None:
         self._source = source
         self._chain = _chain_of(stem, source.channels, energy=energy, key=key, rate_hz=rate_hz)
@@ -155,7 +155,9 @@ class Strip:
         self._source.close()
 
 
-def _chain_of(stem: Stem, channels: int, *, energy: Steps, key: Steps, rate_hz: int) -> Chain:
+def _chain_of(
+    stem: Stem, channels: int, *, energy: NDArray[np.float32], key: Steps, rate_hz: int
+) -> Chain:
     chain = Chain()
     chain.add(Gain(stem.trim_db))
     if stem.ride is not None:
