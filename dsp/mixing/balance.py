@@ -113,7 +113,7 @@ def lead_to_rest_lu(tracks: Sequence[Track], energies: Mapping[str, Steps]) -> f
     where = lead_activity(tracks)
     lead, rest = 0.0, 0.0
     for track in tracks:
-        power = float(energies[track.name][where].sum())
+        power = float(energies[track.name][where].sum(dtype=np.float64))
         if track.role in LEADS:
             lead += power
         else:
