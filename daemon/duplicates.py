@@ -15,6 +15,7 @@ import json
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ class Twins:
         if not self._store.knows_content(_size_prefix(new.inputs)):
             return
         self._store.postpone(new.id, self._now_ms() + _HOLD_MS)
-        self._pool.submit(self._hash, new, drop)
+        with suppress(RuntimeError):  # no thread to be had: it becomes due by itself
+            self._pool.submit(self._hash, new, drop)
 
     def found(self) -> Iterator[tuple[str, str]]:
         """Yield ``(job, its published twin)``; jobs without a twin become due."""

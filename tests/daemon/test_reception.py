@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 
 import pytest
 
@@ -16,7 +17,7 @@ from daemon.jobs.job import State
 from daemon.outbox.status import drop_in
 from daemon.reception import Reception
 from daemon.startup import open_spool
-from tests.support.jobs import new_job
+from tests.support.jobs import DONE, new_job
 
 ID = "20261120-214501-3f9a"
 
@@ -97,3 +98,19 @@ def test_names_that_look_alike_have_statuses_of_their_own(house, reception):
 
     (path,) = (house.spool.root / "outbox" / "mix").glob("*.status.json")
     assert os.fsdecode(b"a\xfe.wav") == drop_in(json.loads(path.read_bytes()))
+
+
+def test_drop_is_queued_though_no_thread_is_to_be_had(house, reception):
+    """The search for its twin is put off; the drop and the daemon are not lost."""
+    house.store.adopt(new_job("first"))
+    house.store.claim()
+    house.store.finish("first", 1, DONE)
+    house.store.mark_published("first", drop_at="archive/mix/Song")
+    house.store.note_content("first", "0:" + "5a" * 32)
+    before = threading.stack_size(1 << 46)  # more than there is address space
+    try:
+        reception.take(admitted(house))
+    finally:
+        threading.stack_size(before)
+
+    assert State.QUEUED is house.store.get(ID).state
