@@ -40,6 +40,7 @@ from daemon.config import Inbox
 from daemon.descriptors import ask_for_descriptors, ask_for_watch
 from daemon.files import Files
 from daemon.intake.admit import CutShort, Door, mend
+from daemon.intake.drop import Drop
 from daemon.intake.mounts import is_network, read_mountinfo
 from daemon.intake.names import AUDIO_SUFFIXES
 from daemon.intake.probe import ignore_lease_signals
@@ -114,6 +115,10 @@ class Watch:
         return bool(observer.emitters) and all(each.is_alive() for each in observer.emitters)
 
 
+class _Stopping(Exception):
+    """Asked to end in the middle of a scan."""
+
+
 class Watcher:
     """One inbox and its thread.
 
@@ -152,7 +157,8 @@ class Watcher:
         self._fulfilled: SimpleQueue[str] = SimpleQueue()
         self._stubborn: set[str] = set()
         door = Door(name, folder, work, inbox.limits, accepts, files, clock)
-        self._scanner = Scanner(door, inbox.settling, gate, report)
+        self._gate = gate
+        self._scanner = Scanner(door, inbox.settling, self._may_take, report)
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._watch = Watch(folder, self._woken.set)
         self._late: deque[float] = deque(maxlen=_LATE_LIMIT)
@@ -180,12 +186,12 @@ class Watcher:
             self.wake()
 
     def ask_to_stop(self) -> None:
-        """End after the scan that runs."""
+        """End after what is being taken in now."""
         self._stopped.set()
         self._woken.set()
 
     def stop(self, timeout_s: float = 5.0) -> bool:
-        """Finish the scan that runs and end; return whether it ended in time."""
+        """Take no further drop and end; return whether it ended in time."""
         self.ask_to_stop()
         if self._thread.ident is None:
             return True
@@ -207,9 +213,17 @@ class Watcher:
             self._stopped.wait(min(_LONGEST_GAP_S, max(_SHORTEST_S, rest_s)))
         self._watch.stop()
 
+    def _may_take(self, drop: Drop) -> str | None:
+        # One that hung when it was asked to end has a successor by the time that it goes on.
+        if self._stopped.is_set():
+            raise _Stopping
+        return self._gate(drop)
+
     def _look_safely(self, *, woken: bool) -> float:
         try:
             return self.look(woken=woken)
+        except _Stopping:
+            return 0.0
         except Exception as error:  # noqa: BLE001 - one bad round must not end an inbox in silence
             _LOG.exception("inbox=%s scan failed", self._name)
             self._note(f"our fault: {error!r}")

@@ -560,6 +560,17 @@ def test_a_file_being_written_is_not_taken(live):
     assert "a.wav" == live.next(Admitted).place.name
 
 
+def test_a_watcher_that_was_told_to_stop_takes_nothing_more(studio):
+    """It may have hung meanwhile, and another one may watch the inbox by now."""
+    for name in ("a", "b"):
+        studio.put(f"{name}/kick.wav")
+        studio.put(f"{name}/.done", b"")
+    studio.watcher._gate = lambda drop: studio.watcher.ask_to_stop()  # noqa: ARG005 - a gate
+
+    studio.watcher._look_safely(woken=False)
+    assert ["a"] == taken(studio.reports)
+
+
 def test_a_watcher_stops_when_told(tmp_path):
     """Stopping ends the thread, also one that never began."""
     studio = Studio(tmp_path, clock=watcher_module.Clock())
