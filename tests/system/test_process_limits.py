@@ -72,7 +72,7 @@ def test_files_that_may_not_grow_delay_and_lose_nothing(daemon, most):
 def test_descriptors_that_run_out_delay_and_lose_nothing(daemon, spare):
     """With a few more than it has open, with none more, and with fewer than it waits for."""
     daemon.start()
-    drop_song(daemon.root, "Slow", "seconds: 0.3\n")
+    drop_song(daemon.root, "Slow", "seconds: 0.6\n")
     until(lambda: states(daemon.root).get("Slow") == "running", "one runs")
     process = daemon.process.pid
     opened = descriptors_of(process)
