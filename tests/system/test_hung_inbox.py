@@ -16,6 +16,8 @@ from tests.support.daemons import ROOT, Daemon, read_json, settings_for, until
 from tests.support.truth import broken_sentences, drop_folder, torn_outputs, write_wav
 
 PERIOD_S = 0.3
+READ = ("0", "63")
+"""The number of read(2) on x86-64 and on aarch64."""
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not Path("/dev/fuse").exists(), reason="a FUSE mount needs root"
@@ -36,7 +38,14 @@ class Remote:
             pytest.skip(f"no FUSE here: {self.server.stderr.read().decode()[-200:]}")
 
     def hang(self) -> None:
-        self.server.send_signal(signal.SIGSTOP)
+        """Stop the server while it has no request in its hands: no signal ends a wait for those."""
+        proc = Path(f"/proc/{self.server.pid}")
+        while True:
+            self.server.send_signal(signal.SIGSTOP)
+            until(lambda: b") T" in (proc / "stat").read_bytes(), "it has stopped")
+            if (proc / "syscall").read_text().split()[0] in READ:
+                return
+            self.answer()
 
     def answer(self) -> None:
         self.server.send_signal(signal.SIGCONT)
@@ -72,6 +81,7 @@ def daemon(tmp_path, remote):
     inboxes = {"mix": near, "far": far}
     with Daemon(root, settings_for(root, inboxes=inboxes, heartbeat_s=PERIOD_S)) as made:
         yield made
+        remote.answer()  # else nobody may be able to end it
 
 
 def told(daemon, label, inbox="mix"):
