@@ -25,13 +25,11 @@ class Inboxes:
         self._house, self._wake = house, wake
         self.watchers: dict[str, Watcher] = {}
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
-        self._unseen: set[str] = set()
         self._unseen_until_s = 0.0
 
     def open(self) -> None:
         """Begin to watch every inbox of the configuration."""
         house = self._house
-        self._unseen = set(house.opened.cut_short)
         self._unseen_until_s = house.clock.monotonic_s() + PATIENCE_S
         for name, folder in house.opened.inboxes.items():
             self.watchers[name] = Watcher(
@@ -48,7 +46,7 @@ class Inboxes:
             self.watchers[name].start()
 
     def close(self) -> None:
-        """Finish the scans that run; leave behind what does not answer."""
+        """Take no further drop; leave behind what does not answer."""
         for watcher in self.watchers.values():
             watcher.ask_to_stop()
         until_s = self._house.clock.monotonic_s() + _STOPPING_S
@@ -69,7 +67,6 @@ class Inboxes:
         except queue.Empty:
             return None
         if isinstance(report, Looked):
-            self._unseen.discard(report.inbox)
             self._house.opened.cut_short.pop(report.inbox, None)
         return report
 
@@ -81,7 +78,7 @@ class Inboxes:
         """
         paused = {name for name, watcher in self.watchers.items() if watcher.health.paused}
         hopeful = self._house.clock.monotonic_s() < self._unseen_until_s
-        return paused | (self._unseen if hopeful else set())
+        return paused | (set(self._house.opened.cut_short) if hopeful else set())
 
     def pass_on_wishes(self) -> None:
         """Have the files of wishes removed that are fulfilled; a closed inbox keeps them."""

@@ -59,7 +59,7 @@ class Opened:
     store: Store
     inboxes: dict[str, Path]
     cut_short: dict[str, CutShort]
-    """What the last run left to be mended in each inbox, by its own thread."""
+    """What the last run left to be mended in each inbox that has not been looked at."""
     _lock: int
 
     def furnish(self, config: Config) -> None:

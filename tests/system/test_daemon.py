@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.daemons import Daemon, settings_for, until
+from tests.support.daemons import Daemon, until
 from tests.support.truth import (
     broken_sentences,
     drop_folder,
@@ -20,13 +20,6 @@ from tests.support.truth import (
 )
 
 RECOVERED_S = 2.0
-
-
-@pytest.fixture
-def daemon(tmp_path):
-    """A daemon that has not been started; it does not outlive the test."""
-    with Daemon(tmp_path / "spool", settings_for(tmp_path / "spool")) as made:
-        yield made
 
 
 def state_of(daemon: Daemon, label: str) -> str:

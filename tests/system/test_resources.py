@@ -23,13 +23,6 @@ DAY_S = 86_400.0
 
 
 @pytest.fixture
-def daemon(tmp_path):
-    """A daemon on the disk of the test; it has not been started."""
-    with Daemon(tmp_path / "spool", settings_for(tmp_path / "spool")) as made:
-        yield made
-
-
-@pytest.fixture
 def small(tmp_path):
     """A daemon on a file system of 12 MB of its own."""
     root = tmp_path / "spool"
