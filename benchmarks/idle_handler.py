@@ -4,7 +4,7 @@ import time
 
 from pydantic import BaseModel
 
-from daemon.handlers.handler import Output, Result, Task
+from daemon.handlers.contract import Output, Result, Task
 
 
 class Options(BaseModel):

@@ -30,7 +30,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from daemon.clock import Clock
-from daemon.config import Budgets
+from daemon.config.models import Budgets
 from daemon.jobs.job import Ending, NewJob, Outcome, OutputFile
 from daemon.jobs.store import Store, open_store
 

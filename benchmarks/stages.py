@@ -24,7 +24,7 @@ from takes import Take, heard_as, song_in
 
 from dsp.mixing.masking import HIGHEST_HZ, LOWEST_HZ
 from dsp.mixing.plan import PRESETS
-from dsp.mixing.sheet import Settings, Stages
+from dsp.mixing.recall_sheet import Settings, Stages
 from dsp.mixing.tone import CENTRES
 from dsp.units import power_db_of, power_dbs_of
 

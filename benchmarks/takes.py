@@ -12,16 +12,16 @@ from scipy.signal import butter, sosfilt
 from dsp.audio import BLOCK_FRAMES, blocks_of
 from dsp.measure.loudness import StepEnergies, integrated_lufs
 from dsp.measure.spectrum import ThirdOctaves
-from dsp.mixing.align import Evidence, Placement, align
-from dsp.mixing.analyse import BANDS_STEP_S, STEP_S, Analysis, analyse_all
-from dsp.mixing.master import Mastered, master
+from dsp.mixing.align.align import Evidence, Placement, align
 from dsp.mixing.mix import find_stems, trusted
 from dsp.mixing.plan import Plan, plan
-from dsp.mixing.render import Rendered, render
+from dsp.mixing.recall_sheet import Settings
+from dsp.mixing.render.master import Mastered, master
+from dsp.mixing.render.mixdown import Rendered, render
+from dsp.mixing.render.strip import Strip
 from dsp.mixing.roles import LEADS, PROFILES, role_of
-from dsp.mixing.sheet import Settings
 from dsp.mixing.source import Means, Source
-from dsp.mixing.strip import Strip
+from dsp.mixing.stem_analysis import BANDS_STEP_S, STEP_S, Analysis, analyse_all
 from dsp.mixing.tone import CENTRES
 from dsp.units import power_db_of
 

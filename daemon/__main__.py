@@ -1,5 +1,5 @@
 """``python -m daemon`` is ``soundspool``."""
 
-from daemon.cli import main
+from daemon.cli.main import main
 
 main()

@@ -177,6 +177,20 @@ class Files:
             raise OSError(errno.EINVAL, "neither a file nor a folder", str(source))
 
 
+def ask_for_descriptors(count: int) -> None:
+    """Raise ``OSError`` unless so many files could be opened now.
+
+    A library that opens several may leave the first ones open when it fails at the last.
+    """
+    opened: list[int] = []
+    try:
+        for _ in range(count):
+            opened.append(os.open("/", os.O_PATH | os.O_CLOEXEC))  # noqa: PERF401 - may stop midway
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
+
+
 def _rename_exclusively(source: Path, target: Path) -> None:
     renameat2 = getattr(_LIBC, "renameat2", None)
     if renameat2 is not None:

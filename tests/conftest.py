@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from daemon.clock import Clock
-from daemon.config import Pool as PoolSettings
+from daemon.config.models import Pool as PoolSettings
 from tests.support.lives import HANDLER, ROOT, WarmPool
 
 

@@ -11,11 +11,11 @@ from contextlib import suppress
 from pydantic import Field
 
 from daemon.errors import BadInput
-from daemon.handlers.handler import Note, Output, Result, Task
+from daemon.handlers.contract import Note, Output, Result, Task
 from dsp.errors import AudioFormatError, ParameterError
-from dsp.formats.load import AUDIO_SUFFIXES, Limits
+from dsp.formats.reader import AUDIO_SUFFIXES, Limits
 from dsp.mixing import mix as engine
-from dsp.mixing.sheet import Settings
+from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.source import Means
 
 # glibc gives each thread a heap of its own and returns little of it: one for all measured

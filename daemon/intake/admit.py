@@ -40,17 +40,17 @@ from itertools import chain, count
 from pathlib import Path
 
 from daemon.clock import Clock
-from daemon.config import Limits
+from daemon.config.models import Limits
 from daemon.files import Files
 from daemon.intake.drop import Drop, look
-from daemon.intake.names import (
+from daemon.intake.filenames import (
     CLAIMED,
     MARKER_BESIDE,
     SETTINGS,
     SETTINGS_BESIDE,
     kind_of,
 )
-from daemon.intake.probe import open_beneath, writer_of
+from daemon.intake.writer_probe import open_beneath, writer_of
 
 _JOB = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 _THROWS = 0x10000

@@ -23,9 +23,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from daemon.config import Limits
+from daemon.config.models import Limits
 from daemon.errors import BadInput
-from daemon.intake.names import (
+from daemon.intake.filenames import (
     CANCEL,
     MARKER_BESIDE,
     PAUSE,

@@ -4,15 +4,14 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from daemon.config.manifest import Listed, listed_in
+from daemon.config.yaml_reader import load
 from daemon.errors import BadInput, is_ours
 from daemon.intake.drop import Drop, Found
+from daemon.intake.filenames import AUDIO_SUFFIXES, SETTINGS, display, suffix_of
 from daemon.intake.headers import ends_in_zeros, read_header
-from daemon.intake.manifest import listed_in
-from daemon.intake.names import AUDIO_SUFFIXES, SETTINGS, display, suffix_of
 from daemon.intake.peek import Header, Verdict
-from daemon.intake.probe import Writer, open_beneath, writer_of
-from daemon.intake.whole import Listed
-from daemon.strict_yaml import load
+from daemon.intake.writer_probe import Writer, open_beneath, writer_of
 
 
 class DiskEvidence:

@@ -23,20 +23,20 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from daemon.config.manifest import Listed
 from daemon.errors import BadInput
-from daemon.intake.drop import Drop, Found, Signature
-from daemon.intake.names import display
-from daemon.intake.whole import (
+from daemon.intake.completeness import (
     Case,
     Evidence,
     FileAnswer,
-    Listed,
     Reason,
     Rules,
     Ruling,
     Seen,
     waiting,
 )
+from daemon.intake.drop import Drop, Found, Signature
+from daemon.intake.filenames import display
 
 _SOON_S = 0.001
 """However short the configured wait: one look shows no change."""

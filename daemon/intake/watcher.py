@@ -27,25 +27,20 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 
-from watchdog.events import FileSystemEvent, FileSystemEventHandler
-from watchdog.observers import Observer
-from watchdog.observers.api import BaseObserver
-
 from daemon.clock import Clock
-from daemon.config import Inbox
-from daemon.descriptors import ask_for_descriptors, ask_for_watch
+from daemon.config.models import Inbox
 from daemon.files import Files
 from daemon.intake.admit import CutShort, Door, mend
 from daemon.intake.drop import Drop
+from daemon.intake.filenames import AUDIO_SUFFIXES
 from daemon.intake.mounts import is_network, read_mountinfo
-from daemon.intake.names import AUDIO_SUFFIXES
-from daemon.intake.probe import ignore_lease_signals
-from daemon.intake.reports import Health, Looked, Report
-from daemon.intake.scan import Gate, Scanner
+from daemon.intake.observations import Health, Looked, Report
+from daemon.intake.scanner import Gate, Scanner
+from daemon.intake.watch import Watch
+from daemon.intake.writer_probe import ignore_lease_signals
 
 _LOG = logging.getLogger(__name__)
 _RECEIVING_S, _LOCAL_S, _POLLING_S = 1.0, 10.0, 5.0
@@ -56,63 +51,6 @@ it too. Our own rename out of the inbox is such an event: for that time we look 
 _LATE_LIMIT, _LATE_WITHIN_S = 3, 3600.0
 _NETWORK = "a network file system does not announce what other machines write"
 _UNRELIABLE = "drops came that no event announced"
-_DESCRIPTORS = 8
-"""More than a watch takes: an inotify instance and a pipe."""
-
-
-class _WakeUp(FileSystemEventHandler):
-    def __init__(self, wake: Callable[[], None]) -> None:
-        self._wake = wake
-
-    def on_any_event(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - any event is the same to us
-        with suppress(Exception):
-            self._wake()
-
-
-class Watch:
-    """The watch on one folder: built, checked, built anew."""
-
-    def __init__(self, folder: Path, wake: Callable[[], None]) -> None:
-        self._folder, self._handler = folder, _WakeUp(wake)
-        self._observer: BaseObserver | None = None
-        self._identity: tuple[int, int] | None = None
-        self.builds = 0
-        self.problem = ""
-        """Why there is none, when there is none to be had."""
-
-    def check(self) -> bool:
-        """Build the watch where there is none that works; tell whether one works now."""
-        found = self._folder.stat()
-        identity = found.st_dev, found.st_ino
-        if self._works() and identity == self._identity:
-            return True
-        self.stop()
-        try:
-            # Half a watch of the library's would leave descriptors behind, each time.
-            ask_for_watch(self._folder)
-            ask_for_descriptors(_DESCRIPTORS)
-            self._observer = Observer()
-            self._observer.schedule(self._handler, str(self._folder), recursive=False)
-            self._observer.start()
-        except OSError as error:  # scans go on
-            self.stop()
-            self.problem = f"no watch is to be had: {error.strerror or error}"
-            return False
-        self.problem, self._identity = "", identity
-        self.builds += 1
-        return True
-
-    def stop(self) -> None:
-        """End the watch; its threads end by themselves."""
-        if self._observer is not None:
-            self._observer.stop()
-        self._observer = None
-
-    def _works(self) -> bool:
-        observer = self._observer
-        if observer is None or not observer.is_alive():
-            return False
-        return bool(observer.emitters) and all(each.is_alive() for each in observer.emitters)
 
 
 class _Stopping(Exception):

@@ -33,14 +33,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, NamedTuple
 
-from daemon.config import Budgets
-from daemon.jobs.retry import backoff_s
-
-Lane = Literal["rush", "normal", "bulk"]
-
-ALLOWANCE_MS: Mapping[str, int] = {"rush": 0, "normal": 15 * 60_000, "bulk": 60 * 60_000}
-"""How much later a lane's jobs count as created: a rush job overtakes a normal one that is
-less than 15 minutes older, and no lane can keep another waiting for ever."""
+from daemon.config.models import ALLOWANCE_MS, Budgets, Lane
 
 
 class State(StrEnum):
@@ -156,6 +149,26 @@ def after(tally: Tally, outcome: Outcome, budgets: Budgets, *, now_ms: int, chan
             spent, first_s=budgets.backoff_s, longest_s=budgets.backoff_max_s, chance=chance
         )
     return Next(State.QUEUED, tally, now_ms + round(wait_s * 1000))
+
+
+def backoff_s(count: int, *, first_s: float, longest_s: float, chance: float) -> float:
+    """Return the wait after the `count`-th failure, in seconds.
+
+    Doubling keeps a machine in trouble from being asked too often; the random half keeps jobs
+    that failed together from coming back together. The wait stands in the row, not in a timer.
+
+    Parameters
+    ----------
+    count : int
+        1 for the first failure.
+    first_s, longest_s : float
+        The wait doubles from `first_s` and never exceeds `longest_s`.
+    chance : float
+        In [0, 1): decides the random half.
+    """
+    doublings = min(count - 1, 64)  # beyond, longest_s rules; 2.0**1024 would overflow
+    whole_s = min(longest_s, first_s * 2.0**doublings)
+    return whole_s / 2 + chance * whole_s / 2
 
 
 def order_key_ms(created_ms: int, lane: Lane) -> int:

@@ -32,11 +32,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from daemon.clock import Clock, rfc3339
-from daemon.config import Budgets, Retention
+from daemon.config.models import Budgets, Retention
 from daemon.jobs.database import MIGRATIONS, Database, is_damage, move_aside, refuse_old_sqlite
 from daemon.jobs.job import FINAL, Ending, Job, NewJob, Next, Outcome, State, after
-from daemon.jobs.questions import Questions, marks
-from daemon.jobs.rows import columns_of, columns_of_output, encoded, encoded_or_none
+from daemon.jobs.queries import Questions, marks
+from daemon.jobs.row_mapping import columns_of, columns_of_output, encoded, encoded_or_none
 
 _PRUNED_AT_ONCE = 500
 """Rows that one call of ``prune`` deletes at most: the loop must not stand still."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from daemon.clock import Clock, rfc3339
 from daemon.files import Files
-from daemon.outbox.status import SCHEMA, encoded
+from daemon.outbox.status_writer import SCHEMA, encoded
 
 NAME = "daemon.json"
 

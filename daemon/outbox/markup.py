@@ -12,7 +12,7 @@ from html import escape
 from typing import LiteralString
 from urllib.parse import quote
 
-from daemon.outbox.words import shown
+from daemon.text import shown
 
 
 class Html(str):

@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple
 
 from daemon.clock import Clock
 from daemon.files import Files
-from daemon.outbox.words import shown
+from daemon.text import shown
 
 NAME = "metrics.prom"
 PREFIX = "soundspool_"

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import LiteralString, TypeVar
 
 from daemon.outbox.markup import Html, fill, joined, link
-from daemon.outbox.picture import Ended, Health, Picture, Running, Waiting
+from daemon.outbox.overview import Ended, Health, Picture, Running, Waiting
 
 FAILED, RESULTS = 50, 50
 """Rows that are shown; the rest is counted."""

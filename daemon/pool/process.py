@@ -31,8 +31,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.descriptors import ask_for_descriptors
-from daemon.pool.messages import Lines
+from daemon.files import ask_for_descriptors
+from daemon.pool.protocol import Lines
 
 _READ_BYTES = 1 << 16
 _READS = 8  # more at once than the buffers of a socket and a pipe hold
@@ -43,7 +43,7 @@ _DESCRIPTORS = 12  # a socket's two ends, /dev/null twice, two pipes, the pidfd;
 # its parent runs, installed or not, so the parent says where that is.
 _BOOT = (
     "import sys; root = sys.argv[1]; root in sys.path or sys.path.insert(0, root); "
-    "from daemon.pool.worker import main; main(int(sys.argv[2]), int(sys.argv[3]))"
+    "from daemon.pool.worker.main import main; main(int(sys.argv[2]), int(sys.argv[3]))"
 )
 _ROOT = str(Path(__file__).resolve().parents[2])
 

@@ -36,7 +36,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from daemon.pool.messages import (
+from daemon.pool.process import Death, Process
+from daemon.pool.protocol import (
     BadMessage,
     Beat,
     Begun,
@@ -51,7 +52,6 @@ from daemon.pool.messages import (
     line_down,
     said,
 )
-from daemon.pool.process import Death, Process
 
 Phase = Literal["starting", "idle", "busy", "ending"]
 

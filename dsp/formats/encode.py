@@ -9,7 +9,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from dsp.errors import ParameterError
-from dsp.formats.ogg import settle_serial
+from dsp.formats.ogg_serial import settle_serial
 
 _TRIAL_BYTES = 1 << 16
 _FAILURES = (soundfile.LibsndfileError, AssertionError)

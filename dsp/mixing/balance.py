@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dsp.measure.loudness import integrated_lufs
-from dsp.mixing.analyse import STEP_S
 from dsp.mixing.roles import LEADS
+from dsp.mixing.stem_analysis import STEP_S
 from dsp.mixing.track import FLOOR_LUFS, Steps, Track
 from dsp.units import power_db_of
 

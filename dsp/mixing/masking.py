@@ -22,9 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsp.mixing.balance import lead_activity
-from dsp.mixing.foretell import cut_power
+from dsp.mixing.prediction import cut_power
+from dsp.mixing.recall_sheet import Room
 from dsp.mixing.roles import LEADS
-from dsp.mixing.sheet import Room
 from dsp.mixing.tone import CENTRES
 from dsp.mixing.track import Bands, Track
 from dsp.units import power_db_of, power_dbs_of

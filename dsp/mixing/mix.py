@@ -24,18 +24,18 @@ from pathlib import Path
 from typing import Any
 
 from dsp.errors import AudioFormatError
-from dsp.formats.load import AUDIO_SUFFIXES, Limits, Probe
-from dsp.mixing.align import Evidence, Placement, align, trust_of
-from dsp.mixing.analyse import Analysis, analyse_all
-from dsp.mixing.listen import Heard
-from dsp.mixing.master import Mastered, master
-from dsp.mixing.page import page_parts
+from dsp.formats.reader import AUDIO_SUFFIXES, Limits, Probe
+from dsp.mixing.align.align import Evidence, Placement, align, trust_of
 from dsp.mixing.plan import Plan, plan
-from dsp.mixing.render import Rendered, render
-from dsp.mixing.report import report_of, warnings_of
+from dsp.mixing.recall_sheet import Settings, text_of
+from dsp.mixing.render.master import Mastered, master
+from dsp.mixing.render.mixdown import Rendered, render
+from dsp.mixing.render.verify import Heard
+from dsp.mixing.report_data import report_of, warnings_of
 from dsp.mixing.roles import role_of
-from dsp.mixing.sheet import Settings, text_of
 from dsp.mixing.source import Means
+from dsp.mixing.stem_analysis import Analysis, analyse_all
+from dsp.report.page import page_parts
 
 Report = Callable[[str, float], None]
 

@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import ParameterError
-from dsp.formats.export import MP3_HZ, OPUS_HZ
-from dsp.mixing.align import Placement
-from dsp.mixing.analyse import STEP_S, Analysis
+from dsp.formats.writer import MP3_HZ, OPUS_HZ
+from dsp.mixing.align.align import Placement
 from dsp.mixing.balance import (
     faders_db,
     lead_activity,
@@ -29,12 +28,13 @@ from dsp.mixing.balance import (
     role_levels_db,
     trim_db,
 )
-from dsp.mixing.compress import compression_of, deess_of, drive_of, glue_of
-from dsp.mixing.foretell import energy_at_sum, level_db, loudness_at_sum, strip_power
+from dsp.mixing.compression import compression_of, deess_of, drive_of, glue_of
 from dsp.mixing.masking import BETTER_DB, Masked, make_room, uncovered
+from dsp.mixing.panning import places
+from dsp.mixing.prediction import energy_at_sum, level_db, loudness_at_sum, strip_power
+from dsp.mixing.recall_sheet import Band, Master, Ride, Settings, Sheet, Stages, Stem, merge
 from dsp.mixing.roles import PROFILES, role_of
-from dsp.mixing.sheet import Band, Master, Ride, Settings, Sheet, Stages, Stem, merge
-from dsp.mixing.space import places
+from dsp.mixing.stem_analysis import STEP_S, Analysis
 from dsp.mixing.tone import CENTRES, air_of, corner_of, master_eq, power_response, tonal_balance
 from dsp.mixing.track import Steps, Track, loudness_change_db, track_of
 

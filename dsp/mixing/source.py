@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dsp.audio import BLOCK_FRAMES, Block, Fifo
-from dsp.formats.load import Limits, Probe, StemReader, probe
+from dsp.formats.reader import Limits, Probe, StemReader, probe
 from dsp.formats.resample import Resampler
 
 # ITU-R BS.775-3, table 2: centre and surrounds join the front pair at -3 dB; the low

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.measure.spectrum import THIRD_OCTAVES_HZ
+from dsp.mixing.recall_sheet import Band
 from dsp.mixing.roles import REGIONS
-from dsp.mixing.sheet import Band
 from dsp.mixing.track import Bands, Track
-from dsp.process.eq import response_db
+from dsp.processors.eq import response_db
 from dsp.units import SILENCE_DB, power_dbs_of
 
 CENTRES = np.asarray(THIRD_OCTAVES_HZ)

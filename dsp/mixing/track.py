@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from dsp.measure.loudness import integrated_lufs, k_weighting_sos
 from dsp.measure.spectrum import THIRD_OCTAVES_HZ
-from dsp.mixing.analyse import BANDS_STEP_S, STEP_S, Analysis
 from dsp.mixing.roles import Profile
-from dsp.process.filters import response_db
+from dsp.mixing.stem_analysis import BANDS_STEP_S, STEP_S, Analysis
+from dsp.processors.filters import response_db
 from dsp.units import power_db_of
 
 Steps = NDArray[np.float64]

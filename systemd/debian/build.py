@@ -121,7 +121,7 @@ def _place_files(root: Path) -> None:
 def _completion(root: Path, shell: str) -> str:
     """Return what the command line says a shell needs to complete it."""
     # Not by the script, whose first line names the place where it will lie.
-    code = "import sys; sys.argv = ['soundspool']; from daemon.cli import main; main()"
+    code = "import sys; sys.argv = ['soundspool']; from daemon.cli.main import main; main()"
     return subprocess.run(  # noqa: S603 - what was built a moment ago
         [str(root / HOME.lstrip("/") / "bin/python"), "-I", "-c", code],
         env={"_SOUNDSPOOL_COMPLETE": f"source_{shell}", "PATH": os.defpath},

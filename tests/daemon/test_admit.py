@@ -8,12 +8,12 @@ from itertools import count
 
 import pytest
 
-from daemon.config import Limits
+from daemon.config.models import Limits
 from daemon.files import Files
 from daemon.intake.admit import Door, find_admitted, find_cut_short, job_id, mend
 from daemon.intake.drop import look
-from daemon.intake.names import AUDIO_SUFFIXES
-from daemon.intake.probe import ignore_lease_signals
+from daemon.intake.filenames import AUDIO_SUFFIXES
+from daemon.intake.writer_probe import ignore_lease_signals
 from tests.support.clocks import FakeClock
 from tests.support.files import Died, DyingFiles, OtherDevice, RecordingFiles
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from daemon.check import findings, run_check, table
-from daemon.config import load
+from daemon.cli.diagnose.check import findings, run_check, table
+from daemon.cli.diagnose.explain import explain_command, explanation
+from daemon.config.models import load
 from daemon.errors import BadInput
-from daemon.explain import explain_command, explanation
 from tests.support.containers import noise_bytes
 from tests.support.desks import DeskSpool
 from tests.support.spools import drop

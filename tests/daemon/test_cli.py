@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon import cli, commands
-from daemon.cli import plain_status
+from daemon.cli import commands, main
+from daemon.cli.main import plain_status
 from daemon.codes import CODES
 from tests.support.desks import DeskSpool, stems
 from tests.support.spools import done, drop, failed
@@ -28,7 +28,7 @@ def soundspool(spool, monkeypatch, capsys):
         config = ("--config", str(spool.config))
         monkeypatch.setattr(sys, "argv", ["soundspool", *words, *config])
         with pytest.raises(SystemExit) as stop:
-            cli.main()
+            main.main()
         streams = capsys.readouterr()
         return stop.value.code or 0, streams.out, streams.err
 
@@ -44,7 +44,7 @@ def test_status_imports_nothing_heavy(spool):
         "import sys, atexit\n"
         "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
         f"sys.argv = ['soundspool', 'status', '--config', {str(spool.config)!r}]\n"
-        "from daemon.cli import main\nmain()\n"
+        "from daemon.cli.main import main\nmain()\n"
     )
 
     command = [sys.executable, "-c", code]
@@ -254,9 +254,8 @@ def test_a_closed_pipe_ends_in_silence(spool):
 
 def test_every_code_that_a_command_answers_with_is_listed():
     """CODES is the page that a person looks a code up on."""
-    folder = Path(cli.__file__).parent
-    modules = ["answer", "board", "desk", "submit", "follow", "show", "explain", "demo"]
-    text = "".join((folder / f"{module}.py").read_text() for module in modules)
+    folder = Path(main.__file__).parent
+    text = "".join(path.read_text() for path in folder.rglob("*.py"))
 
     raised = set(re.findall(r'(?:BadInput|Unavailable)\(\s*"([A-Z_]+)"', text))
 

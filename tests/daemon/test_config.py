@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from daemon import config_file, strict_yaml
-from daemon.config import Config, Inbox, load
+from daemon.config import file as config_file
+from daemon.config import yaml_reader
+from daemon.config.models import Config, Inbox, load
 from daemon.errors import BadConfig
 
 MANUAL = Path(__file__).parents[2] / "config.yaml"
@@ -39,7 +40,7 @@ def keys_of(model, above=""):
 
 def manual():
     """Return the manual as a document."""
-    return strict_yaml.load(MANUAL.read_bytes(), name="config.yaml")
+    return yaml_reader.load(MANUAL.read_bytes(), name="config.yaml")
 
 
 # the manual
@@ -55,7 +56,7 @@ def test_manual_names_every_key_in_order():
 
 def test_manual_shows_the_defaults():
     """Running with the manual is running with nothing."""
-    assert Config() == strict_yaml.validate(Config, manual())
+    assert Config() == yaml_reader.validate(Config, manual())
 
 
 def test_manual_explains_every_key():
@@ -189,7 +190,7 @@ def test_root_of_agrees_with_load(here, text):
 
 def test_root_of_needs_no_pydantic():
     """``soundspool status`` starts in a blink."""
-    code = "import sys, daemon.config_file as c; c.root_of(); sys.exit('pydantic' in sys.modules)"
+    code = "import sys, daemon.config.file as c; c.root_of(); sys.exit('pydantic' in sys.modules)"
 
     assert (
         0 == subprocess.run([sys.executable, "-c", code], cwd=MANUAL.parent, check=False).returncode

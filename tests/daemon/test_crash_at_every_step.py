@@ -15,7 +15,7 @@ import jsonschema
 import pytest
 
 from daemon.files import Files
-from daemon.intake.names import output_name, reason_beside
+from daemon.intake.filenames import output_name, reason_beside
 from tests.support.counting import count
 from tests.support.files import DyingFiles, OtherDevice, RecordingFiles
 from tests.support.lives import Life, WarmPool, config_for

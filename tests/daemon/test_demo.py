@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from daemon.board import pulse_of
-from daemon.demo import CONFIG, SONG, run_demo
-from daemon.demo_song import LENGTH_S, write_stems
+from daemon.cli.demo import CONFIG, SONG, run_demo
+from daemon.cli.demo_song import LENGTH_S, write_stems
+from daemon.cli.spool_reader import pulse_of
 from daemon.errors import BadInput
 
 WAIT_S = 120

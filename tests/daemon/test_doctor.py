@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from daemon import doctor
-from daemon.config import Config, Pool
-from daemon.doctor import findings, run_doctor
+from daemon.cli.diagnose import doctor
+from daemon.cli.diagnose.doctor import findings, run_doctor
+from daemon.cli.diagnose.worker_trials import Trial, _Trials
+from daemon.config.models import Config, Pool
 from daemon.files import Files
 from daemon.intake.mounts import kind_of_mount, mount_options, read_mountinfo
-from daemon.trials import Trial, _Trials
 from tests.support.desks import DeskSpool
 
 SHM = Path("/dev/shm")
@@ -91,7 +91,7 @@ def test_trial_that_ends_otherwise_is_a_problem(tmp_path):
 
 def test_trial_that_hangs_beyond_patience_is_a_problem(tmp_path, monkeypatch):
     """The doctor itself does not hang."""
-    monkeypatch.setattr("daemon.trials.PATIENCE_S", 1.0)
+    monkeypatch.setattr("daemon.cli.diagnose.worker_trials.PATIENCE_S", 1.0)
 
     found = one_trial(tmp_path, Trial("hang", "hang", "stalled", "STALLED", ""))
 

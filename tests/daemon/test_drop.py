@@ -8,17 +8,17 @@ import sys
 
 import pytest
 
-from daemon.config import Limits
-from daemon.intake import probe
+from daemon.config.models import Limits
+from daemon.intake import writer_probe
 from daemon.intake.drop import Signature, list_inbox, look
-from daemon.intake.names import (
+from daemon.intake.filenames import (
     AUDIO_SUFFIXES,
     base64_of,
     display,
     kind_of,
     output_name,
 )
-from daemon.intake.probe import ignore_lease_signals, open_beneath, writer_of
+from daemon.intake.writer_probe import ignore_lease_signals, open_beneath, writer_of
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_a_rename_changes_only_what_is_not_compared(inbox):
 def opening(request, monkeypatch, inbox):
     """Both ways to open beneath a folder."""
     if request.param == "by steps":
-        monkeypatch.setattr(probe, "_open", probe._open_by_steps)
+        monkeypatch.setattr(writer_probe, "_open", writer_probe._open_by_steps)
     fd = inbox.open()
     yield lambda path: open_beneath(fd, path)
     os.close(fd)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.config import Budgets
+from daemon.config.models import Budgets
 from daemon.jobs.job import FATES, FINAL, NOTHING_SPENT, Outcome, State, Tally, after, order_key_ms
 
 NOW_MS = 1_795_211_101_000

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from daemon.commands import app
+from daemon.cli.commands import app
 
 PAGE = (Path(__file__).parents[2] / "docs/soundspool.1").read_text()
 COMMANDS = typer.main.get_command(app).commands

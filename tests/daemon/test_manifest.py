@@ -4,11 +4,10 @@ import hashlib
 
 import pytest
 
+from daemon.config.drop_settings import settings_of
+from daemon.config.manifest import Listed, listed_in
 from daemon.errors import BadInput
-from daemon.intake.manifest import listed_in
-from daemon.intake.whole import Listed
-from daemon.pool.manifest import compare
-from daemon.settings import settings_of
+from daemon.pool.worker.manifest_check import compare
 
 GOOD = hashlib.sha256(b"good").hexdigest()
 BAD = hashlib.sha256(b"bad").hexdigest()

@@ -5,8 +5,8 @@ import signal
 
 import pytest
 
-from daemon.config import Pool as Settings
-from daemon.pool import strays
+from daemon.config.models import Pool as Settings
+from daemon.pool import orphans
 from tests.support.crew import Crew
 
 # One limit each, so that it is clear which one ends a hang, however busy the machine is.
@@ -22,7 +22,7 @@ def veteran(tmp_path_factory):
     crew = Crew(folder, Settings(slots=2, memory_mb=512, confine=False))
     yield crew
     crew.pool.close()
-    assert [] == strays.children(os.getpid())
+    assert [] == orphans.children(os.getpid())
 
 
 # Options of the handler, limits, expected outcome, code, signal.

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from daemon import house
 from daemon.errors import Unavailable
 from daemon.files import Files
+from daemon.supervisor import context
 from tests.support.files import OtherDevice, RecordingFiles
 from tests.support.lives import Life, config_for
 from tests.support.truth import broken_sentences, drop_folder, statuses, torn_outputs
@@ -53,7 +53,7 @@ class RecordingAcross(OtherDevice, RecordingFiles):
 @pytest.mark.parametrize("end", list(SETTINGS))
 def test_what_is_refused_once_is_done_later(fleeting, pool, monkeypatch, end, code):
     """One step fails; the same run ends the job as if it had not."""
-    monkeypatch.setattr(house, "AGAIN_S", 0.02)
+    monkeypatch.setattr(context, "AGAIN_S", 0.02)
     wrong = {}
     for number, (name, occurrence) in enumerate(_steps(fleeting / "recorded", end, pool)):
         refusing = (RefusingAcross if end == "across" else RefusingFiles)(name, occurrence, code)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from daemon.jobs.retry import backoff_s
+from daemon.jobs.job import backoff_s
 
 COUNTS = st.integers(1, 100_000)
 CHANCES = st.floats(0.0, 1.0, exclude_max=True)

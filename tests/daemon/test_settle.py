@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config import Settling
+from daemon.config.manifest import Listed
+from daemon.config.models import Settling
 from daemon.errors import BadInput
+from daemon.intake.completeness import Rules
 from daemon.intake.drop import Drop, Found, Signature
 from daemon.intake.peek import Header
 from daemon.intake.settle import Settler, explain
-from daemon.intake.whole import Listed, Rules
 
 RULES = Rules.of(Settling(), network=False)
 SETTLE_S, FOLDER_S, UNKNOWN_S, TRUNCATED_S = 2.0, 5.0, 30.0, 900.0

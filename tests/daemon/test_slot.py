@@ -4,9 +4,9 @@ import signal
 
 import pytest
 
-from daemon.pool.memory import oom_kills
-from daemon.pool.messages import Begun, Made, Order, Ready, Verdict, line_up
+from daemon.pool.oom import oom_kills
 from daemon.pool.process import Death
+from daemon.pool.protocol import Begun, Made, Order, Ready, Verdict, line_up
 from daemon.pool.slot import Slot
 
 ORDER = Order("job", 1, "a.b", "name", "/s", "/w", deadline_s=100.0, stall_s=10.0)

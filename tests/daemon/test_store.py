@@ -3,7 +3,7 @@ import sqlite3
 
 import pytest
 
-from daemon.config import Budgets, Retention
+from daemon.config.models import Budgets, Retention
 from daemon.errors import BadConfig, Unavailable
 from daemon.jobs import database
 from daemon.jobs.job import Ending, Outcome, OutputFile, State, Tally

@@ -9,9 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from daemon.config import Budgets, Retention
+from daemon.config.models import ALLOWANCE_MS, Budgets, Retention
 from daemon.jobs.job import (
-    ALLOWANCE_MS,
     FINAL,
     NOTHING_SPENT,
     Ending,

@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from daemon.config import Config
+from daemon.config.models import Config
 from daemon.errors import BadConfig
-from daemon.supervisor import Supervisor
+from daemon.supervisor.supervisor import Supervisor
 
 
 def config(root, *names, **more):

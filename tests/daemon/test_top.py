@@ -12,11 +12,11 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from daemon.cli.top import EX_NOT_RUNNING, EX_OK, frame, run_top
 from daemon.clock import rfc3339
-from daemon.outbox import shelf as shelf_module
-from daemon.outbox.shelf import Shelf
-from daemon.outbox.status import encoded
-from daemon.top import EX_NOT_RUNNING, EX_OK, frame, run_top
+from daemon.outbox import status_reader as shelf_module
+from daemon.outbox.status_reader import Shelf
+from daemon.outbox.status_writer import encoded
 from tests.support.spools import HOSTILE, NOW_MS, daemon_json, done, drop, failed, state
 
 ROOT = Path("/srv/soundspool")
@@ -162,7 +162,7 @@ def test_top_takes_a_damaged_heartbeat_for_none(spool, capsys, damage):
 def test_top_ends_when_q_is_pressed(spool):
     """On a terminal it draws until q, and leaves the terminal as it was."""
     ours, theirs = pty.openpty()
-    code = "import sys; from pathlib import Path; from daemon.top import run_top; "
+    code = "import sys; from pathlib import Path; from daemon.cli.top import run_top; "
     code += f"sys.exit(run_top(Path({str(spool)!r})))"
     process = subprocess.Popen(
         [sys.executable, "-c", code],

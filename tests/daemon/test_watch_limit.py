@@ -4,7 +4,7 @@ import os
 import resource
 from contextlib import contextmanager
 
-from daemon import check
+from daemon.cli.diagnose import check
 from daemon.intake.watcher import Watch
 
 

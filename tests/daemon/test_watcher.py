@@ -11,11 +11,11 @@ from queue import SimpleQueue
 
 import pytest
 
-from daemon.config import Inbox, Limits
+from daemon.config.models import Inbox, Limits
 from daemon.files import Files
 from daemon.intake import watcher as watcher_module
 from daemon.intake.mounts import is_network, kind_of_mount
-from daemon.intake.reports import Admitted, CancelAsked, Gone, PutBack, Sighting
+from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Sighting
 from daemon.intake.watcher import Watch, Watcher
 from tests.support.clocks import FakeClock
 from tests.support.containers import noise_bytes

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from dsp.errors import ParameterError
-from dsp.mixing.align import Evidence, align
+from dsp.mixing.align.align import Evidence, align
 from tests.support.songs import RATE_HZ, evidence, late, notes, rhythm
 
 LENGTH_S = 30.0

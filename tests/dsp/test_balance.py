@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from dsp.measure.loudness import integrated_lufs
-from dsp.mixing.analyse import STEP_S
 from dsp.mixing.balance import (
     FADER_MAX_DB,
     LEAD_TO_REST_LU,
@@ -15,6 +14,7 @@ from dsp.mixing.balance import (
     trim_db,
 )
 from dsp.mixing.roles import PROFILES
+from dsp.mixing.stem_analysis import STEP_S
 from tests.support.analyses import track_named
 
 

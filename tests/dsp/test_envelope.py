@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp.errors import ParameterError
-from dsp.process.envelope import Ballistics, reduction_curve_db, static_reduction_db
+from dsp.processors.envelope import Ballistics, reduction_curve_db, static_reduction_db
 
 HOP_S = 16 / 48_000
 SEGMENT = 4_096

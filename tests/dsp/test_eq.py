@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dsp.errors import ParameterError
-from dsp.process.eq import Band, Equaliser, response_db, sections_of
+from dsp.processors.eq import Band, Equaliser, response_db, sections_of
 from tests.support.filtering import in_float64, measured_db, null_db, on_bins
 
 CURVE = (

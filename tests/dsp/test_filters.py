@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import freqz
 
 from dsp.errors import ParameterError
-from dsp.process.filters import Cascade, biquad, response_db
+from dsp.processors.filters import Cascade, biquad, response_db
 from dsp.units import SILENCE
 from tests.support.filtering import in_float64, measured_db, null_db, on_bins
 

@@ -6,8 +6,8 @@ from scipy.signal import firwin, resample_poly
 
 from dsp.audio import HOP_FRAMES, Block
 from dsp.errors import ParameterError
-from dsp.process.limiter import Limiter, LimiterGains, modelled_gains, needs_of
-from dsp.process.peaks import LimiterPeaks
+from dsp.processors.limiter import Limiter, LimiterGains, modelled_gains, needs_of
+from dsp.processors.limiter_peaks import LimiterPeaks
 from dsp.units import db_of, dbs_of, ratio_of
 from tests.support.tones import faded, in_blocks, noise, sine, tone
 

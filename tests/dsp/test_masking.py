@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from dsp.mixing.foretell import cut_power
 from dsp.mixing.masking import (
     BANDS_PER_STEM,
     BETTER_DB,
@@ -12,9 +11,10 @@ from dsp.mixing.masking import (
     make_room,
     uncovered,
 )
-from dsp.mixing.sheet import Room
+from dsp.mixing.prediction import cut_power
+from dsp.mixing.recall_sheet import Room
 from dsp.mixing.tone import CENTRES
-from dsp.process.eq import Band, response_db
+from dsp.processors.eq import Band, response_db
 from tests.support.analyses import track_named
 
 FLAT = np.ones(len(CENTRES))

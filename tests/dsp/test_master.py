@@ -4,11 +4,11 @@ import os
 
 import pytest
 
-from dsp.formats.export import Writer
-from dsp.formats.load import Limits
-from dsp.mixing.master import Unverified, _verified
+from dsp.formats.reader import Limits
+from dsp.formats.writer import Writer
 from dsp.mixing.plan import plan
-from dsp.mixing.sheet import Settings
+from dsp.mixing.recall_sheet import Settings
+from dsp.mixing.render.master import Unverified, _verified
 from tests.support.analyses import band, in_time
 from tests.support.tones import noise
 

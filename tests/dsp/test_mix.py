@@ -16,7 +16,7 @@ from scipy.signal import firwin, resample_poly
 from dsp import audio
 from dsp.errors import AudioFormatError
 from dsp.mixing.mix import STAGES, mix
-from dsp.mixing.sheet import Settings
+from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.source import Means
 from tests.support.sessions import make_session
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.signal import resample
 
 from dsp.audio import HOP_FRAMES
-from dsp.process.oversample import TAPS, TruePeakHops, interpolator, worst_miss
+from dsp.processors.oversample import TAPS, TruePeakHops, interpolator, worst_miss
 from dsp.units import db_of, dbs_of, ratio_of
 
 FREQUENCIES = (*np.linspace(0.01, 0.45, 23), 1 / 6, 1 / 4, 1 / 3, 0.4, 4 / 9)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dsp.errors import ParameterError
 from dsp.mixing.plan import plan
-from dsp.mixing.sheet import Settings, Sheet, Stem, text_of
+from dsp.mixing.recall_sheet import Settings, Sheet, Stem, text_of
 from tests.support.analyses import analysis_of, band, in_time
 
 

@@ -5,7 +5,7 @@ import resource
 
 import pytest
 
-from dsp.mixing.preview import AHEAD, RATE_HZ, Preview
+from dsp.mixing.render.preview import AHEAD, RATE_HZ, Preview
 from tests.support.stems import heard, open_descriptors
 from tests.support.tones import in_blocks, noise
 

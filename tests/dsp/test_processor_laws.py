@@ -1,4 +1,4 @@
-"""The laws of ``dsp.process.processor``, on every processor, at every rate."""
+"""The laws of ``dsp.processors.processor``, on every processor, at every rate."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dsp.audio import Block
-from dsp.process.processor import Processor
+from dsp.processors.processor import Processor
 from tests.support.processors import PROCESSORS, Case
 
 RATES = (44_100, 48_000, 96_000)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from dsp.mixing.mix import mix
-from dsp.mixing.report import lead_to_rest, lead_to_rest_bands, thinned
+from dsp.mixing.recall_sheet import Settings
+from dsp.mixing.render.strip import TrackMeters
+from dsp.mixing.report_data import lead_to_rest, lead_to_rest_bands, thinned
 from dsp.mixing.roles import PROFILES
-from dsp.mixing.sheet import Settings
-from dsp.mixing.strip import TrackMeters
 from dsp.mixing.tone import CENTRES
 from tests.support.analyses import track_named
 from tests.support.sessions import make_session

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dsp.errors import ParameterError
-from dsp.process.saturation import Saturation
+from dsp.processors.saturation import Saturation
 from dsp.units import db_of, ratio_of
 
 RATE_HZ = 48_000

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dsp.errors import ParameterError
-from dsp.process.stereo import Pan, Width
+from dsp.processors.stereo import Pan, Width
 from tests.support.filtering import measured_db
 
 POSITIONS = np.linspace(-1.0, 1.0, 21)

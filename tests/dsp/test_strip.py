@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dsp.mixing.strip import Ear
+from dsp.mixing.render.strip import Ear
 from dsp.mixing.track import K_POWER
 from tests.support.tones import cut, noise
 

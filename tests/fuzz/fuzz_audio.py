@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from daemon.config import Pool as Settings
+from daemon.config.models import Pool as Settings
 from tests.support.crew import Crew
 
 HANDLER = "tests.support.decoding"

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dsp.formats.load import Probe
+from dsp.formats.reader import Probe
 from dsp.measure.spectrum import THIRD_OCTAVES_HZ
-from dsp.mixing.align import Placement
-from dsp.mixing.analyse import Analysis
+from dsp.mixing.align.align import Placement
 from dsp.mixing.roles import PROFILES, role_of
+from dsp.mixing.stem_analysis import Analysis
 from dsp.mixing.track import track_of
 
 CENTRES = np.asarray(THIRD_OCTAVES_HZ)

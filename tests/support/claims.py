@@ -25,10 +25,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from daemon.pool import calls, confine  # noqa: E402 - with -I the path is set here
+from daemon.pool.worker import confinement, seccomp  # noqa: E402 - with -I the path is set here
 
 LIBC = ctypes.CDLL(None, use_errno=True)
-COLUMN = calls.ARCHES.get(platform.machine(), (0, 0))[1]
+COLUMN = seccomp.ARCHES.get(platform.machine(), (0, 0))[1]
 
 # These do no more than fail when they are called with nonsense, as the C library has them: it
 # knows its numbers from its own headers. Most of the rest is called by number only.
@@ -186,7 +186,7 @@ def _outcome(attempt) -> str:
 def _numbers() -> dict[str, str]:
     """Return what comes of each call, made by its number and with nonsense."""
     found = {}
-    for rows in (calls.DENIED, calls.HIDDEN, {"a call to come": (473, 473)}):
+    for rows in (seccomp.DENIED, seccomp.HIDDEN, {"a call to come": (473, 473)}):
         for name, row in rows.items():
             if (number := row[COLUMN]) is not None:
                 nonsense = [ctypes.c_long(-1)] * 6
@@ -198,9 +198,9 @@ def _inside(at: Place, mode: str) -> None:
     doomed = DEADLY.get(mode)
     tries = {"forbidden": forbidden(at), "allowed": allowed(at)}
     if mode != "bare":
-        confine.renounce_privileges()
-        confine.limit(memory_mb=1024)
-        missing = confine.confine(read=[str(at.drop)], write=[str(at.work)])
+        confinement.renounce_privileges()
+        confinement.limit(memory_mb=1024)
+        missing = confinement.confine(read=[str(at.drop)], write=[str(at.work)])
     else:
         missing = []
     if doomed:
@@ -215,7 +215,7 @@ def _inside(at: Place, mode: str) -> None:
 
 def _all(folder: Path) -> dict:
     found: dict = {"machine": platform.machine(), "kernel": platform.release()}
-    found["landlock"] = confine.landlock_version()
+    found["landlock"] = confinement.landlock_version()
     at = Place(folder)
     for mode in ("bare", "confined", *DEADLY):
         at.lay()

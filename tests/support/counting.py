@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from daemon.errors import BadInput, NothingToDo, Unavailable
-from daemon.handlers.handler import Output, Result, Task
+from daemon.handlers.contract import Output, Result, Task
 
 
 class Options(BaseModel, extra="forbid"):

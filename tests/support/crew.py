@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.clock import Clock
-from daemon.config import Pool as Settings
-from daemon.pool.pool import Ended, Order, Pool, Progress
+from daemon.config.models import Pool as Settings
+from daemon.pool.local import Ended, Order, Pool, Progress
 
 HANDLER = "tests.support.misbehaving"
 ROOT = Path(__file__).resolve().parents[2]

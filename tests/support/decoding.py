@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from daemon.handlers.handler import Output, Result, Task
+from daemon.handlers.contract import Output, Result, Task
 from dsp.errors import AudioFormatError
-from dsp.formats.load import Limits, StemReader, probe
+from dsp.formats.reader import Limits, StemReader, probe
 from tests.support.mutations import mutants, seeds
 
 BLOCK_FRAMES = 16_384

@@ -2,9 +2,9 @@
 
 import json
 
-from daemon.board import Board
+from daemon.cli.spool_reader import Board
 from daemon.clock import Clock, rfc3339
-from daemon.outbox.status import encoded
+from daemon.outbox.status_writer import encoded
 from tests.support.containers import noise_bytes
 from tests.support.spools import daemon_json
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import sosfilt
 
-from dsp.process.processor import Processor
+from dsp.processors.processor import Processor
 
 
 def measured_db(processor: Processor, hz: NDArray[np.float64], rate_hz: int) -> NDArray[np.float64]:

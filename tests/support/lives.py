@@ -25,16 +25,16 @@ from pathlib import Path
 
 import pytest
 
-from daemon import startup, supervisor
-from daemon.config import Budgets, Config, Disk, Inbox, Settling
-from daemon.config import Pool as PoolSettings
+from daemon.config.models import Budgets, Config, Disk, Inbox, Settling
+from daemon.config.models import Pool as PoolSettings
 from daemon.files import Files
 from daemon.intake import watcher
 from daemon.jobs import store
 from daemon.jobs.database import Database
 from daemon.jobs.job import State
-from daemon.pool.pool import Pool
-from daemon.supervisor import Supervisor
+from daemon.pool.local import Pool
+from daemon.supervisor import startup, supervisor
+from daemon.supervisor.supervisor import Supervisor
 from tests.support.files import Died
 
 HANDLER = "tests.support.counting"

@@ -152,7 +152,7 @@ def _make_installation(root: Path) -> None:
         shutil.copytree(CODE / name, root / _CHECKOUT.lstrip("/") / name)
     shutil.copy(CODE / "config.yaml", root / _CHECKOUT.lstrip("/"))
     script = home / "bin/soundspool"
-    script.write_text("#!/opt/soundspool/bin/python\nfrom daemon.cli import main\nmain()\n")
+    script.write_text("#!/opt/soundspool/bin/python\nfrom daemon.cli.main import main\nmain()\n")
     script.chmod(0o755)
 
 

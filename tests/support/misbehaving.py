@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.errors import BadInput, NothingToDo, Unavailable
-from daemon.handlers.handler import Note, Output, Result, Task
+from daemon.handlers.contract import Note, Output, Result, Task
 
 FOREVER_S = 600
 

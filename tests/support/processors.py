@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dsp.process.dynamics import Compressor, DeEsser, KeyedBand, Ride
-from dsp.process.eq import Band, Equaliser
-from dsp.process.gain import Gain
-from dsp.process.limiter import Limiter
-from dsp.process.processor import Processor
-from dsp.process.saturation import Saturation
-from dsp.process.stereo import Pan, Width
+from dsp.processors.compressor import Compressor, DeEsser, KeyedBand, Ride
+from dsp.processors.eq import Band, Equaliser
+from dsp.processors.gain import Gain
+from dsp.processors.limiter import Limiter
+from dsp.processors.processor import Processor
+from dsp.processors.saturation import Saturation
+from dsp.processors.stereo import Pan, Width
 
 _CURVE = (
     Band("high_pass", 60.0),

@@ -1,6 +1,6 @@
 """A report as ``report.json`` holds it, without a mix: small, complete, easily bent."""
 
-from dsp.mixing.sheet import Compression, Room, Stem
+from dsp.mixing.recall_sheet import Compression, Room, Stem
 
 
 def stem_row(name, **changes):

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.measure.onsets import Decimated, OnsetFlux
-from dsp.mixing.align import Evidence
+from dsp.mixing.align.align import Evidence
 
 RATE_HZ = 16_000
 

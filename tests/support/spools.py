@@ -3,7 +3,7 @@
 import json
 from importlib import resources
 
-from daemon.outbox.status import Report, document
+from daemon.outbox.status_writer import Report, document
 
 NOW_MS = 1_795_211_101_000  # 2026-11-20T21:45:01Z, where FakeClock begins
 HOSTILE = "</code><script>alert(1)</script>\"'&\x1b[31m\n\u202egnp.\udcff{{ 7*7 }}"

@@ -8,7 +8,7 @@ import soundfile
 
 from dsp.audio import Block
 from dsp.errors import AudioFormatError
-from dsp.formats.load import Limits, Probe, StemReader, probe
+from dsp.formats.reader import Limits, Probe, StemReader, probe
 
 
 def written(

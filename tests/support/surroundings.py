@@ -101,7 +101,7 @@ def rounds_pass(daemon, beats: int = 2) -> None:
 IMPATIENT = (
     sys.executable,
     "-c",
-    "from daemon import house, cli; house.AGAIN_S = 0.3; cli.main()",
+    "from daemon.cli import main; from daemon.supervisor import context; context.AGAIN_S = 0.3; main.main()",
 )
 """The daemon's command, but what was refused is tried again soon: tests wait for it."""
 

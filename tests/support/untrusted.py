@@ -3,14 +3,14 @@
 import os
 from pathlib import Path
 
-from daemon.board import Pulse, Told
+from daemon.cli.spool_reader import Pulse, Told
+from daemon.cli.status_view import detail, overview, overview_json
+from daemon.config.manifest import listed_in
+from daemon.config.yaml_reader import load
 from daemon.errors import BadInput
 from daemon.intake.headers import ends_in_zeros, read_header
-from daemon.intake.manifest import listed_in
-from daemon.outbox.picture import life, picture
+from daemon.outbox.overview import life, picture
 from daemon.outbox.shape import document_of
-from daemon.show import detail, overview, overview_json
-from daemon.strict_yaml import load
 from tests.support.spools import NOW_MS
 
 ROOT = Path("/spool")

@@ -10,7 +10,7 @@ with an arm64 Python and a static busybox. On Debian, ``qemu-system-arm`` apart:
         libpython3.13-stdlib:arm64 busybox-static:arm64
     for deb in *.deb; do dpkg-deb -x "$deb" root; done
 
-What comes must be what tests/daemon/test_confine.py asks of this machine. A boot takes half a
+What comes must be what tests/daemon/test_confinement.py asks of this machine. A boot takes half a
 minute or one, and ends by itself.
 """
 
@@ -36,8 +36,13 @@ $python -I /ours/tests/support/claims.py /tmp/place
 busybox poweroff -f
 """
 _LIBRARIES = {name: f"usr/{name}" for name in ("bin", "lib", "sbin")}
-_NEEDED = ("daemon/__init__.py", "daemon/pool/__init__.py", "daemon/pool/calls.py")
-_OURS = (*_NEEDED, "daemon/pool/confine.py", "tests/support/claims.py")
+_NEEDED = ("daemon/__init__.py", "daemon/pool/__init__.py", "daemon/pool/worker/__init__.py")
+_OURS = (
+    *_NEEDED,
+    "daemon/pool/worker/seccomp.py",
+    "daemon/pool/worker/confinement.py",
+    "tests/support/claims.py",
+)
 
 _FOLDER, _FILE, _LINK = 0o040755, 0o100755, 0o120777
 
@@ -61,7 +66,14 @@ def _entries(root: Path) -> Iterator[bytes]:
             yield _entry(name, _FILE, path.read_bytes())
     for name, target in _LIBRARIES.items():  # the packages leave this to another one
         yield _entry(name, _LINK, target.encode())
-    for folder in ("ours", "ours/daemon", "ours/daemon/pool", "ours/tests", "ours/tests/support"):
+    for folder in (
+        "ours",
+        "ours/daemon",
+        "ours/daemon/pool",
+        "ours/daemon/pool/worker",
+        "ours/tests",
+        "ours/tests/support",
+    ):
         yield _entry(folder, _FOLDER, b"")
     for name in _OURS:
         yield _entry(f"ours/{name}", _FILE, (HERE / name).read_bytes())

@@ -24,7 +24,7 @@ pytestmark = [
 SLOW = """
 import time
 from dataclasses import dataclass
-from daemon.handlers.handler import Output, Result, Task
+from daemon.handlers.contract import Output, Result, Task
 
 @dataclass
 class Options:

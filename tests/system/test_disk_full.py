@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon import house
-from daemon.config import Budgets
+from daemon.config.models import Budgets
 from daemon.errors import Unavailable
 from daemon.files import Files
+from daemon.supervisor import context
 from tests.support.daemons import Daemon, settings_for, until
 from tests.support.files import RecordingFiles
 from tests.support.lives import Life, config_for
@@ -60,7 +60,7 @@ class FillingFiles(Files):
 @pytest.mark.parametrize("end", list(SETTINGS))
 def test_disk_that_fills_up_at_any_step_delays_and_loses_nothing(tmp_path, pool, monkeypatch, end):
     """Room comes back, and the same run ends the job as if it had never gone."""
-    monkeypatch.setattr(house, "AGAIN_S", 0.02)
+    monkeypatch.setattr(context, "AGAIN_S", 0.02)
     wrong, refused = {}, 0
     disk = tmp_path / "disk"
     with memory_disk(disk, "size=3m,nr_inodes=300"):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import Config
-from daemon.supervisor import Supervisor
+from daemon.config.models import Config
+from daemon.supervisor.supervisor import Supervisor
 
 README = Path(__file__).parents[2] / "README.md"
 

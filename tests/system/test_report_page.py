@@ -3,7 +3,7 @@
 import pytest
 
 from dsp.mixing.mix import mix
-from dsp.mixing.sheet import Settings
+from dsp.mixing.recall_sheet import Settings
 from tests.support.browser import NAMES, browser_path, browsing
 from tests.support.sessions import make_session
 

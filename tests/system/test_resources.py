@@ -6,7 +6,7 @@ from contextlib import suppress
 import pytest
 
 from daemon.clock import Clock
-from daemon.config import Budgets
+from daemon.config.models import Budgets
 from daemon.files import Files
 from tests.support.daemons import Daemon, read_json, settings_for, until
 from tests.support.lives import Life, config_for
@@ -99,7 +99,7 @@ class JumpingClock(Clock):
 def test_clock_that_jumps_a_day_delays_nothing(tmp_path, pool, monkeypatch, days):
     """Neither a job that waits to be tried again nor one that runs minds the clock on the wall."""
     clock = JumpingClock()
-    monkeypatch.setattr("daemon.supervisor.Clock", lambda: clock)
+    monkeypatch.setattr("daemon.supervisor.supervisor.Clock", lambda: clock)
     config = config_for(tmp_path, budgets=Budgets(backoff_s=0.2, backoff_max_s=0.2))
     (tmp_path / "inbox" / "mix").mkdir(parents=True)
     drop_folder(tmp_path, "Song", {"a.wav": b"\1\2" * 900}, "how: unavailable\n")

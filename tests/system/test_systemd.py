@@ -24,7 +24,7 @@ SNOOP = """
 import json, os, socket, time
 from dataclasses import dataclass
 from pathlib import Path
-from daemon.handlers.handler import Output, Result, Task
+from daemon.handlers.contract import Output, Result, Task
 
 @dataclass
 class Options:

@@ -107,7 +107,7 @@ def test_command_is_on_the_path(wheel):
     with zipfile.ZipFile(wheel) as archive:
         told = {PurePosixPath(name).name: name for name in archive.namelist()}
 
-        assert b"soundspool = daemon.cli:main" in archive.read(told["entry_points.txt"])
+        assert b"soundspool = daemon.cli.main:main" in archive.read(told["entry_points.txt"])
         assert "LICENSE" in told
 
 

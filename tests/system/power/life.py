@@ -14,7 +14,7 @@ from daemon.files import Files
 from daemon.jobs import store
 from daemon.jobs.database import Database
 from daemon.pool import process
-from daemon.supervisor import Supervisor
+from daemon.supervisor.supervisor import Supervisor
 from tests.support.lives import config_for
 from tests.support.truth import drop_folder, statuses, wav_bytes, write_wav
 

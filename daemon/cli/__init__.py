@@ -1,0 +1,1 @@
+"""The command line; it acts through files and never opens the queue."""

@@ -1,0 +1,289 @@
+"""The commands of ``soundspool``, with their arguments and their help.
+
+What a command does lies in a module of its own, imported when the command runs.
+"""
+
+# ruff: noqa: PLC0415, FBT002 - a command imports what it needs; flags are booleans
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from daemon.cli.exit_codes import answering
+from daemon.version import VERSION
+
+app = typer.Typer(
+    name="soundspool",
+    help="Drop a folder of stems, find the mix.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+config_app = typer.Typer(help="What the daemon is told by its configuration.")
+app.add_typer(config_app, name="config", no_args_is_help=True)
+
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration.")
+]
+Inbox = Annotated[
+    str | None, typer.Option("--inbox", "-i", metavar="NAME", help="Which inbox, if several.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for tools.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="A setting, as job.yaml has it."),
+]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on until it ends.")]
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
+    if asked:
+        sys.stdout.write(f"soundspool {VERSION}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def soundspool(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Drop a folder of stems, find the mix."""
+
+
+@app.command()
+def run(config: Config = None) -> None:
+    """Run the daemon in the foreground, until SIGTERM or Ctrl-C."""
+    import daemon.logs  # noqa: F401 - before structlog, which would load rich and ssl
+    from daemon.supervisor.supervisor import run as run_daemon
+
+    with answering():
+        sys.exit(run_daemon(config))
+
+
+@app.command()
+def mix(
+    source: Annotated[Path, typer.Argument(help="A folder of stems, or one file.", exists=True)],
+    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """Mix and master a folder of stems, here and now, without the daemon."""
+    from daemon.cli.mix_command import mix_by_hand
+
+    sys.exit(mix_by_hand(source, out, settings or [], as_json=json))
+
+
+@app.command()
+def demo(
+    spool: Annotated[
+        Path, typer.Option(help="Where to make the demo's spool; kept for you to look at.")
+    ] = Path("soundspool-demo"),
+    json: Json = False,
+) -> None:
+    """Make a short song, start a daemon, drop the song, and show the mix."""
+    from daemon.cli.demo import run_demo
+
+    with answering(as_json=json):
+        sys.exit(run_demo(spool, as_json=json))
+
+
+@app.command()
+def submit(
+    path: Annotated[Path, typer.Argument(help="A folder of stems, or one file.", exists=True)],
+    *,
+    inbox: Inbox = None,
+    settings: Set = None,
+    priority: Annotated[
+        str | None, typer.Option(metavar="LANE", help="rush, normal or bulk.")
+    ] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has ended.")] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Copy a drop into an inbox, whole at once, so that it starts immediately."""
+    from daemon.cli.submit_command import hand_in
+
+    with answering(as_json=json):
+        asked = [*(settings or []), *([f"priority={priority}"] if priority else [])]
+        sys.exit(hand_in(config, path, inbox, asked, wait=wait, as_json=json))
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(help="One drop; without it, everything.")] = None,
+    inbox: Inbox = None,
+    watch: Watch = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Show how the daemon and its drops stand."""
+    # Seldom reached: see daemon.cli.main, which must be kept in step with these arguments.
+    from daemon.cli.status_view import status as show
+
+    with answering(as_json=json):
+        sys.exit(show(config, name, inbox, watch=watch, as_json=json))
+
+
+@app.command()
+def top(
+    once: Annotated[bool, typer.Option("--once", help="Draw one picture and end.")] = False,
+    config: Config = None,
+) -> None:
+    """Watch the daemon at work, full screen."""
+    from daemon.cli.top import run_top
+    from daemon.config.file import root_of
+
+    with answering():
+        sys.exit(run_top(root_of(config), once=once))
+
+
+@app.command()
+def explain(
+    path: Annotated[str, typer.Argument(help="A path in an inbox or in failed/, or a name.")],
+    inbox: Inbox = None,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Tell why something has not started: the rule that holds it back, and the time left."""
+    from daemon.cli.diagnose.explain import explain_command
+
+    with answering(as_json=json):
+        sys.exit(explain_command(config, path, inbox, as_json=json))
+
+
+@app.command()
+def retry(
+    names: Annotated[list[str] | None, typer.Argument(help="Drops in failed/.")] = None,
+    inbox: Inbox = None,
+    every: Annotated[bool, typer.Option("--all", help="Everything that failed.")] = False,
+    config: Config = None,
+) -> None:
+    """Move failed drops back into their inbox, under their names."""
+    from daemon.cli.control import retry as move_back
+    from daemon.cli.spool_reader import Board, failed_drops, find_failed
+    from daemon.files import Files
+    from daemon.text import shown
+
+    if bool(names) == every:
+        raise typer.BadParameter("name the drops, or say --all")
+    with answering():
+        board, files = Board.of(config), Files()
+        found = [find_failed(board, name, inbox) for name in names or []]
+        found += [one for one in failed_drops(board) if every and inbox in (None, one.inbox)]
+        for one in found:
+            move_back(board, one, files)
+            _say(f"{shown(one.path.name)} is back in the inbox {shown(one.inbox)}")
+
+
+@app.command()
+def cancel(
+    names: Annotated[list[str], typer.Argument(help="Drops that have not ended.")],
+    inbox: Inbox = None,
+    config: Config = None,
+) -> None:
+    """Ask for drops to be cancelled: they go to failed/."""
+    from daemon.cli.control import cancel as wish
+    from daemon.cli.spool_reader import Board
+
+    with answering():
+        board = Board.of(config)
+        for name in names:
+            wish(board, name, inbox)
+        _say("cancelling; soundspool status shows when it is done")
+
+
+@app.command()
+def pause(
+    inbox: Annotated[str | None, typer.Argument(help="Without it, all of them.")] = None,
+    config: Config = None,
+) -> None:
+    """Take nothing more from an inbox until it is resumed; what runs goes on."""
+    from daemon.cli.control import pause as pause_folder
+
+    with answering():
+        for name, folder in _chosen(config, inbox):
+            _say(f"{name} is paused" if pause_folder(folder) else f"{name} was paused already")
+
+
+@app.command()
+def resume(
+    inbox: Annotated[str | None, typer.Argument(help="Without it, all of them.")] = None,
+    config: Config = None,
+) -> None:
+    """Let a paused inbox go on."""
+    from daemon.cli.control import resume as resume_folder
+
+    with answering():
+        for name, folder in _chosen(config, inbox):
+            _say(f"{name} goes on" if resume_folder(folder) else f"{name} was not paused")
+
+
+@app.command()
+def check(json: Json = False, config: Config = None) -> None:
+    """Check configuration, folders, permissions and machine before the daemon runs."""
+    from daemon.cli.diagnose.check import run_check
+
+    with answering(as_json=json):
+        sys.exit(run_check(config, as_json=json))
+
+
+@app.command()
+def doctor(json: Json = False, config: Config = None) -> None:
+    """Try the guarantees on this machine, with jobs that hang, crash and worse."""
+    from daemon.cli.diagnose.doctor import run_doctor
+
+    with answering(as_json=json):
+        sys.exit(run_doctor(config, as_json=json))
+
+
+@app.command("install-service")
+def install_service(
+    instance: Annotated[str, typer.Option(help="A name, for one of several spools.")] = "",
+    user: Annotated[str, typer.Option(help="The user that the daemon runs as.")] = "soundspool",
+    *,
+    owners: Annotated[bool, typer.Option(help="Take folders that other accounts own.")] = False,
+    network: Annotated[bool, typer.Option(help="Give handlers the network.")] = False,
+    print_only: Annotated[bool, typer.Option("--print", help="Print it, write nothing.")] = False,
+) -> None:
+    """Make the daemon a service of this machine (systemd); needs root."""
+    from daemon.cli import install_service
+
+    with answering():
+        service = install_service.Service(
+            instance, user, install_service.own_command(), owners, network
+        )
+        install_service.install_service(service, print_only=print_only)
+
+
+@config_app.command("show")
+def config_show(config: Config = None) -> None:
+    """Print the configuration that counts, every default filled in, as JSON."""
+    from daemon.config.models import load
+
+    with answering():
+        sys.stdout.write(load(config).model_dump_json(indent=1) + "\n")
+
+
+@config_app.command("check")
+def config_check(config: Config = None) -> None:
+    """Check the configuration alone; each complaint has its line."""
+    from daemon.config.file import find
+    from daemon.config.models import load
+
+    with answering():
+        load(config)
+        _say(f"{find(config).path}: in order")
+
+
+def _chosen(config: Path | None, inbox: str | None) -> list[tuple[str, Path]]:
+    from daemon.cli.spool_reader import Board
+
+    board = Board.of(config)
+    return [board.inbox(name) for name in ([inbox] if inbox else board.inboxes)]
+
+
+def _say(message: str) -> None:
+    sys.stderr.write(message + "\n")

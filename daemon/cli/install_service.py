@@ -1,0 +1,202 @@
+"""Make the daemon a service of this machine: ``soundspool install-service``.
+
+Theory of operation
+-------------------
+The files in ``systemd/`` are whole and valid as they stand, for an installation in
+``/opt/soundspool`` and a spool in ``/srv/soundspool``. Installing is copying them, with the
+executable, the user and the spool of *this* installation in their place. Nothing is started
+and no user is made here; the commands that do so are printed.
+
+Rules
+-----
+1. What the operator owns stays: an existing configuration is never written over, and changes
+   to a unit belong into ``systemctl edit``.
+2. A path that the service could not see (it has no homes and a ``/tmp`` of its own) is refused
+   here, in words, rather than there, as ``203/EXEC``.
+
+References
+----------
+systemd.unit(5), systemd.exec(5) ``ProtectHome=``, sysusers.d(5), tmpfiles.d(5).
+"""
+
+import re
+import sys
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from daemon.config.file import packaged
+from daemon.errors import BadConfig
+
+_HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  # noqa: S108 - named, not used
+_INSTANCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is to be installed."""
+
+    instance: str = ""
+    """A name for one of several spools; empty for the only one."""
+    user: str = "soundspool"
+    command: str = "/opt/soundspool/bin/soundspool"
+    owners: bool = False
+    """Take folders that people copied in under accounts of their own; see owners.conf."""
+    network: bool = False
+    """Give handlers the network; see network.conf."""
+
+    @property
+    def unit(self) -> str:
+        """What ``systemctl`` calls it."""
+        return f"soundspool@{self.instance}" if self.instance else "soundspool"
+
+    @property
+    def spool(self) -> str:
+        """The root of its spool."""
+        return f"/srv/soundspool/{self.instance}" if self.instance else "/srv/soundspool"
+
+    @property
+    def config(self) -> str:
+        """Its configuration."""
+        return f"/etc/soundspool/{self.instance or 'config'}.yaml"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A file, and where it belongs."""
+
+    path: str
+    text: str
+    keep: bool = False
+    """The operator's: written only where there is none."""
+
+
+def install_service(
+    service: Service,
+    *,
+    root: Path = Path("/"),
+    print_only: bool = False,
+    say: Callable[[str], object] = print,
+) -> list[Path]:
+    """Write the service's files below `root`, or print them; return the paths written.
+
+    Raises
+    ------
+    BadConfig
+        The user, the instance or the executable cannot be used, or only root may write there.
+    """
+    _check(service)
+    files = placed(service)
+    if print_only:
+        for file in files:
+            say(f"# {file.path}\n{file.text}")
+        return []
+    changed = [path for file in files if (path := _write(file, root, say))]
+    say("\nNext:")
+    for command in commands(service):
+        say(f"  {command}")
+    return changed
+
+
+def placed(service: Service) -> list[Placed]:
+    """Return every file of the service, with this installation's paths in it."""
+    unit = "soundspool@.service" if service.instance else "soundspool.service"
+    folder = "/etc/systemd/system"
+    suffix = f"-{service.instance}" if service.instance else ""
+    drop_ins = {"owners": service.owners, "network": service.network}
+    return [
+        Placed(f"{folder}/{unit}", _unit(service, _text(unit))),
+        *(
+            Placed(f"{folder}/{service.unit}.service.d/{name}.conf", _text(f"{name}.conf"))
+            for name, wanted in drop_ins.items()
+            if wanted
+        ),
+        Placed("/etc/sysusers.d/soundspool.conf", _users(service)),
+        Placed(f"/etc/tmpfiles.d/soundspool{suffix}.conf", _folders(service)),
+        Placed(service.config, _config(service), keep=True),
+    ]
+
+
+def commands(service: Service) -> list[str]:
+    """Return what to run next, as root, in this order."""
+    return [
+        "systemd-sysusers",
+        "systemd-tmpfiles --create",
+        "systemctl daemon-reload",
+        f"systemctl enable --now {service.unit}",
+        "usermod -aG audio-drop NAME    # whoever is to put drops in; counts from the next login",
+        f"cp -r SONG {service.spool}/inbox/mix/",
+    ]
+
+
+def own_command() -> str:
+    """Return the command of the installation that is running: pip's, pipx's or a venv's."""
+    script = Path(sysconfig.get_path("scripts"), "soundspool")
+    return str(script) if script.is_file() else f"{sys.executable} -m daemon"
+
+
+def _check(service: Service) -> None:
+    if service.instance and not _INSTANCE.fullmatch(service.instance):
+        raise BadConfig("instance", "must be small letters, digits, - and _", service.instance)
+    if not _USER.fullmatch(service.user):
+        raise BadConfig("user", "is no name that a user can have", service.user)
+    python = Path(service.command.split()[0]).parent / "python"
+    ours = (Path(service.command.split()[0]), python.resolve(), Path(__file__))
+    for path in ours if python.exists() else ours[:1]:
+        if any(path.is_relative_to(hidden) for hidden in _HIDDEN):
+            raise BadConfig(
+                "command",
+                f"{path} lies where a service sees nothing; install into /opt: "
+                "python3 -m venv /opt/soundspool && /opt/soundspool/bin/pip install soundspool",
+            )
+
+
+def _text(name: str) -> str:
+    """Return a file of ``systemd/``: packaged, or in a checkout beside the package."""
+    here = Path(__file__).parents[1]
+    installed = here / "systemd" / name
+    return (installed if installed.is_file() else here.with_name("systemd") / name).read_text()
+
+
+def _unit(service: Service, text: str) -> str:
+    text = text.replace("ExecStart=/opt/soundspool/bin/soundspool", f"ExecStart={service.command}")
+    return text.replace("User=soundspool", f"User={service.user}")
+
+
+def _users(service: Service) -> str:
+    text = _text("soundspool.sysusers")
+    if service.user == "soundspool":
+        return text
+    # Somebody's own account exists already; it only joins the group.
+    kept = [line for line in text.splitlines() if not line.startswith(("u ", "# A static"))]
+    return "\n".join(kept).replace("m soundspool", f"m {service.user}") + "\n"
+
+
+def _folders(service: Service) -> str:
+    text = _text("soundspool.tmpfiles")
+    text = text.replace(" soundspool audio-drop", f" {service.user} audio-drop")
+    return text.replace("/srv/soundspool", service.spool)
+
+
+def _config(service: Service) -> str:
+    """Return the manual, with the one key that a service must have different."""
+    return packaged().read_text().replace("\nroot: spool\n", f"\nroot: {service.spool}\n")
+
+
+def _write(file: Placed, root: Path, say: Callable[[str], object]) -> Path | None:
+    path = root / file.path.lstrip("/")
+    old = path.read_text() if path.is_file() else None
+    if old is not None and (file.keep or old == file.text):
+        say(f"kept    {path}" if file.keep else f"as was  {path}")
+        return None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(file.text)
+        path.chmod(0o644)
+    except PermissionError:
+        problem = "only root may write there; --print shows what it would be"
+        raise BadConfig("install-service", problem, str(path)) from None
+    say(f"{'wrote  ' if old is None else 'renewed'} {path}")
+    return path

@@ -1,0 +1,75 @@
+"""The command line: ``soundspool``.
+
+Every command acts through files or reads them; none opens the database. Data goes to
+standard output, messages go to standard error. For the exit codes, see ``answer``.
+
+``status`` is asked by prompts, loops and scripts, and must answer in a blink. Typer takes
+longer than that to import, and imports pydantic before it knows which command is meant.
+``run`` lives for months, and Typer would be 4 MB of it. So these two are read here, when they
+are plain; whatever is not plain, their help among it, is Typer's.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from daemon.cli.exit_codes import EX_USAGE, answering
+
+
+def main() -> None:
+    """Run the command line."""
+    words = sys.argv[1:]
+    if plain := plain_run(words):
+        from daemon.supervisor.supervisor import run  # noqa: PLC0415 - this command's
+
+        with answering():
+            sys.exit(run(plain.config))
+    if plain := plain_status(words):
+        from daemon.cli.status_view import status  # noqa: PLC0415 - this command's
+
+        with answering(as_json=plain.json):
+            as_json, watch = plain.json, plain.watch
+            sys.exit(status(plain.config, plain.name, plain.inbox, watch=watch, as_json=as_json))
+    from daemon.cli.commands import app  # noqa: PLC0415 - takes longer than a status does
+
+    try:
+        app()
+    except SystemExit as stop:
+        # Click calls a wrong command line 2; sysexits.h and our manual call it 64.
+        sys.exit(EX_USAGE if stop.code == 2 else stop.code)  # noqa: PLR2004 - Click's number
+
+
+def plain_run(words: Sequence[str]) -> argparse.Namespace | None:
+    """Return the arguments of a plain ``run``; ``None`` for any other command line."""
+    return _read(_parser(), words[1:]) if words[:1] == ["run"] else None
+
+
+def plain_status(words: Sequence[str]) -> argparse.Namespace | None:
+    """Return the arguments of a plain ``status``; ``None`` for any other command line."""
+    if words[:1] != ["status"]:
+        return None
+    parser = _parser()
+    parser.add_argument("name", nargs="?")
+    parser.add_argument("--inbox", "-i")
+    parser.add_argument("--watch", "-w", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    return _read(parser, words[1:])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--config", "-c", type=Path)
+    return parser
+
+
+def _read(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace | None:
+    try:
+        found, unknown = parser.parse_known_args(words)
+    except argparse.ArgumentError:
+        return None
+    return None if unknown else found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""``soundspool mix``: one mix in this process, with progress on the terminal.
+
+The handler is the daemon's, so the bytes are the daemon's. The result is made in a hidden
+folder beside its place and appears by one rename: a mix that fails or is interrupted leaves
+nothing.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from daemon.cli.submit import assigned
+from daemon.config.drop_settings import merged, settings_of
+from daemon.config.yaml_reader import assign, validate
+from daemon.errors import BadInput, NothingToDo, SpoolError, Unavailable
+from daemon.files import Files
+from daemon.handlers import mix as handler
+from daemon.handlers.contract import Result, Task
+from daemon.text import shown
+
+EX_OK, EX_USAGE, EX_DATAERR, EX_SOFTWARE, EX_TEMPFAIL = 0, 64, 65, 70, 75
+
+
+def mix_by_hand(source: Path, out: Path, assignments: Sequence[str], *, as_json: bool) -> int:
+    """Mix ``source`` into the new folder ``out``; return the exit code."""
+    console = Console(stderr=True)
+    try:
+        wanted = assigned(assignments)
+        _refuse_existing(out)
+    except BadInput as error:
+        _tell(error, console, as_json=as_json)
+        return EX_USAGE
+    try:
+        options = options_of(source, wanted)
+        with _reporting(console, as_json=as_json) as report:
+            result = _made(source, out, options, report)
+    except BaseException as error:  # noqa: BLE001 - every end of a mix has its exit code
+        return _ended_badly(error, console, as_json=as_json)
+    _show(result, out, console, as_json=as_json)
+    return EX_OK
+
+
+def options_of(source: Path, wanted: Mapping[str, Any]) -> handler.Options:
+    """Return the settings of ``job.yaml`` beside or in the drop, overruled by ``wanted``.
+
+    Raises
+    ------
+    BadInput
+        The settings cannot be used.
+    """
+    document = settings_of(source, {}, max_bytes=1 << 16).options
+    value = merged(document.value, {})
+    for key, new in wanted.items():
+        assign(value, key, new)
+    return validate(handler.Options, document.with_value(value))
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists():
+        raise BadInput("OUTPUT_EXISTS", f"{str(out)!r} exists already", "Name a new folder.")
+
+
+def _made(
+    source: Path, out: Path, options: handler.Options, report: Callable[[str, float], None]
+) -> Result:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    workdir = Path(tempfile.mkdtemp(prefix=".soundspool-", dir=out.parent))
+    try:
+        result = handler.handle(Task(source.name, source, workdir, options, report))
+        workdir.chmod(0o755)  # mkdtemp is private; a result is for whoever may see its parent
+        Files().rename("publish result", workdir, out)
+    except BaseException:
+        shutil.rmtree(workdir, ignore_errors=True)
+        raise
+    return result
+
+
+@contextmanager
+def _reporting(console: Console, *, as_json: bool) -> Iterator[Callable[[str, float], None]]:
+    """Give a function that shows progress: a bar, JSON lines, or nothing into a pipe."""
+    if as_json:
+        began = time.monotonic()
+        yield lambda stage, progress: _say(
+            event="progress",
+            stage=stage,
+            progress=round(progress, 4),
+            elapsed_s=round(time.monotonic() - began, 2),
+        )
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        row = bar.add_task("starting", total=1.0)
+        yield lambda stage, progress: bar.update(
+            row, description=stage.replace("_", " "), completed=progress
+        )
+
+
+def _say(**fields: object) -> None:
+    sys.stdout.write(json.dumps(fields) + "\n")
+    sys.stdout.flush()
+
+
+def _show(result: Result, out: Path, console: Console, *, as_json: bool) -> None:
+    if as_json:
+        _say(
+            event="done",
+            folder=str(out),
+            outputs={one.role: one.path for one in result.outputs},
+            measurements=dict(result.measurements),
+            warnings=[{"code": note.code, "message": note.message} for note in result.notes],
+        )
+        return
+    for note in result.notes:
+        console.print(f"[yellow]{note.code}[/] {escape(shown(note.message))}", soft_wrap=True)
+    measured = result.measurements
+    console.print(
+        f"[bold]{measured['integrated_lufs']} LUFS[/], {measured['true_peak_dbtp']} dBTP, "
+        f"{measured['duration_s']} s",
+        highlight=False,
+    )
+    for one in result.outputs:
+        sys.stdout.write(f"{out / one.path}\n")
+
+
+def _ended_badly(error: BaseException, console: Console, *, as_json: bool) -> int:
+    if isinstance(error, BadInput | NothingToDo):
+        _tell(error, console, as_json=as_json)
+        return EX_DATAERR
+    if isinstance(error, Unavailable):
+        _tell(error, console, as_json=as_json)
+        return EX_TEMPFAIL
+    if isinstance(error, KeyboardInterrupt):
+        console.print("interrupted; nothing was written")
+        return 130
+    if isinstance(error, OSError):
+        problem = Unavailable("DISK_TROUBLE", str(error), "Make room or check the disk.")
+        _tell(problem, console, as_json=as_json)
+        return EX_TEMPFAIL
+    if as_json:
+        _say(event="failed", code="BUG", message=repr(error))
+    console.print("[red]This is a bug in Soundspool; please report it with these lines.[/]")
+    sys.stderr.write("".join(traceback.format_exception(error)))
+    return EX_SOFTWARE
+
+
+def _tell(error: SpoolError, console: Console, *, as_json: bool) -> None:
+    if as_json:
+        _say(event="failed", code=error.code, message=error.message, hint=error.hint)
+        return
+    console.print(f"[red]{error.code}[/] {escape(shown(error.message))}", soft_wrap=True)
+    if error.hint:
+        console.print(escape(shown(error.hint)), soft_wrap=True)

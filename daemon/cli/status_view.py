@@ -1,0 +1,216 @@
+"""``soundspool status``: the spool and its drops, as people and tools read them.
+
+Everything shown comes from files; what renders is pure and gives plain text without any
+terminal control, so a pipe, a log and a screen reader get what a person gets.
+"""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from daemon.cli.spool_reader import Board, Pulse, Told, find_status, pulse_of, statuses
+from daemon.errors import BadInput
+from daemon.outbox.overview import Ended, Picture, picture
+from daemon.text import shown, span
+
+EX_OK, EX_FAILED, EX_DOWN = 0, 1, 3
+
+_MOST_ENDED = 10
+"""Results of which an overview tells, and as many failures; what lives, it tells in full."""
+_BAR = 12
+_HOME = "\x1b[H\x1b[J"
+"""To a terminal: draw over what was drawn."""
+_WATCH_S = 0.5
+
+Row = tuple[str, ...]
+
+
+def status(
+    config: Path | None, name: str | None, inbox: str | None, *, watch: bool, as_json: bool
+) -> int:
+    """Print how the spool stands, or one drop; return the exit code.
+
+    Raises
+    ------
+    BadConfig
+        The configuration cannot be read.
+    BadInput
+        No drop goes by this name.
+    """
+    board, before = Board.of(config), ""
+    while True:
+        text, code, over = _drawn(board, name, inbox, as_json=as_json)
+        if text != before:
+            home = _HOME if watch and sys.stdout.isatty() and not as_json else ""
+            sys.stdout.write(f"{home}{text}\n")
+            sys.stdout.flush()
+        if over or not watch:
+            return code
+        before = text
+        time.sleep(_WATCH_S)
+
+
+def _drawn(
+    board: Board, name: str | None, inbox: str | None, *, as_json: bool
+) -> tuple[str, int, bool]:
+    """Return the text, the exit code, and whether nothing will change any more."""
+    pulse = pulse_of(board.root)
+    if name is None:
+        found = [told for told in statuses(board) if inbox in (None, told.inbox)]
+        drawn = overview_json if as_json else overview
+        return drawn(board.root, pulse, found), EX_OK if pulse.running else EX_DOWN, False
+    told = find_status(board, name, inbox)
+    if told is None:
+        hint = f"It may not have been seen yet: soundspool explain {shown(name)!r}."
+        raise BadInput("NOT_FOUND", f"no drop is called {shown(name)!r}", hint)
+    text = json.dumps(told.document) if as_json else detail(board.root, pulse, told)
+    return text, code_of(told, pulse), told.terminal
+
+
+def code_of(told: Told, pulse: Pulse) -> int:
+    """Return the exit code that tells how one drop stands."""
+    if told.terminal:
+        return EX_FAILED if told.document.get("state") == "failed" else EX_OK
+    return EX_OK if pulse.running else EX_DOWN
+
+
+def overview_json(root: Path, pulse: Pulse, found: Sequence[Told]) -> str:
+    """Return the daemon's document and the drops', on one line."""
+    daemon = {**pulse.document, "life": pulse.life, "heartbeat_age_s": pulse.age_s}
+    drops = [{"status_file": str(told.path), **told.document} for told in found]
+    return json.dumps({"root": str(root), "daemon": daemon, "drops": drops})
+
+
+def overview(root: Path, pulse: Pulse, found: Sequence[Told]) -> str:
+    """Return the spool at a glance: what lives, what failed, what is done."""
+    seen = picture(pulse.document, [told.document for told in found])
+    lines = _head(root, pulse, seen)
+    tables = [(title, rows) for title, rows in _tables(seen) if rows]
+    for title, rows in tables:
+        lines += ["", title, *_columns(rows)]
+    if not tables:
+        lines += ["", "No drops yet. Give it a folder of stems: soundspool submit PATH"]
+    return "\n".join(lines)
+
+
+def detail(root: Path, pulse: Pulse, told: Told) -> str:
+    """Return all that a person wants to know of one drop."""
+    found = told.document
+    lines = [f"{shown(found.get('name'))} ({shown(told.inbox)}): {shown(found.get('state'))}"]
+    if not told.terminal and not pulse.running:
+        lines.append("  The daemon does not run; so it was left. Start it: soundspool run")
+    return "\n".join(
+        [*lines, *(f"  {key:<11}{value}" for key, value in _facts(root, told) if value)]
+    )
+
+
+def bar(progress: float) -> str:
+    """Return progress 0..1 as ``[######......]  50%``."""
+    return f"[{('#' * round(progress * _BAR)).ljust(_BAR, '.')}] {progress:4.0%}"
+
+
+def _head(root: Path, pulse: Pulse, seen: Picture) -> list[str]:
+    if not pulse.running:
+        ago = "" if pulse.age_s is None else f"; it was last seen {span(pulse.age_s)} ago"
+        return [f"soundspool does not run on {shown(root)}{ago}. Start it: soundspool run"]
+    figures = ", ".join(f"{name.lower()} {value}" for name, value in seen.figures[:4])
+    lines = [f"soundspool on {shown(root)}: {seen.phase}, process {pulse.document.get('pid')}"]
+    lines += [f"  {figures}", *(f"  {part.name}: {part.notes}" for part in seen.health)]
+    return [*lines, *(f"  ! {sentence}" for sentence in seen.attention)]
+
+
+def _tables(seen: Picture) -> Iterable[tuple[str, list[Row]]]:
+    yield (
+        "RUNNING",
+        [
+            (one.name, one.inbox, bar(one.progress), f"{one.stage} {one.left}".rstrip())
+            for one in seen.running
+        ],
+    )
+    waiting = [(one.name, one.inbox, one.why) for one in seen.waiting]
+    left_out = seen.waiting_in_all - len(waiting)
+    yield "WAITING", [*waiting, *([(f"and {left_out} more", "", "")] if left_out else [])]
+    yield "FAILED", [row for one in seen.failed[:_MOST_ENDED] for row in _failure(one)]
+    yield (
+        "ENDED",
+        [(one.name, one.inbox, one.state, one.notes) for one in seen.results[:_MOST_ENDED]],
+    )
+
+
+def _failure(one: Ended) -> list[Row]:
+    again = f" Then: {one.command}" if one.command else ""
+    return [(one.name, one.inbox, f"{one.code}: {one.notes}"), ("", "", f"{one.step}{again}")]
+
+
+def _columns(rows: Sequence[Row]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]) - 1)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1 << 30
+    lines = ["  ".join([*map(str.ljust, row[:-1], widths), row[-1]]) for row in rows]
+    return [_cut(f"  {line}".rstrip(), room) for line in lines]
+
+
+def _facts(root: Path, told: Told) -> Iterable[tuple[str, str]]:
+    found = told.document
+    error = found.get("error") or {}
+    if found.get("state") == "running":
+        yield "progress", _progress(found)
+    yield "waits", _waits(found.get("wait") or {})
+    yield "error", f"{shown(error.get('code'))}: {shown(error.get('message'))}" if error else ""
+    yield "what to do", shown(error.get("hint") or "")
+    yield "first seen", shown(found.get("first_seen") or "")
+    yield "took", _took(found)
+    yield "attempts", _attempts(found.get("attempts") or ())
+    yield "same as", shown(found.get("duplicate_of") or "")
+    for one in found.get("inputs") or ():
+        yield "input", _input(one)
+    for one in found.get("warnings") or ():
+        yield "warning", f"{shown(one.get('code'))}: {shown(one.get('message'))}"
+    folder = root / "outbox" / told.inbox / str(found.get("output_folder"))
+    for one in found.get("outputs") or ():
+        yield shown(one.get("role")), shown(folder / str(one.get("path")))
+    yield "status", shown(told.path)
+
+
+def _progress(found: Mapping[str, Any]) -> str:
+    stage = str((found.get("stage") or {}).get("name") or "starting").replace("_", " ")
+    left = "" if found.get("eta_s") is None else f", {span(found['eta_s'])} left"
+    return f"{bar(float(found.get('progress') or 0.0))} {shown(stage)}{left}"
+
+
+def _waits(wait: Mapping[str, Any]) -> str:
+    parts = [wait.get("detail") or wait.get("reason")]
+    parts += [f"number {wait['position']}"] if wait.get("position") else []
+    parts += [f"until {wait['until']}"] if wait.get("until") else []
+    return ", ".join(shown(part) for part in parts if part)
+
+
+def _took(found: Mapping[str, Any]) -> str:
+    try:
+        began, ended = (datetime.fromisoformat(str(found[key])) for key in ("started", "finished"))
+        return span((ended - began).total_seconds())
+    except (KeyError, ValueError, TypeError):  # not there; no time; one without its zone
+        return ""
+
+
+def _attempts(each: Sequence[Mapping[str, Any]]) -> str:
+    if len(each) <= 1:
+        return ""
+    return ", ".join(
+        f"{one.get('number')} {shown(one.get('outcome') or 'under way')}" for one in each
+    )
+
+
+def _input(one: Mapping[str, Any]) -> str:
+    expected = one.get("bytes_expected")
+    lacking = isinstance(expected, int) and expected > int(one.get("bytes") or 0)
+    of = f" of {expected}" if lacking else ""
+    return f"{shown(one.get('path'))}, {one.get('bytes')}{of} bytes"
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -1,0 +1,178 @@
+"""What the operator may set: the shape of ``config.yaml``, every default, every bound.
+
+``config.yaml`` at the root of the project is the manual of these models: the same keys in
+the same order, each with its unit, its default and a sentence (a test proves it complete).
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from daemon.config import file as config_file
+from daemon.config import yaml_reader
+from daemon.errors import BadInput
+
+Seconds = Annotated[float, Field(ge=0, le=30 * 86_400)]
+Positive = Annotated[int, Field(ge=1)]
+# A folder's name, and one that can be written in a variable of the environment.
+InboxName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
+Lane = Literal["rush", "normal", "bulk"]
+
+ALLOWANCE_MS: Mapping[str, int] = {"rush": 0, "normal": 15 * 60_000, "bulk": 60 * 60_000}
+"""How much later a lane's jobs count as created: a rush job overtakes a normal one that is
+less than 15 minutes older, and no lane can keep another waiting for ever."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Settling(_Section):
+    """When a drop is whole. Network file systems double the quiet times."""
+
+    settle_s: Seconds = 2.0
+    settle_folder_s: Seconds = 5.0
+    settle_network_s: Seconds = 10.0
+    settle_folder_network_s: Seconds = 20.0
+    settle_unknown_s: Seconds = 30.0
+    truncated_after_s: Seconds = 900.0
+    manifest_after_s: Seconds = 3600.0
+    on_truncated: Literal["fail", "accept"] = "fail"
+
+
+class Limits(_Section):
+    """What one drop may ask of the machine."""
+
+    files: Positive = 256
+    depth: Positive = 4
+    bytes: Positive = 64 * 1024**3
+    settings_bytes: Positive = 64 * 1024
+    rate_hz_min: Positive = 8_000
+    rate_hz_max: Positive = 192_000
+    channels: Annotated[int, Field(ge=1, le=64)] = 8
+    frames: Positive = 4 * 3600 * 192_000
+
+
+class Inbox(_Section):
+    """One inbox: its handler, the handler's settings, its deadlines."""
+
+    handler: str = "daemon.handlers.mix"
+    lane: Lane = "normal"
+    options: dict[str, Any] = Field(default_factory=dict)
+    path: Path | None = None
+    """Where it lies, when not in ``<root>/inbox/<name>``."""
+    timeout_s: Annotated[float, Field(gt=0)] = 900.0
+    timeout_per_audio_s: Annotated[float, Field(ge=0)] = 2.0
+    """Seconds of deadline per second of audio: the deadline is the larger of the two."""
+    stall_s: Annotated[float, Field(gt=0)] = 30.0
+    no_progress_s: Annotated[float, Field(gt=0)] = 300.0
+    archive: Literal["keep", "delete"] = "keep"
+    archive_days: Positive = 30
+    """With ``archive: delete``, days after which an archived drop goes."""
+    settling: Settling = Settling()
+    limits: Limits = Limits()
+
+
+class Pool(_Section):
+    """The workers."""
+
+    slots: Annotated[int, Field(ge=0, le=256)] = 0
+    """0: one per core."""
+    spare: bool = True
+    start_s: Annotated[float, Field(gt=0)] = 30.0
+    memory_mb: Positive = 4096
+    recycle_jobs: Positive = 50
+    recycle_mb: Positive = 1024
+    start_failures: Positive = 3
+    confine: bool = True
+    """Workers serve one job each and can touch nothing but that job's folders."""
+
+
+class Budgets(_Section):
+    """How often an attempt may end badly before the job is set aside."""
+
+    failures: Positive = 3
+    crashes: Positive = 2
+    interruptions: Positive = 5
+    backoff_s: Annotated[float, Field(gt=0)] = 30.0
+    backoff_max_s: Annotated[float, Field(gt=0)] = 1800.0
+
+
+class Retention(_Section):
+    """How long history is kept."""
+
+    history_days: Positive = 90
+    history_jobs: Positive = 10_000
+    status_days: Positive = 90
+
+
+class Disk(_Section):
+    """Room that must stay free, and room reserved per drop."""
+
+    reserve_mb: Annotated[int, Field(ge=0)] = 512
+    per_input_byte: Annotated[float, Field(ge=0)] = 3.0
+
+
+class Config(_Section):
+    """The whole configuration. With none at all, ``./spool`` and one ``mix`` inbox."""
+
+    root: Path = Path(config_file.DEFAULT_ROOT)
+    inboxes: dict[InboxName, Inbox] = Field(default_factory=lambda: {"mix": Inbox()})
+    handler_paths: list[Path] = Field(default_factory=list)
+    """Folders in which handlers of your own are looked for, after the installed libraries."""
+    pool: Pool = Pool()
+    budgets: Budgets = Budgets()
+    retention: Retention = Retention()
+    disk: Disk = Disk()
+    drain_s: Seconds = 60.0
+    heartbeat_s: Annotated[float, Field(gt=0, le=60)] = 2.0
+    queue_limit: Positive = 10_000
+    """Jobs that may wait; beyond it, drops stay in their inbox."""
+    memory_reserve_mb: Annotated[int, Field(ge=0)] = 256
+    """Memory that must be available before another drop is taken."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+def load(named: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
+    """Return the configuration that counts, with every path absolute.
+
+    Parameters
+    ----------
+    named : Path, optional
+        What ``--config`` names; without it, see ``config_file`` for where is looked.
+    environment : mapping
+        Variables, of which ``SOUNDSPOOL_…`` count.
+
+    Raises
+    ------
+    BadConfig
+        With ``file:line:col``, the key, and what is wrong with it; further problems follow,
+        one a line.
+    """
+    file = config_file.find(named, environment)
+    document = config_file.read(file, environment)
+    try:
+        config = yaml_reader.validate(Config, document)
+    except BadInput as error:
+        raise config_file.as_bad_config(error) from None
+    return _with_absolute_paths(config, file)
+
+
+def _with_absolute_paths(config: Config, file: config_file.ConfigFile) -> Config:
+    inboxes = {
+        name: inbox.model_copy(update={"path": config_file.absolute(file, inbox.path)})
+        if inbox.path
+        else inbox
+        for name, inbox in config.inboxes.items()
+    }
+    paths = {
+        "root": config_file.absolute(file, config.root),
+        "handler_paths": [config_file.absolute(file, path) for path in config.handler_paths],
+        "inboxes": inboxes,
+    }
+    return config.model_copy(update=paths)

@@ -1,0 +1,216 @@
+"""Is one file whole? The rules, with the evidence they rest on.
+
+Theory of operation
+-------------------
+================================  =====================================================
+Evidence                          A file is whole when
+================================  =====================================================
+manifest entry with its size      the size agrees, and nobody writes          → at once
+marker, first seen no earlier     its header is not short, and nobody writes  → at once
+than the last change
+header ``complete``               quiet for ``settle`` over two looks, and nobody writes
+header ``unknown``, or a long     quiet for ``settle_unknown`` over two looks, and nobody
+tail of zeros and no probe        writes
+header ``short`` or ``growing``,  never; refused after ``truncated_after`` of quiet
+no bytes, or not to be opened
+not audio                         never; refused after ``settle_unknown`` of quiet
+================================  =====================================================
+
+Rules
+-----
+1. A file that somebody has open for writing is neither whole nor refused, however quiet.
+2. The writer is asked after last: the answer holds for an instant only.
+3. No clock and no disk here: evidence is asked of the caller, and only when it decides.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from daemon.config.manifest import Listed
+from daemon.config.models import Settling
+from daemon.errors import BadInput
+from daemon.intake.drop import Drop, Found, Signature
+from daemon.intake.filenames import display
+from daemon.intake.peek import Header
+from daemon.intake.writer_probe import Writer
+
+Reason = Literal["settling", "incomplete"]
+ReadyBy = Literal["manifest", "marker", "header", "quiet", "accepted", "passed over"]
+
+_LOOKS = 2
+"""One look shows no change."""
+
+
+class Evidence(Protocol):
+    """What only the disk can tell about a drop."""
+
+    def header(self, file: Found) -> Header:
+        """Judge the header of a file; asked once per signature."""
+
+    def zero_tail(self, file: Found) -> bool:
+        """Tell whether the file ends in a long run of zeros."""
+
+    def writer(self, file: Found) -> Writer:
+        """Tell whether anybody has the file open for writing, now."""
+
+    def manifest(self, drop: Drop) -> tuple[Listed, ...]:
+        """Return what the settings list under ``files``; ``BadInput`` when unusable."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The quiet times that hold for one inbox, in seconds."""
+
+    settle_s: float
+    settle_folder_s: float
+    settle_unknown_s: float
+    truncated_after_s: float
+    manifest_after_s: float
+    accept_truncated: bool = False
+
+    @classmethod
+    def of(cls, settling: Settling, *, network: bool) -> "Rules":
+        """Choose the times for a local or a network file system."""
+        return cls(
+            settling.settle_network_s if network else settling.settle_s,
+            settling.settle_folder_network_s if network else settling.settle_folder_s,
+            settling.settle_unknown_s * (2 if network else 1),
+            settling.truncated_after_s,
+            settling.manifest_after_s,
+            settling.on_truncated == "accept",
+        )
+
+
+@dataclass(slots=True)
+class Seen:
+    """What is remembered of a file, or of a marker, between looks."""
+
+    signature: Signature
+    since_s: float
+    """When this signature was first seen."""
+    looks: int = 0
+    header: Header | None = None
+
+
+@dataclass(frozen=True)
+class FileAnswer:
+    """How one file of a drop stands; goes into the status as an input."""
+
+    path: str
+    bytes: int
+    bytes_expected: int | None = None
+    seconds: float | None = None
+    """Rough length of the audio."""
+    ready_by: ReadyBy | None = None
+    """By which evidence it is whole; ``None``: it is not."""
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """How one file stands, and what it waits for."""
+
+    file: FileAnswer
+    reason: Reason = "settling"
+    left_s: float | None = None
+    """Until something can happen by itself; ``None``: never."""
+    detail: str = ""
+    refusal: BadInput | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that is known about one file at one instant."""
+
+    rules: Rules
+    file: Found
+    seen: Seen
+    header: Header
+    listed: Listed | None
+    marked: bool
+    evidence: Evidence
+    now_s: float
+
+    @property
+    def quiet_s(self) -> float:
+        """Seconds since the file was last seen to change."""
+        return self.now_s - self.seen.since_s
+
+    @property
+    def answer(self) -> FileAnswer:
+        """What is told about the file while it is not whole."""
+        found, header = self.file, self.header
+        return FileAnswer(found.path, found.bytes, header.bytes_expected, header.seconds)
+
+    def rule(self) -> Ruling:
+        """Judge the file by the best evidence there is."""
+        if self.header.verdict == "unreadable":
+            return self._lacking("INPUT_UNREADABLE")
+        if self.listed and self.listed.bytes is not None:
+            return self._by_manifest(self.listed.bytes)
+        match self.header.verdict:
+            case "empty":
+                return self._lacking("INPUT_EMPTY")
+            case "short" | "growing":
+                return self._lacking("INPUT_TRUNCATED")
+            case "not_audio":
+                return self._refused_after(self.rules.settle_unknown_s, "INPUT_NOT_AUDIO")
+            case "complete" | "unknown":
+                return self._whole("marker") if self.marked else self._by_quiet()
+
+    def _by_manifest(self, wanted: int) -> Ruling:
+        if self.file.bytes == wanted:
+            return self._whole("manifest")
+        detail = f"{self.file.bytes} of {wanted} bytes that job.yaml lists"
+        ruling = self._refused_after(self.rules.manifest_after_s, "MANIFEST_MISMATCH", detail)
+        return replace(ruling, file=replace(ruling.file, bytes_expected=wanted))
+
+    def _by_quiet(self) -> Ruling:
+        """Judge a file with nothing against it: it must be left alone for long enough."""
+        known = self.header.verdict == "complete"
+        wanted_s = self.rules.settle_s if known else self.rules.settle_unknown_s
+        if self.quiet_s < wanted_s or self.seen.looks < _LOOKS:
+            why = "header complete" if known else self.header.detail
+            return self._wait(wanted_s, why)
+        if known and self.quiet_s < self.rules.settle_unknown_s and self._may_be_reserved():
+            return self._wait(self.rules.settle_unknown_s, "ends in zeros, perhaps not yet written")
+        return self._whole("header" if known else "quiet")
+
+    def _may_be_reserved(self) -> bool:
+        unsupported = self.evidence.writer(self.file) == "unsupported"
+        return unsupported and self.evidence.zero_tail(self.file)
+
+    def _lacking(self, code: str) -> Ruling:
+        """Judge a file of which something is missing."""
+        ruling = self._refused_after(self.rules.truncated_after_s, code)
+        if ruling.refusal and self.header.verdict == "growing" and self.rules.accept_truncated:
+            return Ruling(replace(self.answer, ready_by="accepted"))
+        return ruling if ruling.refusal else replace(ruling, reason="incomplete")
+
+    def _refused_after(self, after_s: float, code: str, detail: str = "") -> Ruling:
+        detail = detail or self.header.detail
+        if self.quiet_s < after_s:
+            return self._wait(after_s, detail)
+        if self.evidence.writer(self.file) == "busy":
+            return self._busy()
+        name, answer = display(self.file.path), self.answer
+        details: dict[str, object] = {"bytes": answer.bytes}
+        details["bytes_expected"] = answer.bytes_expected
+        problem = BadInput(code, f"{name}: {detail}", path=name, details=details)
+        return Ruling(answer, refusal=problem, detail=detail)
+
+    def _whole(self, by: ReadyBy) -> Ruling:
+        if self.evidence.writer(self.file) == "busy":
+            return self._busy()
+        return Ruling(replace(self.answer, ready_by=by))
+
+    def _busy(self) -> Ruling:
+        return Ruling(self.answer, "incomplete", None, "somebody has it open for writing")
+
+    def _wait(self, wanted_s: float, why: str) -> Ruling:
+        left_s = max(0.0, wanted_s - self.quiet_s)
+        return Ruling(self.answer, "settling", left_s, waiting(why, wanted_s, left_s))
+
+
+def waiting(why: str, wanted_s: float, left_s: float) -> str:
+    """Say what is waited for and how much of the wait is over."""
+    return f"{why}; quiet for {wanted_s - left_s:.1f} of {wanted_s:g} s"

@@ -1,0 +1,268 @@
+"""One scan of one inbox: see, settle, take in, report. The scan is the truth.
+
+Rules
+-----
+1. State between scans is the settlers' alone; no event and no watcher adds to it.
+2. An inbox that is missing or cannot be read says nothing about its drops: nothing is
+   forgotten and nothing reported gone.
+3. A drop for which there is no room stays where it is: the inbox is the overflow.
+4. None is taken before an older one that waits for the same room. Those that wait behind it are
+   looked at once a minute only: ten thousand of them must not keep the first from its turn.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from daemon.clock import rfc3339
+from daemon.config.models import Settling
+from daemon.intake.admit import Door
+from daemon.intake.completeness import FileAnswer, Rules
+from daemon.intake.drop import Drop, Listing, list_inbox, look
+from daemon.intake.evidence import DiskEvidence
+from daemon.intake.filenames import CANCEL, display
+from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Report, Sighting, Wait
+from daemon.intake.settle import Answer, Settler
+
+Gate = Callable[[Drop], str | None]
+"""Asked before each admission: why not now (``slot``, ``disk``, ``memory``), or ``None``.
+
+``None`` takes the room; ``Admitted`` or ``PutBack`` says what became of it.
+"""
+
+_SPLIT_S = 600.0
+_TELL_S = 0.5
+"""Between two sightings of one drop that differ only in numbers."""
+_LATE_MS = 2000
+_CLOSED = {
+    "paused": "the inbox is paused",
+    "slot": "the queue is full",
+    "disk": "there is too little room on the disk",
+    "memory": "there is too little memory",
+}
+_FOR_ALL = frozenset({"paused", "slot", "memory"})
+"""Closed for one drop is closed for all; on the disk there may be room for a smaller one."""
+_HELD_S = 60.0
+
+
+@dataclass(slots=True)
+class _Tracked:
+    """A drop between its first sighting and its end."""
+
+    settler: Settler
+    first_seen_ms: int
+    told: int | None = None
+    """Hash of what was last told of it: ten thousand drops may wait here."""
+    told_reason: str | None = None
+    told_s: float = 0.0
+    held_s: float | None = None
+    """When it was last looked at, while all that it lacks is room."""
+
+
+class Scanner:
+    """The eyes and hands of one inbox; used by one thread."""
+
+    def __init__(
+        self, door: Door, settling: Settling, gate: Gate, report: Callable[[Report], None]
+    ) -> None:
+        self._door, self._gate, self._report = door, gate, report
+        self._settling = settling
+        self._rules = Rules.of(settling, network=False)
+        self._tracked: dict[str, _Tracked] = {}
+        self._taken_s: dict[str, float] = {}
+        self.listing = Listing()
+        self.late = 0
+        """Drops that the last scan saw for the first time although they are not new."""
+        self.took = False
+        """Whether the last scan took something out of the inbox."""
+        self.trouble = ""
+        """What the disk refused during the last scan."""
+        self._closed: str | None = None
+        """Why this scan takes nothing any more."""
+
+    @property
+    def receiving(self) -> int:
+        """How many drops are in sight."""
+        return len(self._tracked)
+
+    def use_network_times(self, *, network: bool) -> None:
+        """Choose the quiet times for drops seen from now on."""
+        self._rules = Rules.of(self._settling, network=network)
+
+    def scan(self) -> float | None:
+        """Look at everything once; return seconds until something falls due, if it will.
+
+        Raises
+        ------
+        OSError
+            The inbox is missing or cannot be read; nothing has been forgotten.
+        """
+        self.late, self.took, self._closed = 0, False, None
+        self.trouble = self._door.tidy()
+        fd = os.open(self._door.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self.listing = list_inbox(fd, self._door.accepts)
+            self._forget_gone()
+            for name in self.listing.cancels:
+                self._guarded(self._cancel, fd, name)
+            due_s = [self._guarded(self._scan_drop, fd, name) for name in self._oldest_first()]
+        finally:
+            os.close(fd)
+        return min((each for each in due_s if each is not None), default=None)
+
+    def _oldest_first(self) -> list[str]:
+        """Return the drops as they came, so that a full queue starves none of them."""
+        names = set(self.listing.drops) - set(self.listing.cancels)
+        known = [name for name in self._tracked if name in names]
+        return known + sorted(names.difference(known))
+
+    def _guarded(self, act: Callable[[int, str], float | None], fd: int, name: str) -> float | None:
+        """Act on one drop; its trouble with the disk is noted and does not stop the others."""
+        try:
+            return act(fd, name)
+        except OSError as error:
+            self.trouble = f"{display(name)}: {error.strerror or error}"
+            return None
+
+    def _scan_drop(self, fd: int, name: str) -> float | None:
+        if self._closed and self._is_held(name):
+            return None
+        drop = look(fd, name, self._door.limits, self._door.accepts)
+        if drop is None:
+            return None  # gone since the listing; the next one will say so
+        tracked = self._tracked.get(name) or self._begin(drop)
+        evidence = DiskEvidence(fd, drop, self._door.limits.settings_bytes)
+        answer = tracked.settler.observe(drop, evidence, self._door.clock.monotonic_s())
+        tracked.held_s = None
+        if not (answer.settled or answer.refusal):
+            wait = Wait(answer.reason or "settling", self._until(answer), answer.detail)
+            self._tell(tracked, drop, answer, wait)
+            return answer.left_s
+        if closed := self._why_not_now(drop):
+            tracked.held_s = self._door.clock.monotonic_s()
+            self._tell(tracked, drop, answer, Wait(closed, None, _CLOSED.get(closed, closed)))
+            return None
+        try:
+            self._take(tracked, drop, answer)
+        except OSError as error:
+            self._report(PutBack(self._door.inbox, drop.name))
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            wait = Wait("disk" if full else "incomplete", None, _refused(error))
+            self._tell(tracked, drop, answer, wait)
+            raise
+        return None
+
+    def _is_held(self, name: str) -> bool:
+        tracked = self._tracked.get(name)
+        if tracked is None or tracked.held_s is None:
+            return False
+        return self._door.clock.monotonic_s() - tracked.held_s < _HELD_S
+
+    def _why_not_now(self, drop: Drop) -> str | None:
+        """Return what is in the way of taking a whole drop."""
+        closed = "paused" if self.listing.paused else self._closed or self._gate(drop)
+        if closed in _FOR_ALL:
+            self._closed = closed
+        return closed
+
+    def _begin(self, drop: Drop) -> _Tracked:
+        wall_ms = self._door.clock.wall_ms()
+        # The one place where a file's time meets a clock; it decides nothing but a suspicion.
+        self.late += wall_ms - drop.ctime_ns // 1_000_000 > _LATE_MS
+        tracked = _Tracked(Settler(self._rules), wall_ms)
+        self._tracked[drop.name] = tracked
+        return tracked
+
+    def _take(
+        self, tracked: _Tracked, drop: Drop, answer: Answer, *, cancelled: bool = False
+    ) -> None:
+        whole = answer.settled and not cancelled
+        place = self._door.admit(drop, whole=whole)
+        self.took = True
+        if place is None:  # somebody still wrote; it is back, and settles anew
+            self._report(PutBack(self._door.inbox, drop.name))
+            return
+        del self._tracked[drop.name]
+        self._report(
+            Admitted(
+                place,
+                tracked.first_seen_ms,
+                drop.bytes,
+                sum(file.seconds or 0.0 for file in answer.files),
+                _inputs(answer),
+                (*answer.warnings, *self._split_warning(drop)),
+                answer.refusal,
+                cancelled,
+            )
+        )
+
+    def _cancel(self, fd: int, name: str) -> float | None:
+        """Take a drop out of the inbox as cancelled, or ask for its job to be stopped.
+
+        The wish stays until it is fulfilled, so that a crash cannot swallow it.
+        """
+        drop = look(fd, name, self._door.limits, self._door.accepts)
+        if drop is not None and name in self.listing.drops:
+            tracked = self._tracked.get(name) or self._begin(drop)
+            files = tuple(FileAnswer(file.path, file.bytes) for file in drop.files)
+            self._take(tracked, drop, Answer(settled=False, files=files), cancelled=True)
+        else:
+            self._report(CancelAsked(self._door.inbox, name, name + CANCEL))
+        return None
+
+    def _split_warning(self, drop: Drop) -> list[tuple[str, str]]:
+        """Warn when a folder's name comes again so soon that it may be the rest of one."""
+        if drop.kind != "folder":
+            return []
+        now_s = self._door.clock.monotonic_s()
+        before = self._taken_s.pop(drop.name, None)
+        self._taken_s[drop.name] = now_s  # the last one now: the first is always the oldest
+        while now_s - self._taken_s[oldest := next(iter(self._taken_s))] >= _SPLIT_S:
+            del self._taken_s[oldest]
+        if before is None or now_s - before >= _SPLIT_S:
+            return []
+        text = f"a folder of this name was taken {now_s - before:.0f} s before"
+        return [("POSSIBLE_SPLIT_DROP", text)]
+
+    def _forget_gone(self) -> None:
+        for name in self._tracked.keys() - set(self.listing.drops):
+            del self._tracked[name]
+            self._report(Gone(self._door.inbox, name))
+
+    def _tell(self, tracked: _Tracked, drop: Drop, answer: Answer, wait: Wait) -> None:
+        """Report a sighting when it says something new, numbers twice a second at most."""
+        sighting = Sighting(
+            self._door.inbox, drop.name, tracked.first_seen_ms, _inputs(answer), wait
+        )
+        now_s, told = self._door.clock.monotonic_s(), hash(repr(sighting))
+        soon = now_s - tracked.told_s < _TELL_S
+        if told == tracked.told or (wait.reason == tracked.told_reason and soon):
+            return
+        tracked.told, tracked.told_reason, tracked.told_s = told, wait.reason, now_s
+        self._report(sighting)
+
+    def _until(self, answer: Answer) -> str | None:
+        if answer.left_s is None:
+            return None
+        return rfc3339(self._door.clock.wall_ms() + round(answer.left_s * 1000))
+
+
+def _inputs(answer: Answer) -> tuple[dict[str, object], ...]:
+    return tuple(
+        {
+            "path": display(file.path),
+            "bytes": file.bytes,
+            "bytes_expected": file.bytes_expected,
+            "ready_by": file.ready_by,
+        }
+        for file in answer.files
+    )
+
+
+def _refused(error: OSError) -> str:
+    """Return why a drop could not be moved, with the remedy where there is a usual one."""
+    text = f"cannot be taken in: {error.strerror}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{text}; the folder must be writable for the daemon's group (chmod -R g+w)"
+    return text

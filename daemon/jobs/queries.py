@@ -1,0 +1,138 @@
+"""What the queue can be asked. Nothing here changes a row.
+
+Rule: a query that must be fast with a long history repeats the WHERE of its partial index
+word for word; SQLite does not match ``state IN ('queued')`` to ``state = 'queued'``.
+"""
+
+import os
+import sqlite3
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+from daemon.config.models import Lane
+from daemon.jobs.database import translated
+from daemon.jobs.job import Attempt, Job, OutputFile, State
+from daemon.jobs.row_mapping import attempt_of, job_of, output_of
+
+
+class Depth(NamedTuple):
+    """How many jobs of one state and one lane are waiting or running."""
+
+    state: State
+    lane: Lane
+    jobs: int
+    oldest_ms: int
+    """When the oldest of them was created."""
+
+
+class Questions:
+    """The reading half of the store."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+
+    def get(self, job_id: str) -> Job | None:
+        """Return a job by its id."""
+        found = self._select("WHERE id = ?", job_id)
+        return found[0] if found else None
+
+    def named(self, inbox: str, name: str) -> list[Job]:
+        """Return the jobs of a drop's name, the newest first."""
+        return self._select(
+            "WHERE inbox = ? AND name = ? ORDER BY number DESC", inbox, os.fsencode(name)
+        )
+
+    def jobs(self, state: State) -> list[Job]:
+        """Return the jobs in a state; queued ones in the order in which they will be claimed."""
+        match state:
+            case State.QUEUED:
+                return self._select("WHERE state = 'queued' ORDER BY order_key_ms, number")
+            case State.RUNNING:
+                return self._select("WHERE state = 'running' ORDER BY number")
+            case _:
+                return self._select("WHERE state = ? ORDER BY number", state)
+
+    def waiting(self, limit: int) -> list[Job]:
+        """Return the first ``limit`` queued jobs, in the order in which they will be claimed."""
+        return self._select("WHERE state = 'queued' ORDER BY order_key_ms, number LIMIT ?", limit)
+
+    def attempts(self, job_id: str) -> list[Attempt]:
+        """Return the attempts at a job, the first first."""
+        query = "SELECT * FROM attempt WHERE job = ? ORDER BY number"
+        return [attempt_of(row) for row in self._ask(query, (job_id,))]
+
+    def outputs(self, job_id: str) -> list[OutputFile]:
+        """Return the outputs of a job that is done, in the order its handler named them."""
+        query = "SELECT * FROM output WHERE job = ? ORDER BY place"
+        return [output_of(row) for row in self._ask(query, (job_id,))]
+
+    def twin(self, content_key: str) -> Job | None:
+        """Return the newest published job with this content whose outputs are its own.
+
+        Whether they still lie in the outbox is for the caller to see.
+        """
+        found = self._select(
+            """
+            WHERE content_key IS NOT NULL AND outputs > 0 AND published_ms IS NOT NULL
+            AND content_key = ? ORDER BY number DESC LIMIT 1
+            """,
+            content_key,
+        )
+        return found[0] if found else None
+
+    def knows_content(self, prefix: str) -> bool:
+        """Return whether a published job's content key begins with ``prefix``, as ``123:``."""
+        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        found = self._ask(
+            """
+            SELECT 1 FROM job
+            WHERE content_key IS NOT NULL AND outputs > 0 AND published_ms IS NOT NULL
+            AND content_key >= ? AND content_key < ? LIMIT 1
+            """,
+            (prefix, after),
+        )
+        return bool(found)
+
+    def next_due_ms(self, paused: Collection[str] = ()) -> int | None:
+        """Return when the next queued job is due, wall clock; ``None`` when there is none."""
+        due_ms: int | None
+        ((due_ms,),) = self._ask(
+            f"""
+            SELECT min(not_before_ms) FROM job
+            WHERE state = 'queued' AND inbox NOT IN ({marks(paused)})
+            """,  # noqa: S608 - question marks
+            tuple(paused),
+        )
+        return due_ms
+
+    def depths(self) -> list[Depth]:
+        """Return how many jobs wait and run in each lane."""
+        rows = self._ask(
+            """
+            SELECT state, lane, count(*), min(created_ms) FROM job
+            WHERE state = 'queued' GROUP BY lane
+            UNION ALL
+            SELECT state, lane, count(*), min(created_ms) FROM job
+            WHERE state = 'running' GROUP BY lane
+            """
+        )
+        return [Depth(State(state), lane, jobs, oldest) for state, lane, jobs, oldest in rows]
+
+    def totals(self) -> dict[tuple[str, State], int]:
+        """Return how many jobs ever ended, by inbox and state."""
+        rows = self._ask("SELECT inbox, state, jobs FROM total ORDER BY inbox, state")
+        return {(inbox, State(state)): jobs for inbox, state, jobs in rows}
+
+    def _select(self, where: str, *values: object) -> list[Job]:
+        rows = self._ask(f"SELECT * FROM job {where}", values)  # noqa: S608 - our own text
+        return [job_of(row) for row in rows]
+
+    def _ask(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        """Return all rows; ``Unavailable`` when the disk does not give them."""
+        with translated():
+            return self._db.execute(query, values).fetchall()
+
+
+def marks(values: Collection[str]) -> str:
+    """Return as many question marks as there are values."""
+    return ", ".join("?" * len(values))

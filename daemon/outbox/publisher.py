@@ -1,0 +1,181 @@
+"""Make a result visible, or set a drop aside: the last steps of a job, each repeatable.
+
+Theory of operation
+-------------------
+A worker has written and synced ``work/<inbox>/<job>/out.<n>/`` and its row says how the job
+ended. What is left, in this order:
+
+1. *done*: one exclusive rename of ``out.<n>`` to ``outbox/<inbox>/<label>``. At that instant
+   the result exists. (``carry`` tells how it gets to another file system.) The label was
+   recorded in the row before, so that a repetition knows its own result from somebody else's.
+2. The drop moves out of ``work/``: to ``archive/<inbox>/<month>/`` after *done* and
+   *skipped*, to ``failed/<inbox>/`` with its ``.error.json`` otherwise.
+3. What is left of ``work/<inbox>/<job>/`` goes.
+4. The final status, and the row says *published*; the caller does both. The row is last: what
+   start-up does not find published it repeats, the status included.
+
+Rules
+-----
+Rule 1: every step looks first whether it was done: start-up calls the same functions.
+
+Rule 2: nothing is archived before its result is in place and durable.
+
+Rule 3: a name that is taken gets `` (2)``, `` (3)``, …; nothing is ever replaced.
+"""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from daemon.clock import rfc3339
+from daemon.files import Files
+from daemon.intake.admit import Place, find_admitted
+from daemon.intake.filenames import SETTINGS_BESIDE, reason_beside
+from daemon.outbox.transfer import has_moved, move
+
+_MAX_NAME_BYTES = 255
+_SENT_DROP = "sent.drop"
+
+
+@dataclass(frozen=True)
+class Spool:
+    """The folders of one spool."""
+
+    root: Path
+
+    def folder(self, kind: str, inbox: str) -> Path:
+        """Return ``<root>/<kind>/<inbox>``; kind is outbox, failed, archive or work."""
+        return self.root / kind / inbox
+
+    def job(self, inbox: str, job: str) -> Path:
+        """Return the private folder of a job."""
+        return self.root / "work" / inbox / job
+
+    def drop(self, inbox: str, job: str, name: str) -> Path:
+        """Return where the drop of a job lies while it is worked on."""
+        return self.job(inbox, job) / "in" / name
+
+    def admitted(self) -> list[Place]:
+        """Return every drop that lies in ``work/``, oldest job first."""
+        return find_admitted(self.root / "work")
+
+    def result(self, inbox: str, job: str, attempt: int) -> Path:
+        """Return where an attempt writes."""
+        return self.job(inbox, job) / f"out.{attempt}"
+
+
+def _beside(drop: Path) -> Path:
+    return drop.with_name(drop.name + SETTINGS_BESIDE)
+
+
+def free_name(folder: Path, name: str, suffixes: Sequence[str] = ("",)) -> str:
+    """Return the first of ``name``, ``name (2)``, … that is not taken with any of the suffixes.
+
+    A name is cut where it and its suffix would be longer than a name can be.
+    """
+    room = _MAX_NAME_BYTES - max(len(suffix) for suffix in suffixes)
+    for number in count(1):
+        ending = f" ({number})" if number > 1 else ""
+        candidate = os.fsdecode(os.fsencode(name)[: room - len(ending)]) + ending
+        if not any(os.path.lexists(folder / f"{candidate}{suffix}") for suffix in suffixes):
+            break
+    return candidate
+
+
+class Publisher:
+    """The steps from *ended* to *published*."""
+
+    def __init__(self, spool: Spool, files: Files) -> None:
+        self._spool, self._files = spool, files
+
+    def publish_result(self, inbox: str, job: str, attempt: int, label: str) -> bool:
+        """Put the result into the outbox; return ``False`` when the label is taken.
+
+        Repeating it after a crash is harmless: when the attempt's folder is gone, this very
+        rename has happened before.
+        """
+        result = self._spool.result(inbox, job, attempt)
+        aside = result.with_name("sent.result")
+        if has_moved(result, aside):
+            return True
+        target = self._spool.folder("outbox", inbox) / label
+        if result.is_dir():
+            result.chmod(0o755)  # private while it was work, readable from now on
+            self._files.sync_dir(result)
+        try:
+            move(self._files, "publish result", result, target, aside=aside)
+        except FileExistsError:
+            return False
+        return True
+
+    def archive(self, inbox: str, job: str, name: str, finished_ms: int) -> Path | None:
+        """Move the drop into the archive of its month; return where it went."""
+        month = datetime.fromtimestamp(finished_ms / 1000, UTC).strftime("%Y-%m")
+        if self._drop_has_left(inbox, job, name):
+            return None
+        folder = self._spool.folder("archive", inbox) / month
+        self._ensure(folder)
+        target = folder / self._target(inbox, job, name, folder)
+        return self._move_drop("archive drop", inbox, job, name, target)
+
+    def set_aside(
+        self, inbox: str, job: str, name: str, error: Mapping[str, Any], finished_ms: int
+    ) -> Path | None:
+        """Move the drop into ``failed/`` beside the reason; return where it went.
+
+        The reason is written first: a drop in ``failed/`` always has one.
+        """
+        if self._drop_has_left(inbox, job, name):
+            return None
+        folder = self._spool.folder("failed", inbox)
+        self._ensure(folder)
+        target = self._target(inbox, job, name, folder)
+        body = {"schema": 1, "job": job, "inbox": inbox, "finished": rfc3339(finished_ms), **error}
+        text = json.dumps(body, indent=1, allow_nan=False).encode("ascii") + b"\n"
+        self._files.write("write error", reason_beside(folder / target), text, durable=True)
+        return self._move_drop("set drop aside", inbox, job, name, folder / target)
+
+    def clear(self, inbox: str, job: str) -> None:
+        """Remove what is left of the job's private folder: attempts that came to nothing.
+
+        The drop must have left; if it has not, the folder stays as it is.
+        """
+        folder = self._spool.job(inbox, job)
+        inside = folder / "in"
+        # Listed, not globbed: glob calls a folder empty that it cannot open.
+        if inside.is_dir() and os.listdir(inside):  # noqa: PTH208
+            return
+        self._files.remove_tree("clear work", folder)
+
+    def discard_attempt(self, inbox: str, job: str, attempt: int) -> None:
+        """Remove the output of an attempt that did not end well."""
+        self._files.remove_tree("discard attempt", self._spool.result(inbox, job, attempt))
+
+    def _target(self, inbox: str, job: str, name: str, folder: Path) -> str:
+        """Return a name that is free for the drop, and for the settings file beside it."""
+        drop = self._spool.drop(inbox, job, name)
+        suffixes = ("", SETTINGS_BESIDE) if os.path.lexists(_beside(drop)) else ("",)
+        return free_name(folder, name, suffixes)
+
+    def _drop_has_left(self, inbox: str, job: str, name: str) -> bool:
+        room = self._spool.job(inbox, job)
+        return has_moved(self._spool.drop(inbox, job, name), room / _SENT_DROP)
+
+    def _move_drop(self, step: str, inbox: str, job: str, name: str, target: Path) -> Path:
+        room, drop = self._spool.job(inbox, job), self._spool.drop(inbox, job, name)
+        # The settings first: a repetition finds its way by the drop, and the same target.
+        beside, sent = _beside(drop), room / "sent.settings"
+        if not has_moved(beside, sent):
+            move(self._files, f"{step}.settings", beside, _beside(target), aside=sent)
+        move(self._files, step, drop, target, aside=room / _SENT_DROP)
+        return target
+
+    def _ensure(self, folder: Path) -> None:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._files.sync_dir(folder.parent)

@@ -1,0 +1,1 @@
+"""What runs in a worker process: its loop, its confinement, its result."""

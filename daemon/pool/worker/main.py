@@ -1,0 +1,252 @@
+"""The worker: a process that runs one handler after another, and nothing else.
+
+Theory of operation
+-------------------
+It binds its life to the daemon's, lowers its own limits, imports the handlers, says
+``Ready`` and waits for orders. For each it says ``Begun``, imports the handler if it has not
+yet, confines itself, calls ``handle``, syncs and hashes what was made, and says how it ended.
+A thread beats meanwhile: a handler that holds the interpreter is silent, and gets killed.
+
+Rules
+-----
+1. ``BaseException`` is caught here and nowhere else in the project.
+2. It owns nothing. It may be killed at any instruction; nothing is lost but the attempt.
+3. When the daemon's end of the socket closes, it leaves at once.
+"""
+
+import faulthandler
+import importlib
+import os
+import resource
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from daemon.config.drop_settings import settings_of
+from daemon.config.yaml_reader import Document, validate
+from daemon.errors import BadInput
+from daemon.handlers.contract import Result, Task
+from daemon.pool.protocol import (
+    Beat,
+    Begun,
+    Fault,
+    Hello,
+    Made,
+    Order,
+    Ready,
+    Remark,
+    Report,
+    Said,
+    Verdict,
+    hello_of,
+    line_up,
+    order_of,
+    plain,
+)
+from daemon.pool.worker import confinement, manifest_check, sequential_pools
+from daemon.pool.worker.result import HandlerError, ResultError, Seen, judge, made_of, words
+
+_BEATS_PER_STALL = 5
+_LONGEST_BEAT_S = 2.0
+_REPORT_S = 0.1
+_SETTINGS_BYTES = 1 << 20  # the inbox's own, smaller limit was held at its door
+
+_NESTED = Remark(
+    code="NESTED_POOL",
+    message="the handler asked for a pool of processes; its work was done in sequence",
+)
+
+
+def main(fd: int, parent: int) -> NoReturn:
+    """Serve orders from the socket `fd` until the daemon, process `parent`, goes."""
+    confinement.die_with(parent)
+    confinement.renounce_privileges()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to hear
+    faulthandler.enable()
+    os.set_inheritable(fd, False)  # noqa: FBT003 - its only argument
+    channel = Channel(socket.socket(fileno=fd))
+    hello = hello_of(channel.receive())
+    sys.path += [path for path in hello.handler_paths if path not in sys.path]
+    sequential_pools.install()
+    confinement.limit(hello.memory_mb)
+    channel.send(_ready(hello.handlers))
+    while True:
+        _serve(order_of(channel.receive()), channel, hello)
+
+
+class Channel:
+    """The worker's end of the socket; several threads may speak."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lines = connection.makefile("rb")
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    def receive(self) -> bytes:
+        """Return the next line; leave when there will be none."""
+        try:
+            line = self._lines.readline()
+        except OSError:
+            line = b""
+        if not line.endswith(b"\n"):
+            os._exit(0)
+        return line
+
+    def send(self, message: Said) -> None:
+        """Send one message whole; leave when nobody hears it."""
+        if os.getpid() != self._pid:
+            os._exit(1)  # a handler forked, and its child fell out of the handler
+        line = line_up(message)
+        with self._lock:
+            try:
+                self._connection.sendall(line)
+            except OSError:
+                os._exit(0)
+
+
+class Reporter:
+    """``task.report``: passes on what is new, but no faster than a person could read."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._stage, self._next_s = "", 0.0
+
+    @property
+    def stage(self) -> str:
+        """The last stage reported."""
+        return self._stage
+
+    def __call__(self, stage: str, fraction: float) -> None:
+        now_s = time.monotonic()
+        if stage == self._stage and now_s < self._next_s and fraction < 1.0:
+            return
+        self._stage, self._next_s = plain(str(stage))[:200], now_s + _REPORT_S
+        share = min(1.0, max(0.0, float(fraction)))
+        self._channel.send(Report(stage=self._stage, fraction=share))
+
+
+@contextmanager
+def _beating(channel: Channel, stall_s: float) -> Iterator[None]:
+    every_s = min(_LONGEST_BEAT_S, stall_s / _BEATS_PER_STALL)
+    enough = threading.Event()
+
+    def beat() -> None:
+        while not enough.wait(every_s):
+            channel.send(Beat())
+
+    thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        enough.set()
+        thread.join()
+
+
+def _serve(order: Order, channel: Channel, hello: Hello) -> None:
+    channel.send(Begun())
+    sequential_pools.asked()
+    tempfile.tempdir = order.workdir
+    reporter = Reporter(channel)
+    remarks: list[Remark] = []
+    try:
+        os.chdir(order.workdir)
+        with _beating(channel, order.stall_s):
+            handler = _load(order.handler)
+        if hello.confine:
+            remarks += _confine(order)  # with one thread: others would stay free
+        with _beating(channel, order.stall_s):
+            made = _attempt(handler, order, reporter)
+        verdict = _verdict("done", made, None, remarks)
+        line_up(verdict)
+    except BaseException as error:  # noqa: BLE001 - rule 1
+        traceback.clear_frames(error.__traceback__)  # to speak, free what the handler hoards
+        outcome, fault = judge(error, reporter.stage)
+        verdict = _verdict(outcome, None, fault, remarks)
+    channel.send(verdict)
+    os.chdir("/")
+
+
+def _attempt(handler: Any, order: Order, reporter: Reporter) -> Made:  # noqa: ANN401 - a module
+    manifest_check.compare(Path(order.source), order.sha256, reporter)
+    result = handler.handle(
+        Task(
+            name=order.name,
+            source=Path(order.source),
+            workdir=Path(order.workdir),
+            options=_options(handler, order),
+            report=reporter,
+            limits=order.limits,
+            accept_truncated=order.accept_truncated,
+        )
+    )
+    if not isinstance(result, Result):
+        raise ResultError(f"handle returned a {type(result).__name__}, not a Result")
+    return made_of(result, Path(order.workdir))
+
+
+def _options(handler: Any, order: Order) -> Any:  # noqa: ANN401 - the handler's own class
+    """Return the options, checked; a complaint names the line of the drop's own settings."""
+    try:
+        document = settings_of(Path(order.source), {}, max_bytes=_SETTINGS_BYTES).options
+    except (OSError, BadInput):  # the daemon has read it before; what it merged is what counts
+        document = Document.of({}, name="options")
+    return validate(handler.Options, document.with_value(order.options))
+
+
+def _verdict(
+    outcome: Seen, made: Made | None, fault: Fault | None, remarks: list[Remark]
+) -> Verdict:
+    if sequential_pools.asked():
+        remarks = [*remarks, _NESTED]
+    others = threading.active_count() - 1
+    return Verdict(
+        outcome=outcome,
+        result=made,
+        error=fault,
+        warnings=remarks,
+        max_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        clean=others == 0,
+    )
+
+
+def _confine(order: Order) -> list[Remark]:
+    missing = confinement.confine(
+        read=[order.source, *order.read_paths], write=[order.workdir, *order.write_paths]
+    )
+    if not missing:
+        return []
+    return [
+        Remark(code="NOT_CONFINED", message=f"the machine offers no {' and no '.join(missing)}")
+    ]
+
+
+def _ready(handlers: tuple[str, ...]) -> Ready:
+    unusable, stages = {}, {}
+    for handler in handlers:
+        try:
+            module = _load(handler)
+            stages[handler] = [str(name) for name in getattr(module, "STAGES", ())]
+        except HandlerError as error:
+            unusable[handler] = plain(str(error))[:4_000]
+    return Ready(unusable=unusable, stages=stages)
+
+
+def _load(handler: str) -> Any:  # noqa: ANN401 - a module
+    try:
+        module = importlib.import_module(handler)
+    except BaseException as error:
+        raise HandlerError(f"{handler} cannot be imported: {words(error)}") from error
+    for name in ("Options", "handle"):
+        if not hasattr(module, name):
+            raise HandlerError(f"{handler} has no {name}")
+    return module

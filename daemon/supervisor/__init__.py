@@ -1,0 +1,1 @@
+"""The one loop: joins watchers, queue, pool and outbox in one thread."""

@@ -1,0 +1,176 @@
+"""How the daemon fares, as ``daemon.json``, the front page and the metrics tell it.
+
+Counts what the database does not keep (outcomes, audio seconds) for the life of the process
+and asks everybody else for the rest. Nothing is decided from it.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from daemon.clock import Clock, rfc3339
+from daemon.config.models import Config
+from daemon.intake.filenames import display
+from daemon.intake.observations import Health
+from daemon.intake.watcher import Watcher
+from daemon.jobs.job import Job, State
+from daemon.jobs.store import Store
+from daemon.logs import log
+from daemon.outbox.status_document import Live, eta_s
+from daemon.pool.local import Ended, Pool
+from daemon.supervisor.capacity import Room
+from daemon.supervisor.startup import inbox_folders
+from daemon.version import VERSION
+
+_WARNINGS = 20
+_SILENT_S = 30.0
+"""Rounds come every ten seconds at least, so this is no mere delay."""
+
+
+class Vitals:
+    """What is said about the daemon as a whole."""
+
+    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
+        self.config, self._store, self._clock = config, store, clock
+        self.phase = "starting"
+        self._restarts = store.note_start()
+        self._warnings: dict[str, str] = {}
+        self._outcomes: dict[str, int] = {}
+        self._handlers: dict[str, dict[str, float]] = {}
+        self._ill: dict[str, str] = {}
+        """Inboxes and what is wrong with them, as the log has it."""
+
+    def warn(self, code: str, message: str) -> None:
+        """Show a warning until it is cleared or pushed out by newer ones."""
+        self._warnings.pop(code, None)
+        self._warnings[code] = message
+        while len(self._warnings) > _WARNINGS:
+            self._warnings.pop(next(iter(self._warnings)))
+
+    def clear(self, code: str) -> None:
+        """Take a warning back."""
+        self._warnings.pop(code, None)
+
+    def count(self, ended: Ended, job: Job, took_s: float) -> None:
+        """Count the end of an attempt."""
+        self._outcomes[ended.outcome] = self._outcomes.get(ended.outcome, 0) + 1
+        sums = self._handlers.setdefault(
+            job.handler, {"attempts": 0, "seconds": 0.0, "audio_seconds": 0.0}
+        )
+        if ended.outcome == "done":
+            sums["attempts"] += 1
+            sums["seconds"] += took_s
+            sums["audio_seconds"] += job.audio_s
+
+    def state(
+        self,
+        *,
+        pool: Pool,
+        watchers: Mapping[str, Watcher],
+        room: Room,
+        running: Sequence[tuple[Job, Live | None]],
+        receiving: int,
+    ) -> dict[str, Any]:
+        """Return everything ``daemon.json`` says besides whose heartbeat it is."""
+        return {
+            "version": VERSION,
+            "phase": self.phase,
+            "restarts": self._restarts,
+            "pool": pool.describe(),
+            "queue": self._queue(receiving),
+            "running": [self._running(job, live) for job, live in running],
+            "inboxes": {name: self._inbox(each.health) for name, each in watchers.items()},
+            "disk": {
+                "free_mb": room.free_mb,
+                "reserved_mb": room.reserved_mb,
+                "reserve_mb": self.config.disk.reserve_mb,
+            },
+            "totals": self._totals(),
+            "warnings": [{"code": c, "message": m} for c, m in self._all_warnings(pool).items()],
+        }
+
+    def sentence(self, state: Mapping[str, Any]) -> str:
+        """Return the state in one line, for ``systemctl status``."""
+        depth = state["queue"]["depth"]
+        waiting = sum(depth["queued"].values())
+        text = f"{self.phase}: {depth['running']} running, {waiting} waiting"
+        return f"{text}; {state['pool']['degraded']}" if state["pool"]["degraded"] else text
+
+    def _all_warnings(self, pool: Pool) -> dict[str, str]:
+        found = dict(self._warnings)
+        if pool.degraded:
+            found["POOL_DEGRADED"] = pool.degraded
+        if pool.size < self.config.pool.slots:
+            asked = self.config.pool.slots
+            found["SLOTS_CLAMPED"] = f"{asked} slots were asked for, {pool.size} are served"
+        if pool.unusable:
+            texts = (f"{handler}: {why}" for handler, why in pool.unusable.items())
+            found["HANDLER_UNUSABLE"] = "; ".join(texts)
+        return found
+
+    def _queue(self, receiving: int) -> dict[str, Any]:
+        queued, running, oldest = {"rush": 0, "normal": 0, "bulk": 0}, 0, None
+        for depth in self._store.depths():
+            if depth.state is State.QUEUED:
+                queued[depth.lane] += depth.jobs
+                oldest = min(oldest or depth.oldest_ms, depth.oldest_ms)
+            elif depth.state is State.RUNNING:
+                running += depth.jobs
+        age_s = None if oldest is None else (self._clock.wall_ms() - oldest) / 1000
+        return {
+            "depth": {"queued": queued, "running": running, "receiving": receiving},
+            "oldest_queued_s": age_s,
+            "limit": self.config.queue_limit,
+        }
+
+    def _running(self, job: Job, live: Live | None) -> dict[str, Any]:
+        return {
+            "job": job.id,
+            "name": display(job.name),
+            "inbox": job.inbox,
+            "label": job.label,
+            "attempt": job.attempts,
+            "stage": live.stage if live else None,
+            "progress": round(live.progress, 4) if live else 0.0,
+            "started": rfc3339(job.started_ms or job.created_ms),
+            "eta_s": eta_s(live, self._clock.monotonic_s()),
+        }
+
+    def _inbox(self, health: Health) -> dict[str, Any]:
+        age_s = self._clock.monotonic_s() - health.last_scan_s
+        problem = health.problem
+        if age_s > _SILENT_S:
+            problem = (
+                f"not looked at for {age_s:.0f} s: its file system does not answer,"
+                " or a large drop is being copied in"
+            )
+        self._log_change(health.inbox, problem)
+        return {
+            "path": str(inbox_folders(self.config)[health.inbox]),
+            "mode": health.mode,
+            "polling_because": health.polling_because,
+            "paused": health.paused,
+            "problem": problem,
+            "last_scan_age_s": round(age_s, 1),
+            "scans": health.scans,
+            "rebuilds": health.rebuilds,
+            "missed": health.missed,
+            "receiving": health.receiving,
+            "left_alone": dict(health.left_alone),
+            "left_alone_more": health.left_alone_more,
+        }
+
+    def _log_change(self, inbox: str, problem: str) -> None:
+        """Log when an inbox falls ill and when it is well again, not all the time between."""
+        if bool(problem) == (inbox in self._ill):
+            return
+        if problem:
+            self._ill[inbox] = problem
+            log.warning("inbox in trouble", inbox=inbox, problem=problem)
+        else:
+            log.info("inbox well again", inbox=inbox, problem=self._ill.pop(inbox))
+
+    def _totals(self) -> dict[str, Any]:
+        sums = {"done": 0, "failed": 0, "skipped": 0, "cancelled": 0}
+        for (_, state), jobs in self._store.totals().items():
+            sums[state.value] += jobs
+        return {**sums, "attempts": dict(self._outcomes), "handlers": self._handlers}

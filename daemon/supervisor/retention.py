@@ -1,0 +1,58 @@
+"""What grows old is put away: rows, statuses, and archived drops where the operator says so.
+
+Rule 1: nothing is removed that somebody dropped, unless its inbox says ``archive: delete``.
+
+Rule 2: a call removes a few entries at most; the loop must not stand still.
+"""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from daemon.clock import Clock
+from daemon.config.models import Config
+from daemon.files import Files
+from daemon.jobs.store import Store
+from daemon.outbox.publisher import Spool
+from daemon.outbox.status_writer import SUFFIX, read_status
+
+AT_ONCE = 100
+_DAY_MS = 86_400_000
+
+
+def tidy(config: Config, spool: Spool, store: Store, *, files: Files, clock: Clock) -> None:
+    """Put away what is older than the configuration keeps it.
+
+    Raises
+    ------
+    OSError, Unavailable
+        The surroundings refused; call again later.
+    """
+    now_ms = clock.wall_ms()
+    store.prune(config.retention)
+    for inbox, settings in config.inboxes.items():
+        kept_ms = now_ms - config.retention.status_days * _DAY_MS
+        for path in islice(_old_statuses(spool.folder("outbox", inbox), kept_ms), AT_ONCE):
+            files.remove("prune status", path)
+        if settings.archive == "delete":
+            kept_ms = now_ms - settings.archive_days * _DAY_MS
+            for path in islice(_old_drops(spool.folder("archive", inbox), kept_ms), AT_ONCE):
+                files.remove_tree("delete archived drop", path)
+
+
+def _old_statuses(outbox: Path, before_ms: int) -> Iterator[Path]:
+    """Yield the statuses that ended before, and whose result is gone."""
+    for path in outbox.glob(f"*{SUFFIX}"):
+        if path.lstat().st_mtime_ns // 1_000_000 >= before_ms:
+            continue
+        found = read_status(path)
+        result = outbox / path.name.removesuffix(SUFFIX)
+        if found is not None and found.get("terminal") is True and not result.exists():
+            yield path
+
+
+def _old_drops(archive: Path, before_ms: int) -> Iterator[Path]:
+    """Yield the drops that were archived before: their rename set the time of change."""
+    for path in archive.glob("*/*"):
+        if path.lstat().st_ctime_ns // 1_000_000 < before_ms:
+            yield path

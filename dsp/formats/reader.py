@@ -1,0 +1,297 @@
+"""Read a stem as a stream of blocks, to its declared end or not at all.
+
+Theory of operation
+-------------------
+``probe`` says what a file is without decoding it; ``StemReader`` decodes it block by block.
+Both open the file themselves: no symbolic link, no pipe, no device, and never by a name
+again once it is open. Our own look at the bytes comes before libsndfile's (``magic``).
+
+Rules
+-----
+Rule 1: "it decodes" proves nothing. What the header declares is compared with the bytes
+that are there, and with the frames that came out.
+
+Rule 2: every limit is on decoded frames, declared and counted: one megabyte of Ogg can hold
+two hours.
+
+Rule 3: libsndfile gets an integer descriptor. It calls back into no Python, and no thread
+waits for another's lock.
+
+Rule 4: no seek, ever. libsndfile's decoders of lossy formats are not bit exact after one,
+so blocks would show.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from dsp.audio import Block
+from dsp.errors import AudioFormatError
+from dsp.formats import refusals
+from dsp.formats.decoders import Broken, Decoder, Sndfile
+from dsp.formats.ffmpeg import Foreign
+from dsp.formats.magic import claim_of
+from dsp.formats.peek import Claim, Cut, Peek, Unsupported
+
+_SUFFIXES = (
+    *(".wav", ".wave", ".bwf", ".rf64", ".bw64", ".w64", ".aif", ".aiff", ".aifc", ".caf"),
+    *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".m4a", ".aac"),
+)
+AUDIO_SUFFIXES = frozenset(_SUFFIXES)
+"""Names under which audio comes. What a file is, its bytes decide."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a stem may be, at the most."""
+
+    rate_hz_min: int = 8_000
+    rate_hz_max: int = 192_000
+    channels: int = 8
+    frames: int = 6 * 3600 * 48_000
+    """Six hours at 48 kHz."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a stem is, before any of it was decoded."""
+
+    path: Path
+    name: str
+    """As the drop has it."""
+    container: str
+    """``wav rf64 w64 aiff caf flac ogg mp3 mp4 aac``."""
+    subtype: str
+    """``PCM_24``, ``FLOAT``, ``VORBIS`` … as libsndfile names them; ``AAC``."""
+    rate_hz: int
+    channels: int
+    frames: int | None
+    """As declared; ``None`` where the writer could not know."""
+    time_stamp_frames: int | None
+    """BWF time reference, in frames since midnight; ``None`` without one."""
+
+
+def probe(
+    path: Path,
+    *,
+    name: str,
+    limits: Limits | None = None,
+    allow_ffmpeg: bool = False,
+    accept_truncated: bool = False,
+) -> Probe:
+    """Return what the file at ``path`` is.
+
+    Parameters
+    ----------
+    path : Path
+        Opened once, read only.
+    name : str
+        What messages call it.
+    limits : Limits
+    allow_ffmpeg : bool
+        The ``ffmpeg`` program may decode M4A and AAC.
+    accept_truncated : bool
+        Sound that was declared may be missing; the file is read as far as it goes. One that
+        ends within its header, or within a page of Ogg, is refused even so.
+
+    Raises
+    ------
+    AudioFormatError
+        It cannot be used; the code says why.
+    OSError
+        The file is gone, or the disk failed.
+    """
+    limits = limits or Limits()
+    with _opened(path, name) as fd:
+        claim = _claim(fd, name, accept_truncated=accept_truncated)
+        _hold(claim.rate_hz, claim.channels, limits, name)
+        decoder = _decoder(fd, claim, name, allow_ffmpeg=allow_ffmpeg)
+    decoder.close()
+    _hold(decoder.rate_hz, decoder.channels, limits, name)
+    if decoder.frames == 0:
+        raise refusals.empty(name, "no frames of sound")
+    if decoder.frames is not None and decoder.frames > limits.frames:
+        raise refusals.too_long(name, decoder.frames, limits.frames)
+    return Probe(
+        path=path,
+        name=name,
+        container=claim.container,
+        subtype=decoder.subtype,
+        rate_hz=decoder.rate_hz,
+        channels=decoder.channels,
+        frames=decoder.frames if claim.counted else None,
+        time_stamp_frames=claim.time_stamp_frames,
+    )
+
+
+class StemReader:
+    """A stem's frames from the first to the last, once.
+
+    Parameters
+    ----------
+    probe : Probe
+        The file is looked at again: it may have been changed since.
+    limits : Limits
+    allow_ffmpeg, accept_truncated : bool
+        As in ``probe``.
+
+    Raises
+    ------
+    AudioFormatError
+        The file cannot be used any more.
+    """
+
+    def __init__(
+        self,
+        probe: Probe,
+        *,
+        limits: Limits | None = None,
+        allow_ffmpeg: bool = False,
+        accept_truncated: bool = False,
+    ) -> None:
+        self.nonfinite = 0
+        """Samples that were no numbers; silence stands in their place."""
+        self.frames_read = 0
+        self._probe, self._limits = probe, limits or Limits()
+        self._accept_truncated = accept_truncated
+        self._ended = False
+        with _opened(probe.path, probe.name) as fd:
+            claim = _claim(fd, probe.name, accept_truncated=accept_truncated)
+            self._decoder = _decoder(fd, claim, probe.name, allow_ffmpeg=allow_ffmpeg)
+        if (self._decoder.rate_hz, self._decoder.channels) != (probe.rate_hz, probe.channels):
+            self._decoder.close()
+            raise refusals.damaged(probe.name, "was changed while it was being read")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the file. May be called twice."""
+        self._decoder.close()
+
+    def read(self, frames: int) -> Block:
+        """Return the next ``(frames, channels)``, fewer only at the end, then none.
+
+        Raises
+        ------
+        AudioFormatError
+            ``INPUT_DAMAGED``, ``INPUT_TRUNCATED``, ``INPUT_TOO_LONG`` or ``INPUT_EMPTY``.
+        """
+        block = self._none() if self._ended else self._decoded(frames)
+        self.frames_read += len(block)
+        if self.frames_read > self._limits.frames:
+            raise refusals.too_long(self._probe.name, self.frames_read, self._limits.frames)
+        if len(block) < frames and not self._ended:
+            self._end()
+        return self._finite(block)
+
+    def _none(self) -> Block:
+        return np.zeros((0, self._probe.channels), np.float32)
+
+    def _decoded(self, frames: int) -> Block:
+        try:
+            return self._decoder.read(frames)
+        except Cut as error:
+            if not self._accept_truncated:
+                raise self._truncated() from error
+            return self._none()
+        except Broken as error:
+            found = f"cannot be decoded after frame {self.frames_read}: {error}"
+            raise refusals.damaged(self._probe.name, found) from error
+
+    def _end(self) -> None:
+        self._ended = True
+        if self.frames_read == 0:
+            raise refusals.empty(self._probe.name, "no frames of sound")
+        if self.frames_read < (self._probe.frames or 0) and not self._accept_truncated:
+            raise self._truncated()
+
+    def _truncated(self) -> AudioFormatError:
+        declared = self._probe.frames
+        expected = "and more were expected" if declared is None else f"of the {declared} declared"
+        found = f"ends after {self.frames_read} frames {expected}"
+        return refusals.truncated(self._probe.name, found)
+
+    def _finite(self, block: Block) -> Block:
+        finite = np.isfinite(block)
+        if not finite.all():
+            self.nonfinite += int(np.count_nonzero(~finite))
+            block[~finite] = 0.0
+        return block
+
+
+@contextmanager
+def _opened(path: Path, name: str) -> Iterator[int]:
+    """Yield a descriptor of the regular file at ``path``, and close it."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise refusals.unopened(name, error) from error
+    try:
+        found = os.fstat(fd)
+        if not stat.S_ISREG(found.st_mode):
+            raise refusals.odd_kind(name)
+        if found.st_size == 0:
+            raise refusals.empty(name, "0 bytes")
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _claim(fd: int, name: str, *, accept_truncated: bool) -> Claim:
+    """Return what the file says it is, once that may be believed."""
+    peek = Peek(fd)
+    try:
+        claim = claim_of(peek)
+    except Unsupported as error:
+        raise refusals.not_supported(name, str(error)) from error
+    except Cut as error:
+        raise refusals.truncated(name, _where(error, fd)) from error
+    if claim is None:
+        raise refusals.not_audio(name, peek.at(0, 8))
+    if claim.cut and not accept_truncated:
+        found = f"has {claim.found_bytes} of the {claim.declared_bytes} bytes of sound it declares"
+        raise refusals.truncated(name, found)
+    return claim
+
+
+def _decoder(fd: int, claim: Claim, name: str, *, allow_ffmpeg: bool) -> Decoder:
+    kind = f"{claim.container} {claim.codec}".strip().upper()
+    if claim.demuxer and not allow_ffmpeg:
+        raise refusals.not_supported(name, f"{kind}, and the ffmpeg program may not be used here")
+    try:
+        return Foreign(fd, claim.demuxer) if claim.demuxer else Sndfile(fd)
+    except Unsupported as error:
+        raise refusals.not_supported(name, f"{kind}, and {error}") from error
+    except Cut as error:
+        raise refusals.truncated(name, _where(error, fd)) from error
+    except Broken as error:
+        raise refusals.damaged(name, f"cannot be decoded: {error}") from error
+
+
+def _where(cut: Cut, fd: int) -> str:
+    return f"ends {cut}, after {os.fstat(fd).st_size} bytes"
+
+
+def _hold(rate_hz: int | None, channels: int | None, limits: Limits, name: str) -> None:
+    """Refuse a rate or a count of channels outside the limits."""
+    low_hz, high_hz = limits.rate_hz_min, limits.rate_hz_max
+    if rate_hz is not None and not low_hz <= rate_hz <= high_hz:
+        raise refusals.wrong_rate(name, rate_hz, low_hz, high_hz)
+    if channels is not None and not 1 <= channels <= limits.channels:
+        raise refusals.wrong_channels(name, channels, limits.channels)

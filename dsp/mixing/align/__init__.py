@@ -1,0 +1,1 @@
+"""Where each stem stands in time."""

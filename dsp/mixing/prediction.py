@@ -1,0 +1,119 @@
+"""What a strip will do to its stem's loudness, told from the analysis alone.
+
+Theory of operation
+-------------------
+The stem's K-weighted energy per 100 ms is taken through the strip: trim, ride and pan are
+gains in time; equaliser, width and room are ratios per third octave, weighed with the
+stem's own spectrum of that half second; compressor and saturation are one ratio each, from
+the loudest 20 s. The loudness of what comes out is then *gated* like any other, so that a
+cut that acts only while the lead sounds, or a ride, counts for as much as it will.
+
+What is left out: the de-esser, which has no loudness to speak of.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.measure.loudness import integrated_lufs
+from dsp.mixing.balance import ride_curve_db
+from dsp.mixing.compression import compression_change_db, saturation_change_db
+from dsp.mixing.recall_sheet import Room, Stem
+from dsp.mixing.stem_analysis import BANDS_STEP_S, STEP_S
+from dsp.mixing.tone import CENTRES, power_response
+from dsp.mixing.track import K_POWER, Bands, Steps, Track
+from dsp.processors import filters
+from dsp.units import power_db_of
+
+_BUTTERWORTH_Q = 0.7071
+
+
+def cut_power(room: Sequence[Room], hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the power ratio of the cuts at their full depth.
+
+    A cut is the sound plus (g − 1) times its band-pass: with x = f/f₀ the band-pass is
+    1 / (1 + jQ(x − 1/x)), exactly so in the analogue world.
+    """
+    total = np.ones(len(hz))
+    for cut in room:
+        ratio = hz / cut.hz
+        band = 1.0 / (1.0 + 1j * cut.q * (ratio - 1.0 / ratio))
+        total *= np.abs(1.0 + (10.0 ** (-cut.depth_db / 20.0) - 1.0) * band) ** 2
+    return total
+
+
+def width_power(track: Track, stem: Stem, rate_hz: int) -> Bands:
+    """Return the power ratio of width, and of lows made mono, per third octave."""
+    side = track.analysis.side.astype(np.float64)
+    kept = np.full(len(CENTRES), stem.width**2)
+    if stem.lows_mono_hz:
+        row = filters.biquad("high_pass", hz=stem.lows_mono_hz, q=_BUTTERWORTH_Q, rate_hz=rate_hz)
+        kept *= 10.0 ** (filters.response_db(np.asarray([row]), CENTRES, rate_hz) / 10.0)
+    return np.asarray(1.0 - side + side * kept)
+
+
+def _pan_power(track: Track, pan: float) -> float:
+    """Return the power ratio of a balance; a mono sound keeps its power."""
+    if track.analysis.probe.channels == 1:
+        return 1.0
+    left = track.analysis.left_share
+    angle = (1.0 - pan) * np.pi / 4.0
+    return float(2.0 * (left * np.sin(angle) ** 2 + (1.0 - left) * np.cos(angle) ** 2))
+
+
+def level_db(track: Track, gain_db: float, power: Bands) -> float:
+    """Return what a gain and a filter do to the level of the peaks, which nobody weighs."""
+    whole = float(track.spectrum.sum())
+    change = float((track.spectrum * power).sum()) / whole if whole > 0.0 else 1.0
+    return gain_db + power_db_of(change)
+
+
+def strip_power(track: Track, stem: Stem, rate_hz: int, *, held: bool = False) -> Bands:
+    """Return what a strip does to the power of each third octave, riding aside.
+
+    Parameters
+    ----------
+    held : bool
+        The lead sounds: the cuts that make room for it are at their full depth.
+    """
+    power = power_response(stem.eq, rate_hz)
+    if held:
+        power = power * cut_power(stem.room, CENTRES)
+    driven_db = level_db(track, stem.trim_db, power)
+    gain_db = (
+        stem.trim_db
+        + stem.fader_db
+        + compression_change_db(track, driven_db, stem.compressor)
+        + saturation_change_db(track, driven_db, stem.saturation)
+    )
+    gain = 10.0 ** (gain_db / 10.0) * _pan_power(track, stem.pan)
+    return np.asarray(power * width_power(track, stem, rate_hz) * gain)
+
+
+def energy_at_sum(track: Track, stem: Stem, lead_active: NDArray[np.bool_], rate_hz: int) -> Steps:
+    """Return the K-weighted mean square per 100 ms of the song that a strip will send."""
+    free = _ratio_in_time(track, strip_power(track, stem, rate_hz))
+    held = _ratio_in_time(track, strip_power(track, stem, rate_hz, held=True))
+    ratio = np.where(lead_active, held, free)
+    if stem.ride is not None:
+        ride_db = ride_curve_db(track.energy, amount=stem.ride.amount, range_db=stem.ride.range_db)
+        ratio *= 10.0 ** (ride_db / 10.0)
+    return np.asarray(track.energy * ratio)
+
+
+def loudness_at_sum(energy: Steps) -> float:
+    """Return the gated loudness of an energy per 100 ms, in LUFS."""
+    return integrated_lufs(energy, step_s=STEP_S)
+
+
+def _ratio_in_time(track: Track, power: Bands) -> Steps:
+    """Return what scaled third octaves do to the loudness of each 100 ms of the song."""
+    bands = track.analysis.bands.astype(np.float64) * K_POWER
+    if not bands.any():
+        return np.full(len(track.energy), float(power.mean()))
+    bands = np.where(bands.any(axis=1, keepdims=True), bands, bands.sum(axis=0))
+    ratio = (bands @ power) / bands.sum(axis=1)
+    seconds = np.arange(len(track.energy)) * STEP_S + track.lag_s
+    rows = np.clip((seconds / BANDS_STEP_S).astype(np.int64), 0, len(bands) - 1)
+    return np.asarray(ratio[rows])

@@ -1,0 +1,1 @@
+"""From a plan to samples: strips, mixdown, master, verification."""

@@ -1,0 +1,273 @@
+"""Master: from the work file to the finished file, at the loudness that was asked for.
+
+Theory of operation
+-------------------
+The gain into the limiter is *solved* on stored control data, without touching audio: the
+K-weighted energy per 10 ms and the sample peak per 16 frames say what the limiter will do
+and how loud the result will be. Bisection finds the gain; one pass then limits, dithers and
+encodes; and what was written is decoded and measured by meters that share nothing with the
+limiter. If it is off, the pass is repeated with what was learned.
+
+Rules
+-----
+Rule 1: loudness is never reached by crushing: the mean reduction of the limiter stays below
+``max_mean_reduction_db``; what cannot be reached is said.
+
+Rule 2: a sheet that names ``make_up_db`` is obeyed; nothing is solved then. A line taken out
+of the sheet is solved anew.
+
+Rule 3: the ceiling that was asked for holds in the file as decoded. The limiter works to a
+lower one when the first pass shows that it must: dither and lossy encoders add peaks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block
+from dsp.errors import AudioFormatError
+from dsp.formats.reader import Limits
+from dsp.formats.writer import Writer
+from dsp.measure.loudness import FLOOR_LUFS, STEP_S, integrated_lufs
+from dsp.mixing.recall_sheet import Sheet
+from dsp.mixing.render.mixdown import Rendered
+from dsp.mixing.render.preview import Preview
+from dsp.mixing.render.verify import Heard, listen
+from dsp.processors.compressor import Reduction
+from dsp.processors.limiter import Limiter, modelled_gains
+from dsp.units import dbs_of, ratio_of
+
+TOLERANCE_LU = 0.05
+CEILING_MARGIN_DB = 0.02
+"""Between the limiter's ceiling and the one asked for: what dither and rounding may add."""
+CEILING_STEP_DB = 0.05
+"""Further below what was over, pass by pass: an encoder makes new peaks each time."""
+MOST_PASSES = 6
+MOST_GAIN_DB = 40.0
+PREVIEW = "preview.ogg"
+
+_MP3_PADDING_FRAMES = 3 * 1152
+"""A small MP3 frame has no room to say how much of it is padding."""
+
+_PEAK_BYTES = 4
+_PART_STEPS = 2_000
+"""Steps of energy, 10 ms each, that the model works on at a time."""
+
+_ACTIVE_BELOW_DB = 30.0
+"""Where the peak is further below the highest than this, no reduction is averaged."""
+
+
+class Unverified(Exception):
+    """A file that was just written is not what was meant."""
+
+
+@dataclass(frozen=True)
+class Mastered:
+    """The finished file, and how it came about."""
+
+    path: Path
+    sheet: Sheet
+    """The sheet with the make-up that was solved."""
+    heard: Heard
+    reduction: Reduction
+    passes: int
+    preview: Path
+    """The mix as a small Ogg file, for the report; the caller's to remove."""
+    why_missed: str
+
+
+@dataclass(frozen=True)
+class _Solution:
+    make_up_db: float
+    why_missed: str = ""
+
+
+def master(
+    rendered: Rendered, sheet: Sheet, path: Path, *, limits: Limits, report: Callable[[float], None]
+) -> Mastered:
+    """Limit, encode, decode and measure until the file is what was asked for.
+
+    Raises
+    ------
+    OSError
+        The file cannot be written.
+    Unverified
+        It was written, and is not what was meant.
+    """
+    wanted = sheet.master
+    ceiling_dbtp = wanted.ceiling_dbtp - CEILING_MARGIN_DB
+    solution = _solve(rendered, sheet, ceiling_dbtp)
+    passes = 0
+    while True:
+        passes += 1
+        tried = wanted.model_copy(
+            update={"make_up_db": solution.make_up_db, "ceiling_dbtp": ceiling_dbtp}
+        )
+        reduction = _write(rendered, sheet.model_copy(update={"master": tried}), path, report)
+        heard = _verified(path, limits, rendered.frames, sheet)
+        off_lu = 0.0
+        if wanted.make_up_db is None and not solution.why_missed:
+            off_lu = wanted.target_lufs - heard.integrated_lufs
+        over_db = heard.true_peak_dbtp - wanted.ceiling_dbtp
+        if passes == MOST_PASSES or (abs(off_lu) <= TOLERANCE_LU and over_db <= 0.0):
+            break
+        if over_db > 0.0:
+            ceiling_dbtp -= over_db + passes * CEILING_STEP_DB
+        solution = _Solution(round(solution.make_up_db + off_lu, 2), solution.why_missed)
+    made = wanted.model_copy(update={"make_up_db": solution.make_up_db})
+    return Mastered(
+        path=path,
+        sheet=sheet.model_copy(update={"master": made}),
+        heard=heard,
+        reduction=reduction,
+        passes=passes,
+        preview=path.with_name(PREVIEW),
+        why_missed=solution.why_missed,
+    )
+
+
+def _verified(path: Path, limits: Limits, frames: int, sheet: Sheet) -> Heard:
+    """Return what a stranger hears in the file, held to what was meant."""
+    try:
+        heard = listen(path, limits)
+    except AudioFormatError as error:  # it is ours: no fault of the drop
+        raise Unverified(f"{path.name} cannot be read again: {error}") from error
+    padding = _MP3_PADDING_FRAMES if sheet.format == "mp3" else 0
+    if heard.rate_hz != sheet.rate_hz or not frames <= heard.frames <= frames + padding:
+        raise Unverified(
+            f"{path.name} has {heard.frames} frames at {heard.rate_hz} Hz; "
+            f"{frames} at {sheet.rate_hz} Hz were written"
+        )
+    return heard
+
+
+class _Model:
+    """What the limiter will do for a given gain into it, from control data alone.
+
+    The peaks stay on the disk and are read in parts, which end where steps of energy end: an
+    hour has ten million hops.
+    """
+
+    def __init__(self, rendered: Rendered, sheet: Sheet, ceiling_dbtp: float) -> None:
+        self._path = rendered.peaks
+        self._sheet, self._ceiling_dbtp = sheet, ceiling_dbtp
+        self._energy = rendered.loudness.energy()
+        hops = self._path.stat().st_size // _PEAK_BYTES
+        hops_per_step = STEP_S * sheet.rate_hz / HOP_FRAMES
+        edges = np.rint(np.arange(len(self._energy) + 1) * hops_per_step)
+        self._edges = np.minimum(edges, hops - 1).astype(np.int32)
+        self._steps = [*range(0, len(self._energy), _PART_STEPS), len(self._energy)]
+        self._hops = [*(int(hop) for hop in self._edges[self._steps[:-1]]), hops]
+        highest = max(float(self._peaks(*part).max(initial=0.0)) for part in pairwise(self._hops))
+        self._floor = highest * ratio_of(-_ACTIVE_BELOW_DB)
+
+    def outcome(self, make_up_db: float) -> tuple[float, float]:
+        """Return the integrated loudness and the limiter's mean reduction in dB."""
+        master = self._sheet.master
+        parts = modelled_gains(
+            self._peaks,
+            self._hops,
+            gain=ratio_of(make_up_db),
+            ceiling_dbtp=self._ceiling_dbtp,
+            look_ahead_ms=master.look_ahead_ms,
+            release_ms=master.release_ms,
+            rate_hz=self._sheet.rate_hz,
+        )
+        power = np.zeros(len(self._energy))
+        reduction_db, active = 0.0, 0
+        for gains, hops, steps in zip(
+            parts, pairwise(self._hops), pairwise(self._steps), strict=True
+        ):
+            loud = gains[self._peaks(*hops) > self._floor]
+            active += len(loud)
+            reduction_db -= float(dbs_of(loud[loud < 1.0]).sum())
+            edges = self._edges[steps[0] : steps[1] + 1] - hops[0]
+            sums = np.add.reduceat(np.square(gains, dtype=np.float64), edges[:-1])
+            power[slice(*steps)] = sums / np.maximum(np.diff(edges), 1)
+        power *= self._energy  # in place: an hour has 360,000 steps
+        power *= ratio_of(make_up_db) ** 2
+        return integrated_lufs(power, step_s=STEP_S), reduction_db / max(active, 1)
+
+    def _peaks(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return the peaks of these hops, as far as there are."""
+        return np.fromfile(self._path, np.float32, stop - start, offset=start * _PEAK_BYTES)
+
+
+def _solve(rendered: Rendered, sheet: Sheet, ceiling_dbtp: float) -> _Solution:
+    """Return the gain that reaches the target, or comes as close as the limiter may."""
+    wanted = sheet.master
+    if wanted.make_up_db is not None:
+        return _Solution(wanted.make_up_db)
+    loudness_lufs = rendered.loudness.integrated_lufs()
+    unlimited_db = wanted.target_lufs - loudness_lufs
+    if loudness_lufs <= FLOOR_LUFS or unlimited_db > MOST_GAIN_DB:
+        return _Solution(0.0, "the mix is too quiet or too short for its loudness to be measured")
+    model = _Model(rendered, sheet, ceiling_dbtp)
+
+    def loud_enough(gain_db: float) -> bool:
+        return model.outcome(gain_db)[0] >= wanted.target_lufs
+
+    def too_much(gain_db: float) -> bool:
+        return model.outcome(gain_db)[1] > wanted.max_mean_reduction_db
+
+    reach_db = _first(loud_enough, unlimited_db - 0.5, unlimited_db + 12.0)
+    if not too_much(reach_db):
+        return _Solution(reach_db)
+    bound_db = _first(too_much, unlimited_db - 12.0, reach_db)
+    return _Solution(
+        bound_db,
+        f"{wanted.target_lufs:g} LUFS would take more than {wanted.max_mean_reduction_db:g} dB of "
+        "limiting on average",
+    )
+
+
+def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Return the lowest gain in dB from which on ``holds`` is true, to 0.01 dB."""
+    while high - low > 0.01:  # noqa: PLR2004 - finer than any meter
+        middle = 0.5 * (low + high)
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return round(high, 2)
+
+
+def _write(
+    rendered: Rendered, sheet: Sheet, path: Path, report: Callable[[float], None]
+) -> Reduction:
+    """Limit and encode the work file once, as the sheet says; return what the limiter did."""
+    rate_hz, master = sheet.rate_hz, sheet.master
+    limiter = Limiter(
+        ceiling_dbtp=master.ceiling_dbtp,
+        look_ahead_ms=master.look_ahead_ms,
+        release_ms=master.release_ms,
+        rate_hz=rate_hz,
+        channels=2,
+        gain=ratio_of(master.make_up_db or 0.0),
+    )
+    drop, left = limiter.latency, rendered.frames
+    with (
+        rendered.sound.open("rb") as sound,
+        Writer(
+            path, rate_hz=rate_hz, channels=2, format=sheet.format, bits=sheet.bits
+        ) as master_file,
+        Preview(path.with_name(PREVIEW), rate_hz) as small,
+    ):
+        while left > 0:
+            done = limiter.process(_next_block(sound))[drop:][:left]
+            drop -= min(drop, BLOCK_FRAMES)
+            left -= len(done)
+            small.put(done)
+            master_file.write(done)
+            report(1.0 - left / max(rendered.frames, 1))
+    return limiter.reduction
+
+
+def _next_block(sound: BinaryIO) -> Block:
+    """Return the next block of the work file, and silence after its end."""
+    block = np.zeros((BLOCK_FRAMES, 2), np.float32)
+    taken = np.fromfile(sound, np.float32, BLOCK_FRAMES * 2)
+    block.reshape(-1)[: len(taken)] = taken
+    return block

@@ -1,0 +1,173 @@
+"""Dynamics: compressor, de-esser, keyed band and ride.
+
+Theory of operation
+-------------------
+All four are a gain that moves on the control grid. They differ in what moves it and in what
+it moves:
+
+============  ==============================  =====================
+              moved by                        moves
+============  ==============================  =====================
+Compressor    the sound's own level           the sound
+DeEsser       the level of one band           that band, down only
+KeyedBand     a key given beforehand          that band, down only
+Ride          a curve given beforehand        the sound
+============  ==============================  =====================
+
+Rules
+-----
+Rule 1: no latency. A detector answers one hop late instead (see ``hops``), and keys and
+curves, which are on the stream's own time, stay where they are.
+
+Rule 2: levels are peaks of the samples per hop; thresholds are dBFS of a sine's peak.
+
+Rule 3: beyond its end a key or a curve keeps its last value.
+
+References
+----------
+D. Giannoulis, M. Massberg, J. D. Reiss, Digital dynamic range compressor design - a
+tutorial and analysis, JAES 60(6), 2012.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dsp.audio import HOP_FRAMES, Block
+from dsp.errors import ParameterError
+from dsp.processors.control_rate import HopPeaks, Ramp, Samples, steps_of
+from dsp.processors.dynamic_bands import DeEsser, KeyedBand
+from dsp.processors.envelope import Ballistics, check_curve, reduction_curve_db, static_reduction_db
+from dsp.processors.gain_reduction import ACTIVE_DBFS, Reduction
+from dsp.units import dbs_of, ratios_of
+
+__all__ = [
+    "Compressor",
+    "DeEsser",
+    "KeyedBand",
+    "Reduction",
+    "Ride",
+    "reduction_curve_db",
+    "static_reduction_db",
+]
+
+
+class Compressor:
+    """Make loud passages softer: feed-forward, in the log domain, soft knee.
+
+    Parameters
+    ----------
+    threshold_db, ratio, knee_db : float
+        See ``static_reduction_db``.
+    attack_ms, release_ms : float
+        See ``Ballistics``; to both comes up to a hop and a half for the detector.
+    make_up_db : float
+    link : float
+        0: channels on their own; 1: all follow the one that is reduced most.
+    rate_hz : float
+    channels : int
+
+    Raises
+    ------
+    ParameterError
+    """
+
+    latency = 0
+    tail_s = 0.0
+
+    def __init__(
+        self,
+        *,
+        threshold_db: float,
+        ratio: float,
+        knee_db: float,
+        attack_ms: float,
+        release_ms: float,
+        make_up_db: float = 0.0,
+        link: float = 1.0,
+        rate_hz: float,
+        channels: int,
+    ) -> None:
+        check_curve(ratio, knee_db)
+        if not 0.0 <= link <= 1.0:
+            raise ParameterError(f"link must lie in 0...1, got {link:g}")
+        self._curve = {"threshold_db": threshold_db, "ratio": ratio, "knee_db": knee_db}
+        self._make_up_db = make_up_db
+        self._link = link
+        self._rows = 1 if link == 1.0 else channels
+        self._peaks = HopPeaks(channels, linked=self._rows == 1)
+        self._ballistics = Ballistics(
+            attack_ms=attack_ms,
+            release_ms=release_ms,
+            hop_s=HOP_FRAMES / rate_hz,
+            rows=self._rows,
+        )
+        self.reduction = Reduction(rate_hz)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything heard so far."""
+        self._peaks.reset()
+        self._ballistics.reset()
+        self.reduction.reset()
+        self._ramp = Ramp(ratios_of(np.full((self._rows, 2), self._make_up_db)))
+
+    def process(self, block: Block) -> Block:
+        """Return the next ``(frames, channels)``."""
+        level_db = dbs_of(self._peaks.push(block.T))
+        target_db = static_reduction_db(level_db, **self._curve)
+        if self._rows > 1:
+            target_db += self._link * (target_db.max(axis=0) - target_db)
+        reduction_db = self._ballistics.follow(target_db)
+        self.reduction.update(reduction_db, level_db.max(axis=0) > ACTIVE_DBFS)
+        gains = self._ramp.frames(len(block), ratios_of(self._make_up_db - reduction_db))
+        return block if (gains == 1.0).all() else _scaled(block, gains)
+
+
+class Ride:
+    """Move the whole sound along a slow, planned curve; 0 dB passes it as it is.
+
+    Parameters
+    ----------
+    curve_db : (steps,) array
+        The gain in the middle of each step, straight lines between, from the first frame.
+    step_s : float
+    rate_hz : float
+    channels : int
+    """
+
+    latency = 0
+    tail_s = 0.0
+
+    def __init__(
+        self, curve_db: ArrayLike, *, step_s: float, rate_hz: float, channels: int
+    ) -> None:
+        del channels  # all move alike
+        self._curve_db = steps_of(curve_db)
+        self._hops_per_step = step_s * rate_hz / HOP_FRAMES
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to the first frame."""
+        self._border = 0
+        self._ramp = Ramp(self._next(2))
+
+    def process(self, block: Block) -> Block:
+        """Return the next ``(frames, channels)``."""
+        gains = self._ramp.frames(len(block), self._next(self._ramp.completed_by(len(block))))
+        return block if (gains == 1.0).all() else _scaled(block, gains)
+
+    def _next(self, borders: int) -> NDArray[np.float64]:
+        """Return the gains of the next borders between hops, ``(1, borders)``."""
+        hops = np.arange(self._border, self._border + borders)
+        self._border += borders
+        last = len(self._curve_db) - 1
+        place = np.clip(hops / self._hops_per_step - 0.5, 0.0, last)
+        before = np.minimum(place.astype(np.intp), max(last - 1, 0))
+        here, there = self._curve_db[before], self._curve_db[np.minimum(before + 1, last)]
+        return ratios_of(here + (there - here) * (place - before))[np.newaxis]
+
+
+def _scaled(block: Block, gains: Samples) -> Block:
+    """Return the block times ``(rows, frames)`` gains, in planar order."""
+    out = np.empty(block.T.shape, np.float32)
+    return np.asarray(np.multiply(block.T, gains, out=out).T)

@@ -1,0 +1,250 @@
+"""``report.html``: the report as one file that opens from disk, plays the mix and needs nothing.
+
+The page is made from ``report.json`` alone, with pictures drawn as SVG and a small encoded
+copy of the mix inside, so that it can be mailed.
+
+Rule 1: every text goes through Jinja's escaping and ``plain``: file names are anybody's.
+
+Rule 2: the page asks for nothing and runs nothing but its own script, by its hash: should a name
+ever escape the escaping, the browser refuses it.
+"""
+
+import base64
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any, BinaryIO
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dsp.report import charts, svg
+
+WAVE_HEIGHT = 120.0
+QUIET_LU = 30.0
+"""A stem this far below the loudest has no level worth a bar."""
+
+ADVICE = {
+    "STEM_MOVED": "If a stem was right as it was, give it lag_ms: 0 in job.yaml.",
+    "STEM_CLIPPED": "Export it again with more headroom, if the session allows it.",
+    "STEM_SILENT": "If it should sound, look for a muted track in the session.",
+    "STEM_NOT_FINITE": "Export it again; a plug-in has failed in it.",
+    "TARGET_NOT_REACHED": "Ask for a lower target_lufs, or raise max_mean_reduction_db.",
+    "MONO_LOSS": "Lower the width of the widest stems in job.yaml.",
+    "INPUT_NOT_AUDIO": "It was left out; nothing needs to be done if it is no stem.",
+}
+"""What a person can do about a warning, once per code."""
+
+
+_SOUND = 'src="data:audio/ogg;base64,'
+"""Where the sound goes in the page."""
+_SOUND_BYTES = 3 << 16
+"""Encoded at a time; thirds of it make no padding on the way."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where a stem sits: from the left to the right, and how loud."""
+
+    pan: str
+    left: float
+    right: float
+    """Of 100: the stretch that its sound comes from, a guess from its correlation."""
+    level: float
+    """Of 100."""
+    below_lu: float
+
+
+def page_parts(
+    data: Mapping[str, Any], *, sheet: str, preview: BinaryIO, name: str = ""
+) -> Iterator[str]:
+    """Yield the page from its beginning to its end, an hour's sound never whole.
+
+    Parameters
+    ----------
+    data : mapping
+        The report, as in ``report.json``.
+    sheet : str
+        The recall sheet as text.
+    preview : file
+        The mix as Ogg Vorbis.
+    name : str
+        Of the song; may be empty.
+    """
+    # No text that is escaped holds this quotation mark: the first one is the template's.
+    before, here, after = _page(data, sheet, name).partition(_SOUND)
+    yield before + here
+    while sound := preview.read(_SOUND_BYTES):
+        yield base64.b64encode(sound).decode("ascii")
+    yield after
+
+
+def _page(data: Mapping[str, Any], sheet: str, name: str) -> str:
+    """Return the page without its sound."""
+    style, script = _own("report.css"), _own("report.js")
+    waveform, stems = data["waveform"], data["stems"]
+    seats = _seats(data)
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            report=data,
+            name=name,
+            sheet=sheet,
+            style=style,
+            script=script,
+            policy=_policy(style, script),
+            beside=f"final_mix.{data['format']}",
+            wave=svg.waveform_path(waveform["low"], waveform["high"], WAVE_HEIGHT),
+            wave_rms=svg.waveform_path(
+                [-value for value in waveform["rms"]], waveform["rms"], WAVE_HEIGHT
+            ),
+            wave_points=max(1, len(waveform["low"]) - 1),
+            wave_height=WAVE_HEIGHT,
+            wave_ticks=svg.time_ticks(svg.x_axis(0.0, data["duration_s"])),
+            charts=charts.pictures(data),
+            warnings=_warnings(data),
+            stems=[_stem(row, data, seats.get(row["name"])) for row in stems],
+            moves=_moves(data),
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("dsp.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["signed"] = svg.signed
+    environment.filters["figure"] = svg.figure
+    environment.filters["clock"] = svg.clock
+    return environment
+
+
+def _own(name: str) -> str:
+    """Return a file of ours: the only text that is not escaped."""
+    return files("dsp.report").joinpath(name).read_text("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    """Return the content security policy (rule 2)."""
+    return (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "media-src 'self' data: file:; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
+
+
+def plain(value: object) -> object:
+    """Return text without characters that steer a terminal or turn the line around."""
+    if not isinstance(value, str) or value.isprintable():
+        return value
+    shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
+    return type(value)("".join(shown))
+
+
+def _warnings(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the warnings by their code, each code with what can be done."""
+    told: dict[str, list[str]] = {}
+    for warning in data["warnings"]:
+        told.setdefault(warning["code"], []).append(warning["message"])
+    return [
+        {"code": code, "messages": messages, "advice": ADVICE.get(code)}
+        for code, messages in told.items()
+    ]
+
+
+def _stem(row: Mapping[str, Any], data: Mapping[str, Any], seat: Seat | None) -> dict[str, Any]:
+    """Return a stem's row with its pictures."""
+    scope = row.get("scope_dbfs", [])
+    x, y = svg.x_axis(0.0, data["duration_s"]), svg.y_axis(-60.0, 0.0)
+    at = svg.spread(len(scope), 0.0, data["duration_s"])
+    arrived = {role["stem"]: role for role in data["balance"]["roles"]}
+    return {
+        **row,
+        "scope": svg.band_path(x, y, at, [-60.0] * len(scope), scope),
+        "timing": timing(row),
+        "seat": seat,
+        "balance": arrived.get(row["name"]),
+        "taken": charts.stem_reductions(row, data["duration_s"]),
+    }
+
+
+def timing(row: Mapping[str, Any]) -> str:
+    """Return what became of a stem in time, in a few words."""
+    lag_ms, found = row["strip"]["lag_ms"], row["alignment"]
+    moved = f"{abs(lag_ms):.0f} ms {'earlier' if lag_ms > 0 else 'later'}"
+    if lag_ms != found["lag_ms"]:
+        return f"by hand, {moved}" if lag_ms else "left, by hand"
+    if lag_ms:
+        return f"moved {moved}"
+    for start, words in (("left", "not aligned"), ("reference", "the reference"),
+                         ("right", "in time"), ("not asked", "not aligned")):  # fmt: skip
+        if found["why"].startswith(start):
+            return words
+    return "as in its file"
+
+
+def _seats(data: Mapping[str, Any]) -> dict[str, Seat]:
+    """Return where each stem that sounds sits."""
+    levels = {
+        role["stem"]: role["loudness_lufs"]
+        for role in data["balance"]["roles"]
+        if role["loudness_lufs"] is not None
+    }
+    loudest = max(levels.values(), default=0.0)
+    rows = {row["name"]: row for row in data["stems"]}
+    return {name: _seat(rows[name], levels[name] - loudest) for name in levels}
+
+
+def _seat(row: Mapping[str, Any], above_lu: float) -> Seat:
+    strip = row["strip"]
+    middle = 50.0 + 50.0 * strip["pan"]
+    reach = 50.0 * _side_share(row)
+    return Seat(
+        pan=pan_words(strip["pan"]),
+        left=round(max(0.0, middle - reach), 1),
+        right=round(min(100.0, middle + reach), 1),
+        level=round(100.0 * max(0.0, 1.0 + above_lu / QUIET_LU), 1),
+        below_lu=round(above_lu, 1),
+    )
+
+
+def _side_share(row: Mapping[str, Any]) -> float:
+    """Return how much of a stem's power is side: 0 for mono, from its correlation and width."""
+    alike = row["correlation"]
+    if row["channels"] == 1 or alike is None:
+        return 0.0
+    side = row["strip"]["width"] ** 2 * (1.0 - alike)
+    return math.sqrt(side / max(side + 1.0 + alike, 1e-9))
+
+
+def pan_words(pan: float) -> str:
+    """Return a place from left to right in words."""
+    if pan == 0.0:
+        return "middle"
+    return f"{abs(pan) * 100:.0f} % {'left' if pan < 0 else 'right'}"
+
+
+def _moves(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the masking moves band by band, with the stems that were cut there."""
+    return [
+        {
+            **masked,
+            "cuts": [
+                f"{row['name']} −{cut['depth_db']:g} dB"
+                for row in data["stems"]
+                for cut in row["strip"]["room"]
+                if abs(math.log2(cut["hz"] / masked["hz"])) < 1.0 / 6.0
+            ],
+        }
+        for masked in data["balance"]["masked"]
+    ]

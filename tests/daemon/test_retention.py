@@ -1,0 +1,84 @@
+"""Putting away: by age, by permission, and never a drop that nobody allowed to be deleted."""
+
+import os
+
+import pytest
+
+from daemon.config.models import Config
+from daemon.files import Files
+from daemon.jobs.store import open_store
+from daemon.outbox.publisher import Spool
+from daemon.outbox.status_writer import Report, document, encoded
+from daemon.supervisor.retention import tidy
+from tests.support.clocks import FakeClock
+
+DAY_S = 86_400
+
+
+@pytest.fixture
+def spool(tmp_path):
+    spool = Spool(tmp_path)
+    (spool.folder("archive", "mix") / "2026-11" / "Song").mkdir(parents=True)
+    spool.folder("outbox", "mix").mkdir(parents=True)
+    return spool
+
+
+def status(spool, name, state, *, age_days):
+    path = spool.folder("outbox", "mix") / f"{name}.status.json"
+    report = Report(name=name, inbox="mix", state=state, job="j")
+    path.write_bytes(encoded(document(report, seq=1, now_ms=0, instance="x")))
+    then_s = FakeClock().wall_ms() / 1000 - age_days * DAY_S
+    os.utime(path, (then_s, then_s))
+    return path
+
+
+def tidied(spool, tmp_path, *, ahead_s=0.0, **inbox):
+    import time  # noqa: PLC0415 - ctime cannot be set, so the clock is set to it
+
+    clock = FakeClock()
+    clock.advance(time.time() - clock.wall_ms() / 1000 + ahead_s)
+    store = open_store(tmp_path / "queue.sqlite3", clock)
+    config = Config.model_validate({"root": tmp_path, "inboxes": {"mix": inbox}})
+    tidy(config, spool, store, files=Files(), clock=clock)
+    store.close()
+
+
+def test_archived_drops_stay_for_ever_by_default(spool, tmp_path):
+    """Without permission no drop is deleted, however old."""
+    tidied(spool, tmp_path, ahead_s=10_000 * DAY_S)
+
+    assert (spool.folder("archive", "mix") / "2026-11" / "Song").is_dir()
+
+
+@pytest.mark.parametrize(("ahead_days", "stays"), [(6, True), (8, False)])
+def test_archived_drops_go_when_their_inbox_says_so(spool, tmp_path, ahead_days, stays):
+    """With ``archive: delete`` a drop goes after the days that were named."""
+    tidied(spool, tmp_path, ahead_s=ahead_days * DAY_S, archive="delete", archive_days=7)
+
+    assert stays == (spool.folder("archive", "mix") / "2026-11" / "Song").exists()
+
+
+def test_old_statuses_go_and_young_ones_stay(spool, tmp_path):
+    """A status that ended long ago makes room."""
+    old = status(spool, "Old", "failed", age_days=4000)
+    young = status(spool, "Young", "failed", age_days=-4000)
+    tidied(spool, tmp_path)
+
+    assert (False, True) == (old.exists(), young.exists())
+
+
+def test_status_beside_its_result_stays(spool, tmp_path):
+    """As long as a result lies in the outbox its status explains it."""
+    (spool.folder("outbox", "mix") / "Song").mkdir()
+    old = status(spool, "Song", "done", age_days=4000)
+    tidied(spool, tmp_path)
+
+    assert old.exists()
+
+
+def test_status_of_what_still_runs_stays(spool, tmp_path):
+    """Only finished drops are forgotten."""
+    old = status(spool, "Song", "running", age_days=4000)
+    tidied(spool, tmp_path)
+
+    assert old.exists()

@@ -1,0 +1,152 @@
+"""Status files: whole, rising, true, and in the shape of the shipped schema."""
+
+import json
+from importlib import resources
+
+import jsonschema
+import pytest
+
+from daemon.files import Files
+from daemon.outbox.status_writer import Report, Statuses, document, encoded, read_status
+from tests.support.clocks import FakeClock
+
+
+@pytest.fixture
+def schema():
+    text = (resources.files("daemon.outbox.schema") / "status-1.json").read_text("utf-8")
+    return json.loads(text)
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def statuses(tmp_path, clock):
+    (tmp_path / "mix").mkdir()
+    return Statuses(tmp_path, files=Files(), clock=clock, instance="test")
+
+
+RECEIVING = Report(
+    name="Song",
+    inbox="mix",
+    state="receiving",
+    first_seen_ms=1_000,
+    wait={"reason": "settling", "until": None, "detail": "quiet for 2 s", "position": None},
+    inputs=[{"path": "a.wav", "bytes": 10, "bytes_expected": 20, "ready_by": None}],
+)
+FAILED = Report(
+    name="Song",
+    inbox="mix",
+    state="failed",
+    job="20261120-214501-3f9a",
+    attempts=[{"number": 1, "outcome": "bad_input"}],
+    error={"code": "NO_AUDIO", "class": "BadInput", "message": "m", "hint": "h", "stage": None},
+)
+DONE = Report(
+    name="Song",
+    inbox="mix",
+    state="done",
+    job="j",
+    stage="complete",
+    progress=1.0,
+    outputs=[{"path": "final_mix.wav", "role": "master", "bytes": 1, "sha256": "0" * 64}],
+)
+
+
+@pytest.mark.parametrize("report", [RECEIVING, FAILED, DONE], ids=lambda r: r.state)
+def test_status_is_valid_against_the_shipped_schema(schema, report):
+    """Every document that is written validates."""
+    body = document(report, seq=1, now_ms=5, instance="test", stages=("complete",))
+
+    jsonschema.validate(body, schema, format_checker=jsonschema.FormatChecker())
+
+
+def test_schema_refuses_a_done_status_with_an_error(schema):
+    """The schema bites: a reader may rely on a done job having no error."""
+    body = document(DONE, seq=1, now_ms=5, instance="test")
+    body["error"] = {"code": "X", "message": "y"}
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(body, schema)
+
+
+def test_status_of_a_hostile_name_is_plain_ascii():
+    """Names with newlines, escapes and lone surrogates cannot break a reader's line."""
+    report = Report(name="a\n\x1b[31m\udcff\u202e", inbox="mix", state="queued")
+    body = encoded(document(report, seq=1, now_ms=5, instance="test"))
+
+    assert report.name == json.loads(body)["name"]
+    assert b"\x1b" not in body
+
+
+def test_progress_is_written_at_most_twice_a_second(statuses, clock):
+    """Progress between two writes waits; a change of state never does."""
+    running = Report(name="Song", inbox="mix", state="running", job="j", progress=0.1)
+    further = Report(name="Song", inbox="mix", state="running", job="j", progress=0.2)
+
+    assert statuses.write("Song", running)
+    assert not statuses.write("Song", further)
+    clock.advance(0.6)
+    assert statuses.write("Song", further)
+    assert statuses.write("Song", DONE)
+
+
+def test_seq_rises_across_restarts(tmp_path, statuses, clock):
+    """A daemon that starts again goes on counting where the last one stopped."""
+    statuses.write("Song", RECEIVING)
+    again = Statuses(tmp_path, files=Files(), clock=clock, instance="other")
+    again.write("Song", Report(name="Song", inbox="mix", state="queued", job="j"))
+
+    assert 2 == read_status(again.path("mix", "Song"))["seq"]
+
+
+def test_final_status_is_never_written_again(statuses, clock):
+    """A finished drop's status stays as it is."""
+    statuses.write("Song", DONE)
+    clock.advance(5)
+    changed = Report(name="Song", inbox="mix", state="done", job="j", progress=0.5)
+
+    assert not statuses.write("Song", changed)
+
+
+def test_label_of_a_second_drop_leaves_the_first_result_alone(tmp_path, statuses):
+    """While a result lies in the outbox its label is taken."""
+    (tmp_path / "mix" / "Song").mkdir()
+
+    assert "Song (2)" == statuses.label_for("mix", "Song")
+
+
+def test_label_of_a_failed_drop_passes_to_its_successor(statuses):
+    """A drop that comes back after a failure carries on under the same name."""
+    statuses.write("Song", FAILED)
+
+    assert "Song" == statuses.label_for("mix", "Song")
+
+
+def test_label_is_not_shared_by_two_running_drops(statuses):
+    """Two drops of one name that are both under way have a status each."""
+    statuses.write("Song", Report(name="Song", inbox="mix", state="running", job="first"))
+
+    assert "Song (2)" == statuses.label_for("mix", "Song")
+    assert "Song" == statuses.label_for("mix", "Song", job="first")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b'{"schema": 99}', b"[" * 100_000, b"\xff\xfe"]
+)
+def test_damaged_status_counts_as_absent(tmp_path, content):
+    """Whatever lies where a status should, reading it never fails."""
+    path = tmp_path / "x.status.json"
+    path.write_bytes(content)
+
+    assert read_status(path) is None
+
+
+def test_status_reader_refuses_links(tmp_path):
+    """A link planted in the outbox is not followed."""
+    (tmp_path / "secret").write_bytes(encoded(document(DONE, seq=1, now_ms=1, instance="x")))
+    (tmp_path / "x.status.json").symlink_to(tmp_path / "secret")
+
+    assert read_status(tmp_path / "x.status.json") is None

@@ -1,0 +1,68 @@
+"""The control grid: peaks per hop, gains per frame."""
+
+import numpy as np
+import pytest
+
+from dsp.audio import HOP_FRAMES
+from dsp.processors.control_rate import HopPeaks, Ramp
+
+
+def planar(frames, channels=2, seed=3):
+    return np.random.default_rng(seed).uniform(-1.0, 1.0, (channels, frames)).astype(np.float32)
+
+
+def test_hop_peaks_are_the_highest_magnitudes():
+    """One per channel and complete hop."""
+    sound = planar(5 * HOP_FRAMES + 3)
+    wanted = np.abs(sound[:, : 5 * HOP_FRAMES]).reshape(2, 5, HOP_FRAMES).max(axis=2)
+
+    np.testing.assert_array_equal(wanted, HopPeaks(2, linked=False).push(sound))
+
+
+def test_linked_hop_peaks_are_those_of_the_louder_channel():
+    """One for all channels."""
+    sound = planar(5 * HOP_FRAMES)
+    wanted = np.abs(sound).reshape(2, 5, HOP_FRAMES).max(axis=(0, 2))[np.newaxis]
+
+    np.testing.assert_array_equal(wanted, HopPeaks(2, linked=True).push(sound))
+
+
+@pytest.mark.parametrize("size", [1, 5, 16, 17, 100])
+def test_hop_peaks_do_not_show_how_a_stream_was_cut(size):
+    """A hop that arrives in pieces has one peak, when its last frame is there."""
+    sound = planar(1_000)
+    peaks = HopPeaks(2, linked=False)
+
+    parts = [peaks.push(sound[:, at : at + size]) for at in range(0, 1_000, size)]
+
+    np.testing.assert_array_equal(
+        HopPeaks(2, linked=False).push(sound), np.concatenate(parts, axis=1)
+    )
+
+
+def test_ramp_is_a_straight_line_between_borders():
+    """From the first border of a hop to just before the second."""
+    ramp = Ramp(np.asarray([[1.0, 0.5]]))
+    wanted = np.concatenate([np.linspace(1.0, 0.5, 17)[:-1], np.linspace(0.5, 0.9, 17)[:-1]])
+
+    np.testing.assert_allclose([wanted], ramp.frames(32, np.asarray([[0.9, 0.1]])), atol=1e-7)
+
+
+@pytest.mark.parametrize("size", [1, 7, 16, 33])
+def test_ramp_does_not_show_how_a_stream_was_cut(size):
+    """A hop that is asked for in pieces is the same sixteen gains."""
+    borders = np.random.default_rng(1).uniform(0.1, 1.0, (1, 30))
+    whole = Ramp(borders[:, :2]).frames(28 * HOP_FRAMES, borders[:, 2:])
+    ramp, given, parts = Ramp(borders[:, :2]), 2, []
+    for at in range(0, whole.shape[1], size):
+        frames = min(size, whole.shape[1] - at)
+        more = ramp.completed_by(frames)
+        parts.append(ramp.frames(frames, borders[:, given : given + more]))
+        given += more
+
+    assert whole.tobytes() == np.concatenate(parts, axis=1).tobytes()
+
+
+def test_ramp_that_does_not_move_is_one_gain():
+    """A constant is not written out."""
+    assert (1, 1) == Ramp(np.full((1, 2), 0.3)).frames(48, np.full((1, 3), 0.3)).shape
