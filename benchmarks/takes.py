@@ -20,12 +20,12 @@ from dsp.mixing.render.master import Mastered, master
 from dsp.mixing.render.mixdown import Rendered, render
 from dsp.mixing.render.strip import Strip
 from dsp.mixing.roles import LEADS, PROFILES, role_of
-from dsp.mixing.source import Means, Source
+from dsp.mixing.source import Resources, Source
 from dsp.mixing.stem_analysis import BANDS_STEP_S, STEP_S, Analysis, analyse_all
 from dsp.mixing.tone import CENTRES
 from dsp.units import power_db_of
 
-MEANS = Means()
+MEANS = Resources()
 LOWS_HZ = 120.0
 
 

@@ -163,14 +163,14 @@ def retry(
 ) -> None:
     """Move failed drops back into their inbox, under their names."""
     from daemon.cli.control import retry as move_back
-    from daemon.cli.spool_reader import Board, failed_drops, find_failed
+    from daemon.cli.spool_reader import SpoolReader, failed_drops, find_failed
     from daemon.files import Files
     from daemon.text import shown
 
     if bool(names) == every:
         raise typer.BadParameter("name the drops, or say --all")
     with answering():
-        board, files = Board.of(config), Files()
+        board, files = SpoolReader.of(config), Files()
         found = [find_failed(board, name, inbox) for name in names or []]
         found += [one for one in failed_drops(board) if every and inbox in (None, one.inbox)]
         for one in found:
@@ -186,10 +186,10 @@ def cancel(
 ) -> None:
     """Ask for drops to be cancelled: they go to failed/."""
     from daemon.cli.control import cancel as wish
-    from daemon.cli.spool_reader import Board
+    from daemon.cli.spool_reader import SpoolReader
 
     with answering():
-        board = Board.of(config)
+        board = SpoolReader.of(config)
         for name in names:
             wish(board, name, inbox)
         _say("cancelling; soundspool status shows when it is done")
@@ -279,9 +279,9 @@ def config_check(config: Config = None) -> None:
 
 
 def _chosen(config: Path | None, inbox: str | None) -> list[tuple[str, Path]]:
-    from daemon.cli.spool_reader import Board
+    from daemon.cli.spool_reader import SpoolReader
 
-    board = Board.of(config)
+    board = SpoolReader.of(config)
     return [board.inbox(name) for name in ([inbox] if inbox else board.inboxes)]
 
 

@@ -12,14 +12,14 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from daemon.cli.spool_reader import Board, Failed, find_status
+from daemon.cli.spool_reader import Failed, SpoolReader, find_status
 from daemon.errors import BadInput, Unavailable
 from daemon.files import Files
 from daemon.intake.filenames import CANCEL, MARKER_BESIDE, PAUSE, SETTINGS_BESIDE
 from daemon.text import shown
 
 
-def retry(board: Board, failed: Failed, files: Files) -> Path:
+def retry(board: SpoolReader, failed: Failed, files: Files) -> Path:
     """Move a failed drop back into its inbox, under its name; return where it is now.
 
     It starts as soon as it is seen: a marker beside it says that nothing more will come.
@@ -48,7 +48,7 @@ def retry(board: Board, failed: Failed, files: Files) -> Path:
     return target
 
 
-def cancel(board: Board, name: str, inbox: str | None = None) -> Path:
+def cancel(board: SpoolReader, name: str, inbox: str | None = None) -> Path:
     """Leave the wish that a drop or its job be cancelled; return the wish.
 
     Raises
@@ -101,7 +101,7 @@ def refuse_taken(target: Path) -> None:
         raise Unavailable("NAME_TAKEN", message, "Wait until it was taken, or rename yours.")
 
 
-def _cancellable(board: Board, name: str, inbox: str | None) -> tuple[Path, str]:
+def _cancellable(board: SpoolReader, name: str, inbox: str | None) -> tuple[Path, str]:
     """Return the inbox folder and what the wish must be called."""
     told = find_status(board, name, inbox)
     if told is not None and not told.terminal and told.inbox in board.inboxes:

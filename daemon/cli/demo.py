@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from daemon.cli.follow import follow, jobs_called
-from daemon.cli.spool_reader import Board, Told, pulse_of
+from daemon.cli.spool_reader import SpoolReader, Told, pulse_of
 from daemon.cli.status_view import code_of
 from daemon.cli.submit import submit
 from daemon.cli.submit_command import results_of, say_how_it_ended, shown_until_ended
@@ -66,7 +66,7 @@ def run_demo(spool: Path, *, as_json: bool) -> int:
     return _ending(board, told, as_json=as_json)
 
 
-def _prepared(spool: Path) -> Board:
+def _prepared(spool: Path) -> SpoolReader:
     """Make the demo's folder and its configuration, or find those of an earlier demo."""
     config = spool / "config.yaml"
     if not config.is_file():
@@ -78,11 +78,11 @@ def _prepared(spool: Path) -> Board:
     if config.read_text() != CONFIG:
         message = f"{shown(config)} is not the demo's"
         raise BadInput("OUTPUT_EXISTS", message, "Name another folder with --spool.")
-    return Board.of(config)
+    return SpoolReader.of(config)
 
 
 @contextmanager
-def _daemon(board: Board, spool: Path) -> Iterator["subprocess.Popen[bytes] | None"]:
+def _daemon(board: SpoolReader, spool: Path) -> Iterator["subprocess.Popen[bytes] | None"]:
     """Let a daemon serve the spool: one of our own, unless another does already."""
     if pulse_of(board.root).running:
         yield None
@@ -101,7 +101,7 @@ def _daemon(board: Board, spool: Path) -> Iterator["subprocess.Popen[bytes] | No
         _stop(process)
 
 
-def _wait_for(board: Board, process: "subprocess.Popen[bytes] | None", log: Path) -> None:
+def _wait_for(board: SpoolReader, process: "subprocess.Popen[bytes] | None", log: Path) -> None:
     if process is None:
         _say("a daemon serves this spool already")
         return
@@ -143,7 +143,7 @@ def _song(folder: Path) -> Path:
     return folder
 
 
-def _ending(board: Board, told: Told, *, as_json: bool) -> int:
+def _ending(board: SpoolReader, told: Told, *, as_json: bool) -> int:
     if as_json:
         results = [str(path) for path in results_of(board, told)]
         sys.stdout.write(json.dumps({"results": results, "spool": str(board.root)}) + "\n")

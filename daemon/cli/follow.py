@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from daemon.cli.exit_codes import DAEMON_DOWN
-from daemon.cli.spool_reader import Board, Told, pulse_of, statuses
+from daemon.cli.spool_reader import SpoolReader, Told, pulse_of, statuses
 from daemon.errors import BadInput, Unavailable
 from daemon.intake.drop import list_inbox
 from daemon.intake.filenames import AUDIO_SUFFIXES
@@ -17,7 +17,7 @@ _LOOK_S = 0.1
 
 
 def follow(
-    board: Board,
+    board: SpoolReader,
     inbox: str,
     drop: str,
     known: Collection[object] = (),
@@ -53,7 +53,7 @@ def follow(
         between()
 
 
-def jobs_called(board: Board, inbox: str, drop: str) -> frozenset[object]:
+def jobs_called(board: SpoolReader, inbox: str, drop: str) -> frozenset[object]:
     """Return the jobs that drops of this name became so far."""
     alike = [
         told for told in statuses(board, most=None) if (told.inbox, told.drop) == (inbox, drop)
@@ -69,7 +69,7 @@ def _again(told: Told | None, known: Collection[object]) -> Told | None:
     return None if found.get("job") in known else Told(told.path, found)
 
 
-def _found(board: Board, inbox: str, drop: str, known: Collection[object]) -> Told | None:
+def _found(board: SpoolReader, inbox: str, drop: str, known: Collection[object]) -> Told | None:
     alike = [
         told
         for told in statuses(board)
@@ -78,7 +78,7 @@ def _found(board: Board, inbox: str, drop: str, known: Collection[object]) -> To
     return min(alike, key=lambda told: told.terminal, default=None)
 
 
-def _refuse_hopeless(board: Board, inbox: str, drop: str, *, seen: bool) -> None:
+def _refuse_hopeless(board: SpoolReader, inbox: str, drop: str, *, seen: bool) -> None:
     pulse = pulse_of(board.root)
     if not pulse.running:
         raise Unavailable(
@@ -92,7 +92,7 @@ def _refuse_hopeless(board: Board, inbox: str, drop: str, *, seen: bool) -> None
         raise BadInput("LEFT_ALONE", message, "Take it out of the inbox again.")
 
 
-def _why_left_alone(board: Board, inbox: str, drop: str, told: Mapping[str, Any]) -> str:
+def _why_left_alone(board: SpoolReader, inbox: str, drop: str, told: Mapping[str, Any]) -> str:
     """Return the reason as the daemon tells it; of many, it tells the first ones only."""
     left_alone: Mapping[str, str] = told.get("left_alone") or {}
     if drop in left_alone or not told.get("left_alone_more"):

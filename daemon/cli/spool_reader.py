@@ -31,14 +31,14 @@ RECENT = 200
 
 
 @dataclass(frozen=True)
-class Board:
+class SpoolReader:
     """Where a spool and its inboxes lie."""
 
     root: Path
     inboxes: Mapping[str, Path]
 
     @classmethod
-    def of(cls, config: Path | None = None) -> "Board":
+    def of(cls, config: Path | None = None) -> "SpoolReader":
         """Return the spool that the configuration names, without judging the rest of it.
 
         Raises
@@ -152,7 +152,7 @@ def pulse_of(root: Path, now_ms: int | None = None) -> Pulse:
     return Pulse(found, age_s(found.get("heartbeat"), now_ms), life(found or None, now_ms))
 
 
-def statuses(board: Board, *, most: int | None = RECENT) -> list[Told]:
+def statuses(board: SpoolReader, *, most: int | None = RECENT) -> list[Told]:
     """Return the status documents of all inboxes, the last written first."""
     aged = []
     for folder in _folders(board.root / "outbox"):
@@ -166,7 +166,7 @@ def statuses(board: Board, *, most: int | None = RECENT) -> list[Told]:
     return [Told(path, found) for path in paths if (found := read_status(path)) is not None]
 
 
-def find_status(board: Board, name: str, inbox: str | None = None) -> Told | None:
+def find_status(board: SpoolReader, name: str, inbox: str | None = None) -> Told | None:
     """Return the status that a person means by `name`: a live one before one that ended."""
     found = [
         told
@@ -176,7 +176,7 @@ def find_status(board: Board, name: str, inbox: str | None = None) -> Told | Non
     return min(found, key=lambda told: (told.terminal, told.label != name), default=None)
 
 
-def failed_drops(board: Board) -> list[Failed]:
+def failed_drops(board: SpoolReader) -> list[Failed]:
     """Return everything that was set aside, in all inboxes, by name."""
     return [
         Failed(folder.name, path)
@@ -185,7 +185,7 @@ def failed_drops(board: Board) -> list[Failed]:
     ]
 
 
-def find_failed(board: Board, name: str, inbox: str | None = None) -> Failed:
+def find_failed(board: SpoolReader, name: str, inbox: str | None = None) -> Failed:
     """Return the failed drop of this name.
 
     Raises

@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from daemon.cli.spool_reader import Board, Pulse, Told, find_status, pulse_of, statuses
+from daemon.cli.spool_reader import Pulse, SpoolReader, Told, find_status, pulse_of, statuses
 from daemon.errors import BadInput
-from daemon.outbox.overview import Ended, Picture, picture
+from daemon.outbox.overview import Ended, Overview, picture
 from daemon.text import shown, span
 
 EX_OK, EX_FAILED, EX_DOWN = 0, 1, 3
@@ -42,7 +42,7 @@ def status(
     BadInput
         No drop goes by this name.
     """
-    board, before = Board.of(config), ""
+    board, before = SpoolReader.of(config), ""
     while True:
         text, code, over = _drawn(board, name, inbox, as_json=as_json)
         if text != before:
@@ -56,7 +56,7 @@ def status(
 
 
 def _drawn(
-    board: Board, name: str | None, inbox: str | None, *, as_json: bool
+    board: SpoolReader, name: str | None, inbox: str | None, *, as_json: bool
 ) -> tuple[str, int, bool]:
     """Return the text, the exit code, and whether nothing will change any more."""
     pulse = pulse_of(board.root)
@@ -114,7 +114,7 @@ def bar(progress: float) -> str:
     return f"[{('#' * round(progress * _BAR)).ljust(_BAR, '.')}] {progress:4.0%}"
 
 
-def _head(root: Path, pulse: Pulse, seen: Picture) -> list[str]:
+def _head(root: Path, pulse: Pulse, seen: Overview) -> list[str]:
     if not pulse.running:
         ago = "" if pulse.age_s is None else f"; it was last seen {span(pulse.age_s)} ago"
         return [f"soundspool does not run on {shown(root)}{ago}. Start it: soundspool run"]
@@ -124,7 +124,7 @@ def _head(root: Path, pulse: Pulse, seen: Picture) -> list[str]:
     return [*lines, *(f"  ! {sentence}" for sentence in seen.attention)]
 
 
-def _tables(seen: Picture) -> Iterable[tuple[str, list[Row]]]:
+def _tables(seen: Overview) -> Iterable[tuple[str, list[Row]]]:
     yield (
         "RUNNING",
         [

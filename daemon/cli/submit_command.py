@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.cli.follow import follow, jobs_called
-from daemon.cli.spool_reader import Board, Told, find_status, pulse_of
+from daemon.cli.spool_reader import SpoolReader, Told, find_status, pulse_of
 from daemon.cli.status_view import code_of, detail
 from daemon.cli.submit import assigned, submit
 from daemon.files import Files
@@ -31,7 +31,7 @@ def hand_in(
     SpoolError
         See ``submit.submit`` and ``follow.follow``.
     """
-    board = Board.of(config)
+    board = SpoolReader.of(config)
     name, folder = board.inbox(inbox)
     known = jobs_called(board, name, source.absolute().name)
     place = submit(source, folder, assigned(assignments), Files())
@@ -64,7 +64,7 @@ def shown_until_ended(looks: Iterable[Told], *, as_json: bool) -> Told:
     return told
 
 
-def say_how_it_ended(board: Board, told: Told, *, as_json: bool) -> int:
+def say_how_it_ended(board: SpoolReader, told: Told, *, as_json: bool) -> int:
     """Print where the results lie, or what went wrong; return the exit code."""
     pulse, found = pulse_of(board.root), told.document
     if not as_json:
@@ -75,7 +75,7 @@ def say_how_it_ended(board: Board, told: Told, *, as_json: bool) -> int:
     return code_of(told, pulse)
 
 
-def results_of(board: Board, told: Told) -> list[Path]:
+def results_of(board: SpoolReader, told: Told) -> list[Path]:
     """Return the files that a job made, or for a duplicate those that it is answered with."""
     original = told.document.get("duplicate_of")
     if original is not None:

@@ -25,8 +25,8 @@ from rich.text import Text
 
 from daemon.clock import Clock
 from daemon.outbox.heartbeat import NAME
-from daemon.outbox.overview import Document, Ended, Life, Picture, Waiting, life, picture
-from daemon.outbox.status_reader import Shelf
+from daemon.outbox.overview import Document, Ended, Life, Overview, Waiting, life, picture
+from daemon.outbox.status_reader import StatusCache
 from daemon.outbox.status_writer import read_status
 from daemon.text import age_s, shown, span
 
@@ -51,7 +51,7 @@ def run_top(root: Path, *, once: bool = False) -> int:
         Print one frame and end: 0, or 3 when the daemon does not run. So it is, too, when the
         output is no terminal.
     """
-    console, shelf, clock = Console(), Shelf(root / "outbox"), Clock()
+    console, shelf, clock = Console(), StatusCache(root / "outbox"), Clock()
 
     def draw(rows: int) -> tuple[RenderableType, Life]:
         state, now_ms = read_status(root / NAME, "daemon"), clock.wall_ms()
@@ -92,7 +92,7 @@ def frame(
 # The parts of a frame
 
 
-def _headline(root: Path, state: Document | None, drawn: Picture, now_ms: int) -> Text:
+def _headline(root: Path, state: Document | None, drawn: Overview, now_ms: int) -> Text:
     found = life(state, now_ms)
     told = Text("Soundspool ", "bold")
     if state is None:
@@ -109,7 +109,7 @@ def _headline(root: Path, state: Document | None, drawn: Picture, now_ms: int) -
     return told
 
 
-def _figures(drawn: Picture) -> Text:
+def _figures(drawn: Overview) -> Text:
     told = Text()
     for name, value in drawn.figures:
         told.append(f"{name}\u00a0", "dim").append(value.replace(" ", "\u00a0"), "bold").append(
@@ -140,7 +140,7 @@ def _name(name: str, inbox: str) -> Text:
     return Text(name).append(f" {inbox}", "dim")
 
 
-def _running(drawn: Picture) -> Table:
+def _running(drawn: Overview) -> Table:
     table = _table(2, 0, 0, 2, 0)
     for one in drawn.running:
         stage = f"{one.stage}, attempt {one.attempt}" if one.attempt > 1 else one.stage
@@ -180,7 +180,7 @@ def _results(results: Iterable[Ended], now_ms: int) -> Table:
     return table
 
 
-def _health(drawn: Picture) -> Table:
+def _health(drawn: Overview) -> Table:
     table = _table(1, 4)
     for one in drawn.health:
         table.add_row(Text(one.name), Text(one.notes, "" if one.fine else "red"))

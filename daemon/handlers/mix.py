@@ -16,7 +16,7 @@ from dsp.errors import AudioFormatError, ParameterError
 from dsp.formats.reader import AUDIO_SUFFIXES, Limits
 from dsp.mixing import mix as engine
 from dsp.mixing.recall_sheet import Settings
-from dsp.mixing.source import Means
+from dsp.mixing.source import Resources
 
 # glibc gives each thread a heap of its own and returns little of it: one for all measured
 # 12 MB less at the peak of a mix, at no cost. Other C libraries have no such parameter.
@@ -59,7 +59,7 @@ def handle(task: Task) -> Result:
             task.workdir,
             options,
             report=task.report,
-            means=Means(
+            means=Resources(
                 limits=Limits(**task.limits),
                 foreign=options.foreign,
                 accept_truncated=task.accept_truncated,

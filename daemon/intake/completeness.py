@@ -106,7 +106,7 @@ class FileAnswer:
 
 
 @dataclass(frozen=True)
-class Ruling:
+class FileStatus:
     """How one file stands, and what it waits for."""
 
     file: FileAnswer
@@ -118,7 +118,7 @@ class Ruling:
 
 
 @dataclass(frozen=True)
-class Case:
+class FileEvidence:
     """All that is known about one file at one instant."""
 
     rules: Rules
@@ -141,7 +141,7 @@ class Case:
         found, header = self.file, self.header
         return FileAnswer(found.path, found.bytes, header.bytes_expected, header.seconds)
 
-    def rule(self) -> Ruling:
+    def rule(self) -> FileStatus:
         """Judge the file by the best evidence there is."""
         if self.header.verdict == "unreadable":
             return self._lacking("INPUT_UNREADABLE")
@@ -157,14 +157,14 @@ class Case:
             case "complete" | "unknown":
                 return self._whole("marker") if self.marked else self._by_quiet()
 
-    def _by_manifest(self, wanted: int) -> Ruling:
+    def _by_manifest(self, wanted: int) -> FileStatus:
         if self.file.bytes == wanted:
             return self._whole("manifest")
         detail = f"{self.file.bytes} of {wanted} bytes that job.yaml lists"
         ruling = self._refused_after(self.rules.manifest_after_s, "MANIFEST_MISMATCH", detail)
         return replace(ruling, file=replace(ruling.file, bytes_expected=wanted))
 
-    def _by_quiet(self) -> Ruling:
+    def _by_quiet(self) -> FileStatus:
         """Judge a file with nothing against it: it must be left alone for long enough."""
         known = self.header.verdict == "complete"
         wanted_s = self.rules.settle_s if known else self.rules.settle_unknown_s
@@ -179,14 +179,14 @@ class Case:
         unsupported = self.evidence.writer(self.file) == "unsupported"
         return unsupported and self.evidence.zero_tail(self.file)
 
-    def _lacking(self, code: str) -> Ruling:
+    def _lacking(self, code: str) -> FileStatus:
         """Judge a file of which something is missing."""
         ruling = self._refused_after(self.rules.truncated_after_s, code)
         if ruling.refusal and self.header.verdict == "growing" and self.rules.accept_truncated:
-            return Ruling(replace(self.answer, ready_by="accepted"))
+            return FileStatus(replace(self.answer, ready_by="accepted"))
         return ruling if ruling.refusal else replace(ruling, reason="incomplete")
 
-    def _refused_after(self, after_s: float, code: str, detail: str = "") -> Ruling:
+    def _refused_after(self, after_s: float, code: str, detail: str = "") -> FileStatus:
         detail = detail or self.header.detail
         if self.quiet_s < after_s:
             return self._wait(after_s, detail)
@@ -196,19 +196,19 @@ class Case:
         details: dict[str, object] = {"bytes": answer.bytes}
         details["bytes_expected"] = answer.bytes_expected
         problem = BadInput(code, f"{name}: {detail}", path=name, details=details)
-        return Ruling(answer, refusal=problem, detail=detail)
+        return FileStatus(answer, refusal=problem, detail=detail)
 
-    def _whole(self, by: ReadyBy) -> Ruling:
+    def _whole(self, by: ReadyBy) -> FileStatus:
         if self.evidence.writer(self.file) == "busy":
             return self._busy()
-        return Ruling(replace(self.answer, ready_by=by))
+        return FileStatus(replace(self.answer, ready_by=by))
 
-    def _busy(self) -> Ruling:
-        return Ruling(self.answer, "incomplete", None, "somebody has it open for writing")
+    def _busy(self) -> FileStatus:
+        return FileStatus(self.answer, "incomplete", None, "somebody has it open for writing")
 
-    def _wait(self, wanted_s: float, why: str) -> Ruling:
+    def _wait(self, wanted_s: float, why: str) -> FileStatus:
         left_s = max(0.0, wanted_s - self.quiet_s)
-        return Ruling(self.answer, "settling", left_s, waiting(why, wanted_s, left_s))
+        return FileStatus(self.answer, "settling", left_s, waiting(why, wanted_s, left_s))
 
 
 def waiting(why: str, wanted_s: float, left_s: float) -> str:

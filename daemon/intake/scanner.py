@@ -23,7 +23,7 @@ from daemon.intake.drop import Drop, Listing, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
 from daemon.intake.filenames import CANCEL, display
 from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Report, Sighting, Wait
-from daemon.intake.settle import Answer, Settler
+from daemon.intake.settle import DropStatus, Settler
 
 Gate = Callable[[Drop], str | None]
 """Asked before each admission: why not now (``slot``, ``disk``, ``memory``), or ``None``.
@@ -175,7 +175,7 @@ class Scanner:
         return tracked
 
     def _take(
-        self, tracked: _Tracked, drop: Drop, answer: Answer, *, cancelled: bool = False
+        self, tracked: _Tracked, drop: Drop, answer: DropStatus, *, cancelled: bool = False
     ) -> None:
         whole = answer.settled and not cancelled
         place = self._door.admit(drop, whole=whole)
@@ -206,7 +206,7 @@ class Scanner:
         if drop is not None and name in self.listing.drops:
             tracked = self._tracked.get(name) or self._begin(drop)
             files = tuple(FileAnswer(file.path, file.bytes) for file in drop.files)
-            self._take(tracked, drop, Answer(settled=False, files=files), cancelled=True)
+            self._take(tracked, drop, DropStatus(settled=False, files=files), cancelled=True)
         else:
             self._report(CancelAsked(self._door.inbox, name, name + CANCEL))
         return None
@@ -230,7 +230,7 @@ class Scanner:
             del self._tracked[name]
             self._report(Gone(self._door.inbox, name))
 
-    def _tell(self, tracked: _Tracked, drop: Drop, answer: Answer, wait: Wait) -> None:
+    def _tell(self, tracked: _Tracked, drop: Drop, answer: DropStatus, wait: Wait) -> None:
         """Report a sighting when it says something new, numbers twice a second at most."""
         sighting = Sighting(
             self._door.inbox, drop.name, tracked.first_seen_ms, _inputs(answer), wait
@@ -242,13 +242,13 @@ class Scanner:
         tracked.told, tracked.told_reason, tracked.told_s = told, wait.reason, now_s
         self._report(sighting)
 
-    def _until(self, answer: Answer) -> str | None:
+    def _until(self, answer: DropStatus) -> str | None:
         if answer.left_s is None:
             return None
         return rfc3339(self._door.clock.wall_ms() + round(answer.left_s * 1000))
 
 
-def _inputs(answer: Answer) -> tuple[dict[str, object], ...]:
+def _inputs(answer: DropStatus) -> tuple[dict[str, object], ...]:
     return tuple(
         {
             "path": display(file.path),

@@ -26,12 +26,12 @@ from dataclasses import dataclass, field, replace
 from daemon.config.manifest import Listed
 from daemon.errors import BadInput
 from daemon.intake.completeness import (
-    Case,
     Evidence,
     FileAnswer,
+    FileEvidence,
+    FileStatus,
     Reason,
     Rules,
-    Ruling,
     Seen,
     waiting,
 )
@@ -43,7 +43,7 @@ _SOON_S = 0.001
 
 
 @dataclass(frozen=True)
-class Answer:
+class DropStatus:
     """How a drop stands after one look."""
 
     settled: bool
@@ -69,7 +69,7 @@ class Settler:
     _tree_since_s: float = 0.0
     _tree_looks: int = 0
 
-    def observe(self, drop: Drop, evidence: Evidence, now_s: float) -> Answer:
+    def observe(self, drop: Drop, evidence: Evidence, now_s: float) -> DropStatus:
         """Take one look at the drop into account and say how it stands.
 
         `now_s` is monotonic and never less than at the look before.
@@ -99,7 +99,7 @@ class Settler:
 
     def _rulings(
         self, drop: Drop, evidence: Evidence, manifest: Iterable[Listed], now_s: float
-    ) -> list[Ruling]:
+    ) -> list[FileStatus]:
         listed = {_nfc(line.name): line for line in manifest}
         rulings = []
         for file in drop.audio:
@@ -107,11 +107,13 @@ class Settler:
             if seen.header is None:
                 seen.header = evidence.header(file)
             line, marked = listed.get(_nfc(file.path)), self._marked(file)
-            case = Case(self.rules, file, seen, seen.header, line, marked, evidence, now_s)
+            case = FileEvidence(self.rules, file, seen, seen.header, line, marked, evidence, now_s)
             rulings.append(case.rule())
         return rulings
 
-    def _judged(self, drop: Drop, rulings: list[Ruling], quiet_s: float, *, listed: bool) -> Answer:
+    def _judged(
+        self, drop: Drop, rulings: list[FileStatus], quiet_s: float, *, listed: bool
+    ) -> DropStatus:
         if drop.kind == "folder":
             rulings = [_pass_over(ruling) for ruling in rulings]
             if all(ruling.file.ready_by == "passed over" for ruling in rulings):
@@ -125,10 +127,10 @@ class Settler:
         if left_s > 0:
             why = "all files are whole, the folder settles"
             detail = waiting(why, self.rules.settle_folder_s, left_s)
-            return Answer(False, files, "settling", left_s, detail)  # noqa: FBT003 - reads as "not settled"
-        return Answer(settled=True, files=files, warnings=_warnings(rulings))
+            return DropStatus(False, files, "settling", left_s, detail)  # noqa: FBT003 - reads as "not settled"
+        return DropStatus(settled=True, files=files, warnings=_warnings(rulings))
 
-    def _without_audio(self, drop: Drop, quiet_s: float) -> Answer:
+    def _without_audio(self, drop: Drop, quiet_s: float) -> DropStatus:
         """Wait for audio to come into a folder that has none, and then refuse it."""
         if drop.files:
             after_s = self.rules.settle_unknown_s
@@ -140,13 +142,13 @@ class Settler:
             return _refused(_plain(drop), problem)
         return _refused_after(drop, problem, after_s, quiet_s)
 
-    def _missing(self, drop: Drop, names: Sequence[str], quiet_s: float) -> Answer:
+    def _missing(self, drop: Drop, names: Sequence[str], quiet_s: float) -> DropStatus:
         message = f"{len(names)} listed files are missing: {', '.join(names[:3])}"
         details: dict[str, object] = {"missing": list(names)}
         problem = BadInput("MANIFEST_MISSING_FILES", message, details=details)
         return _refused_after(drop, problem, self.rules.manifest_after_s, quiet_s)
 
-    def _refused_when_quiet(self, drop: Drop, problem: BadInput, quiet_s: float) -> Answer:
+    def _refused_when_quiet(self, drop: Drop, problem: BadInput, quiet_s: float) -> DropStatus:
         folder = drop.kind == "folder"
         after_s = self.rules.settle_folder_s if folder else self.rules.settle_s
         return _refused_after(drop, problem, after_s, quiet_s)
@@ -167,7 +169,7 @@ class Settler:
         return mark is not None and mark.since_s >= self._tree_since_s
 
 
-def explain(name: str, answer: Answer) -> str:
+def explain(name: str, answer: DropStatus) -> str:
     """Tell a person how a drop stands and why, then one line per file."""
     if answer.refusal:
         first = f"refused, {answer.refusal}"
@@ -197,21 +199,21 @@ def _remember(before: Mapping[str, Seen], files: Iterable[Found], now_s: float) 
     return now
 
 
-def _pass_over(ruling: Ruling) -> Ruling:
+def _pass_over(ruling: FileStatus) -> FileStatus:
     if ruling.refusal and ruling.refusal.code == "INPUT_NOT_AUDIO":
-        return Ruling(replace(ruling.file, ready_by="passed over"), detail=ruling.detail)
+        return FileStatus(replace(ruling.file, ready_by="passed over"), detail=ruling.detail)
     return ruling
 
 
-def _last_of(unready: list[Ruling], files: tuple[FileAnswer, ...]) -> Answer:
+def _last_of(unready: list[FileStatus], files: tuple[FileAnswer, ...]) -> DropStatus:
     """Answer with the longest wait; one without an end is longer than any."""
     last = max(unready, key=lambda each: (each.left_s is None, each.left_s or 0.0))
     more = f" (and {len(unready) - 1} more)" if len(unready) > 1 else ""
     detail = f"{display(last.file.path)}: {last.detail}{more}"
-    return Answer(False, files, last.reason, last.left_s, detail)  # noqa: FBT003 - reads as "not settled"
+    return DropStatus(False, files, last.reason, last.left_s, detail)  # noqa: FBT003 - reads as "not settled"
 
 
-def _warnings(rulings: Iterable[Ruling]) -> tuple[tuple[str, str], ...]:
+def _warnings(rulings: Iterable[FileStatus]) -> tuple[tuple[str, str], ...]:
     codes = {"passed over": "INPUT_NOT_AUDIO", "accepted": "INPUT_TRUNCATED"}
     texts = {"passed over": "passed over: not audio", "accepted": "taken although never closed"}
     return tuple(
@@ -221,19 +223,19 @@ def _warnings(rulings: Iterable[Ruling]) -> tuple[tuple[str, str], ...]:
     )
 
 
-def _refused_after(drop: Drop, problem: BadInput, after_s: float, quiet_s: float) -> Answer:
+def _refused_after(drop: Drop, problem: BadInput, after_s: float, quiet_s: float) -> DropStatus:
     if (left_s := after_s - quiet_s) <= 0:
         return _refused(_plain(drop), problem)
     detail = waiting(problem.message, after_s, left_s)
     return _waits(drop, "incomplete", left_s, detail)
 
 
-def _refused(files: tuple[FileAnswer, ...], problem: BadInput) -> Answer:
-    return Answer(settled=False, files=files, left_s=0.0, detail=str(problem), refusal=problem)
+def _refused(files: tuple[FileAnswer, ...], problem: BadInput) -> DropStatus:
+    return DropStatus(settled=False, files=files, left_s=0.0, detail=str(problem), refusal=problem)
 
 
-def _waits(drop: Drop, reason: Reason, left_s: float | None, detail: str) -> Answer:
-    return Answer(False, _plain(drop), reason, left_s, detail)  # noqa: FBT003 - reads as "not settled"
+def _waits(drop: Drop, reason: Reason, left_s: float | None, detail: str) -> DropStatus:
+    return DropStatus(False, _plain(drop), reason, left_s, detail)  # noqa: FBT003 - reads as "not settled"
 
 
 def _plain(drop: Drop) -> tuple[FileAnswer, ...]:

@@ -102,7 +102,7 @@ class Health:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Overview:
     """Everything there is to show, in the order in which it matters."""
 
     phase: str
@@ -121,7 +121,7 @@ class Picture:
     health: tuple[Health, ...]
 
 
-def picture(state: Document, documents: Iterable[Document]) -> Picture:
+def picture(state: Document, documents: Iterable[Document]) -> Overview:
     """Return what is to be seen of a daemon and its drops.
 
     Parameters
@@ -136,7 +136,7 @@ def picture(state: Document, documents: Iterable[Document]) -> Picture:
     arriving = [one for one in drops if one.get("state") == "receiving"]
     first = [*nsmallest(WAITING, queued, _turn), *nsmallest(WAITING, arriving, _since)][:WAITING]
     latest = sorted((one for one in drops if one.get("state") in _OVER), key=ended, reverse=True)
-    return Picture(
+    return Overview(
         phase=shown(state.get("phase") or "unknown"),
         attention=tuple(shown(one) for one in _attention(state)),
         figures=tuple(_figures(state)),

@@ -27,7 +27,7 @@ from daemon.clock import Clock, rfc3339
 from daemon.files import Files
 from daemon.outbox import rows
 from daemon.outbox.markup import Html, fill, joined
-from daemon.outbox.overview import PERIODS, Document, Picture, picture
+from daemon.outbox.overview import PERIODS, Document, Overview, picture
 
 NAME = "index.html"
 REFRESH_S = 10.0
@@ -82,7 +82,7 @@ class Front:
     def __init__(self, root: Path, *, files: Files, clock: Clock) -> None:
         self._path, self._files, self._clock = root / NAME, files, clock
         self._written_s = -1e9
-        self._seen: Picture | None = None
+        self._seen: Overview | None = None
 
     def write(self, state: Document, documents: Iterable[Document]) -> bool:
         """Write the page if there is something new to see; return whether it was written.
@@ -115,7 +115,7 @@ def page(state: Document, documents: Iterable[Document], *, now_ms: int) -> str:
     return _drawn_page(picture(state, documents), state, now_ms)
 
 
-def _drawn_page(drawn: Picture, state: Document, now_ms: int) -> str:
+def _drawn_page(drawn: Overview, state: Document, now_ms: int) -> str:
     style, style_hash = _static("index.css")
     script, script_hash = _static("index.js")
     written, refresh_s = rfc3339(now_ms), round(REFRESH_S)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import LiteralString, TypeVar
 
 from daemon.outbox.markup import Html, fill, joined, link
-from daemon.outbox.overview import Ended, Health, Picture, Running, Waiting
+from daemon.outbox.overview import Ended, Health, Overview, Running, Waiting
 
 FAILED, RESULTS = 50, 50
 """Rows that are shown; the rest is counted."""
@@ -44,7 +44,7 @@ _FILES = '{notes} <a href="{href}/" aria-label="Files of {name}">files</a>'
 _TIME = '<time datetime="{at}">{text} UTC</time>'
 
 
-def sections(drawn: Picture, *, inboxes: Sequence[str]) -> Html:
+def sections(drawn: Overview, *, inboxes: Sequence[str]) -> Html:
     """Return all lists; `inboxes` are the paths to name when nothing runs."""
     return joined(
         (

@@ -26,7 +26,7 @@ class _Kept:
     """``None``: unreadable, or finished too long ago to be shown."""
 
 
-class Shelf:
+class StatusCache:
     """What the status files below an outbox said when they were last looked at."""
 
     def __init__(self, outbox: Path) -> None:

@@ -28,17 +28,17 @@ from daemon.jobs.job import Job, NewJob, State
 from daemon.logs import log
 from daemon.outbox.status_document import seen
 from daemon.outbox.status_writer import SUFFIX, drop_in, read_status
-from daemon.supervisor.context import House, error_of
-from daemon.supervisor.duplicates import Twins
+from daemon.supervisor.context import Context, error_of
+from daemon.supervisor.duplicates import DuplicateFinder
 
 _POSITIONS_TOLD = 50
 """Of those that wait: more would be read by nobody and written by us."""
 
 
-class Reception:
+class Admissions:
     """Where drops become jobs."""
 
-    def __init__(self, house: House, twins: Twins) -> None:
+    def __init__(self, house: Context, twins: DuplicateFinder) -> None:
         self._house, self._twins = house, twins
         self._labels: dict[tuple[str, str], str] = {}
         """Of drops that arrive, by inbox and name."""

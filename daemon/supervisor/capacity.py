@@ -24,7 +24,7 @@ class _Left:
     memory: bool
 
 
-class Room:
+class Capacity:
     """What is left of the queue, the disk and the memory."""
 
     def __init__(self, config: Config, root: Path) -> None:

@@ -16,7 +16,7 @@ from daemon.outbox.status_document import told
 from daemon.outbox.status_writer import Statuses
 
 
-class Closer:
+class Completion:
     """From a final row to a published one."""
 
     def __init__(

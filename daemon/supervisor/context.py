@@ -14,9 +14,9 @@ from daemon.logs import log
 from daemon.outbox.events import Events
 from daemon.outbox.publisher import Spool
 from daemon.outbox.status_writer import Statuses
-from daemon.supervisor.capacity import Room
-from daemon.supervisor.completion import Closer
-from daemon.supervisor.daemon_document import Vitals
+from daemon.supervisor.capacity import Capacity
+from daemon.supervisor.completion import Completion
+from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.startup import Opened
 
 AGAIN_S = 10.0
@@ -24,7 +24,7 @@ AGAIN_S = 10.0
 
 
 @dataclass
-class House:
+class Context:
     """The rooms of one daemon."""
 
     config: Config
@@ -35,9 +35,9 @@ class House:
     store: Store
     statuses: Statuses
     events: Events
-    closer: Closer
-    vitals: Vitals
-    room: Room
+    closer: Completion
+    vitals: DaemonDocument
+    room: Capacity
     held_bytes: dict[str, int] = field(default_factory=dict)
     """Inputs of every job that is not finished: their results are still to be written."""
     wishes: dict[str, str] = field(default_factory=dict)
@@ -50,13 +50,13 @@ class House:
     """When to try again what was refused; 0: nothing was."""
 
     @classmethod
-    def furnish(cls, config: Config, opened: Opened, *, files: Files, clock: Clock) -> "House":
+    def furnish(cls, config: Config, opened: Opened, *, files: Files, clock: Clock) -> "Context":
         """Return the house of an open spool."""
         root, store = opened.spool.root, opened.store
         common: dict[str, Any] = {"files": files, "clock": clock}
         statuses = Statuses(root / "outbox", **common, instance=opened.instance)
         events = Events(root / "events.jsonl", **common, instance=opened.instance)
-        closer = Closer(opened.spool, store, **common, statuses=statuses, events=events)
+        closer = Completion(opened.spool, store, **common, statuses=statuses, events=events)
         return cls(
             config=config,
             **common,
@@ -66,8 +66,8 @@ class House:
             statuses=statuses,
             events=events,
             closer=closer,
-            vitals=Vitals(config, store, clock),
-            room=Room(config, root),
+            vitals=DaemonDocument(config, store, clock),
+            room=Capacity(config, root),
         )
 
     def adopt(self, config: Config) -> None:

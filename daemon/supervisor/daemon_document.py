@@ -17,7 +17,7 @@ from daemon.jobs.store import Store
 from daemon.logs import log
 from daemon.outbox.status_document import Live, eta_s
 from daemon.pool.local import Ended, Pool
-from daemon.supervisor.capacity import Room
+from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.startup import inbox_folders
 from daemon.version import VERSION
 
@@ -26,7 +26,7 @@ _SILENT_S = 30.0
 """Rounds come every ten seconds at least, so this is no mere delay."""
 
 
-class Vitals:
+class DaemonDocument:
     """What is said about the daemon as a whole."""
 
     def __init__(self, config: Config, store: Store, clock: Clock) -> None:
@@ -66,7 +66,7 @@ class Vitals:
         *,
         pool: Pool,
         watchers: Mapping[str, Watcher],
-        room: Room,
+        room: Capacity,
         running: Sequence[tuple[Job, Live | None]],
         receiving: int,
     ) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from daemon.jobs.store import Claim
 from daemon.logs import log
 from daemon.outbox.status_document import Live, told
 from daemon.pool.local import Ended, Order, Pool, Progress
-from daemon.supervisor.context import House
+from daemon.supervisor.context import Context
 from daemon.supervisor.duplicates import key_of_done
 
 _STDERR_LOGGED = 2_000
@@ -36,10 +36,10 @@ _NOTHING_MADE = {
 }
 
 
-class Attempts:
+class Dispatcher:
     """What runs."""
 
-    def __init__(self, house: House, pool: Pool) -> None:
+    def __init__(self, house: Context, pool: Pool) -> None:
         self._house, self._pool = house, pool
         self._jobs: dict[str, Job] = {}
         self._live: dict[str, Live] = {}

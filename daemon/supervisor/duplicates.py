@@ -50,7 +50,7 @@ def _size_prefix(inputs: Sequence[Mapping[str, Any]]) -> str:
     return f"{sum(int(one['bytes']) for one in inputs)}:"
 
 
-class Twins:
+class DuplicateFinder:
     """Looks for published jobs with the content of a new one."""
 
     def __init__(

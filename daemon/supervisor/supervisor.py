@@ -41,13 +41,13 @@ from daemon.outbox.metrics import Metrics
 from daemon.outbox.page import Front
 from daemon.pool.local import Pool
 from daemon.supervisor import systemd as service
-from daemon.supervisor.admissions import Reception
-from daemon.supervisor.context import House
-from daemon.supervisor.dispatcher import Attempts
-from daemon.supervisor.duplicates import Twins
+from daemon.supervisor.admissions import Admissions
+from daemon.supervisor.context import Context
+from daemon.supervisor.dispatcher import Dispatcher
+from daemon.supervisor.duplicates import DuplicateFinder
 from daemon.supervisor.retention import tidy
 from daemon.supervisor.startup import open_spool
-from daemon.supervisor.watchers import Inboxes
+from daemon.supervisor.watchers import Watchers
 
 EX_OK, EX_TEMPFAIL, EX_CONFIG = 0, 75, 78
 SWEEP_S = 600.0
@@ -80,7 +80,7 @@ class Supervisor:
         self._read_again = read_again or (lambda: config)
         files, clock = files or Files(), clock or Clock()
         self._opened = open_spool(config, files=files, clock=clock)
-        self._house = House.furnish(config, self._opened, files=files, clock=clock)
+        self._house = Context.furnish(config, self._opened, files=files, clock=clock)
         self._clock, self._store = clock, self._opened.store
         root = self._opened.spool.root
         common: dict[str, Any] = {"files": files, "clock": clock}
@@ -94,10 +94,12 @@ class Supervisor:
             handler_paths=config.handler_paths,
         )
         self.signals = service.Signals()
-        self._twins = Twins(self._store, root / "outbox", clock.wall_ms, self.signals.wake)
-        self._reception = Reception(self._house, self._twins)
-        self._attempts = Attempts(self._house, self._pool)
-        self._inboxes = Inboxes(self._house, self.signals.wake)
+        self._twins = DuplicateFinder(
+            self._store, root / "outbox", clock.wall_ms, self.signals.wake
+        )
+        self._reception = Admissions(self._house, self._twins)
+        self._attempts = Dispatcher(self._house, self._pool)
+        self._inboxes = Watchers(self._house, self.signals.wake)
         self._sweep_s = 0.0
         self._steps: dict[str, Callable[[], object]] = {
             "hear": lambda: self._hear(for_s=_HEARING_S),

@@ -11,17 +11,17 @@ from functools import partial
 from daemon.intake.observations import Looked, Report
 from daemon.intake.watcher import Watcher
 from daemon.logs import log
-from daemon.supervisor.context import House
+from daemon.supervisor.context import Context
 from daemon.supervisor.startup import PATIENCE_S
 
 _STOPPING_S = 5.0
 """For all of them together."""
 
 
-class Inboxes:
+class Watchers:
     """One watcher per inbox, and the one queue of what they report."""
 
-    def __init__(self, house: House, wake: Callable[[], None]) -> None:
+    def __init__(self, house: Context, wake: Callable[[], None]) -> None:
         self._house, self._wake = house, wake
         self.watchers: dict[str, Watcher] = {}
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()

@@ -30,10 +30,10 @@ from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings, text_of
 from dsp.mixing.render.master import Mastered, master
 from dsp.mixing.render.mixdown import Rendered, render
-from dsp.mixing.render.verify import Heard
+from dsp.mixing.render.verify import Verified
 from dsp.mixing.report_data import report_of, warnings_of
 from dsp.mixing.roles import role_of
-from dsp.mixing.source import Means
+from dsp.mixing.source import Resources
 from dsp.mixing.stem_analysis import Analysis, analyse_all
 from dsp.report.page import page_parts
 
@@ -63,7 +63,7 @@ class Made:
 
     outputs: Mapping[str, str]
     """Role → file name in the output folder."""
-    heard: Heard
+    heard: Verified
     warnings: tuple[tuple[str, str], ...]
     """``(code, sentence)``."""
     inputs: tuple[Mapping[str, object], ...]
@@ -82,7 +82,7 @@ def mix(
     settings: Settings,
     *,
     report: Report,
-    means: Means | None = None,
+    means: Resources | None = None,
 ) -> Made:
     """Mix a folder of stems, or one file, into ``out``.
 
@@ -106,7 +106,7 @@ def mix(
     ParameterError
         The settings name what is not there.
     """
-    means, report = means or Means(), _rising(report)
+    means, report = means or Resources(), _rising(report)
     report("loading_stems", STAGES["loading_stems"])
     stems = find_stems(source, means)
     decided, placements, inputs = _decided(stems.probes, settings, means, report)
@@ -137,7 +137,7 @@ def _rising(report: Report) -> Report:
     return rising
 
 
-def find_stems(source: Path, means: Means) -> _Stems:
+def find_stems(source: Path, means: Resources) -> _Stems:
     """Return the stems of a folder in the order of their names, or the one file.
 
     Files that are not audio are warned about inside a folder, as long as audio is left.
@@ -176,7 +176,7 @@ def _may_be_stem(path: Path, source: Path) -> bool:
 
 
 def _decided(
-    probes: Sequence[Probe], settings: Settings, means: Means, report: Report
+    probes: Sequence[Probe], settings: Settings, means: Resources, report: Report
 ) -> tuple[Plan, dict[str, Placement], tuple[Mapping[str, object], ...]]:
     """Return the plan, where the stems belong, and what was read.
 
@@ -200,7 +200,7 @@ def _decided(
 
 
 def _analysed(
-    probes: Sequence[Probe], settings: Settings, means: Means, report: Report
+    probes: Sequence[Probe], settings: Settings, means: Resources, report: Report
 ) -> list[Analysis]:
     """Return what was found in the stems."""
     low, high = STAGES["loading_stems"], STAGES["aligning_stems"]
@@ -249,7 +249,7 @@ def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Place
 
 
 def _made_sound(
-    decided: Plan, probes: Sequence[Probe], out: Path, means: Means, report: Report
+    decided: Plan, probes: Sequence[Probe], out: Path, means: Resources, report: Report
 ) -> tuple[Rendered, Mastered]:
     """Return the rendered and the finished mix; the work files between them are gone."""
     low, middle, high = STAGES["processing_tracks"], STAGES["mixing"], STAGES["mastering"]
@@ -302,7 +302,7 @@ def _write(path: Path, parts: Iterable[str]) -> None:
         os.fsync(file.fileno())
 
 
-def measurements_of(heard: Heard) -> dict[str, Any]:
+def measurements_of(heard: Verified) -> dict[str, Any]:
     """Return what a status file says about the master."""
     return {
         "integrated_lufs": round(heard.integrated_lufs, 2),

@@ -17,7 +17,7 @@ from dsp.mixing.plan import Plan
 from dsp.mixing.render.master import Mastered
 from dsp.mixing.render.mixdown import Rendered
 from dsp.mixing.render.strip import TrackMeters
-from dsp.mixing.render.verify import Heard
+from dsp.mixing.render.verify import Verified
 from dsp.mixing.roles import LEADS
 from dsp.mixing.stem_analysis import STEP_S
 from dsp.mixing.tone import MASTER_TARGET_DB, OCTAVES_HZ, target_distance_db
@@ -89,7 +89,7 @@ def _averaged(curve: NDArray[Any], points: int) -> NDArray[np.float64]:
     return np.asarray([cut.mean() for cut in np.array_split(values, points)])
 
 
-def _master(heard: Heard, mastered: Mastered) -> dict[str, Any]:
+def _master(heard: Verified, mastered: Mastered) -> dict[str, Any]:
     sheet = mastered.sheet.master
     return {
         "target_lufs": sheet.target_lufs,
@@ -161,7 +161,7 @@ def lead_to_rest_bands(tracks: Sequence[Track], meters: Mapping[str, TrackMeters
     return _numbers(power_dbs_of(sums[True]) - power_dbs_of(sums[False]), 1)
 
 
-def _spectrum(decided: Plan, rendered: Rendered, heard: Heard) -> dict[str, Any]:
+def _spectrum(decided: Plan, rendered: Rendered, heard: Verified) -> dict[str, Any]:
     before = power_dbs_of(rendered.spectrum.mean_powers())
     distance = target_distance_db(10.0 ** (heard.bands_db / 10.0))
     sums = sum(t.spectrum * float(t.active.mean()) for t in decided.tracks if len(t.active))
@@ -177,7 +177,7 @@ def _spectrum(decided: Plan, rendered: Rendered, heard: Heard) -> dict[str, Any]
     }
 
 
-def _waveform(heard: Heard) -> dict[str, Any]:
+def _waveform(heard: Verified) -> dict[str, Any]:
     shape = heard.shape
     return {
         "low": _numbers(shape.low, 3),
@@ -187,7 +187,7 @@ def _waveform(heard: Heard) -> dict[str, Any]:
     }
 
 
-def _curves(heard: Heard) -> dict[str, Any]:
+def _curves(heard: Verified) -> dict[str, Any]:
     return {
         "momentary_lufs": _numbers(_averaged(heard.momentary_lufs, CURVE_POINTS), 1),
         "short_term_lufs": _numbers(_averaged(heard.short_term_lufs, CURVE_POINTS), 1),

@@ -28,7 +28,7 @@ LEAST_FRAMES = 1_024
 
 
 @dataclass(frozen=True)
-class Means:
+class Resources:
     """What a mix may use. How many threads it has changes nothing but its speed."""
 
     limits: Limits = field(default_factory=Limits)
@@ -93,7 +93,7 @@ class Source:
     """
 
     def __init__(
-        self, probe: Probe, *, rate_hz: int, lag: int, polarity: int, means: Means
+        self, probe: Probe, *, rate_hz: int, lag: int, polarity: int, means: Resources
     ) -> None:
         self.channels = min(probe.channels, 2)
         self._reader = means.reader(probe)

@@ -22,7 +22,7 @@ from dsp.measure.levels import LevelMeter
 from dsp.measure.loudness import StepEnergies
 from dsp.measure.onsets import Decimated, OnsetFlux
 from dsp.measure.spectrum import ThirdOctaves
-from dsp.mixing.source import Means, fold
+from dsp.mixing.source import Resources, fold
 
 STEP_S = 0.1
 """Grid of the K-weighted energies."""
@@ -197,7 +197,9 @@ class Energies:
         return np.array(self._cells[first : first + count])
 
 
-def analyse(probe: Probe, *, means: Means, onsets: bool, heard: Callable[[int], None]) -> Analysis:
+def analyse(
+    probe: Probe, *, means: Resources, onsets: bool, heard: Callable[[int], None]
+) -> Analysis:
     """Return what one stem holds.
 
     Parameters
@@ -266,7 +268,7 @@ def _sha256(path: Path) -> str:
 def analyse_all(
     probes: Sequence[Probe],
     *,
-    means: Means,
+    means: Resources,
     onsets: bool,
     report: Callable[[float], None],
 ) -> list[Analysis]:

@@ -44,7 +44,7 @@ _SOUND_BYTES = 3 << 16
 
 
 @dataclass(frozen=True)
-class Seat:
+class StereoPosition:
     """Where a stem sits: from the left to the right, and how loud."""
 
     pan: str
@@ -162,7 +162,9 @@ def _warnings(data: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _stem(row: Mapping[str, Any], data: Mapping[str, Any], seat: Seat | None) -> dict[str, Any]:
+def _stem(
+    row: Mapping[str, Any], data: Mapping[str, Any], seat: StereoPosition | None
+) -> dict[str, Any]:
     """Return a stem's row with its pictures."""
     scope = row.get("scope_dbfs", [])
     x, y = svg.x_axis(0.0, data["duration_s"]), svg.y_axis(-60.0, 0.0)
@@ -193,7 +195,7 @@ def timing(row: Mapping[str, Any]) -> str:
     return "as in its file"
 
 
-def _seats(data: Mapping[str, Any]) -> dict[str, Seat]:
+def _seats(data: Mapping[str, Any]) -> dict[str, StereoPosition]:
     """Return where each stem that sounds sits."""
     levels = {
         role["stem"]: role["loudness_lufs"]
@@ -205,11 +207,11 @@ def _seats(data: Mapping[str, Any]) -> dict[str, Seat]:
     return {name: _seat(rows[name], levels[name] - loudest) for name in levels}
 
 
-def _seat(row: Mapping[str, Any], above_lu: float) -> Seat:
+def _seat(row: Mapping[str, Any], above_lu: float) -> StereoPosition:
     strip = row["strip"]
     middle = 50.0 + 50.0 * strip["pan"]
     reach = 50.0 * _side_share(row)
-    return Seat(
+    return StereoPosition(
         pan=pan_words(strip["pan"]),
         left=round(max(0.0, middle - reach), 1),
         right=round(min(100.0, middle + reach), 1),

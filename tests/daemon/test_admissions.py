@@ -13,9 +13,9 @@ from daemon.intake.admit import Place
 from daemon.intake.observations import Admitted, Gone, Sighting
 from daemon.jobs.job import State
 from daemon.outbox.status_writer import drop_in
-from daemon.supervisor.admissions import Reception
-from daemon.supervisor.context import House
-from daemon.supervisor.duplicates import Twins
+from daemon.supervisor.admissions import Admissions
+from daemon.supervisor.context import Context
+from daemon.supervisor.duplicates import DuplicateFinder
 from daemon.supervisor.startup import open_spool
 from tests.support.jobs import DONE, new_job
 
@@ -26,14 +26,16 @@ ID = "20261120-214501-3f9a"
 def house(tmp_path):
     config = Config.model_validate({"root": tmp_path / "spool"})
     opened = open_spool(config, files=Files(), clock=Clock())
-    yield House.furnish(config, opened, files=Files(), clock=Clock())
+    yield Context.furnish(config, opened, files=Files(), clock=Clock())
     opened.close(clean=True)
 
 
 @pytest.fixture
 def reception(house):
-    twins = Twins(house.store, house.spool.root / "outbox", house.clock.wall_ms, lambda: None)
-    yield Reception(house, twins)
+    twins = DuplicateFinder(
+        house.store, house.spool.root / "outbox", house.clock.wall_ms, lambda: None
+    )
+    yield Admissions(house, twins)
     twins.close()
 
 

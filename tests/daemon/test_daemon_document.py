@@ -5,7 +5,7 @@ import pytest
 from daemon.config.models import Budgets, Config
 from daemon.intake.observations import Health
 from daemon.jobs.store import open_store
-from daemon.supervisor.daemon_document import Vitals
+from daemon.supervisor.daemon_document import DaemonDocument
 from tests.support.clocks import FakeClock
 
 
@@ -13,7 +13,7 @@ from tests.support.clocks import FakeClock
 def vitals(tmp_path):
     clock = FakeClock()
     store = open_store(tmp_path / "queue.sqlite3", clock, Budgets())
-    yield Vitals(Config(root=tmp_path), store, clock)
+    yield DaemonDocument(Config(root=tmp_path), store, clock)
     store.close(clean=True)
 
 

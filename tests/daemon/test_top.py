@@ -15,7 +15,7 @@ from rich.console import Console
 from daemon.cli.top import EX_NOT_RUNNING, EX_OK, frame, run_top
 from daemon.clock import rfc3339
 from daemon.outbox import status_reader as shelf_module
-from daemon.outbox.status_reader import Shelf
+from daemon.outbox.status_reader import StatusCache
 from daemon.outbox.status_writer import encoded
 from tests.support.spools import HOSTILE, NOW_MS, daemon_json, done, drop, failed, state
 
@@ -192,7 +192,7 @@ def test_shelf_reads_a_file_again_only_when_it_was_replaced(spool, monkeypatch):
     monkeypatch.setattr(
         shelf_module, "read_status", lambda path: reads.append(path.name) or real(path)
     )
-    shelf = Shelf(spool / "outbox")
+    shelf = StatusCache(spool / "outbox")
     shelf.documents()
     reads.clear()
     shelf.documents()
@@ -209,7 +209,7 @@ def test_shelf_keeps_failures_however_much_succeeded_since(spool, monkeypatch):
     monkeypatch.setattr(shelf_module, "KEEP", 2)
     for n in range(5):
         put(spool, f"Later {n}", done(f"Later {n}", finished_ms=NOW_MS + n))
-    names = {one["name"] for one in Shelf(spool / "outbox").documents()}
+    names = {one["name"] for one in StatusCache(spool / "outbox").documents()}
 
     assert {"Broken Take", "Later 3", "Later 4"} == names
 
@@ -222,11 +222,11 @@ def test_shelf_follows_no_link_and_reads_nothing_but_statuses(spool):
     (spool / "outbox" / "linked").symlink_to(outside)
     (spool / "outbox" / "mix" / "L.status.json").symlink_to(outside / "Secret.status.json")
     (spool / "outbox" / "mix" / "F.status.json").mkdir()
-    names = {one["name"] for one in Shelf(spool / "outbox").documents()}
+    names = {one["name"] for one in StatusCache(spool / "outbox").documents()}
 
     assert {"Blue Hour", "Broken Take"} == names
 
 
 def test_shelf_of_no_outbox_is_empty(tmp_path):
     """Before the first start there is nothing, and that is fine."""
-    assert [] == Shelf(tmp_path / "outbox").documents()
+    assert [] == StatusCache(tmp_path / "outbox").documents()

@@ -15,7 +15,7 @@ from dsp.mixing.compression import (
 )
 from dsp.mixing.render.strip import DEESS_ATTACK_MS, DEESS_RELEASE_MS, compressor_of
 from dsp.mixing.roles import PROFILES
-from dsp.mixing.source import Means
+from dsp.mixing.source import Resources
 from dsp.mixing.stem_analysis import STEP_S, analyse
 from dsp.mixing.track import track_of
 from dsp.processors.compressor import DeEsser
@@ -60,7 +60,7 @@ def track(tmp_path):
     def of(sound, role):
         path = written(tmp_path / f"{role}.wav", sound)
         found = probe(path, name=path.name, limits=Limits())
-        analysis = analyse(found, means=Means(), onsets=False, heard=lambda _: None)
+        analysis = analyse(found, means=Resources(), onsets=False, heard=lambda _: None)
         return track_of(
             analysis,
             name=path.name,

@@ -17,7 +17,7 @@ from dsp import audio
 from dsp.errors import AudioFormatError
 from dsp.mixing.mix import STAGES, mix
 from dsp.mixing.recall_sheet import Settings
-from dsp.mixing.source import Means
+from dsp.mixing.source import Resources
 from tests.support.sessions import make_session
 
 
@@ -28,7 +28,7 @@ def mixed(source, out, *, threads=2, **settings):
         out,
         Settings.model_validate(settings),
         report=lambda *_: None,
-        means=Means(threads=threads),
+        means=Resources(threads=threads),
     )
 
 

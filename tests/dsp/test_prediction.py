@@ -9,17 +9,17 @@ from dsp.mixing.mix import find_stems
 from dsp.mixing.plan import plan
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.render.strip import Strip
-from dsp.mixing.source import Means, Source
+from dsp.mixing.source import Resources, Source
 from dsp.mixing.stem_analysis import STEP_S, analyse_all
 from tests.support.sessions import make_session
 
 RATE_HZ, FRAMES = 48_000, 8 * 48_000
-MEANS = Means()
+MEANS = Resources()
 
 
 @pytest.fixture(scope="module")
 def decided(tmp_path_factory):
-    folder = make_session(tmp_path_factory.mktemp("foretell") / "song")
+    folder = make_session(tmp_path_factory.mktemp("predict") / "song")
     probes = find_stems(folder, MEANS).probes
     analyses = analyse_all(probes, means=MEANS, onsets=False, report=lambda _: None)
     placements = {p.name: p for p in align(

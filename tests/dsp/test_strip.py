@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dsp.mixing.render.strip import Ear
+from dsp.mixing.render.strip import StripMeter
 from dsp.mixing.track import K_POWER
 from tests.support.tones import cut, noise
 
@@ -11,7 +11,7 @@ RATE_HZ = 8_000
 
 
 def heard(sound, key, *, places=()):
-    ear = Ear(np.asarray(key, np.float64), RATE_HZ)
+    ear = StripMeter(np.asarray(key, np.float64), RATE_HZ)
     for piece in cut(sound, places):
         ear.update(piece)
     return ear.meters({})

@@ -2,7 +2,7 @@
 
 import json
 
-from daemon.cli.spool_reader import Board
+from daemon.cli.spool_reader import SpoolReader
 from daemon.clock import Clock, rfc3339
 from daemon.outbox.status_writer import encoded
 from tests.support.containers import noise_bytes
@@ -22,7 +22,7 @@ class DeskSpool:
 
     @property
     def board(self):
-        return Board.of(self.config)
+        return SpoolReader.of(self.config)
 
     def beat(self, **changes):
         """Let a daemon be alive, and stay so for longer than any test."""

@@ -101,7 +101,10 @@ def rounds_pass(daemon, beats: int = 2) -> None:
 IMPATIENT = (
     sys.executable,
     "-c",
-    "from daemon.cli import main; from daemon.supervisor import context; context.AGAIN_S = 0.3; main.main()",
+    (
+        "from daemon.cli.main import main; from daemon.supervisor import context;"
+        " context.AGAIN_S = 0.3; main()"
+    ),
 )
 """The daemon's command, but what was refused is tried again soon: tests wait for it."""
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daemon.cli.spool_reader import Board, Failed, failed_drops, find_status, pulse_of
+from daemon.cli.spool_reader import Failed, SpoolReader, failed_drops, find_status, pulse_of
 from daemon.codes import CODES
 from daemon.config.models import Config, Inbox, load
 from daemon.errors import BadInput
@@ -23,7 +23,7 @@ from daemon.intake.drop import Drop, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
 from daemon.intake.filenames import AUDIO_SUFFIXES, kind_of
 from daemon.intake.mounts import is_network, read_mountinfo
-from daemon.intake.settle import Answer, Settler, explain
+from daemon.intake.settle import DropStatus, Settler, explain
 from daemon.intake.writer_probe import ignore_lease_signals
 from daemon.text import shown
 
@@ -56,7 +56,7 @@ class Explanation:
 
 def explain_command(config: Path | None, asked: str, inbox: str | None, *, as_json: bool) -> int:
     """Print why `asked`, a path or a name, stands as it does; return the exit code."""
-    board = Board.of(config)
+    board = SpoolReader.of(config)
     pulse = pulse_of(board.root)
     found = explanation(board, load(config), asked, inbox)
     if as_json:
@@ -68,7 +68,7 @@ def explain_command(config: Path | None, asked: str, inbox: str | None, *, as_js
 
 
 def explanation(
-    board: Board,
+    board: SpoolReader,
     config: Config,
     asked: str,
     inbox: str | None = None,
@@ -93,7 +93,7 @@ def explanation(
     raise BadInput("NOT_FOUND", f"nothing in the spool is called {shown(asked)!r}", hint)
 
 
-def _in_inbox(board: Board, asked: str, inbox: str | None) -> tuple[str, Path, str] | None:
+def _in_inbox(board: SpoolReader, asked: str, inbox: str | None) -> tuple[str, Path, str] | None:
     """Return the inbox, its folder and the top-level name, when `asked` lies in one."""
     path = Path(os.path.abspath(asked))  # noqa: PTH100 - resolve() would follow a dropped link
     for name, folder in board.inboxes.items():
@@ -112,7 +112,7 @@ def _means(path: Path, asked: str) -> bool:
 
 
 def _of_drop(
-    board: Board,
+    board: SpoolReader,
     settings: Inbox,
     inbox: str,
     folder: Path,
@@ -151,7 +151,7 @@ def _ignored(fd: int, name: str) -> str:
 
 def _judged(
     fd: int, folder: Path, settings: Inbox, name: str, between: Callable[[], None]
-) -> tuple[Answer, bool]:
+) -> tuple[DropStatus, bool]:
     """Return how the drop stands after two looks, and whether the inbox is paused."""
     ignore_lease_signals()
     network = is_network(folder, read_mountinfo())
@@ -161,7 +161,7 @@ def _judged(
     return _observe(settler, fd, settings, name), list_inbox(fd, AUDIO_SUFFIXES).paused
 
 
-def _observe(settler: Settler, fd: int, settings: Inbox, name: str) -> Answer:
+def _observe(settler: Settler, fd: int, settings: Inbox, name: str) -> DropStatus:
     drop: Drop | None = look(fd, name, settings.limits, AUDIO_SUFFIXES)
     if drop is None:
         raise BadInput("NOT_FOUND", f"{shown(name)!r} has just left the inbox: it was taken")
@@ -169,7 +169,7 @@ def _observe(settler: Settler, fd: int, settings: Inbox, name: str) -> Answer:
     return settler.observe(drop, evidence, time.monotonic())
 
 
-def _facts(answer: Answer) -> dict[str, Any]:
+def _facts(answer: DropStatus) -> dict[str, Any]:
     return {
         "settled": answer.settled,
         "reason": answer.reason,

@@ -37,7 +37,7 @@ from dsp.measure.loudness import FLOOR_LUFS, STEP_S, integrated_lufs
 from dsp.mixing.recall_sheet import Sheet
 from dsp.mixing.render.mixdown import Rendered
 from dsp.mixing.render.preview import Preview
-from dsp.mixing.render.verify import Heard, listen
+from dsp.mixing.render.verify import Verified, listen
 from dsp.processors.compressor import Reduction
 from dsp.processors.limiter import Limiter, modelled_gains
 from dsp.units import dbs_of, ratio_of
@@ -73,7 +73,7 @@ class Mastered:
     path: Path
     sheet: Sheet
     """The sheet with the make-up that was solved."""
-    heard: Heard
+    heard: Verified
     reduction: Reduction
     passes: int
     preview: Path
@@ -131,7 +131,7 @@ def master(
     )
 
 
-def _verified(path: Path, limits: Limits, frames: int, sheet: Sheet) -> Heard:
+def _verified(path: Path, limits: Limits, frames: int, sheet: Sheet) -> Verified:
     """Return what a stranger hears in the file, held to what was meant."""
     try:
         heard = listen(path, limits)

@@ -27,7 +27,7 @@ from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.plan import Plan
 from dsp.mixing.recall_sheet import Master
 from dsp.mixing.render.strip import Chain, Strip, TrackMeters, bands_of, compressor_of
-from dsp.mixing.source import Means, Source
+from dsp.mixing.source import Resources, Source
 from dsp.mixing.stem_analysis import BANDS_STEP_S
 from dsp.processors.compressor import Reduction
 from dsp.processors.eq import Equaliser
@@ -56,7 +56,7 @@ def render(
     probes: Sequence[Probe],
     workdir: Path,
     *,
-    means: Means,
+    means: Resources,
     report: Callable[[float], None],
 ) -> Rendered:
     """Return the rendered mix; its two files lie in ``workdir``."""
@@ -87,7 +87,7 @@ def render(
     )
 
 
-def _strips(plan: Plan, probes: Sequence[Probe], means: Means) -> dict[str, Strip]:
+def _strips(plan: Plan, probes: Sequence[Probe], means: Resources) -> dict[str, Strip]:
     rate_hz = plan.sheet.rate_hz
     energies = {track.name: track.energy for track in plan.tracks}
     key = plan.lead_active.astype(np.float64)  # as all cuts take it: they share this one

@@ -92,7 +92,7 @@ class TrackMeters:
         return np.repeat(self.power, round(BANDS_STEP_S / STEP_S))
 
 
-class Ear:
+class StripMeter:
     """Hear what a strip sends, and keep of it what the report tells: no row per half second."""
 
     def __init__(self, key: Steps, rate_hz: int) -> None:
@@ -137,7 +137,7 @@ class Strip:
         self._chain = _chain_of(stem, source.channels, energy=energy, key=key, rate_hz=rate_hz)
         self._ahead = self._chain.latency
         """Frames that the chain must be given before its first is of the song."""
-        self._ear = Ear(key, rate_hz)
+        self._ear = StripMeter(key, rate_hz)
 
     def read(self, frames: int) -> Block:
         """Return the next ``(frames, 2)`` of the song."""

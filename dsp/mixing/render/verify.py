@@ -71,7 +71,7 @@ def _slices(cut: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 @dataclass(frozen=True)
-class Heard:
+class Verified:
     """A finished file, measured."""
 
     frames: int
@@ -102,7 +102,7 @@ class Heard:
         return self.true_peak_dbtp - self.integrated_lufs
 
 
-def listen(path: Path, limits: Limits) -> Heard:
+def listen(path: Path, limits: Limits) -> Verified:
     """Return the measurements of a stereo file.
 
     Raises
@@ -124,7 +124,7 @@ def listen(path: Path, limits: Limits) -> Heard:
     power = levels.powers()
     shared = 2.0 * levels.correlation() * float(np.sqrt(power.prod()))
     mono_power = max(0.0, (float(power.sum()) + shared) / 2.0)
-    return Heard(
+    return Verified(
         frames=frames,
         rate_hz=rate_hz,
         integrated_lufs=loudness.integrated_lufs(),
