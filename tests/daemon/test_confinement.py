@@ -260,9 +260,9 @@ def test_memory_and_files_are_bounded():
     script = f"""
 import resource, sys
 sys.path.insert(0, {str(ROOT)!r})
-from daemon.pool import confine
-confine.renounce_privileges()
-confine.limit(memory_mb=512)
+from daemon.pool.worker import confinement
+confinement.renounce_privileges()
+confinement.limit(memory_mb=512)
 assert resource.getrlimit(resource.RLIMIT_AS) == (512 << 20, 512 << 20)
 assert resource.getrlimit(resource.RLIMIT_NOFILE)[1] <= 1024
 assert resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)
