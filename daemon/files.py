@@ -26,16 +26,15 @@ import ctypes
 import errno
 import hashlib
 import os
-import shutil
-import stat
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from daemon import trees
+
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
-_COPY_BYTES = 1 << 20
 # Each sync flushes the disk, even of what is clean, and the kernel joins flushes that wait: ten
 # clean stems take 5 ms so, one after the other 20 ms.
 _SYNCS_AT_ONCE = 8
@@ -99,12 +98,15 @@ class Files:
             self.sync_dir(path.parent)
 
     def remove_tree(self, step: str, path: Path) -> None:
-        """Remove a file, a link or a folder with all it holds; links are not followed."""
+        """Remove a file, a link or a folder with all it holds; links are not followed.
+
+        Raises
+        ------
+        OSError
+            Something cannot be removed, and is named; all else is gone.
+        """
         with self._step(step):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink(missing_ok=True)
+            trees.remove(path)
             self.sync_dir(path.parent)
 
     def copy_tree(self, step: str, source: Path, target: Path) -> None:
@@ -117,14 +119,11 @@ class Files:
         ------
         OSError
             ``ESTALE`` when a file changed while it was copied, ``EIO`` when the copy reads
-            back different, ``EINVAL`` when something is neither a file nor a folder.
+            back different, ``EINVAL`` for a device.
         """
         with self._step(step):
-            if target.is_dir() and not target.is_symlink():
-                shutil.rmtree(target)
-            else:
-                target.unlink(missing_ok=True)
-            self._copy(source, target)
+            trees.remove(target)
+            trees.copy(source, target)
             self.sync_dir(target.parent)
 
     def append(self, step: str, path: Path, line: bytes) -> None:
@@ -151,30 +150,13 @@ class Files:
         """Make the names in the directory `path` durable."""
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(fd)
-        except OSError as error:
-            # Some network file systems have no such thing; their server decides.
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-                raise
+            trees.sync(fd)
         finally:
             os.close(fd)
 
     def _sync_if_there(self, path: Path) -> None:
         with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             self.sync_dir(path) if path.is_dir() else _sync_data(path)
-
-    def _copy(self, source: Path, target: Path) -> None:
-        kind = source.lstat().st_mode
-        if stat.S_ISREG(kind):
-            _copy_file(source, target)
-        elif stat.S_ISDIR(kind):
-            target.mkdir(mode=0o700)
-            for entry in sorted(source.iterdir()):
-                self._copy(entry, target / entry.name)
-            target.chmod(_as_private(kind))
-            self.sync_dir(target)
-        else:
-            raise OSError(errno.EINVAL, "neither a file nor a folder", str(source))
 
 
 def ask_for_descriptors(count: int) -> None:
@@ -229,39 +211,3 @@ def _write_new(path: Path, data: bytes, *, durable: bool) -> None:
         file.flush()
         if durable:
             os.fsync(file.fileno())
-
-
-def _copy_file(source: Path, target: Path) -> None:
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    fd = os.open(source, flags)
-    try:
-        before = os.fstat(fd)
-        read = _pour(fd, target)
-        after = os.fstat(fd)
-    finally:
-        os.close(fd)
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise OSError(errno.ESTALE, "changed while it was copied", str(source))
-    with target.open("rb") as copy:
-        if hashlib.file_digest(copy, "sha256").digest() != read:
-            raise OSError(errno.EIO, "the copy reads back different", str(target))
-    target.chmod(_as_private(before.st_mode))
-    os.utime(target, ns=(before.st_atime_ns, before.st_mtime_ns))
-
-
-def _as_private(mode: int) -> int:
-    """Return who may do what with a copy: as before, but its owner is we, and we may."""
-    return stat.S_IMODE(mode) & 0o777 | (0o700 if stat.S_ISDIR(mode) else 0o600)
-
-
-def _pour(fd: int, target: Path) -> bytes:
-    """Copy what `fd` holds into the new file `target`; return its SHA-256."""
-    digest = hashlib.sha256()
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(target, flags, 0o644), "wb") as file:  # noqa: PTH123 - a descriptor
-        while block := os.read(fd, _COPY_BYTES):
-            digest.update(block)
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
-    return digest.digest()

@@ -8,7 +8,8 @@ import pytest
 
 from daemon import files as files_module
 from daemon.files import Files
-from tests.support.files import Died, DyingFiles, RecordingFiles
+from tests.support.files import DEEP, Died, DyingFiles, RecordingFiles, bottom_of, dig
+from tests.support.surroundings import memory_disk, needs_root, unprivileged
 
 
 @pytest.fixture(params=["renameat2", "fallback"])
@@ -181,17 +182,83 @@ def test_copy_tree_begins_again_after_a_crash(tmp_path):
     assert [] == names(tmp_path / "Copy")
 
 
-@pytest.mark.parametrize("kind", ["fifo", "link"])
-def test_copy_tree_refuses_what_is_not_a_file(tmp_path, kind):
-    """A pipe is not waited for and a link not followed."""
+def test_copy_tree_makes_links_and_pipes_anew(tmp_path):
+    """A pipe is not waited for and a link not followed: a refused drop keeps what it held."""
     (tmp_path / "Song").mkdir()
-    odd = tmp_path / "Song" / "odd"
-    os.mkfifo(odd) if kind == "fifo" else odd.symlink_to("/etc/passwd")
+    os.mkfifo(tmp_path / "Song" / "pipe")
+    (tmp_path / "Song" / "link").symlink_to("/etc/passwd")
+    Files().copy_tree("copy", tmp_path / "Song", tmp_path / "Copy")
 
-    with pytest.raises(OSError, match="neither a file nor a folder") as caught:
-        Files().copy_tree("copy", tmp_path / "Song", tmp_path / "Copy")
+    assert Path("/etc/passwd") == (tmp_path / "Copy" / "link").readlink()
+    assert (tmp_path / "Copy" / "pipe").is_fifo()
+
+
+def test_copy_tree_refuses_a_device(tmp_path):
+    """What it would do in another place is anybody's guess."""
+    with pytest.raises(OSError, match="a device") as caught:
+        Files().copy_tree("copy", Path("/dev/null"), tmp_path / "Copy")
 
     assert errno.EINVAL == caught.value.errno
+
+
+def test_a_tree_deeper_than_any_path_is_copied_and_removed(tmp_path):
+    """Neither Python's stack nor PATH_MAX bounds what others nest."""
+    dig(tmp_path / "Deep")
+    Files().copy_tree("copy", tmp_path / "Deep", tmp_path / "Copy")
+
+    assert (DEEP, "bottom.wav") == bottom_of(tmp_path / "Copy")
+    Files().remove_tree("all", tmp_path / "Deep")
+    Files().remove_tree("all", tmp_path / "Copy")
+    assert [] == names(tmp_path)
+
+
+def test_a_tree_of_any_width_is_removed(tmp_path):
+    """A hundred thousand entries, some of them folders that hold something."""
+    (tmp_path / "Wide").mkdir()
+    fd = os.open(tmp_path / "Wide", os.O_RDONLY)
+    for number in range(100_000):
+        if number % 10:
+            os.mknod(str(number), dir_fd=fd)
+        else:
+            os.mkdir(str(number), dir_fd=fd)
+        if not number % 100:
+            os.mkdir(f"{number}/full", dir_fd=fd)
+    os.close(fd)
+    Files().remove_tree("all", tmp_path / "Wide")
+
+    assert [] == names(tmp_path)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o300, 0o500])
+def test_a_tree_closed_to_its_owner_is_copied_and_removed(mode):
+    """The owner may open it up, and does."""
+    with unprivileged() as folder:
+        (folder / "tree" / "closed" / "inner").mkdir(parents=True)
+        (folder / "tree" / "closed" / "inner" / "a.wav").write_bytes(b"sound")
+        (folder / "tree" / "closed" / "inner" / "a.wav").chmod(0)
+        for closed in ("tree/closed/inner", "tree/closed", "tree"):
+            (folder / closed).chmod(mode)
+        Files().copy_tree("copy", folder / "tree", folder / "copy")
+
+        assert b"sound" == (folder / "copy" / "closed" / "inner" / "a.wav").read_bytes()
+        Files().remove_tree("all", folder / "tree")
+        assert ["copy"] == names(folder)
+
+
+@needs_root
+def test_what_cannot_be_removed_is_named_and_all_else_goes(tmp_path):
+    """A mount in the middle of a tree keeps its folder, not the rest."""
+    for name in ("a", "mounted", "z"):
+        (tmp_path / "tree" / name).mkdir(parents=True)
+        (tmp_path / "tree" / name / "file").touch()
+    with memory_disk(tmp_path / "tree" / "mounted", "size=1m"):
+        (tmp_path / "tree" / "mounted" / "kept").touch()
+        with pytest.raises(OSError, match=r"mounted") as caught:
+            Files().remove_tree("all", tmp_path / "tree")
+
+        assert str(tmp_path / "tree" / "mounted") == caught.value.filename
+        assert ["mounted"] == names(tmp_path / "tree")
+        assert ["kept"] == names(tmp_path / "tree" / "mounted")
 
 
 def test_append_adds_whole_lines(tmp_path):

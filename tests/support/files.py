@@ -12,6 +12,9 @@ from daemon.files import Files
 
 _FOLDERS = frozenset({"inbox", "work", "outbox", "archive", "failed"})
 
+DEEP = 1500
+"""More folders than Python's stack has frames, under more bytes than a path may have."""
+
 
 class Died(BaseException):
     """The daemon's process ended here; nothing below it may catch this."""
@@ -69,3 +72,30 @@ class OtherDevice:
         if _FOLDERS.intersection(source.parts) != _FOLDERS.intersection(target.parts):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         super().rename(step, source, target)  # type: ignore[misc]
+
+
+def dig(folder: Path, depth: int = DEEP) -> None:
+    """Make folders within folders, with a file in the last one."""
+    folder.mkdir()
+    fd = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("a folder of a long path", dir_fd=fd)
+        below = os.open("a folder of a long path", os.O_RDONLY, dir_fd=fd)
+        os.close(fd)
+        fd = below
+    os.close(os.open("bottom.wav", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
+    os.close(fd)
+
+
+def bottom_of(folder: Path) -> tuple[int, str]:
+    """Return how deep a tree of single folders is, and what lies in the last."""
+    fd, depth = os.open(folder, os.O_RDONLY), 0
+    while True:
+        (name,) = os.listdir(fd)  # noqa: PTH208 - a descriptor
+        try:
+            below = os.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
+        except NotADirectoryError:
+            os.close(fd)
+            return depth, name
+        os.close(fd)
+        fd, depth = below, depth + 1

@@ -5,6 +5,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,6 +59,23 @@ def memory_disk(folder: Path, options: str) -> Iterator[None]:
         yield
     finally:
         unmount(folder)
+
+
+@contextmanager
+def unprivileged() -> Iterator[Path]:
+    """Go on with the rights of a plain user, in a folder of its own."""
+    nobody, was = 65534, os.geteuid()
+    with tempfile.TemporaryDirectory() as made:
+        folder = Path(made) / "own"
+        folder.mkdir()
+        if was == 0:
+            Path(made).chmod(0o755)
+            os.chown(folder, nobody, -1)
+            os.seteuid(nobody)
+        try:
+            yield folder
+        finally:
+            os.seteuid(was)
 
 
 @contextmanager
