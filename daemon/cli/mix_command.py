@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from daemon.cli.submit import assigned
 from daemon.config.drop_settings import merged, settings_of
-from daemon.config.yaml_reader import assign, validate
+from daemon.config.validation import assign, validate
 from daemon.errors import BadInput, NothingToDo, SpoolError, Unavailable
 from daemon.files import Files
 from daemon.handlers import mix as handler

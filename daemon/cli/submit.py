@@ -27,6 +27,7 @@ from typing import Any
 from daemon.cli.control import mark_whole, refuse_taken, unmark
 from daemon.config import yaml_reader
 from daemon.config.models import Limits
+from daemon.config.validation import assign
 from daemon.errors import BadInput, Unavailable
 from daemon.files import Files
 from daemon.intake.drop import Drop, look
@@ -163,5 +164,5 @@ def _merged(data: bytes, wanted: Mapping[str, Any]) -> bytes:
     if not isinstance(value, dict):
         raise BadInput("SETTINGS_INVALID", f"{SETTINGS}: settings are a mapping of keys to values")
     for key in wanted:
-        yaml_reader.assign(value, key, wanted[key])
+        assign(value, key, wanted[key])
     return json.dumps(value, indent=1).encode() + b"\n"

@@ -3,21 +3,38 @@
 Some keys speak to the daemon (``files``, ``priority``, ``force``); the rest are the
 handler's options and go over those of the inbox, key by key. What the options *mean* is
 checked where the handler is known: in a worker, or in the process that mixes by hand.
+
+Rule: nobody reads a key of the daemon's but through ``DaemonKeys``, so each value was
+checked before it is used.
 """
 
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from daemon.config import yaml_reader
-from daemon.config.manifest import listed_in
-from daemon.config.models import ALLOWANCE_MS, Lane
-from daemon.config.yaml_reader import Document
-from daemon.errors import BadInput
+from pydantic import BaseModel, ConfigDict
 
-DAEMON_KEYS = ("files", "force", "priority")
+from daemon.config import yaml_reader
+from daemon.config.manifest import Manifest
+from daemon.config.models import Lane
+from daemon.config.validation import validate
+from daemon.config.yaml_reader import Document, Problem, refused
+from daemon.errors import is_ours
+
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
+
+
+class DaemonKeys(BaseModel):
+    """The keys of ``job.yaml`` that speak to the daemon."""
+
+    model_config = ConfigDict(frozen=True)
+
+    files: Manifest = []
+    priority: Lane | None = None
+    force: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,20 @@ def settings_beside(drop: Path) -> Path | None:
     return next((path for path in (inside, beside) if os.path.isfile(path)), None)  # noqa: PTH113
 
 
+def daemon_keys(document: Document) -> DaemonKeys:
+    """Return what settings say to the daemon.
+
+    Raises
+    ------
+    BadInput
+        ``SETTINGS_INVALID``, with the line and the column.
+    """
+    value = document.value
+    if isinstance(value, dict):
+        value = {key: value[key] for key in DaemonKeys.model_fields if key in value}
+    return validate(DaemonKeys, document.with_value(value))
+
+
 def settings_of(drop: Path, defaults: Mapping[str, Any], *, max_bytes: int) -> DropSettings:
     """Return the settings of a drop over the defaults of its inbox.
 
@@ -50,20 +81,13 @@ def settings_of(drop: Path, defaults: Mapping[str, Any], *, max_bytes: int) -> D
     path = settings_beside(drop)
     if path is None:
         return DropSettings(Document.of(dict(defaults), name="options"), None, force=False)
-    with path.open("rb") as file:
-        document = yaml_reader.load(file.read(max_bytes + 1), name=path.name, max_bytes=max_bytes)
-    value = document.value if document.value is not None else {}
-    if not isinstance(value, dict):
-        raise _invalid(document, (), "settings are a mapping of keys to values")
-    lane, force = value.get("priority"), value.get("force", False)
-    if lane is not None and lane not in ALLOWANCE_MS:
-        raise _invalid(document, ("priority",), f"one of {', '.join(ALLOWANCE_MS)}, got {lane!r}")
-    if not isinstance(force, bool):
-        raise _invalid(document, ("force",), f"true or false, got {force!r}")
-    asked = {key: inner for key, inner in value.items() if key not in DAEMON_KEYS}
+    document = yaml_reader.load(_read(path, max_bytes + 1), name=path.name, max_bytes=max_bytes)
+    keys = daemon_keys(document)
+    asked = document.value or {}
+    asked = {key: asked[key] for key in asked if key not in DaemonKeys.model_fields}
     options = document.with_value(merged(defaults, asked))
-    sha256 = {line.name: line.sha256 for line in listed_in(value) if line.sha256}
-    return DropSettings(options, lane, force=force, sha256=sha256)
+    sha256 = {line.name: line.sha256 for line in keys.files if line.sha256}
+    return DropSettings(options, keys.priority, force=keys.force, sha256=sha256)
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,10 +100,18 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def _invalid(document: Document, path: tuple[str | int, ...], problem: str) -> BadInput:
-    key = f"{path[0]}: " if path else ""
-    return BadInput(
-        "SETTINGS_INVALID",
-        f"{document.place_of(path)}: {key}{problem}",
-        "Correct the settings file and drop it again.",
-    )
+def _read(path: Path, most: int) -> bytes:
+    """Return the first bytes of a settings file, waiting for nothing: it may be a pipe by now."""
+    try:
+        with open(os.open(path, _OPEN), "rb") as file:  # noqa: PTH123 - a descriptor
+            plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)
+            data = file.read(most) if plain else b""
+    except OSError as error:
+        if is_ours(error):
+            raise
+        problem = f"cannot be read: {error.strerror}"
+    else:
+        if plain:
+            return data
+        problem = "is not a plain file"
+    raise refused(Problem(path.name, "", problem))

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.config import yaml_reader
+from daemon.config.validation import assign
 from daemon.errors import BadConfig, BadInput
 
 DEFAULT_ROOT = "spool"
@@ -91,8 +92,17 @@ def root_of(named: Path | None = None, environment: Mapping[str, str] = os.envir
 
 
 def absolute(file: ConfigFile, path: Path) -> Path:
-    """Return a path of the configuration as an absolute one."""
-    return file.folder / path.expanduser()
+    """Return a path of the configuration as an absolute one.
+
+    Raises
+    ------
+    BadConfig
+        ``~user`` names no user.
+    """
+    try:
+        return file.folder / path.expanduser()
+    except RuntimeError:
+        raise BadConfig("config", f"{path} names no user with a home", str(file.path)) from None
 
 
 def as_bad_config(error: BadInput) -> BadConfig:
@@ -113,7 +123,7 @@ def _overruled(
         if not name.startswith(PREFIX) or name == NAMES_THE_FILE:
             continue
         path = name.removeprefix(PREFIX).lower().split("__")
-        new = yaml_reader.load(text.encode(), name=f"${name}")
-        yaml_reader.assign(value, ".".join(path), new.value)
+        new = yaml_reader.load(os.fsencode(text), name=f"${name}")
+        assign(value, ".".join(path), new.value)
         places[tuple(path)] = f"${name}"
     return document.with_value(value, places) if places else document

@@ -9,46 +9,46 @@ Sizes say when a drop is whole; hashes are compared by the worker, before anythi
 """
 
 import re
-from dataclasses import dataclass
+import unicodedata
+from pathlib import PurePosixPath
+from typing import Annotated
 
-from daemon.errors import BadInput
+from pydantic import AfterValidator, ConfigDict, Field
+from pydantic.dataclasses import dataclass
 
+_LARGEST_FILE = 1 << 62
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 
 
-@dataclass(frozen=True)
+def _inside_the_drop(name: str) -> str:
+    path = PurePosixPath(unicodedata.normalize("NFC", name))
+    if path.is_absolute() or ".." in path.parts or not path.parts:
+        raise ValueError("must be the path of a file inside the drop")
+    return str(path)
+
+
+def _sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text):
+        raise ValueError("must be 64 hexadecimal digits")
+    return text.lower()
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
 class Listed:
     """A line of a manifest; `bytes` and `sha256` as far as it gives them."""
 
-    name: str
-    bytes: int | None = None
-    sha256: str | None = None
+    name: Annotated[str, Field(max_length=4096), AfterValidator(_inside_the_drop)]
+    """Relative to the drop, in NFC: Macs store accents decomposed."""
+    bytes: Annotated[int, Field(strict=True, ge=0, le=_LARGEST_FILE)] | None = None
+    sha256: Annotated[str, AfterValidator(_sha256)] | None = None
 
 
-def listed_in(value: object) -> tuple[Listed, ...]:
-    """Return what settings list under ``files``; nothing when they do not.
-
-    Raises
-    ------
-    BadInput
-        ``SETTINGS_INVALID``: it is no such list, or a line names no file of the drop, or gives
-        a size or a hash that is none.
-    """
-    lines = value.get("files", []) if isinstance(value, dict) else []
-    if not isinstance(lines, list):
-        raise BadInput("SETTINGS_INVALID", "files must be a list of {name, bytes, sha256}")
-    return tuple(_listed(line) for line in lines)
+def _each_once(lines: list[Listed]) -> list[Listed]:
+    first: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        if (before := first.setdefault(line.name, number)) != number:
+            raise ValueError(f"entries {before} and {number} both name {line.name!r}")
+    return lines
 
 
-def _listed(line: object) -> Listed:
-    if not isinstance(line, dict) or not isinstance(name := line.get("name"), str):
-        raise BadInput("SETTINGS_INVALID", "each of files must be {name, bytes, sha256}")
-    if name.startswith("/") or ".." in name.split("/"):
-        raise BadInput("SETTINGS_INVALID", f"files: {name} lies outside the drop")
-    size, sha256 = line.get("bytes"), line.get("sha256")
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
-        raise BadInput("SETTINGS_INVALID", f"files: bytes of {name} must be a count, got {size}")
-    if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
-        message = f"files: sha256 of {name} must be 64 hexadecimal digits, got {sha256}"
-        raise BadInput("SETTINGS_INVALID", message)
-    return Listed(name, size, sha256.lower() if sha256 else None)
+Manifest = Annotated[list[Listed], AfterValidator(_each_once)]

@@ -12,11 +12,18 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.config import file as config_file
-from daemon.config import yaml_reader
+from daemon.config.validation import validate
 from daemon.errors import BadInput
 
+# Every number has an upper bound: what is beyond it is a slip, and overflows somewhere.
 Seconds = Annotated[float, Field(ge=0, le=30 * 86_400)]
-Positive = Annotated[int, Field(ge=1)]
+Timeout = Annotated[float, Field(ge=0.01, le=30 * 86_400)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Days = Annotated[int, Field(ge=1, le=36_500)]
+Mebibytes = Annotated[int, Field(ge=0, le=1 << 30)]
+SomeMebibytes = Annotated[int, Field(ge=1, le=1 << 30)]
+# Dotted, as Python imports it.
+ModuleName = Annotated[str, Field(max_length=200, pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
 # A folder's name, and one that can be written in a variable of the environment.
 InboxName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -48,31 +55,31 @@ class Settling(_Section):
 class Limits(_Section):
     """What one drop may ask of the machine."""
 
-    files: Positive = 256
-    depth: Positive = 4
-    bytes: Positive = 64 * 1024**3
-    settings_bytes: Positive = 64 * 1024
-    rate_hz_min: Positive = 8_000
-    rate_hz_max: Positive = 192_000
+    files: Annotated[int, Field(ge=1, le=1_000_000)] = 256
+    depth: Annotated[int, Field(ge=1, le=100)] = 4
+    bytes: Annotated[int, Field(ge=1, le=1 << 62)] = 64 * 1024**3
+    settings_bytes: Annotated[int, Field(ge=1, le=1 << 20)] = 64 * 1024
+    rate_hz_min: Count = 8_000
+    rate_hz_max: Count = 192_000
     channels: Annotated[int, Field(ge=1, le=64)] = 8
-    frames: Positive = 4 * 3600 * 192_000
+    frames: Annotated[int, Field(ge=1, le=1 << 48)] = 4 * 3600 * 192_000
 
 
 class Inbox(_Section):
     """One inbox: its handler, the handler's settings, its deadlines."""
 
-    handler: str = "daemon.handlers.mix"
+    handler: ModuleName = "daemon.handlers.mix"
     lane: Lane = "normal"
     options: dict[str, Any] = Field(default_factory=dict)
     path: Path | None = None
     """Where it lies, when not in ``<root>/inbox/<name>``."""
-    timeout_s: Annotated[float, Field(gt=0)] = 900.0
-    timeout_per_audio_s: Annotated[float, Field(ge=0)] = 2.0
+    timeout_s: Timeout = 900.0
+    timeout_per_audio_s: Annotated[float, Field(ge=0, le=1000)] = 2.0
     """Seconds of deadline per second of audio: the deadline is the larger of the two."""
-    stall_s: Annotated[float, Field(gt=0)] = 30.0
-    no_progress_s: Annotated[float, Field(gt=0)] = 300.0
+    stall_s: Timeout = 30.0
+    no_progress_s: Timeout = 300.0
     archive: Literal["keep", "delete"] = "keep"
-    archive_days: Positive = 30
+    archive_days: Days = 30
     """With ``archive: delete``, days after which an archived drop goes."""
     settling: Settling = Settling()
     limits: Limits = Limits()
@@ -84,11 +91,11 @@ class Pool(_Section):
     slots: Annotated[int, Field(ge=0, le=256)] = 0
     """0: one per core."""
     spare: bool = True
-    start_s: Annotated[float, Field(gt=0)] = 30.0
-    memory_mb: Positive = 4096
-    recycle_jobs: Positive = 50
-    recycle_mb: Positive = 1024
-    start_failures: Positive = 3
+    start_s: Timeout = 30.0
+    memory_mb: SomeMebibytes = 4096
+    recycle_jobs: Count = 50
+    recycle_mb: SomeMebibytes = 1024
+    start_failures: Count = 3
     confine: bool = True
     """Workers serve one job each and can touch nothing but that job's folders."""
 
@@ -96,44 +103,46 @@ class Pool(_Section):
 class Budgets(_Section):
     """How often an attempt may end badly before the job is set aside."""
 
-    failures: Positive = 3
-    crashes: Positive = 2
-    interruptions: Positive = 5
-    backoff_s: Annotated[float, Field(gt=0)] = 30.0
-    backoff_max_s: Annotated[float, Field(gt=0)] = 1800.0
+    failures: Count = 3
+    crashes: Count = 2
+    interruptions: Count = 5
+    backoff_s: Timeout = 30.0
+    backoff_max_s: Timeout = 1800.0
 
 
 class Retention(_Section):
     """How long history is kept."""
 
-    history_days: Positive = 90
-    history_jobs: Positive = 10_000
-    status_days: Positive = 90
+    history_days: Days = 90
+    history_jobs: Count = 10_000
+    status_days: Days = 90
 
 
 class Disk(_Section):
     """Room that must stay free, and room reserved per drop."""
 
-    reserve_mb: Annotated[int, Field(ge=0)] = 512
-    per_input_byte: Annotated[float, Field(ge=0)] = 3.0
+    reserve_mb: Mebibytes = 512
+    per_input_byte: Annotated[float, Field(ge=0, le=1000)] = 3.0
 
 
 class Config(_Section):
     """The whole configuration. With none at all, ``./spool`` and one ``mix`` inbox."""
 
     root: Path = Path(config_file.DEFAULT_ROOT)
-    inboxes: dict[InboxName, Inbox] = Field(default_factory=lambda: {"mix": Inbox()})
-    handler_paths: list[Path] = Field(default_factory=list)
+    inboxes: Annotated[dict[InboxName, Inbox], Field(max_length=1000)] = Field(
+        default_factory=lambda: {"mix": Inbox()}
+    )
+    handler_paths: Annotated[list[Path], Field(max_length=1000)] = Field(default_factory=list)
     """Folders in which handlers of your own are looked for, after the installed libraries."""
     pool: Pool = Pool()
     budgets: Budgets = Budgets()
     retention: Retention = Retention()
     disk: Disk = Disk()
     drain_s: Seconds = 60.0
-    heartbeat_s: Annotated[float, Field(gt=0, le=60)] = 2.0
-    queue_limit: Positive = 10_000
+    heartbeat_s: Annotated[float, Field(ge=0.01, le=60)] = 2.0
+    queue_limit: Count = 10_000
     """Jobs that may wait; beyond it, drops stay in their inbox."""
-    memory_reserve_mb: Annotated[int, Field(ge=0)] = 256
+    memory_reserve_mb: Mebibytes = 256
     """Memory that must be available before another drop is taken."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -157,7 +166,7 @@ def load(named: Path | None = None, environment: Mapping[str, str] = os.environ)
     file = config_file.find(named, environment)
     document = config_file.read(file, environment)
     try:
-        config = yaml_reader.validate(Config, document)
+        config = validate(Config, document)
     except BadInput as error:
         raise config_file.as_bad_config(error) from None
     return _with_absolute_paths(config, file)

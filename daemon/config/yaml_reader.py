@@ -2,29 +2,29 @@
 
 Theory of operation
 -------------------
-Settings come from strangers (``job.yaml`` in a drop) and from the operator
+Settings come with drops (``job.yaml``), so from anyone, and from the operator
 (``config.yaml``). Both are read here, so that both are answered alike:
 ``job.yaml:3:7: preset: …``. PyYAML scans and parses; this module composes the value itself
 and remembers where each key stands. What YAML offers beyond plain data is refused.
+What the values mean is checked in ``validation``.
 
 Rules
 -----
 Rule 1: no anchors, aliases, merge keys or tags: 450 bytes of aliases make a value that takes
-for ever to walk. No key twice: the later one would win in silence. Keys are strings.
+years to walk. No key twice: the later one would win in silence. Keys are strings.
 
-Rule 2: bounded: bytes, depth, digits. Whatever the bytes are, the answer is a ``Document``
-or ``BadInput``.
+Rule 2: bounded: bytes, depth, digits, and what a message repeats of them. Whatever the bytes
+are, the answer is a ``Document`` or ``BadInput``.
 
 Rule 3: scalars are those of JSON (YAML 1.2, core schema). ``2026-11-20``, ``12:30`` and
 ``no`` stay strings, as their writer meant them; where a model wants a bool, it takes ``no``.
 """
 
-import difflib
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 import yaml
 
@@ -33,7 +33,6 @@ from daemon.errors import BadInput
 Key = str | int
 Path = tuple[Key, ...]
 Value = str | int | float | bool | dict[str, "Value"] | list["Value"] | None
-Model = TypeVar("Model")
 
 MAX_DEPTH = 20
 _CONSTANTS = {"": None, "~": None, "null": None, "true": True, "false": False}
@@ -41,7 +40,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 _MAX_DIGITS = 40
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
-_SHOWN = 60
+_REPEATED = 60
 """Characters of a found value that a message repeats."""
 
 
@@ -92,47 +91,16 @@ def load(data: bytes, *, name: str, max_bytes: int = 65_536) -> Document:
         ``name:line:col`` where that is known.
     """
     if len(data) > max_bytes:
-        raise _invalid(Problem(name, "", f"{len(data)} bytes; at most {max_bytes} are read"))
+        raise refused(Problem(name, "", f"{len(data)} bytes; at most {max_bytes} are read"))
     try:
         return _Composer(data, name).document()
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         said = str(error.problem or error.context)
-        raise _invalid(Problem(_place(name, mark), "", said)) from None
+        raise refused(Problem(_place(name, mark), "", said)) from None
     except (yaml.YAMLError, ValueError, OverflowError):
         # PyYAML leaves it to chr() and int() to refuse "\UFFFFFFFF" and %YAML 1.999….
-        raise _invalid(Problem(name, "", "not text in UTF-8")) from None
-
-
-def assign(value: dict[str, Any], key: str, new: object) -> None:
-    """Set the dotted `key` in `value`, making the mappings on the way."""
-    *parents, last = key.split(".")
-    holder = value
-    for parent in parents:
-        if not isinstance(holder.get(parent), dict):
-            holder[parent] = {}
-        holder = holder[parent]
-    holder[last] = new
-
-
-def validate(model: type[Model], document: Document) -> Model:
-    """Return an instance of `model`: a pydantic model or any type pydantic understands.
-
-    Raises
-    ------
-    BadInput
-        ``SETTINGS_INVALID``, with one line per problem: its place, its key, what was found,
-        what was expected, the nearest known key. ``details["problems"]`` has them apart.
-    """
-    # `soundspool status` reads YAML and never validates; it must not wait for pydantic.
-    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
-
-    adapter = TypeAdapter(model)
-    try:
-        return adapter.validate_python({} if document.value is None else document.value)
-    except ValidationError as error:
-        problems = [_problem(document, one, adapter.json_schema) for one in error.errors()]
-    raise _invalid(*problems)
+        raise refused(Problem(name, "", "not text in UTF-8")) from None
 
 
 class _Composer:
@@ -153,7 +121,7 @@ class _Composer:
         self._next()  # the document ends
         event = self._next()
         if not isinstance(event, yaml.StreamEndEvent):
-            self._refuse(event, "a second document; one is read")
+            self._refuse(event, "a second document; only one is allowed")
         return Document(value, self._name, self._places)
 
     def _next(self) -> yaml.Event:
@@ -191,7 +159,7 @@ class _Composer:
             event = self._next()
             key = self._key(event, path)
             if key in value:
-                self._refuse(event, f"{_shown(key)} stands here twice")
+                self._refuse(event, f"{quoted(key)} stands here twice")
             self._places[*path, key] = _place(self._name, event.start_mark)
             value[key] = self._node((*path, key))
         self._next()
@@ -200,7 +168,7 @@ class _Composer:
     def _key(self, event: yaml.Event, path: Path) -> str:
         self._refuse_more_than_data(event, path)
         if not isinstance(event, yaml.ScalarEvent):
-            self._refuse(event, "a key must be a word")
+            self._refuse(event, "a key must be plain text")
         if event.value == "<<" and event.implicit[0]:
             self._refuse(event, "merge keys (<<) are not read")
         return self._text(event)
@@ -208,7 +176,7 @@ class _Composer:
     def _text(self, event: yaml.ScalarEvent) -> str:
         text = str(event.value)
         if _NO_TEXT.search(text):  # escapes can write what UTF-8 cannot
-            self._refuse(event, f"{_shown(text)} holds what is no text")
+            self._refuse(event, f"{quoted(text)} contains characters that are not text")
         return text
 
     def _sequence(self, path: Path) -> list[Value]:
@@ -228,83 +196,26 @@ class _Composer:
         if not whole and not _FLOAT.fullmatch(text):
             return text
         if len(text) > _MAX_DIGITS or not math.isfinite(float(text)):
-            self._refuse(event, f"{_shown(text)}: too large a number")
+            self._refuse(event, f"{quoted(text)}: too large a number")
         return int(text) if whole else float(text)
 
     def _refuse(self, event: yaml.Event, problem: str) -> NoReturn:
-        raise _invalid(Problem(_place(self._name, event.start_mark), "", problem))
+        raise refused(Problem(_place(self._name, event.start_mark), "", problem))
 
 
-def _invalid(*problems: Problem) -> BadInput:
+def refused(*problems: Problem) -> BadInput:
+    """Return the error that tells all these problems."""
     lines = "\n".join(str(problem) for problem in problems)
     return BadInput(
         "SETTINGS_INVALID", lines, details={"problems": [asdict(one) for one in problems]}
     )
 
 
+def quoted(value: object) -> str:
+    """Return a value as a message repeats it: escaped, and cut when it is long."""
+    text = repr(value)
+    return text if len(text) <= _REPEATED else text[: _REPEATED - 1] + "…"
+
+
 def _place(name: str, mark: Any) -> str:  # noqa: ANN401 - PyYAML has two classes of marks
     return f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else name
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-
-
-def _problem(
-    document: Document, error: Mapping[str, Any], schema: Callable[[], Mapping[str, Any]]
-) -> Problem:
-    """Return one of pydantic's errors in our words."""
-    path = _path_in(document.value, error)
-    key = ".".join(str(step) if str(step).isprintable() else _shown(step) for step in path)
-    place = document.place_of(path)
-    if error["type"] == "missing":
-        return Problem(place, key, "is missing")
-    if error["type"] == "extra_forbidden":
-        return Problem(place, key, "unknown key" + _nearest(schema(), path))
-    if error["type"] in ("model_type", "dict_type", "dataclass_type"):
-        return Problem(place, key, f"must hold keys and values, found {_shown(error['input'])}")
-    expected = str(error["msg"]).removeprefix("Value error, ")
-    found = "" if isinstance(error["input"], dict | list) else f", found {_shown(error['input'])}"
-    return Problem(place, key, f"{expected[:1].lower()}{expected[1:]}{found}")
-
-
-def _path_in(
-    value: Any,  # noqa: ANN401 - whatever YAML held
-    error: Mapping[str, Any],
-) -> Path:
-    """Return the error's location as keys of the document.
-
-    Pydantic puts names of its own between them, such as the branch of a union it was in.
-    """
-    path: Path = ()
-    for step in error["loc"]:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            continue
-        path = (*path, step)
-    return (*path, error["loc"][-1]) if error["type"] == "missing" else path
-
-
-def _nearest(schema: Mapping[str, Any], path: Path) -> str:
-    known = sorted(set(_known_keys(schema, schema, path[:-1])))
-    near = difflib.get_close_matches(str(path[-1]), known, 1)
-    if near:
-        return f"; did you mean {near[0]}?"
-    return f"; known are {', '.join(known)}" if known else ""
-
-
-def _known_keys(root: Mapping[str, Any], schema: Mapping[str, Any], path: Path) -> Iterator[str]:
-    """Yield the keys that a JSON Schema knows at `path`, through references and unions."""
-    if "$ref" in schema:
-        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
-    for branch in schema.get("anyOf", ()):
-        yield from _known_keys(root, branch, path)
-    if not path:
-        yield from schema.get("properties", ())
-        return
-    inner = schema.get("properties", {}).get(path[0]) or schema.get("additionalProperties")
-    inner = schema.get("items") if isinstance(path[0], int) else inner
-    if isinstance(inner, dict):
-        yield from _known_keys(root, inner, path[1:])

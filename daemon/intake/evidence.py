@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from daemon.config.manifest import Listed, listed_in
+from daemon.config.drop_settings import daemon_keys
+from daemon.config.manifest import Listed
 from daemon.config.yaml_reader import load
 from daemon.errors import BadInput, is_ours
 from daemon.intake.drop import Drop, Found
@@ -59,8 +60,9 @@ class DiskEvidence:
             return ()
         inside = drop.settings.path == SETTINGS
         path = f"{drop.name}/{SETTINGS}" if inside else drop.settings.path
-        value = load(self._read(path), name=display(path), max_bytes=self._settings_bytes).value
-        return listed_in(value)
+        data = self._read(path)
+        document = load(data, name=display(path), max_bytes=self._settings_bytes)
+        return tuple(daemon_keys(document).files)
 
     def _read(self, path: str) -> bytes:
         try:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from daemon.config import file as config_file
 from daemon.config import yaml_reader
 from daemon.config.models import Config, Inbox, load
+from daemon.config.validation import validate
 from daemon.errors import BadConfig
 
 MANUAL = Path(__file__).parents[2] / "config.yaml"
@@ -56,7 +57,7 @@ def test_manual_names_every_key_in_order():
 
 def test_manual_shows_the_defaults():
     """Running with the manual is running with nothing."""
-    assert Config() == yaml_reader.validate(Config, manual())
+    assert Config() == validate(Config, manual())
 
 
 def test_manual_explains_every_key():

@@ -4,13 +4,18 @@ import hashlib
 
 import pytest
 
-from daemon.config.drop_settings import settings_of
-from daemon.config.manifest import Listed, listed_in
+from daemon.config.drop_settings import daemon_keys, settings_of
+from daemon.config.manifest import Listed
+from daemon.config.yaml_reader import Document
 from daemon.errors import BadInput
 from daemon.pool.worker.manifest_check import compare
 
 GOOD = hashlib.sha256(b"good").hexdigest()
 BAD = hashlib.sha256(b"bad").hexdigest()
+
+
+def listed_in(value):
+    return daemon_keys(Document.of(value, name="job.yaml")).files
 
 
 def told(stage, fraction):
@@ -21,13 +26,13 @@ def test_manifest_keeps_name_size_and_hash():
     """Hashes in capitals are the same hashes."""
     lines = [{"name": "a.wav", "bytes": 3, "sha256": GOOD.upper()}, {"name": "b.wav"}]
 
-    assert (Listed("a.wav", 3, GOOD), Listed("b.wav")) == listed_in({"files": lines})
+    assert [Listed("a.wav", 3, GOOD), Listed("b.wav")] == listed_in({"files": lines})
 
 
-@pytest.mark.parametrize("value", [None, [], "files", {}, {"files": []}])
+@pytest.mark.parametrize("value", [None, {}, {"files": []}])
 def test_settings_without_a_list_have_no_manifest(value):
     """Nothing is listed."""
-    assert () == listed_in(value)
+    assert [] == listed_in(value)
 
 
 @pytest.mark.parametrize(
@@ -43,12 +48,26 @@ def test_settings_without_a_list_have_no_manifest(value):
         {"name": "a", "sha256": 1},
         {"name": "a", "sha256": "abc"},
         {"name": "a", "sha256": "g" * 64},
+        {"name": "a", "sha265": GOOD},
+        {"name": "."},
+        {"name": "a" * 5000},
+        {"name": "a", "bytes": 2**70},
+        {"name": "a", "bytes": float("nan")},
     ],
 )
 def test_lines_that_say_nonsense_are_refused(line):
     """By a code of their own, before anything waits for them."""
     with pytest.raises(BadInput, match="SETTINGS_INVALID"):
         listed_in({"files": [line]})
+
+
+@pytest.mark.parametrize("second", ["a.wav", "./a.wav", "e\u0301.wav"])
+def test_file_that_is_listed_twice_is_refused(second):
+    """By what the names mean, not by how they are written."""
+    lines = [{"name": "a.wav"}, {"name": "\u00e9.wav"}, {"name": second}]
+
+    with pytest.raises(BadInput, match=r"job\.yaml: files: entries [12] and 3 both name"):
+        listed_in({"files": lines})
 
 
 def test_settings_give_the_hashes_by_name(tmp_path):

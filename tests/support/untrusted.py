@@ -5,7 +5,7 @@ from pathlib import Path
 
 from daemon.cli.spool_reader import Pulse, Told
 from daemon.cli.status_view import detail, overview, overview_json
-from daemon.config.manifest import listed_in
+from daemon.config.drop_settings import daemon_keys
 from daemon.config.yaml_reader import load
 from daemon.errors import BadInput
 from daemon.intake.headers import ends_in_zeros, read_header
@@ -30,13 +30,13 @@ def header_of(data: bytes):
 def settings_of(data: bytes):
     """Read `data` as a job.yaml and as its manifest; ``None`` when it is refused."""
     try:
-        value = load(data, name="job.yaml").value
-        listed_in(value)
+        document = load(data, name="job.yaml")
+        daemon_keys(document)
     except BadInput as refusal:
         assert refusal.code == "SETTINGS_INVALID"  # noqa: PT017 - what it raises is the point
         str(refusal).encode("utf-8", "surrogateescape")
         return None
-    return value
+    return document.value
 
 
 def status_of(data: bytes):

@@ -25,7 +25,8 @@ from watchdog.observers import Observer
 from daemon.cli.spool_reader import pulse_of
 from daemon.config.file import find
 from daemon.config.models import Config, Inbox, load
-from daemon.config.yaml_reader import Document, validate
+from daemon.config.validation import validate
+from daemon.config.yaml_reader import Document
 from daemon.errors import BadConfig, BadInput
 from daemon.intake.mounts import is_network, kind_of_mount, read_mountinfo
 from daemon.intake.writer_probe import ignore_lease_signals, writer_of

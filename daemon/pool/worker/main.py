@@ -31,7 +31,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from daemon.config.drop_settings import settings_of
-from daemon.config.yaml_reader import Document, validate
+from daemon.config.validation import validate
+from daemon.config.yaml_reader import Document
 from daemon.errors import BadInput
 from daemon.handlers.contract import Result, Task
 from daemon.pool.protocol import (
