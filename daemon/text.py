@@ -1,14 +1,29 @@
-"""Numbers and strangers' names, fit for a person's screen. Pure.
+"""Numbers and names that others chose, fit for screens, documents and file names. Pure.
 
-Rule 1: text that others wrote is shown through ``shown``, on a page, on a terminal and in a
-label: no control character, none that turns the reading direction, no lone surrogate.
+Rules
+-----
+1. Text that others wrote is shown through ``shown``, on a page, on a terminal and in a label:
+   no control character, none that turns the reading direction, no lone surrogate.
+2. A name goes into JSON, SQL and logs through ``display``, into a file name of ours through
+   ``output_name``.
 """
 
+import os
+import re
+import unicodedata
+from base64 import b64encode
 from datetime import datetime
 
 _JOINERS = "\u200c\u200d"  # Persian words and composed emoji need them; they hide nothing
 _MINUTE, _HOUR, _DAYS_FROM = 60, 60, 48
 _GIB_MB = 1024
+_DEVICES = re.compile(r"(con|prn|aux|nul|com[1-9]|lpt[1-9])(\.|$)", re.IGNORECASE)
+_RESERVED = frozenset('<>:"/\\|?*')
+# These turn the reading direction: a name could show an ending that it does not have.
+_DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNSAFE = frozenset({"Cc", "Cs", "Zl", "Zp"})
+"""Categories of Unicode: controls, lone surrogates, ends of lines and of paragraphs."""
+_OUTPUT_BYTES = 120
 
 
 def shown(text: object) -> str:
@@ -52,3 +67,32 @@ def age_s(moment: object, now_ms: int) -> float | None:
         return now_ms / 1000 - datetime.fromisoformat(str(moment)).timestamp()
     except (ValueError, OverflowError):
         return None
+
+
+def display(name: str) -> str:
+    """Return a name fit for JSON, SQL and logs; bytes that are not UTF-8 become U+FFFD."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
+def base64_of(name: str) -> str | None:
+    """Return the bytes of an undecodable name in base64; ``None`` when ``display`` tells all."""
+    raw = os.fsencode(name)
+    return b64encode(raw).decode("ascii") if display(name) != name else None
+
+
+def output_name(name: str) -> str:
+    """Return a name that every file system of today takes, at most 120 bytes long.
+
+    NFC; control characters, ends of lines, direction marks, undecodable bytes and those that
+    Windows reserves become ``_``; no dot or space at the end; no device name of Windows.
+    """
+    clean = "".join(_safe(letter) for letter in unicodedata.normalize("NFC", name))
+    if _DEVICES.match(clean) or clean.startswith("."):
+        clean = "_" + clean
+    cut = clean.encode("utf-8")[:_OUTPUT_BYTES].decode("utf-8", "ignore")
+    return cut.rstrip(". ") or "_"
+
+
+def _safe(letter: str) -> str:
+    refused = letter in _RESERVED or letter in _DIRECTIONS
+    return "_" if refused or unicodedata.category(letter) in _UNSAFE else letter

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 DAEMON = (
     ("daemon.clock", "daemon.codes", "daemon.errors", "daemon.files",
-     "daemon.text", "daemon.trees", "daemon.version"),
+     "daemon.layout", "daemon.text", "daemon.trees", "daemon.version"),
     ("daemon.config", "daemon.handlers", "daemon.logs"),
     ("daemon.jobs", "daemon.pool"),
     ("daemon.intake", "daemon.outbox"),

@@ -15,7 +15,7 @@ from pathlib import Path
 from daemon.cli.spool_reader import Failed, SpoolReader, find_status
 from daemon.errors import BadInput, Unavailable
 from daemon.files import Files
-from daemon.intake.filenames import CANCEL, MARKER_BESIDE, PAUSE, SETTINGS_BESIDE
+from daemon.layout import CANCEL, MARKER_BESIDE, PAUSE, SETTINGS_BESIDE
 from daemon.text import shown
 
 

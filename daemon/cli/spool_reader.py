@@ -21,10 +21,10 @@ from typing import Any
 from daemon.clock import Clock
 from daemon.config import file as config_file
 from daemon.errors import BadConfig, BadInput, Unavailable
-from daemon.intake.filenames import REASON_SUFFIX, SETTINGS_BESIDE, display, reason_beside
+from daemon.layout import REASON_SUFFIX, SETTINGS_BESIDE, inbox_folder, reason_beside
 from daemon.outbox.overview import Life, life
 from daemon.outbox.status_writer import SUFFIX, drop_in, read_status
-from daemon.text import age_s, shown
+from daemon.text import age_s, display, shown
 
 RECENT = 200
 """Status files that an overview reads: the newest ones."""
@@ -209,7 +209,8 @@ def find_failed(board: SpoolReader, name: str, inbox: str | None = None) -> Fail
 
 def _place(file: config_file.ConfigFile, root: Path, name: str, settings: object) -> Path:
     own = settings.get("path") if isinstance(settings, dict) else None
-    return config_file.absolute(file, Path(str(own))) if own else root / "inbox" / name
+    place = config_file.absolute(file, Path(str(own))) if own else None
+    return inbox_folder(root, name, place)
 
 
 def _folders(parent: Path) -> list[Path]:

@@ -31,7 +31,8 @@ from daemon.config.validation import assign
 from daemon.errors import BadInput, Unavailable
 from daemon.files import Files
 from daemon.intake.drop import Drop, look
-from daemon.intake.filenames import AUDIO_SUFFIXES, SETTINGS, SETTINGS_BESIDE, kind_of
+from daemon.intake.filenames import AUDIO_SUFFIXES, kind_of
+from daemon.layout import SETTINGS, SETTINGS_BESIDE
 from daemon.text import shown
 
 # The inbox's own limits are the daemon's to apply; these only bound the look.

@@ -23,6 +23,7 @@ from daemon.config.models import Lane
 from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document, Problem, refused
 from daemon.errors import is_ours
+from daemon.layout import settings_beside
 
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -47,13 +48,6 @@ class DropSettings:
     force: bool
     sha256: Mapping[str, str] = field(default_factory=dict)
     """Of the files that the manifest lists with one, by name."""
-
-
-def settings_beside(drop: Path) -> Path | None:
-    """Return the settings file that belongs to a drop, if there is one."""
-    inside, beside = drop / "job.yaml", drop.with_name(f"{drop.name}.job.yaml")
-    # Not Path.is_file(), which raises when the longer name is too long to exist.
-    return next((path for path in (inside, beside) if os.path.isfile(path)), None)  # noqa: PTH113
 
 
 def daemon_keys(document: Document) -> DaemonKeys:

@@ -30,9 +30,9 @@ from daemon.config.manifest import Listed
 from daemon.config.models import Settling
 from daemon.errors import BadInput
 from daemon.intake.drop import Drop, Found, Signature
-from daemon.intake.filenames import display
 from daemon.intake.peek import Header
 from daemon.intake.writer_probe import Writer
+from daemon.text import display
 
 Reason = Literal["settling", "incomplete"]
 ReadyBy = Literal["manifest", "marker", "header", "quiet", "accepted", "passed over"]

@@ -25,16 +25,9 @@ from typing import Literal, NamedTuple
 
 from daemon.config.models import Limits
 from daemon.errors import BadInput
-from daemon.intake.filenames import (
-    CANCEL,
-    MARKER_BESIDE,
-    PAUSE,
-    SETTINGS,
-    SETTINGS_BESIDE,
-    display,
-    kind_of,
-    suffix_of,
-)
+from daemon.intake.filenames import kind_of, suffix_of
+from daemon.layout import CANCEL, MARKER_BESIDE, PAUSE, SETTINGS, SETTINGS_BESIDE
+from daemon.text import display
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LEFT_ALONE_NAMED = 50

@@ -9,10 +9,12 @@ from daemon.config.manifest import Listed
 from daemon.config.yaml_reader import load
 from daemon.errors import BadInput, is_ours
 from daemon.intake.drop import Drop, Found
-from daemon.intake.filenames import AUDIO_SUFFIXES, SETTINGS, display, suffix_of
+from daemon.intake.filenames import AUDIO_SUFFIXES, suffix_of
 from daemon.intake.headers import ends_in_zeros, read_header
 from daemon.intake.peek import Header, Verdict
 from daemon.intake.writer_probe import Writer, open_beneath, writer_of
+from daemon.layout import SETTINGS
+from daemon.text import display
 
 
 class DiskEvidence:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from daemon.errors import BadInput
-from daemon.intake.admit import Place
+from daemon.layout import Place
 
 WaitReason = Literal["settling", "incomplete", "slot", "disk", "memory", "paused"]
 

@@ -21,9 +21,10 @@ from daemon.intake.admit import Door
 from daemon.intake.completeness import FileAnswer, Rules
 from daemon.intake.drop import Drop, Listing, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
-from daemon.intake.filenames import CANCEL, display
 from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Report, Sighting, Wait
 from daemon.intake.settle import DropStatus, Settler
+from daemon.layout import CANCEL
+from daemon.text import display
 
 Gate = Callable[[Drop], str | None]
 """Asked before each admission: why not now (``slot``, ``disk``, ``memory``), or ``None``.

@@ -36,7 +36,7 @@ from daemon.intake.completeness import (
     waiting,
 )
 from daemon.intake.drop import Drop, Found, Signature
-from daemon.intake.filenames import display
+from daemon.text import display
 
 _SOON_S = 0.001
 """However short the configured wait: one look shows no change."""

@@ -33,11 +33,12 @@ from queue import SimpleQueue
 from daemon.clock import Clock
 from daemon.config.models import Inbox
 from daemon.files import Files
-from daemon.intake.admit import CutShort, Door, mend
+from daemon.intake.admit import Door
 from daemon.intake.drop import Drop
 from daemon.intake.filenames import AUDIO_SUFFIXES
 from daemon.intake.mounts import is_network, read_mountinfo
 from daemon.intake.observations import Health, Looked, Report
+from daemon.intake.recovery import CutShort, mend
 from daemon.intake.scanner import Gate, Scanner
 from daemon.intake.watch import Watch
 from daemon.intake.writer_probe import ignore_lease_signals

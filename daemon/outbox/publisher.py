@@ -26,7 +26,6 @@ Rule 3: a name that is taken gets `` (2)``, `` (3)``, …; nothing is ever repla
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -34,39 +33,11 @@ from typing import Any
 
 from daemon.clock import rfc3339
 from daemon.files import Files
-from daemon.intake.admit import Place, find_admitted
-from daemon.intake.filenames import SETTINGS_BESIDE, reason_beside
+from daemon.layout import SETTINGS_BESIDE, Spool, reason_beside
 from daemon.outbox.transfer import has_moved, move
 
 _MAX_NAME_BYTES = 255
 _SENT_DROP = "sent.drop"
-
-
-@dataclass(frozen=True)
-class Spool:
-    """The folders of one spool."""
-
-    root: Path
-
-    def folder(self, kind: str, inbox: str) -> Path:
-        """Return ``<root>/<kind>/<inbox>``; kind is outbox, failed, archive or work."""
-        return self.root / kind / inbox
-
-    def job(self, inbox: str, job: str) -> Path:
-        """Return the private folder of a job."""
-        return self.root / "work" / inbox / job
-
-    def drop(self, inbox: str, job: str, name: str) -> Path:
-        """Return where the drop of a job lies while it is worked on."""
-        return self.job(inbox, job) / "in" / name
-
-    def admitted(self) -> list[Place]:
-        """Return every drop that lies in ``work/``, oldest job first."""
-        return find_admitted(self.root / "work")
-
-    def result(self, inbox: str, job: str, attempt: int) -> Path:
-        """Return where an attempt writes."""
-        return self.job(inbox, job) / f"out.{attempt}"
 
 
 def _beside(drop: Path) -> Path:

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from daemon.clock import rfc3339
-from daemon.intake.filenames import base64_of, display
 from daemon.intake.observations import Sighting
 from daemon.jobs.job import Attempt, Job, OutputFile, State
 from daemon.outbox.status_writer import Report
+from daemon.text import base64_of, display
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Any
 from daemon.config.drop_settings import settings_of
 from daemon.config.models import Limits
 from daemon.errors import BadInput, SpoolError, Unavailable, is_ours
-from daemon.intake.admit import Place, renumber
+from daemon.intake.admit import renumber
 from daemon.intake.drop import Drop, look
-from daemon.intake.filenames import AUDIO_SUFFIXES, CANCEL, display, output_name
+from daemon.intake.filenames import AUDIO_SUFFIXES
 from daemon.intake.observations import (
     Admitted,
     CancelAsked,
@@ -24,12 +24,15 @@ from daemon.intake.observations import (
     Report,
     Sighting,
 )
+from daemon.intake.recovery import find_admitted
 from daemon.jobs.job import Job, NewJob, State
+from daemon.layout import CANCEL, Place
 from daemon.logs import log
 from daemon.outbox.status_document import seen
 from daemon.outbox.status_writer import SUFFIX, drop_in, read_status
 from daemon.supervisor.context import Context, error_of
 from daemon.supervisor.duplicates import DuplicateFinder
+from daemon.text import display, output_name
 
 _POSITIONS_TOLD = 50
 """Of those that wait: more would be read by nobody and written by us."""
@@ -164,7 +167,7 @@ class Admissions:
         """Take up what a crash interrupted: drops without a row, searches, sightings."""
         house = self._house
         self._recall_sightings()
-        for place in house.spool.admitted():
+        for place in find_admitted(house.spool.root / "work"):
             if place.inbox not in house.config.inboxes:
                 continue
             job = house.store.get(place.job)
@@ -234,7 +237,7 @@ class Admissions:
         """Adopt a drop whose admission failed so that it could not even be put back."""
         stranded = [
             place
-            for place in self._house.spool.admitted()
+            for place in find_admitted(self._house.spool.root / "work")
             if (place.inbox, place.name) == (gone.inbox, gone.name)
             and self._house.store.get(place.job) is None
         ]

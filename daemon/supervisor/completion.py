@@ -7,13 +7,14 @@ row unpublished, and the loop comes back to it.
 
 from daemon.clock import Clock
 from daemon.files import Files
-from daemon.intake.filenames import display
 from daemon.jobs.job import Job, State
 from daemon.jobs.store import Store
+from daemon.layout import Spool
 from daemon.outbox.events import Events
-from daemon.outbox.publisher import Publisher, Spool
+from daemon.outbox.publisher import Publisher
 from daemon.outbox.status_document import told
 from daemon.outbox.status_writer import Statuses
+from daemon.text import display
 
 
 class Completion:

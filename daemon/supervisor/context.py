@@ -10,9 +10,9 @@ from daemon.errors import SpoolError, Unavailable
 from daemon.files import Files
 from daemon.jobs.job import Job
 from daemon.jobs.store import Store
+from daemon.layout import Spool
 from daemon.logs import log
 from daemon.outbox.events import Events
-from daemon.outbox.publisher import Spool
 from daemon.outbox.status_writer import Statuses
 from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.completion import Completion

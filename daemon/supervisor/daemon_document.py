@@ -9,7 +9,6 @@ from typing import Any
 
 from daemon.clock import Clock, rfc3339
 from daemon.config.models import Config
-from daemon.intake.filenames import display
 from daemon.intake.observations import Health
 from daemon.intake.watcher import Watcher
 from daemon.jobs.job import Job, State
@@ -19,6 +18,7 @@ from daemon.outbox.status_document import Live, eta_s
 from daemon.pool.local import Ended, Pool
 from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.startup import inbox_folders
+from daemon.text import display
 from daemon.version import VERSION
 
 _WARNINGS = 20

@@ -13,16 +13,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from daemon.config.drop_settings import settings_beside, settings_of
+from daemon.config.drop_settings import settings_of
 from daemon.errors import SpoolError, Unavailable
-from daemon.intake.filenames import display
 from daemon.jobs.job import Ending, Job, Outcome, OutputFile
 from daemon.jobs.store import Claim
+from daemon.layout import settings_beside
 from daemon.logs import log
 from daemon.outbox.status_document import Live, told
 from daemon.pool.local import Ended, Order, Pool, Progress
 from daemon.supervisor.context import Context
 from daemon.supervisor.duplicates import key_of_done
+from daemon.text import display
 
 _STDERR_LOGGED = 2_000
 _OF_A_FILE = {"rate_hz_min", "rate_hz_max", "channels", "frames"}

@@ -13,7 +13,7 @@ from daemon.clock import Clock
 from daemon.config.models import Config
 from daemon.files import Files
 from daemon.jobs.store import Store
-from daemon.outbox.publisher import Spool
+from daemon.layout import Spool
 from daemon.outbox.status_writer import SUFFIX, read_status
 
 AT_ONCE = 100

@@ -26,11 +26,10 @@ from daemon.clock import Clock
 from daemon.config.models import Config
 from daemon.errors import BadConfig, Unavailable
 from daemon.files import Files
-from daemon.intake.admit import CutShort, find_cut_short
+from daemon.intake.recovery import CutShort, find_cut_short
 from daemon.jobs.store import Store, open_store
-from daemon.outbox.publisher import Spool
+from daemon.layout import MARKER, Spool, inbox_folder, refuse_nesting
 
-MARKER = ".soundspool"
 _KINDS = ("outbox", "failed", "archive", "work")
 _PRIVATE = ("work", "state")
 PATIENCE_S = 5.0
@@ -122,7 +121,7 @@ def open_spool(config: Config, *, files: Files, clock: Clock) -> Opened:
 def inbox_folders(config: Config) -> dict[str, Path]:
     """Return where each inbox lies."""
     root = config.root.absolute()
-    return {name: inbox.path or root / "inbox" / name for name, inbox in config.inboxes.items()}
+    return {name: inbox_folder(root, name, inbox.path) for name, inbox in config.inboxes.items()}
 
 
 def _prepare(root: Path, inboxes: dict[str, Path]) -> None:
@@ -181,32 +180,6 @@ def _make_durably(folder: Path, *, mode: int = 0o777) -> None:
     folder.mkdir(mode=mode, parents=True, exist_ok=True)
     for place in missing:
         Files().sync_dir(place.parent)
-
-
-def refuse_nesting(root: Path, inboxes: dict[str, Path]) -> None:
-    """Refuse an inbox that holds another folder of ours, or lies in one.
-
-    Compared by device and inode as well as by real path: bind mounts have two names.
-    """
-    ours = [root / kind for kind in ("outbox", "failed", "archive", "work", "state")]
-    for name, folder in inboxes.items():
-        others = [*ours, *(other for inbox, other in inboxes.items() if inbox != name)]
-        for other in others:
-            if _holds(folder, other) or _holds(other, folder):
-                raise BadConfig(
-                    f"inboxes.{name}.path", f"{folder} and {other} must not lie in each other"
-                )
-        if _holds(folder, root):
-            raise BadConfig(f"inboxes.{name}.path", f"{folder} must not hold the spool {root}")
-
-
-def _holds(outer: Path, inner: Path) -> bool:
-    found = outer.stat()
-    real = inner.resolve()
-    return any(
-        (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino)
-        for there in (place.stat() for place in (real, *real.parents) if place.exists())
-    )
 
 
 def _instance(root: Path, files: Files) -> str:

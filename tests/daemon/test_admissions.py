@@ -9,9 +9,9 @@ import pytest
 from daemon.clock import Clock
 from daemon.config.models import Config
 from daemon.files import Files
-from daemon.intake.admit import Place
 from daemon.intake.observations import Admitted, Gone, Sighting
 from daemon.jobs.job import State
+from daemon.layout import Place
 from daemon.outbox.status_writer import drop_in
 from daemon.supervisor.admissions import Admissions
 from daemon.supervisor.context import Context

@@ -10,10 +10,12 @@ import pytest
 
 from daemon.config.models import Limits
 from daemon.files import Files
-from daemon.intake.admit import Door, find_admitted, find_cut_short, job_id, mend
+from daemon.intake.admit import Door
 from daemon.intake.drop import look
 from daemon.intake.filenames import AUDIO_SUFFIXES
+from daemon.intake.recovery import find_admitted, find_cut_short, mend
 from daemon.intake.writer_probe import ignore_lease_signals
+from daemon.layout import job_id, settings_beside
 from tests.support.clocks import FakeClock
 from tests.support.files import Died, DyingFiles, OtherDevice, RecordingFiles
 
@@ -91,7 +93,7 @@ def test_a_file_takes_its_settings_along(spool, files):
     place = door_of(spool, files).admit(seen(spool, "loose.wav"), whole=True)
 
     assert b"loose.wav" == place.path.read_bytes()
-    assert b"loose.wav.job.yaml" == place.settings.read_bytes()
+    assert b"loose.wav.job.yaml" == settings_beside(place.path).read_bytes()
     assert ["Song"] == os.listdir(spool / "inbox")  # noqa: PTH208 - names are compared
 
 
@@ -207,7 +209,7 @@ def test_dying_at_any_step_keeps_every_byte_in_one_place(
         assert _EVERYTHING == [path for path in together if path != "loose.wav.done"]
         assert bool(places) != (spool / "inbox" / name).exists(), (steps[number], when)
         if name == "loose.wav" and places:
-            assert places[0].settings is not None
+            assert settings_beside(places[0].path) is not None
 
 
 def mended(spool, inbox="inbox"):

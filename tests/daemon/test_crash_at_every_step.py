@@ -15,7 +15,8 @@ import jsonschema
 import pytest
 
 from daemon.files import Files
-from daemon.intake.filenames import output_name, reason_beside
+from daemon.layout import reason_beside
+from daemon.text import output_name
 from tests.support.counting import count
 from tests.support.files import DyingFiles, OtherDevice, RecordingFiles
 from tests.support.lives import Life, WarmPool, config_for

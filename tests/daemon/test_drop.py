@@ -11,14 +11,9 @@ import pytest
 from daemon.config.models import Limits
 from daemon.intake import writer_probe
 from daemon.intake.drop import Signature, list_inbox, look
-from daemon.intake.filenames import (
-    AUDIO_SUFFIXES,
-    base64_of,
-    display,
-    kind_of,
-    output_name,
-)
+from daemon.intake.filenames import AUDIO_SUFFIXES, kind_of
 from daemon.intake.writer_probe import ignore_lease_signals, open_beneath, writer_of
+from daemon.text import base64_of, display, output_name
 
 
 @pytest.fixture

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from daemon.files import Files
-from daemon.outbox.publisher import Publisher, Spool
+from daemon.layout import Spool
+from daemon.outbox.publisher import Publisher
 
 JOB = "20261120-214501-3f9a"
 

@@ -7,7 +7,7 @@ import pytest
 from daemon.config.models import Config
 from daemon.files import Files
 from daemon.jobs.store import open_store
-from daemon.outbox.publisher import Spool
+from daemon.layout import Spool
 from daemon.outbox.status_writer import Report, document, encoded
 from daemon.supervisor.retention import tidy
 from tests.support.clocks import FakeClock

@@ -30,7 +30,8 @@ from daemon.config.yaml_reader import Document
 from daemon.errors import BadConfig, BadInput
 from daemon.intake.mounts import is_network, kind_of_mount, read_mountinfo
 from daemon.intake.writer_probe import ignore_lease_signals, writer_of
-from daemon.supervisor.startup import inbox_folders, refuse_nesting
+from daemon.layout import refuse_nesting
+from daemon.supervisor.startup import inbox_folders
 from daemon.text import shown, size
 
 EX_OK, EX_CONFIG = 0, 78

@@ -1,0 +1,114 @@
+"""What a crash left of admissions: found in ``work/``, undone in the inbox.
+
+Rule: a job directory without a drop in ``in/`` is no job; ``mend`` undoes it.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+
+from daemon.files import Files
+from daemon.intake.filenames import kind_of
+from daemon.layout import CLAIMED, JOB_ID, MARKER_BESIDE, Place
+
+
+def find_admitted(work: Path) -> list[Place]:
+    """Return every drop that lies in the work directory, oldest job first."""
+    rooms = (room for room in work.glob("*/*") if JOB_ID.fullmatch(room.name))
+    places: list[Place] = []
+    for room in sorted(rooms, key=lambda room: room.name):
+        drops = (path for path in _entries(room / "in") if kind_of(path.name) != "settings")
+        places += [Place(room.parent.name, room.name, path.name, path) for path in sorted(drops)]
+    return places
+
+
+@dataclass(frozen=True)
+class CutShort:
+    """What the last run left of one inbox's admissions, as ``work/`` alone tells it."""
+
+    admitted: Sequence[Path]
+    """Drops that are in."""
+    abandoned: Sequence[Path]
+    """Job directories that never got theirs."""
+
+
+def find_cut_short(work: Path, inbox: str, has_row: Callable[[str], bool]) -> CutShort:
+    """Look for admissions that a crash may have cut short; call before anybody admits or works.
+
+    A directory whose job has a row is none: its drop was there, and has gone where it belongs.
+    """
+    rooms = [room for room in sorted(_entries(work / inbox)) if JOB_ID.fullmatch(room.name)]
+    return CutShort(
+        [drop for room in rooms for drop in _entries(room / "in")],
+        [room for room in rooms if _is_abandoned(room) and not has_row(room.name)],
+    )
+
+
+def mend(files: Files, found: CutShort, folder: Path) -> None:
+    """Undo in the inbox `folder` what was cut short; call before its first scan.
+
+    A job directory without a drop goes, and gives back a settings file that had gone ahead.
+    What was moved aside for copying goes when the copy is in place, else back into the inbox.
+    A marker goes whose drop is in.
+
+    Raises
+    ------
+    OSError
+        The inbox is missing or does not do it now; may be repeated.
+    """
+    arrived = {drop.parent.parent.name for drop in found.admitted}
+    for aside in sorted(folder.iterdir()):
+        if not aside.name.startswith(CLAIMED):
+            continue
+        if aside.name.removeprefix(CLAIMED) in arrived:
+            files.remove_tree("mend.original", aside)
+        else:
+            give_back(files, "mend.back", aside, folder)
+    for room in filter(Path.is_dir, found.abandoned):
+        give_back(files, "mend.back", room / "in", folder)
+        files.remove_tree("mend.room", room)
+    for drop in found.admitted:
+        _remove_marker_left_behind(files, drop.name, folder)
+
+
+def give_back(files: Files, step: str, taken: Path, folder: Path) -> None:
+    """Move what lies in `taken` back into the inbox, and remove `taken`."""
+    # The drop first: between the two renames a crash must not leave it admitted without its
+    # settings. The inbox is not scanned meanwhile, and mend brings the settings after it.
+    for path in sorted(_entries(taken), key=lambda path: kind_of(path.name) == "settings"):
+        _rename_to_free(files, step, path, folder / path.name)
+    if os.path.lexists(taken):  # else a read-only inbox would refuse the removal of nothing
+        files.remove_tree(f"{step}.done", taken)
+
+
+def _remove_marker_left_behind(files: Files, name: str, folder: Path) -> None:
+    """Remove what marked an admitted drop: it would call the next one of that name whole."""
+    mark = folder / (name + MARKER_BESIDE)
+    if os.path.lexists(mark) and not os.path.lexists(folder / name):
+        files.remove("mend.marker", mark)
+
+
+def _is_abandoned(room: Path) -> bool:
+    """Tell whether a job directory holds neither a drop nor anything of an attempt."""
+    if any(path.name not in ("in", "arriving") for path in _entries(room)):
+        return False
+    return all(kind_of(path.name) == "settings" for path in _entries(room / "in"))
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _rename_to_free(files: Files, step: str, source: Path, target: Path) -> None:
+    """Rename to `target`, or to `target` with `` (2)`` and so on when somebody took the name."""
+    names = (f"{target.stem} ({number}){target.suffix}" for number in count(2))
+    for name in chain([target.name], names):
+        with suppress(FileExistsError):
+            files.rename(step, source, target.with_name(name))
+            return
