@@ -24,7 +24,7 @@ class Code:
     """What a stable error code means, and what a person can do."""
 
     meaning: str
-    remedy: str
+    hint: str
     fault: str
     """A key of ``FAULTS``."""
 
@@ -199,7 +199,10 @@ INTERNAL
     Report it, with the traceback that stands in the error file.
 NO_OUTPUT
     The handler ended well and made nothing.
-    Report it to whoever wrote the handler; one that finds nothing to do says so.
+    Report it to whoever wrote the handler; one that finds nothing to do raises NothingToDo.
+UNKNOWN
+    No reason was recorded.
+    Look into the log at the time when the job ended; then move the drop back into the inbox.
 [nobody]
 POSSIBLE_SPLIT_DROP
     A folder of this name was taken minutes ago; this may be the rest of it.
@@ -234,12 +237,20 @@ MONO_LOSS
 def _read(table: str) -> Iterator[tuple[str, Code]]:
     for section in table.strip().split("[")[1:]:
         fault, _, body = section.partition("]\n")
-        code, meaning, remedy = (body.splitlines()[part::3] for part in range(3))
-        for name, means, do in zip(code, meaning, remedy, strict=True):
+        code, meaning, hint = (body.splitlines()[part::3] for part in range(3))
+        for name, means, do in zip(code, meaning, hint, strict=True):
             yield name, Code(means.strip(), do.strip(), fault)
 
 
 CODES = dict(_read(_TABLE))
+
+_OF_A_HANDLER = "The message says what is wrong; when it is mended, drop it again."
+
+
+def hint_of(code: str) -> str:
+    """Return what a person can do about a code; handlers may have codes of their own."""
+    return CODES[code].hint if code in CODES else _OF_A_HANDLER
+
 
 _HEAD = """\
 # When something failed
@@ -259,7 +270,7 @@ def page() -> Iterator[str]:
         yield from ("", f"## {heading}", "", "| Code | Meaning | What to do |", "|---|---|---|")
         for code, about in sorted(CODES.items()):
             if about.fault == fault:
-                yield f"| `{code}` | {about.meaning} | {about.remedy} |"
+                yield f"| `{code}` | {about.meaning} | {about.hint} |"
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_explanations_are_sentences(code):
 
     assert CODE.fullmatch(code)
     assert about.fault in FAULTS
-    for text in (about.meaning, about.remedy):
+    for text in (about.meaning, about.hint):
         assert text[0].isupper()
         assert text.endswith(".")
         assert "|" not in text

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 
 from daemon.clock import Clock, rfc3339
 from daemon.config.models import Budgets, Retention
+from daemon.errors import Fault
 from daemon.jobs.database import MIGRATIONS, Database, is_damage, move_aside, refuse_old_sqlite
 from daemon.jobs.job import FINAL, Ending, Job, NewJob, Next, Outcome, State, after
 from daemon.jobs.queries import Questions, marks
@@ -170,7 +171,7 @@ class Store(Questions):
 
         Returns the jobs as they are now: queued, or failed when their patience is spent.
         """
-        error = {"code": "INTERRUPTED", "message": "The daemon stopped during the attempt."}
+        error = Fault("INTERRUPTED", "The daemon stopped during the attempt.").document()
         with self._database.transaction() as db:
             running = self.jobs(State.RUNNING)
             for job in running:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Any, Literal
 
-from daemon.codes import CODES
+from daemon.errors import Fault
 from daemon.text import age_s, count, shown, size, span
 
 Document = Mapping[str, Any]
@@ -251,18 +251,16 @@ def _why(document: Document, wait: Document) -> str:
 
 
 def _failure(document: Document) -> Ended:
-    error = document.get("error") or {}
-    code = str(error.get("code") or "UNKNOWN")
-    remedy = CODES[code].remedy if code in CODES else "The .error.json beside it says more."
+    fault = Fault.read(document.get("error") or {})
     name, inbox = str(document.get("name")), str(document.get("inbox"))
     return Ended(
         name=shown(name),
         inbox=shown(inbox),
         state="failed",
         finished=document.get("finished"),
-        notes=shown(error.get("message") or "no reason was recorded"),
-        code=shown(code),
-        step=shown(error.get("hint") or remedy),
+        notes=shown(fault.message),
+        code=shown(fault.code),
+        step=shown(fault.hint),
         command=_retry_command(name, lossy=document.get("name_base64") is not None),
         folder=("failed", inbox),
     )

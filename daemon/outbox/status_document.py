@@ -3,11 +3,12 @@
 Pure: rows and live progress in, a ``Report`` out.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from daemon.clock import rfc3339
+from daemon.errors import Fault
 from daemon.intake.observations import Sighting
 from daemon.jobs.job import Attempt, Job, OutputFile, State
 from daemon.outbox.status_writer import Report
@@ -79,7 +80,7 @@ def told(
         measurements=dict(job.result.get("measurements", {})),
         duplicate_of=job.duplicate_of,
         warnings=[*job.warnings, *job.result.get("notes", ())],
-        error=_error(job) if job.state is State.FAILED else None,
+        error=Fault.read(job.error or {}).public() if job.state is State.FAILED else None,
     )
 
 
@@ -107,7 +108,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "started": rfc3339(attempt.started_ms),
         "ended": None if ended is None else rfc3339(ended),
         "outcome": None if attempt.outcome is None else attempt.outcome.value,
-        "error": _public(attempt.error),
+        "error": None if attempt.error is None else Fault.read(attempt.error).public(),
         "exit_code": attempt.exit_code,
         "signal": attempt.signal,
         "max_rss_mb": attempt.max_rss_mb,
@@ -128,15 +129,3 @@ def _output(output: OutputFile) -> dict[str, Any]:
         "sha256": output.sha256,
         **output.measurements,
     }
-
-
-def _public(error: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return an error without its traceback, which is for ``error.json`` and the log."""
-    if error is None:
-        return None
-    return {key: value for key, value in error.items() if key not in ("traceback", "details")}
-
-
-def _error(job: Job) -> dict[str, Any]:
-    found = _public(job.error) or {"code": "UNKNOWN", "message": "no reason was recorded"}
-    return {"class": None, "hint": None, "stage": None, **found}

@@ -39,20 +39,15 @@ from typing import Any
 from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
 from daemon.pool import orphans
+from daemon.pool.interface import Ended, Order, Outcome, Progress
 from daemon.pool.oom import oom_kills
 from daemon.pool.process import Process
 from daemon.pool.protocol import (
     ORDER_BYTES,
-    Ended,
     Hello,
-    Order,
-    Outcome,
-    Progress,
     line_down,
 )
 from daemon.pool.slot import Slot, ending
-
-__all__ = ["Ended", "Order", "Pool", "Progress"]
 
 _FIRST_WAIT_S = 0.2
 _SLOW_S = 30.0
@@ -61,7 +56,7 @@ MOST_PER_CORE = 4
 _CLOSE_S = 5.0  # a process that hangs in the kernel dies when the kernel lets it
 
 
-class Pool:
+class LocalPool:
     """Slots, the workers in them, and the attempts that wait for one.
 
     Parameters
@@ -140,11 +135,12 @@ class Pool:
 
     def cancel(self, job: str, attempt: int) -> bool:
         """End an attempt as ``cancelled``; return whether it was there to be cancelled."""
-        return self._end_those("cancelled", "CANCELLED", "cancelled", {(job, attempt)}) > 0
+        key = job, attempt
+        return self._end_those(Outcome.CANCELLED, "CANCELLED", "cancelled", {key}) > 0
 
     def interrupt_all(self) -> None:
         """End every attempt as ``interrupted``; the Endeds come from ``collect``."""
-        self._end_those("interrupted", "INTERRUPTED", "the daemon stopped", None)
+        self._end_those(Outcome.INTERRUPTED, "INTERRUPTED", "the daemon stopped", None)
 
     def collect(self) -> list[Progress | Ended]:
         """Do one round; return what happened since the last, in the order it happened."""
@@ -253,7 +249,7 @@ class Pool:
 
     def _start_failed(self, order: Order) -> None:
         message = self.degraded or "workers died before they read it"
-        self._ended.append(ending(order, "start_failed", "START_FAILED", message))
+        self._ended.append(ending(order, Outcome.START_FAILED, "START_FAILED", message))
 
     def _end_those(
         self, outcome: Outcome, code: str, message: str, keys: set[tuple[str, int]] | None

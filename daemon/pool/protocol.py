@@ -24,7 +24,7 @@ Rules
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
@@ -38,92 +38,31 @@ from pydantic import (
     model_validator,
 )
 
+from daemon.errors import Fault
+from daemon.pool.interface import Order, Outcome
+
 LINE_BYTES = 1 << 20
 
 # An idle worker has read everything, so an order of this size goes into the buffer of its
 # socket (208 KiB by default) at once and the pool never waits for a worker to read.
 ORDER_BYTES = 128 << 10
 
-Outcome = Literal[
-    "done",
-    "nothing_to_do",
-    "bad_input",
-    "unavailable",
-    "bad_config",
-    "failed",
-    "out_of_memory",
-    "crashed",
-    "timed_out",
-    "stalled",
-    "cancelled",
-    "interrupted",
-    "start_failed",
-]
+SEEN = frozenset(
+    {
+        Outcome.DONE,
+        Outcome.NOTHING_TO_DO,
+        Outcome.BAD_INPUT,
+        Outcome.UNAVAILABLE,
+        Outcome.BAD_CONFIG,
+        Outcome.FAILED,
+        Outcome.OUT_OF_MEMORY,
+    }
+)
+"""The outcomes that a worker can see. Only the pool knows the others."""
 
 
 class BadMessage(Exception):
     """A line that is too long, or that is no message of ours."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """One attempt at one job, as the supervisor asks for it."""
-
-    job: str
-    attempt: int
-    handler: str
-    """Dotted name of the handler's module."""
-    name: str
-    """The drop's name, for people."""
-    source: str
-    workdir: str
-    options: dict[str, Any] = field(default_factory=dict)
-    limits: dict[str, int] = field(default_factory=dict)
-    """What each file may be: see ``Task``."""
-    accept_truncated: bool = False
-    sha256: dict[str, str] = field(default_factory=dict)
-    """What the drop's manifest lists, by file; compared before the handler is called."""
-    deadline_s: float = 900.0
-    """The attempt is killed this long after a worker got it."""
-    stall_s: float = 30.0
-    """The longest silence: a worker beats even while a handler says nothing."""
-    no_progress_s: float = 300.0
-    """The longest time with the same stage and fraction."""
-    read_paths: tuple[str, ...] = ()
-    """What the handler may read besides its source and the installed libraries."""
-    write_paths: tuple[str, ...] = ()
-    """Where it may write besides its work directory."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a running attempt is."""
-
-    job: str
-    attempt: int
-    stage: str
-    fraction: float
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How an attempt ended. When the pool says so, nothing of the attempt runs any more."""
-
-    job: str
-    attempt: int
-    outcome: Outcome
-    result: dict[str, Any] | None = None
-    """``{outputs, measurements, notes, inputs}`` when done."""
-    error: dict[str, Any] | None = None
-    """``{code, class, message, hint, path, stage, traceback, details}`` otherwise."""
-    exit_code: int | None = None
-    signal: int | None = None
-    max_rss_mb: float | None = None
-    """Largest resident memory in the worker's life so far."""
-    warnings: tuple[dict[str, str], ...] = ()
-    """``{code, message}`` each."""
-    stderr: str = ""
-    """The end of what the worker wrote to its standard error."""
 
 
 @dataclass(frozen=True)
@@ -209,11 +148,11 @@ class Made(_Said):
     inputs: list[dict[str, Any]] = []
 
 
-class Fault(_Said):
-    """Why an attempt did not succeed."""
+class Failure(_Said):
+    """Why an attempt did not succeed: a ``Fault`` on its way up."""
 
     code: _Short
-    kind: Annotated[_Short, Field(alias="class")]
+    kind: _Short
     message: _Text
     hint: Annotated[str, Field(max_length=4_000)] = ""
     path: Annotated[str, Field(max_length=4_000)] = ""
@@ -221,16 +160,18 @@ class Fault(_Said):
     traceback: _Text = ""
     details: dict[str, Any] = {}
 
+    def fault(self) -> Fault:
+        """Return it as the rest of the daemon knows it."""
+        return Fault(**self.model_dump())
+
 
 class Verdict(_Said):
-    """How the worker saw the attempt end. Only the pool knows the other endings."""
+    """How the worker saw the attempt end."""
 
     kind: Literal["verdict"] = "verdict"
-    outcome: Literal[
-        "done", "nothing_to_do", "bad_input", "unavailable", "bad_config", "failed", "out_of_memory"
-    ]
+    outcome: Outcome
     result: Made | None = None
-    error: Fault | None = None
+    error: Failure | None = None
     warnings: list[Remark] = []
     max_rss_mb: float
     clean: bool
@@ -238,6 +179,8 @@ class Verdict(_Said):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
+        if self.outcome not in SEEN:
+            raise ValueError(f"{self.outcome} is for the pool to say")
         if (self.outcome == "done") != (self.result is not None) or (
             (self.result is None) == (self.error is None)
         ):
@@ -278,7 +221,7 @@ def line_up(message: Said) -> bytes:
     BadMessage
         It is longer than the pool would accept.
     """
-    line = message.model_dump_json(by_alias=True).encode() + b"\n"
+    line = message.model_dump_json().encode() + b"\n"
     if len(line) > LINE_BYTES:
         raise BadMessage(f"{len(line)} bytes, {LINE_BYTES} are allowed")
     return line

@@ -34,17 +34,15 @@ rises by one for each victim. If it rose during an attempt that SIGKILL ended, w
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
+from daemon.errors import Fault
+from daemon.pool.interface import Ended, Order, Outcome, Progress
 from daemon.pool.process import Death, Process
 from daemon.pool.protocol import (
     BadMessage,
     Beat,
     Begun,
-    Ended,
-    Order,
-    Outcome,
-    Progress,
     Ready,
     Report,
     Said,
@@ -71,11 +69,11 @@ class _Attempt:
         """Return outcome, code and sentence when a limit has been passed."""
         order = self.order
         if now_s - self.began_s >= order.deadline_s:
-            return "timed_out", "TIMED_OUT", f"not finished after {order.deadline_s:g} s"
+            return Outcome.TIMED_OUT, "TIMED_OUT", f"not finished after {order.deadline_s:g} s"
         if now_s - self.beat_s >= order.stall_s:
-            return "stalled", "STALLED", f"no sign of life for {order.stall_s:g} s"
+            return Outcome.STALLED, "STALLED", f"no sign of life for {order.stall_s:g} s"
         if now_s - self.moved_s >= order.no_progress_s:
-            return "stalled", "NO_PROGRESS", f"no progress for {order.no_progress_s:g} s"
+            return Outcome.STALLED, "NO_PROGRESS", f"no progress for {order.no_progress_s:g} s"
         return None
 
     def deadline_s(self) -> float:
@@ -140,7 +138,8 @@ class Slot:
             for line in self.process.read():
                 self._hear(said(line), now_s)
         except BadMessage as error:
-            self.end("crashed", "BAD_MESSAGE", f"the worker said something unintelligible: {error}")
+            text = f"the worker said something unintelligible: {error}"
+            self.end(Outcome.CRASHED, "BAD_MESSAGE", text)
         if self.process.silent:
             self._kill("died")  # or is about to; if it only hung up, this is the end of it
         if attempt is None or attempt.at == before:
@@ -167,20 +166,19 @@ class Slot:
                 raise BadMessage(f"{message.kind} while {self.phase}")
 
     def _judge(self, verdict: Verdict, attempt: _Attempt) -> None:
-        fault = verdict.error.model_dump(by_alias=True) if verdict.error else None
         self._ended = Ended(
             job=attempt.order.job,
             attempt=attempt.order.attempt,
             outcome=verdict.outcome,
             result=verdict.result.model_dump() if verdict.result else None,
-            error=fault,
+            error=verdict.error.fault().document() if verdict.error else None,
             max_rss_mb=verdict.max_rss_mb,
             warnings=tuple(remark.model_dump() for remark in verdict.warnings),
             stderr=self.process.stderr,
         )
         self._judged = True
         self.served += 1
-        well = verdict.outcome in ("done", "nothing_to_do")
+        well = verdict.outcome in (Outcome.DONE, Outcome.NOTHING_TO_DO)
         if self._confined or not (verdict.clean and well):
             self._kill("served its job")
 
@@ -230,8 +228,8 @@ class Slot:
         else:
             how = f"the worker was killed by {_name(death.signal)}"
         if death.signal == signal.SIGKILL and self._oom_kills() > attempt.oom_kills:
-            return ending(order, "out_of_memory", "OUT_OF_MEMORY", f"{how}: no memory", stage)
-        return ending(order, "crashed", "CRASHED", how, stage)
+            return ending(order, Outcome.OUT_OF_MEMORY, "OUT_OF_MEMORY", f"{how}: no memory", stage)
+        return ending(order, Outcome.CRASHED, "CRASHED", how, stage)
 
     def _kill(self, why: str) -> None:
         if self.phase != "ending":
@@ -241,17 +239,9 @@ class Slot:
 
 def ending(order: Order, outcome: Outcome, code: str, message: str, stage: str = "") -> Ended:
     """Return the end of an attempt about which no worker can say anything."""
-    fault: dict[str, Any] = {
-        "code": code,
-        "class": "worker",
-        "message": f"{message}, in stage {stage}" if stage else message,
-        "hint": "",
-        "path": "",
-        "stage": stage,
-        "traceback": "",
-        "details": {},
-    }
-    return Ended(order.job, order.attempt, outcome, error=fault)
+    sentence = f"{message}, in stage {stage}" if stage else message
+    fault = Fault(code, sentence, kind="worker", stage=stage)
+    return Ended(order.job, order.attempt, outcome, error=fault.document())
 
 
 def _name(number: int) -> str:

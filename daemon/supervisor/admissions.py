@@ -11,7 +11,7 @@ from typing import Any
 
 from daemon.config.drop_settings import settings_of
 from daemon.config.models import Limits
-from daemon.errors import BadInput, SpoolError, Unavailable, is_ours
+from daemon.errors import BadInput, Fault, SpoolError, Unavailable, is_ours
 from daemon.intake.admit import renumber
 from daemon.intake.drop import Drop, look
 from daemon.intake.filenames import AUDIO_SUFFIXES
@@ -30,7 +30,7 @@ from daemon.layout import CANCEL, Place
 from daemon.logs import log
 from daemon.outbox.status_document import seen
 from daemon.outbox.status_writer import SUFFIX, drop_in, read_status
-from daemon.supervisor.context import Context, error_of
+from daemon.supervisor.context import Context
 from daemon.supervisor.duplicates import DuplicateFinder
 from daemon.text import display, output_name
 
@@ -137,7 +137,9 @@ class Admissions:
             audio_s=admitted.seconds,
         )
         house.store.adopt(
-            new, refusal=error_of(refusal) if refusal else None, cancelled=admitted.cancelled
+            new,
+            refusal=Fault.of(refusal).document() if refusal else None,
+            cancelled=admitted.cancelled,
         )
         house.held_bytes[new.id] = admitted.bytes
         house.room.came(place.inbox, place.name)

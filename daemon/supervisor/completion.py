@@ -6,6 +6,7 @@ row unpublished, and the loop comes back to it.
 """
 
 from daemon.clock import Clock
+from daemon.errors import Fault
 from daemon.files import Files
 from daemon.jobs.job import Job, State
 from daemon.jobs.store import Store
@@ -89,6 +90,6 @@ class Completion:
         if job.state in (State.DONE, State.SKIPPED):
             where = self._publisher.archive(job.inbox, job.id, job.name, finished_ms)
         else:
-            error = dict(job.error or {"code": "CANCELLED", "message": "cancelled on request"})
+            error = job.error or Fault("CANCELLED", "cancelled on request").document()
             where = self._publisher.set_aside(job.inbox, job.id, job.name, error, finished_ms)
         return "" if where is None else str(where.relative_to(self._spool.root))

@@ -6,7 +6,7 @@ from typing import Any
 
 from daemon.clock import Clock
 from daemon.config.models import Config
-from daemon.errors import SpoolError, Unavailable
+from daemon.errors import Unavailable
 from daemon.files import Files
 from daemon.jobs.job import Job
 from daemon.jobs.store import Store
@@ -109,15 +109,3 @@ class Context:
             self.fulfilled.append((job.inbox, wish))
         code = (job.error or {}).get("code")
         log.info("ended", job=job.id, state=job.state.value, attempts=job.attempts, code=code)
-
-
-def error_of(error: SpoolError) -> dict[str, Any]:
-    """Return an error as rows, statuses and ``error.json`` hold it."""
-    return {
-        "code": error.code,
-        "class": type(error).__name__,
-        "message": error.message,
-        "hint": error.hint,
-        "path": error.path,
-        "stage": None,
-    }

@@ -15,7 +15,7 @@ from daemon.jobs.job import Job, State
 from daemon.jobs.store import Store
 from daemon.logs import log
 from daemon.outbox.status_document import Live, eta_s
-from daemon.pool.local import Ended, Pool
+from daemon.pool.interface import Ended, Pool
 from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.startup import inbox_folders
 from daemon.text import display

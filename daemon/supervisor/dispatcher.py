@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from daemon.config.drop_settings import settings_of
-from daemon.errors import SpoolError, Unavailable
+from daemon.errors import Fault, SpoolError, Unavailable
 from daemon.jobs.job import Ending, Job, Outcome, OutputFile
 from daemon.jobs.store import Claim
 from daemon.layout import settings_beside
 from daemon.logs import log
 from daemon.outbox.status_document import Live, told
-from daemon.pool.local import Ended, Order, Pool, Progress
+from daemon.pool.interface import Ended, Order, Pool, Progress
 from daemon.supervisor.context import Context
 from daemon.supervisor.duplicates import key_of_done
 from daemon.text import display
@@ -28,13 +28,7 @@ from daemon.text import display
 _STDERR_LOGGED = 2_000
 _OF_A_FILE = {"rate_hz_min", "rate_hz_max", "channels", "frames"}
 """Limits that only a handler can hold; the others were held when the drop was looked at."""
-_NOTHING_MADE = {
-    "code": "NO_OUTPUT",
-    "class": "HandlerError",
-    "message": "the handler ended well and named no output",
-    "hint": "A handler that finds nothing to make raises NothingToDo.",
-    "stage": None,
-}
+_NOTHING_MADE = Fault("NO_OUTPUT", "the handler ended well and named no output", kind="handler")
 
 
 class Dispatcher:
@@ -125,8 +119,8 @@ class Dispatcher:
                 house.files.remove_tree("discard attempt", workdir)
             house.files.make_dir("make attempt", workdir)
         except OSError as error:
-            failure = {"code": "DISK_TROUBLE", "class": "Unavailable", "message": str(error)}
-            self._ended(Ended(job.id, claim.attempt, "unavailable", error=failure))
+            fault = Fault.of(error, "DISK_TROUBLE")
+            self._ended(Ended(job.id, claim.attempt, Outcome.UNAVAILABLE, error=fault.document()))
             raise
         self._pool.start(
             Order(
@@ -222,9 +216,9 @@ def _ending_of(ended: Ended) -> Ending:
         OutputFile(one["path"], one["role"], one["bytes"], one["sha256"], one["measurements"])
         for one in made.get("outputs", ())
     ]
-    outcome, error = Outcome(ended.outcome), ended.error
+    outcome, error = ended.outcome, ended.error
     if outcome is Outcome.DONE and not outputs:
-        outcome, error = Outcome.FAILED, _NOTHING_MADE
+        outcome, error = Outcome.FAILED, _NOTHING_MADE.document()
     return Ending(
         outcome=outcome,
         error=None if outcome is Outcome.DONE else error,

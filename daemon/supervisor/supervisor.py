@@ -39,7 +39,7 @@ from daemon.logs import log
 from daemon.outbox.heartbeat import Heartbeat
 from daemon.outbox.metrics import Metrics
 from daemon.outbox.page import Front
-from daemon.pool.local import Pool
+from daemon.pool.local import LocalPool
 from daemon.supervisor import systemd as service
 from daemon.supervisor.admissions import Admissions
 from daemon.supervisor.context import Context
@@ -87,7 +87,7 @@ class Supervisor:
         instance, period_s = self._opened.instance, config.heartbeat_s
         self._heartbeat = Heartbeat(root, **common, instance=instance, period_s=period_s)
         self._metrics, self._front = Metrics(root, **common), Front(root, **common)
-        self._pool = Pool(
+        self._pool = LocalPool(
             config.pool,
             clock,
             handlers=[inbox.handler for inbox in config.inboxes.values()],

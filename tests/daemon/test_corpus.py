@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from daemon.config.models import Pool as Settings
-from daemon.pool.local import Ended
+from daemon.pool.interface import Ended
 from tests.support.crew import Crew
 from tests.support.decoding import corpus
 from tests.support.untrusted import header_of, heartbeat_of, settings_of, status_of

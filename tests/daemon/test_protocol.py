@@ -9,18 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.pool.interface import Order, Outcome
 from daemon.pool.protocol import (
     LINE_BYTES,
     ORDER_BYTES,
     BadMessage,
     Beat,
     Begun,
-    Fault,
+    Failure,
     Hello,
     Lines,
     Made,
     MadeFile,
-    Order,
     Ready,
     Remark,
     Report,
@@ -34,14 +34,14 @@ from daemon.pool.protocol import (
 )
 
 FILE = MadeFile(path="a/master.wav", role="master", bytes=9, sha256="0" * 64)
-FAULT = Fault.model_validate({"code": "CUT", "class": "BadInput", "message": "cut"})
+FAULT = Failure(code="CUT", kind="BadInput", message="cut")
 DONE = Verdict(
-    outcome="done",
+    outcome=Outcome.DONE,
     result=Made(outputs=[FILE], notes=[Remark(code="N", message="n")]),
     max_rss_mb=1.0,
     clean=True,
 )
-FAILED = Verdict(outcome="bad_input", error=FAULT, max_rss_mb=1.0, clean=False)
+FAILED = Verdict(outcome=Outcome.BAD_INPUT, error=FAULT, max_rss_mb=1.0, clean=False)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_message_longer_than_a_line_is_not_sent():
     made = Made(outputs=[], measurements={"text": "x" * LINE_BYTES})
 
     with pytest.raises(BadMessage, match="are allowed"):
-        line_up(Verdict(outcome="done", result=made, max_rss_mb=1.0, clean=True))
+        line_up(Verdict(outcome=Outcome.DONE, result=made, max_rss_mb=1.0, clean=True))
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda data: data.replace(b"\n", b""))), st.data())

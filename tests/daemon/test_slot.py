@@ -4,13 +4,14 @@ import signal
 
 import pytest
 
+from daemon.pool.interface import Order, Outcome
 from daemon.pool.oom import oom_kills
 from daemon.pool.process import Death
-from daemon.pool.protocol import Begun, Made, Order, Ready, Verdict, line_up
+from daemon.pool.protocol import Begun, Made, Ready, Verdict, line_up
 from daemon.pool.slot import Slot
 
 ORDER = Order("job", 1, "a.b", "name", "/s", "/w", deadline_s=100.0, stall_s=10.0)
-DONE = Verdict(outcome="done", result=Made(outputs=[]), max_rss_mb=1.0, clean=True)
+DONE = Verdict(outcome=Outcome.DONE, result=Made(outputs=[]), max_rss_mb=1.0, clean=True)
 
 
 class ScriptedProcess:
@@ -88,7 +89,7 @@ def test_verdict_that_came_first_counts(slot, process):
     """A job that is done stays done, though it is cancelled before anybody looked."""
     process.says = [DONE]
     slot.read(1.0)
-    slot.end("cancelled", "CANCELLED", "cancelled")
+    slot.end(Outcome.CANCELLED, "CANCELLED", "cancelled")
 
     ended = slot.bury()
     assert ("done", None) == (ended.outcome, ended.signal)
@@ -96,7 +97,7 @@ def test_verdict_that_came_first_counts(slot, process):
 
 def test_cancel_that_came_first_counts(slot, process):
     """A verdict that arrives after the cancelling changes nothing."""
-    slot.end("cancelled", "CANCELLED", "cancelled")
+    slot.end(Outcome.CANCELLED, "CANCELLED", "cancelled")
     process.says = [DONE]
     slot.read(1.0)
 

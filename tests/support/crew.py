@@ -9,7 +9,8 @@ from pathlib import Path
 
 from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
-from daemon.pool.local import Ended, Order, Pool, Progress
+from daemon.pool.interface import Ended, Order, Progress
+from daemon.pool.local import LocalPool
 
 HANDLER = "tests.support.misbehaving"
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,13 +25,13 @@ class Crew:
     handlers: tuple[str, ...] = (HANDLER,)
     python: str = sys.executable
     clock: Clock = field(default_factory=Clock)
-    pool: Pool = field(init=False)
+    pool: LocalPool = field(init=False)
     ended: dict[str, Ended] = field(default_factory=dict)
     progress: list[Progress] = field(default_factory=list)
     rounds: int = 0
 
     def __post_init__(self) -> None:
-        self.pool = Pool(
+        self.pool = LocalPool(
             self.settings,
             self.clock,
             handlers=self.handlers,

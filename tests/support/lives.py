@@ -32,7 +32,7 @@ from daemon.intake import watcher
 from daemon.jobs import store
 from daemon.jobs.database import Database
 from daemon.jobs.job import State
-from daemon.pool.local import Pool
+from daemon.pool.local import LocalPool
 from daemon.supervisor import startup, supervisor
 from daemon.supervisor.supervisor import Supervisor
 from tests.support.files import Died
@@ -58,7 +58,7 @@ def config_for(root: Path, **changes: object) -> Config:
     return Config(**given | changes)
 
 
-class WarmPool(Pool):
+class WarmPool(LocalPool):
     """A pool that many daemons have, one after the other."""
 
     def close(self) -> None:
@@ -71,7 +71,7 @@ class WarmPool(Pool):
         super().close()
 
 
-def poll_until(pool: Pool, condition: Callable[[], bool]) -> None:
+def poll_until(pool: LocalPool, condition: Callable[[], bool]) -> None:
     """Let the pool go round, and forget what it says, until `condition` holds."""
     while True:
         pool.collect()
@@ -202,7 +202,7 @@ class Life:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(store, "Database", Stepping)
             patch.setattr(startup, "_locked", remembered)
-            patch.setattr(supervisor, "Pool", lambda *_args, **_more: self.pool)
+            patch.setattr(supervisor, "LocalPool", lambda *_args, **_more: self.pool)
             patch.setattr(threading, "excepthook", in_thread)
             patch.setattr(watcher, "Watch", NoWatch)
             patch.setattr(supervisor, "_LONGEST_WAIT_S", 0.05)  # we want to know when it rests

@@ -174,6 +174,10 @@ def no_result(_: Task) -> Result:
     return "done"  # type: ignore[return-value]
 
 
+def nothing_made(_: Task) -> Result:
+    return Result(())
+
+
 def missing_output(_: Task) -> Result:
     return Result((Output("never.wav", "master"),))
 

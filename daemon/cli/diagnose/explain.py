@@ -17,7 +17,7 @@ from typing import Any
 from daemon.cli.spool_reader import Failed, SpoolReader, failed_drops, find_status, pulse_of
 from daemon.codes import CODES
 from daemon.config.models import Config, Inbox, load
-from daemon.errors import BadInput
+from daemon.errors import BadInput, Fault
 from daemon.intake.completeness import Rules
 from daemon.intake.drop import Drop, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
@@ -182,14 +182,11 @@ def _facts(answer: DropStatus) -> dict[str, Any]:
 
 def _of_failed(failed: Failed) -> Explanation:
     error = failed.error()
-    code = str(error.get("code") or "UNKNOWN")
-    known = CODES.get(code)
-    hint = error.get("hint") or (known.remedy if known else "")
-    lines = [
-        f"{shown(failed.path.name)} failed: {shown(code)}: {shown(error.get('message') or '')}"
-    ]
+    fault = Fault.read(error)
+    known = CODES.get(fault.code)
+    lines = [f"{shown(failed.path.name)} failed: {shown(fault.code)}: {shown(fault.message)}"]
     lines += [f"What it means: {known.meaning}"] if known else []
-    lines += [f"What to do: {shown(hint)}"] if hint else []
+    lines += [f"What to do: {shown(fault.hint)}"]
     lines += [f"Then: soundspool retry {shown(failed.path.name)!r}"]
     return Explanation(failed.path.name, failed.inbox, "failed", tuple(lines), {"error": error})
 

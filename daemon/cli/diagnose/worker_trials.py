@@ -18,7 +18,8 @@ from pathlib import Path
 from daemon.cli.diagnose.check import Finding
 from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
-from daemon.pool.local import Ended, Order, Pool
+from daemon.pool.interface import Ended, Order
+from daemon.pool.local import LocalPool
 from daemon.pool.worker.confinement import landlock_version
 
 HANDLER = "daemon.handlers.selftest"
@@ -106,7 +107,7 @@ class _Trials:
     def __init__(self, folder: Path, *, confine: bool) -> None:
         self._folder, self._clock = folder, Clock()
         settings = Settings(slots=2, spare=False, memory_mb=_MEMORY_MB, confine=confine)
-        self._pool = Pool(settings, self._clock, handlers=[HANDLER])
+        self._pool = LocalPool(settings, self._clock, handlers=[HANDLER])
 
     def close(self) -> None:
         """Kill the workers."""

@@ -33,15 +33,15 @@ from typing import Any, NoReturn
 from daemon.config.drop_settings import settings_of
 from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document
-from daemon.errors import BadInput
+from daemon.errors import BadInput, Fault, words
 from daemon.handlers.contract import Result, Task
+from daemon.pool.interface import Order, Outcome
 from daemon.pool.protocol import (
     Beat,
     Begun,
-    Fault,
+    Failure,
     Hello,
     Made,
-    Order,
     Ready,
     Remark,
     Report,
@@ -53,7 +53,7 @@ from daemon.pool.protocol import (
     plain,
 )
 from daemon.pool.worker import confinement, manifest_check, sequential_pools
-from daemon.pool.worker.result import HandlerError, ResultError, Seen, judge, made_of, words
+from daemon.pool.worker.result import HandlerError, ResultError, judge, made_of
 
 _BEATS_PER_STALL = 5
 _LONGEST_BEAT_S = 2.0
@@ -167,7 +167,7 @@ def _serve(order: Order, channel: Channel, hello: Hello) -> None:
             remarks += _confine(order)  # with one thread: others would stay free
         with _beating(channel, order.stall_s):
             made = _attempt(handler, order, reporter)
-        verdict = _verdict("done", made, None, remarks)
+        verdict = _verdict(Outcome.DONE, made, None, remarks)
         line_up(verdict)
     except BaseException as error:  # noqa: BLE001 - rule 1
         traceback.clear_frames(error.__traceback__)  # to speak, free what the handler hoards
@@ -205,7 +205,7 @@ def _options(handler: Any, order: Order) -> Any:  # noqa: ANN401 - the handler's
 
 
 def _verdict(
-    outcome: Seen, made: Made | None, fault: Fault | None, remarks: list[Remark]
+    outcome: Outcome, made: Made | None, fault: Fault | None, remarks: list[Remark]
 ) -> Verdict:
     if sequential_pools.asked():
         remarks = [*remarks, _NESTED]
@@ -213,7 +213,7 @@ def _verdict(
     return Verdict(
         outcome=outcome,
         result=made,
-        error=fault,
+        error=Failure(**vars(fault)) if fault else None,
         warnings=remarks,
         max_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         clean=others == 0,

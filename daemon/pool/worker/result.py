@@ -11,23 +11,17 @@ import hashlib
 import json
 import os
 import stat
-import traceback
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
 from pydantic import ValidationError
 
-from daemon.errors import BadInput, NothingToDo, SpoolError, Unavailable
+from daemon.errors import BadInput, Fault, NothingToDo, Unavailable, words
 from daemon.handlers.contract import Output, Result
-from daemon.pool.protocol import BadMessage, Fault, Made, MadeFile, Remark, plain
-
-Seen = Literal[
-    "done", "nothing_to_do", "bad_input", "unavailable", "bad_config", "failed", "out_of_memory"
-]
-"""The outcomes that a worker can see."""
+from daemon.pool.interface import Outcome
+from daemon.pool.protocol import BadMessage, Made, MadeFile, Remark, plain
 
 _SENTENCE_CHARS = 4_000
-_TRACEBACK_CHARS = 16_000
 _DETAILS_CHARS = 16_000
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
@@ -41,22 +35,22 @@ class ResultError(Exception):
 
 
 # The first that fits. The code of a SpoolError is its own.
-_VERDICTS: tuple[tuple[type[BaseException], Seen, str], ...] = (
-    (BadInput, "bad_input", ""),
-    (NothingToDo, "nothing_to_do", ""),
-    (Unavailable, "unavailable", ""),
-    (MemoryError, "out_of_memory", "OUT_OF_MEMORY"),
-    (HandlerError, "bad_config", "HANDLER_UNUSABLE"),
-    (ResultError, "failed", "RESULT_INVALID"),
-    (BadMessage, "failed", "RESULT_INVALID"),
-    (BaseException, "failed", "INTERNAL"),
+_VERDICTS: tuple[tuple[type[BaseException], Outcome, str], ...] = (
+    (BadInput, Outcome.BAD_INPUT, ""),
+    (NothingToDo, Outcome.NOTHING_TO_DO, ""),
+    (Unavailable, Outcome.UNAVAILABLE, ""),
+    (MemoryError, Outcome.OUT_OF_MEMORY, "OUT_OF_MEMORY"),
+    (HandlerError, Outcome.BAD_CONFIG, "HANDLER_UNUSABLE"),
+    (ResultError, Outcome.FAILED, "RESULT_INVALID"),
+    (BadMessage, Outcome.FAILED, "RESULT_INVALID"),
+    (BaseException, Outcome.FAILED, "INTERNAL"),
 )
 
 
-def judge(error: BaseException, stage: str) -> tuple[Seen, Fault]:
+def judge(error: BaseException, stage: str) -> tuple[Outcome, Fault]:
     """Return whose fault an exception is, and what there is to say about it."""
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        return "unavailable", _fault(error, "DISK_FULL", stage)
+        return Outcome.UNAVAILABLE, _fault(error, "DISK_FULL", stage)
     outcome, code = next(
         (outcome, code) for kind, outcome, code in _VERDICTS if isinstance(error, kind)
     )
@@ -64,39 +58,20 @@ def judge(error: BaseException, stage: str) -> tuple[Seen, Fault]:
 
 
 def _fault(error: BaseException, code: str, stage: str) -> Fault:
-    known = error if isinstance(error, SpoolError) else None
-    trace = "".join(traceback.format_exception(error))
-    fields = {
-        "code": _text(known.code, 200) if known else code,
-        "class": _text(type(error).__name__, 200),
-        "message": _text(known.message if known else words(error), _SENTENCE_CHARS),
-        "hint": _text(known.hint, _SENTENCE_CHARS) if known else "",
-        "path": _text(known.path, _SENTENCE_CHARS) if known else "",
-        "stage": stage,
-        "traceback": str(plain(trace))[-_TRACEBACK_CHARS:],
-        "details": _details(known) if known else {},
-    }
-    return Fault.model_validate(fields)
+    fault = Fault.of(error, code, stage=stage)
+    return replace(fault, details=_details(fault))
 
 
 def _text(value: object, most: int) -> str:
     return str(plain(str(value)))[:most]
 
 
-def _details(error: SpoolError) -> dict[str, object]:
+def _details(fault: Fault) -> dict[str, object]:
     try:
-        details: dict[str, object] = plain(error.details)
+        details: dict[str, object] = plain(fault.details)
     except (TypeError, RecursionError):
         return {}  # an error must not fail over its own footnotes
     return details if len(json.dumps(details)) <= _DETAILS_CHARS else {}
-
-
-def words(error: BaseException) -> str:
-    """Return what an exception says about itself, even when it can say nothing."""
-    try:
-        return str(error) or type(error).__name__
-    except Exception:  # noqa: BLE001 - it is a stranger's, and may not even have words
-        return type(error).__name__
 
 
 def made_of(result: Result, workdir: Path) -> Made:

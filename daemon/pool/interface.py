@@ -1,0 +1,130 @@
+"""What the supervisor asks of a pool of attempts, wherever they run.
+
+Theory of operation
+-------------------
+The supervisor calls ``start`` while ``free_slots`` says so, sleeps on ``descriptors`` until
+``next_deadline_s``, and calls ``collect``, which does one round of all there is to do. No
+call waits for an attempt, except ``close``.
+
+Rules
+-----
+1. Every order that ``start`` accepted ends in exactly one ``Ended``, unless the pool is closed
+   before; no ``Progress`` of an attempt follows its ``Ended``.
+2. When ``Ended`` is given out, nothing of the attempt runs any more. What it says has been
+   checked: texts and numbers are within bounds, and every output is a regular file below the
+   work directory that nobody but the daemon's user can change.
+3. A pool is called from one thread.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from daemon.jobs.job import Outcome
+
+__all__ = ["Ended", "Order", "Outcome", "Pool", "Progress"]
+
+
+@dataclass(frozen=True)
+class Order:
+    """One attempt at one job, as the supervisor asks for it."""
+
+    job: str
+    attempt: int
+    handler: str
+    """Dotted name of the handler's module."""
+    name: str
+    """The drop's name, for people."""
+    source: str
+    workdir: str
+    options: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, int] = field(default_factory=dict)
+    """What each file may be: see ``Task``."""
+    accept_truncated: bool = False
+    sha256: dict[str, str] = field(default_factory=dict)
+    """What the drop's manifest lists, by file; compared before the handler is called."""
+    deadline_s: float = 900.0
+    """The attempt is killed this long after a worker got it."""
+    stall_s: float = 30.0
+    """The longest silence: a worker beats even while a handler says nothing."""
+    no_progress_s: float = 300.0
+    """The longest time with the same stage and fraction."""
+    read_paths: tuple[str, ...] = ()
+    """What the handler may read besides its source and the installed libraries."""
+    write_paths: tuple[str, ...] = ()
+    """Where it may write besides its work directory."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a running attempt is."""
+
+    job: str
+    attempt: int
+    stage: str
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an attempt ended. When the pool says so, nothing of the attempt runs any more."""
+
+    job: str
+    attempt: int
+    outcome: Outcome
+    result: dict[str, Any] | None = None
+    """``{outputs, measurements, notes, inputs}`` when done."""
+    error: dict[str, Any] | None = None
+    """The document of a ``Fault`` otherwise."""
+    exit_code: int | None = None
+    signal: int | None = None
+    max_rss_mb: float | None = None
+    """Largest resident memory in the worker's life so far."""
+    warnings: tuple[dict[str, str], ...] = ()
+    """``{code, message}`` each."""
+    stderr: str = ""
+    """The end of what the worker wrote to its standard error."""
+
+
+class Pool(Protocol):
+    """A bounded number of attempts at a time."""
+
+    size: int
+    """How many attempts run at once at the most."""
+    degraded: str | None
+    """Why nothing can run now, when nothing can."""
+
+    @property
+    def stages(self) -> Mapping[str, Sequence[str]]:
+        """The stages that each handler promises to pass through."""
+
+    @property
+    def unusable(self) -> Mapping[str, str]:
+        """Handlers that cannot be imported, and the reason: their drops wait."""
+
+    def free_slots(self) -> int:
+        """Return how many orders may be started now."""
+
+    def start(self, order: Order) -> None:
+        """Take an order; ``ValueError`` when no slot is free or the order is too large."""
+
+    def cancel(self, job: str, attempt: int) -> bool:
+        """End an attempt as ``cancelled``; return whether it was there to be cancelled."""
+
+    def interrupt_all(self) -> None:
+        """End every attempt as ``interrupted``; the Endeds come from ``collect``."""
+
+    def collect(self) -> Sequence[Progress | Ended]:
+        """Do one round; return what happened since the last, in the order it happened."""
+
+    def descriptors(self) -> Sequence[int]:
+        """Return what becomes readable when ``collect`` has something to do."""
+
+    def next_deadline_s(self) -> float | None:
+        """Return in how many seconds ``collect`` has something to do even so; ``None``: never."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return what ``daemon.json`` says about the pool."""
+
+    def close(self) -> None:
+        """End everything; attempts that still ran get no ``Ended``."""
