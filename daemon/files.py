@@ -10,7 +10,7 @@ every one of them, without knowing the code that makes the calls.
 Rules
 -----
 1. A step either has happened wholly or has not happened; when the call returns, it survives a
-   power cut (except ``append`` and ``write(durable=False)``, which promise only wholeness).
+   power cut. ``write`` can promise less, ``append`` promises nothing after a power cut.
 2. Nothing is ever overwritten by ``rename``; only ``replace`` and ``write`` replace.
 3. No step follows a symbolic link in the last part of a path.
 4. A removal may be repeated: what is already gone is no error.
@@ -77,16 +77,26 @@ class Files:
             path.mkdir(mode=mode)
             self.sync_dir(path.parent)
 
-    def write(self, step: str, path: Path, data: bytes, *, durable: bool) -> None:
+    def write(
+        self, step: str, path: Path, data: bytes, *, durable: bool, synced: bool = True
+    ) -> None:
         """Put `data` at `path` so that a reader sees the old file or the new one.
 
         The temporary file's name depends on `path` alone: a crash leaves at most one, and the
         next write takes it over. Hence one writer per path.
+
+        Parameters
+        ----------
+        durable : bool
+            After a power cut the new file is there; otherwise the old one may be.
+        synced : bool
+            ``False`` saves the one sync without which a power cut may leave an empty or torn
+            file: a disk may keep the rename and lose the content.
         """
         with self._step(step):
             temporary = _temporary_beside(path)
             temporary.unlink(missing_ok=True)
-            _write_new(temporary, data, durable=durable)
+            _write_new(temporary, data, synced=durable or synced)
             temporary.replace(path)
             if durable:
                 self.sync_dir(path.parent)
@@ -127,11 +137,17 @@ class Files:
             self.sync_dir(target.parent)
 
     def append(self, step: str, path: Path, line: bytes) -> None:
-        """Add `line` at the end of `path` with one write, so that lines never interleave."""
+        """Add `line` at the end of `path` with one write, so that lines never interleave.
+
+        What a power cut or a full disk left of an earlier line becomes a line of its own.
+        """
         with self._step(step):
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             fd = os.open(path, flags, 0o644)
             try:
+                size = os.fstat(fd).st_size
+                if size and os.pread(fd, 1, size - 1) != b"\n":
+                    line = b"\n" + line
                 written = os.write(fd, line)
             finally:
                 os.close(fd)
@@ -204,10 +220,10 @@ def _temporary_beside(path: Path) -> Path:
     return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.tmp")
 
 
-def _write_new(path: Path, data: bytes, *, durable: bool) -> None:
+def _write_new(path: Path, data: bytes, *, synced: bool) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     with open(os.open(path, flags, 0o644), "wb") as file:  # noqa: PTH123 - a descriptor
         file.write(data)
         file.flush()
-        if durable:
-            os.fsync(file.fileno())
+        if synced:
+            os.fdatasync(file.fileno())

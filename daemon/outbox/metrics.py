@@ -61,7 +61,9 @@ class Metrics:
     def write(self, state: Mapping[str, Any]) -> None:
         """Write the file; the supervisor calls this with each heartbeat."""
         text = exposition(state, heartbeat_s=self._clock.wall_ms() / 1000)
-        self._files.write("write metrics", self._path, text.encode("utf-8"), durable=False)
+        # Worth nothing once the daemon is down: no sync, so a power cut may leave it empty.
+        data = text.encode("utf-8")
+        self._files.write("write metrics", self._path, data, durable=False, synced=False)
 
 
 def exposition(state: Mapping[str, Any], *, heartbeat_s: float) -> str:

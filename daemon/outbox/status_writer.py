@@ -4,18 +4,22 @@ Theory of operation
 -------------------
 ``NAME.status.json`` lies in the outbox of its inbox from the first sighting of a drop and is
 replaced whole at each change. ``document`` is pure: everything known in, a document out.
-``Statuses`` writes it: at once and synced when the *state* changes, at most twice a second
-and unsynced for mere progress.
+``Statuses`` writes it: at once when the *state* changes, at most twice a second for mere
+progress, less often on a disk that is slow to sync.
 
 Rules
 -----
-Rule 1: one writer, one ``os.replace``: a reader sees the old document or the new one.
+Rule 1: one writer, one ``os.replace``: a reader sees the old document or the new one, also
+after a power cut, because every content is synced before it gets its name.
 
-Rule 2: ``seq`` only rises, also across restarts and across drops that share a name.
+Rule 2: a document that says ``queued`` or is ``terminal`` survives a power cut: its name is
+synced, too. What is merely live (arriving, running, progress, position) may be older after one.
 
-Rule 3: a document whose ``terminal`` is true is never written again for the same job.
+Rule 3: ``seq`` only rises, also across restarts, power cuts and drops that share a name.
 
-Rule 4: fields are only ever added within schema 1; readers ignore what they do not know.
+Rule 4: a document whose ``terminal`` is true is never written again for the same job.
+
+Rule 5: fields are only ever added within schema 1; readers ignore what they do not know.
 """
 
 import hashlib
@@ -42,6 +46,10 @@ RECENT = 50
 _OF_WAITING = ("name", "name_base64", "inbox", "job", "state", "wait", "first_seen", "created")
 PROGRESS_S = 0.5
 """Mere progress is written no more often than this."""
+_WRITING_SHARE = 0.05
+"""Of the time, for the progress of one job: what a sync costs is up to the disk."""
+_SEQ_LOST = 1_000
+"""More writes than a power cut takes back: the kernel writes names out within half a minute."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,8 @@ class _Written:
     seq: int
     state: str
     job: str | None
-    written_s: float
+    next_s: float
+    """Before then, no mere progress is written. Monotonic."""
     digest: bytes
     """Of all that says something."""
     content: dict[str, Any]
@@ -221,7 +230,7 @@ class Statuses:
         last = self._written.get(key) or self._recalled(report.inbox, label)
         now_s = self._clock.monotonic_s()
         changed = last is None or (last.state, last.job) != (report.state, report.job)
-        if last is not None and not changed and not self._due(report, last, now_s):
+        if last is not None and not changed and (report.state in TERMINAL or now_s < last.next_s):
             return False
         body = document(
             report,
@@ -235,24 +244,23 @@ class Statuses:
             return False
         path = self.path(report.inbox, label)
         step = f"write status {report.state}" if changed else "write status progress"
-        self._files.write(step, path, encoded(body), durable=changed)
+        promised = changed and (report.state == "queued" or body["terminal"])
+        self._files.write(step, path, encoded(body), durable=promised)
+        took_s = self._clock.monotonic_s() - now_s
+        next_s = now_s + max(PROGRESS_S, took_s / _WRITING_SHARE)
         # Ten thousand may wait: of those, only what an overview shows of them is kept.
         shown = body if body["terminal"] else {name: body[name] for name in _OF_WAITING}
-        self._written[key] = _Written(body["seq"], report.state, report.job, now_s, digest, shown)
+        self._written[key] = _Written(body["seq"], report.state, report.job, next_s, digest, shown)
         return True
-
-    @staticmethod
-    def _due(report: Report, last: _Written, now_s: float) -> bool:
-        return report.state not in TERMINAL and now_s - last.written_s >= PROGRESS_S
 
     def _recalled(self, inbox: str, label: str) -> _Written | None:
         """Return what an earlier run of the daemon wrote last, so that ``seq`` goes on."""
         found = read_status(self.path(inbox, label))
         if found is None:
             return None
-        seq = found.get("seq")
+        seq = int(found.get("seq") or 0) + _SEQ_LOST
         state, job = str(found.get("state")), found.get("job")
-        return _Written(seq if isinstance(seq, int) else 0, state, job, -1e9, _digest(found), found)
+        return _Written(seq, state, job, -1e9, _digest(found), found)
 
     def forget(self, inbox: str, label: str) -> None:
         """Drop what is remembered of a finished drop; its file stays."""

@@ -34,8 +34,9 @@ from daemon.supervisor.context import Context
 from daemon.supervisor.duplicates import DuplicateFinder
 from daemon.text import display, output_name
 
-_POSITIONS_TOLD = 50
-"""Of those that wait: more would be read by nobody and written by us."""
+_POSITIONS_TOLD, _POSITIONS_AT_ONCE = 50, 10
+"""Of those that wait, so many are told their place in the queue; and so many at each beat,
+because each costs a sync: all of them within five beats."""
 
 
 class Admissions:
@@ -48,6 +49,7 @@ class Admissions:
         self._held: set[tuple[str, str]] = set()
         """The same labels, by inbox: ten thousand drops may arrive at once."""
         self._late: list[Report] = []
+        self._positions_told = 0
 
     @property
     def receiving(self) -> int:
@@ -161,8 +163,11 @@ class Admissions:
                 self._house.show(job)
 
     def tell_positions(self) -> None:
-        """Tell the drops that wait how many go before them; the first ones, and only if changed."""
-        for position, job in enumerate(self._house.store.waiting(_POSITIONS_TOLD), start=1):
+        """Tell the next few of the drops that wait how many go before them, where it changed."""
+        waiting = list(enumerate(self._house.store.waiting(_POSITIONS_TOLD), start=1))
+        first = self._positions_told if self._positions_told < len(waiting) else 0
+        self._positions_told = first + _POSITIONS_AT_ONCE
+        for position, job in waiting[first : self._positions_told]:
             self._house.closer.tell(job, position)
 
     def adopt(self) -> None:

@@ -269,6 +269,16 @@ def test_append_adds_whole_lines(tmp_path):
     assert b"0\n1\n2\n" == (tmp_path / "events.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize("left", [b"0\n1", b"0\n\0\0"], ids=["torn", "zeros"])
+def test_append_leaves_what_a_power_cut_left_on_its_own_line(tmp_path, left):
+    """A torn last line costs itself, not the next one."""
+    (tmp_path / "events.jsonl").write_bytes(left)
+
+    Files().append("event", tmp_path / "events.jsonl", b"2\n")
+
+    assert [b"0", left[2:], b"2"] == (tmp_path / "events.jsonl").read_bytes().splitlines()
+
+
 def test_append_does_not_follow_a_link(tmp_path):
     """A link at the history's name is refused."""
     (tmp_path / "events.jsonl").symlink_to("elsewhere")

@@ -1,6 +1,8 @@
 """Status files: whole, rising, true, and in the shape of the shipped schema."""
 
 import json
+from contextlib import contextmanager
+from dataclasses import replace
 from importlib import resources
 
 import jsonschema
@@ -93,13 +95,46 @@ def test_progress_is_written_at_most_twice_a_second(statuses, clock):
     assert statuses.write("Song", DONE)
 
 
-def test_seq_rises_across_restarts(tmp_path, statuses, clock):
-    """A daemon that starts again goes on counting where the last one stopped."""
+class SlowFiles(Files):
+    """A disk that takes a second to sync."""
+
+    def __init__(self, clock):
+        self._clock = clock
+
+    @contextmanager
+    def _step(self, name):  # noqa: ARG002
+        yield
+        self._clock.advance(1.0)
+
+
+def test_progress_takes_little_of_the_time_on_a_slow_disk(tmp_path, clock):
+    """A disk that needs a second for each document gets one in twenty seconds, not two in one."""
+    (tmp_path / "mix").mkdir()
+    statuses = Statuses(tmp_path, files=SlowFiles(clock), clock=clock, instance="test")
+    running = Report(name="Song", inbox="mix", state="running", job="j")
+    statuses.write("Song", running)
+    clock.advance(18.5)
+
+    assert not statuses.write("Song", replace(running, progress=0.1))
+    clock.advance(0.5)
+    assert statuses.write("Song", replace(running, progress=0.2))
+
+
+def test_seq_rises_across_restarts_and_what_a_power_cut_took_back(tmp_path, statuses, clock):
+    """A reader who remembers the number of a document that was lost is not left waiting."""
+    seen = 0
     statuses.write("Song", RECEIVING)
+    after_cut = statuses.path("mix", "Song").read_bytes()
+    for progress in range(60):
+        clock.advance(0.5)
+        running = Report(name="Song", inbox="mix", state="running", job="j", progress=progress / 60)
+        assert statuses.write("Song", running)
+        seen = read_status(statuses.path("mix", "Song"))["seq"]
+    statuses.path("mix", "Song").write_bytes(after_cut)
     again = Statuses(tmp_path, files=Files(), clock=clock, instance="other")
     again.write("Song", Report(name="Song", inbox="mix", state="queued", job="j"))
 
-    assert 2 == read_status(again.path("mix", "Song"))["seq"]
+    assert seen < read_status(again.path("mix", "Song"))["seq"]
 
 
 def test_final_status_is_never_written_again(statuses, clock):

@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 A recording is a list of events in the order in which they had happened (``recorder.c``). ``Disk``
 keeps two pictures while it replays them: what a process sees *now*, and what is *kept*. Between
-the two lies what is pending. A cut keeps a random part of it.
+the two lies what is pending. A cut keeps a random part of it, in one of three ways (``WAYS``).
 
 Rules
 -----
@@ -14,11 +14,14 @@ Rules
    change of size too; where only the size came, there are zeros.
 4. A pending change of a name is there or not, in no order; but a rename is one change, of both
    its directories, as it is on every journaling file system.
+5. That was ``reordered``. In the other ways every change of a name holds, synced or not: with
+   ``content lost``, no pending write does, and a file has its kept length or, in zeros, its new
+   one; with ``pages torn``, each page of 4,096 bytes that changed is the new or the kept one.
 
 References
 ----------
 Pillai et al., "All File Systems Are Not Created Equal" (OSDI 2014), whose abstract model this
-is, with atomic renames.
+is, with atomic renames. LazyFS (Ramos et al., VLDB 2024), which shows the other two.
 """
 
 import random
@@ -30,6 +33,8 @@ from typing import NamedTuple
 
 _HEAD = struct.Struct("<B7xQQqII")
 _SECTORS = (512, 4096)
+_PAGE = 4096
+WAYS = ("reordered", "content lost", "pages torn")
 
 
 class Event(NamedTuple):
@@ -94,6 +99,18 @@ class _File:
             content.extend(bytes(max(0, len(self.now) - len(content))))
         return bytes(content)
 
+    def lost(self, dice: random.Random) -> bytes:
+        content = self.kept[: len(self.now)]
+        return bytes(content.ljust(len(self.now), b"\0") if dice.random() < 0.5 else content)
+
+    def torn(self, dice: random.Random) -> bytes:
+        old = self.kept.ljust(len(self.now), b"\0")
+        starts = range(0, len(self.now), _PAGE)
+        return b"".join(
+            dice.choice((old, self.now))[start : min(start + _PAGE, len(self.now))]
+            for start in starts
+        )
+
 
 class Disk:
     """The files and directories below one folder."""
@@ -128,12 +145,20 @@ class Disk:
                 target = self._at[event.b], event.second
                 self._rename({source: None, target: self._now.get(source)})
 
+    def is_folder(self, inode: int) -> bool:
+        """Tell whether this is a directory."""
+        return self._files[self._at[inode]] is None
+
     def tree_now(self) -> dict[str, bytes | None]:
         """Return what a process sees: path -> content, None for a directory."""
         return dict(self._walk(self._now, lambda file: bytes(file.now)))
 
-    def tree_after_cut(self, dice: random.Random) -> dict[str, bytes | None]:
+    def tree_after_cut(self, dice: random.Random, way: str) -> dict[str, bytes | None]:
         """Return what may be found after a cut at this instant."""
+        if way == "content lost":
+            return dict(self._walk(self._now, lambda file: file.lost(dice)))
+        if way == "pages torn":
+            return dict(self._walk(self._now, lambda file: file.torn(dice)))
         share = dice.choice((0.0, 0.2, 0.5, 0.8))
         names = dict(self._kept)
         for change in self._pending:

@@ -1,18 +1,24 @@
-"""One life of a daemon to be recorded: drops of every kind come, and nobody syncs them.
+"""One life of a daemon to be recorded: drops of every kind come, and no one syncs them.
+
+Some of them wait for another, and what is live is written as often as it changes: progress,
+places in the queue and ``daemon.json``.
 
 Run as ``python life.py ROOT SABOTAGE`` with the recorder preloaded; ROOT is empty. SABOTAGE takes
 one of the daemon's promises away, to show that the test would notice: ``none``, ``normal``
-(the queue's commits are not synced) or ``names`` (directories are not).
+(the queue's commits are not synced), ``names`` (directories are not) or ``contents`` (only
+what must survive is synced, not what must merely be whole).
 """
 
 import hashlib
 import json
+import math
 import sys
 from pathlib import Path
 
 from daemon.files import Files
 from daemon.jobs import store
 from daemon.jobs.database import Database
+from daemon.outbox import status_writer
 from daemon.pool import process
 from daemon.supervisor.supervisor import Supervisor
 from tests.support.lives import config_for
@@ -22,12 +28,14 @@ DROPS = {
     "First": "done",
     "Broken": "failed",
     "track.wav": "done",
+    "Last": "done",
+    "Nothing": "skipped",
     "First again": "done",
     "Unwanted": "cancelled",
-    "Nothing": "skipped",
-    "Last": "done",
 }
 """What is dropped, one after the other, and how each of them ends."""
+_BESIDE_THE_NEXT = ("track.wav", "Last")
+"""These do not end before the next one is dropped."""
 
 
 def samples(name: str) -> bytes:
@@ -55,7 +63,7 @@ def drop(root: Path, name: str) -> None:
     if name == "track.wav":
         inbox = root / "inbox" / "mix"
         write_wav(root / "staged.wav", samples(name))
-        (inbox / f"{name}.job.yaml").write_text("seconds: 0.01\n")
+        (inbox / f"{name}.job.yaml").write_text("seconds: 0.1\n")
         (inbox / f"{name}.done").touch()
         (root / "staged.wav").rename(inbox / name)
         return
@@ -81,13 +89,25 @@ def main(root: Path, sabotage: str) -> None:
         store.Database = Normal
     if sabotage == "names":
         Files.sync_dir = lambda _self, _path: None
-    daemon = Supervisor(config_for(root))
+    if sabotage == "contents":
+        write = Files.write
+        Files.write = lambda *args, durable, **_: write(*args, durable=durable, synced=False)
+    status_writer.PROGRESS_S, status_writer._WRITING_SHARE = 0.0, math.inf
+    daemon = Supervisor(config_for(root, heartbeat_s=0.01))
     daemon.start()
     for name in DROPS:
         drop(root, name)
-        while not statuses(root).get(name, {}).get("terminal"):
+        enough = ("queued", "running") if name in _BESIDE_THE_NEXT else ()
+        while not _is_at(root, name, enough):
             daemon.round()
+    while not all(_is_at(root, name) for name in DROPS):
+        daemon.round()
     daemon.close(clean=True)
+
+
+def _is_at(root: Path, name: str, states: tuple[str, ...] = ()) -> bool:
+    status = statuses(root).get(name, {"state": "unseen", "terminal": False})
+    return status["terminal"] or status["state"] in states
 
 
 if __name__ == "__main__":
