@@ -23,7 +23,7 @@ from daemon.config import file as config_file
 from daemon.errors import BadConfig, BadInput, Unavailable
 from daemon.layout import REASON_SUFFIX, SETTINGS_BESIDE, inbox_folder, reason_beside
 from daemon.outbox.overview import Life, life
-from daemon.outbox.status_writer import SUFFIX, drop_in, read_status
+from daemon.outbox.status_reader import SUFFIX, drop_in, read_status
 from daemon.text import age_s, display, shown
 
 RECENT = 200

@@ -26,8 +26,7 @@ from rich.text import Text
 from daemon.clock import Clock
 from daemon.outbox.heartbeat import NAME
 from daemon.outbox.overview import Document, Ended, Life, Overview, Waiting, life, picture
-from daemon.outbox.status_reader import StatusCache
-from daemon.outbox.status_writer import read_status
+from daemon.outbox.status_reader import StatusCache, read_status
 from daemon.text import age_s, shown, span
 
 EX_OK, EX_NOT_RUNNING = 0, 3

@@ -12,7 +12,8 @@ from typing import Any
 
 from daemon.clock import Clock, rfc3339
 from daemon.files import Files
-from daemon.outbox.status_writer import SCHEMA, encoded
+from daemon.outbox.status_reader import SCHEMA
+from daemon.outbox.status_writer import encoded
 
 NAME = "daemon.json"
 

@@ -25,25 +25,20 @@ Rule 5: fields are only ever added within schema 1; readers ignore what they do 
 import hashlib
 import json
 import os
-from base64 import b64decode
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from daemon.clock import Clock, rfc3339
-from daemon.errors import is_ours
 from daemon.files import Files
-from daemon.outbox.shape import document_of
+from daemon.outbox.status_reader import SCHEMA, SUFFIX, TERMINAL, read_status
 
-SCHEMA = 1
-SUFFIX = ".status.json"
-TERMINAL = frozenset({"done", "failed", "skipped", "cancelled"})
 RECENT = 50
 """Finished drops that are remembered, for the front page."""
 _OF_WAITING = ("name", "name_base64", "inbox", "job", "state", "wait", "first_seen", "created")
+_WHEN = ("seq", "updated", "daemon")
 PROGRESS_S = 0.5
 """Mere progress is written no more often than this."""
 _WRITING_SHARE = 0.05
@@ -136,28 +131,6 @@ def encoded(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, indent=1, allow_nan=False).encode("ascii") + b"\n"
 
 
-def read_status(path: Path, kind: Literal["status", "daemon"] = "status") -> dict[str, Any] | None:
-    """Return a status document, ``None`` when there is none that can be read.
-
-    The outbox is ours, but a disk or a person may have damaged the file: anything that is
-    not a document of this schema counts as absent.
-
-    Raises
-    ------
-    OSError
-        No descriptor or no memory is left to read with: it may well be there.
-    """
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        with open(fd, "rb") as file:  # noqa: PTH123 - a descriptor
-            found = document_of(file.read(1 << 22), kind)
-    except OSError as error:
-        if is_ours(error):
-            raise
-        return None
-    return found if found and found.get("schema") == SCHEMA else None
-
-
 @dataclass(slots=True)
 class _Written:
     seq: int
@@ -169,14 +142,6 @@ class _Written:
     """Of all that says something."""
     content: dict[str, Any]
     """What overviews show of it."""
-
-
-def drop_in(document: Mapping[str, Any]) -> str:
-    """Return the name on disk of the drop that a status tells of."""
-    with suppress(ValueError):  # damaged
-        if encoded := document.get("name_base64"):
-            return os.fsdecode(b64decode(encoded))
-    return str(document.get("name"))
 
 
 class Statuses:
@@ -239,13 +204,15 @@ class Statuses:
             instance=self._instance,
             stages=stages,
         )
-        digest = _digest(body)
+        when, said = _encoded_parts(body)
+        digest = _digest(said)
         if last is not None and not changed and digest == last.digest:
             return False
         path = self.path(report.inbox, label)
         step = f"write status {report.state}" if changed else "write status progress"
         promised = changed and (report.state == "queued" or body["terminal"])
-        self._files.write(step, path, encoded(body), durable=promised)
+        whole = when.removesuffix(b"\n}\n") + b"," + said.removeprefix(b"{")
+        self._files.write(step, path, whole, durable=promised)
         took_s = self._clock.monotonic_s() - now_s
         next_s = now_s + max(PROGRESS_S, took_s / _WRITING_SHARE)
         # Ten thousand may wait: of those, only what an overview shows of them is kept.
@@ -260,7 +227,7 @@ class Statuses:
             return None
         seq = int(found.get("seq") or 0) + _SEQ_LOST
         state, job = str(found.get("state")), found.get("job")
-        return _Written(seq, state, job, -1e9, _digest(found), found)
+        return _Written(seq, state, job, -1e9, _digest(_encoded_parts(found)[1]), found)
 
     def forget(self, inbox: str, label: str) -> None:
         """Drop what is remembered of a finished drop; its file stays."""
@@ -296,7 +263,11 @@ class Statuses:
             self.remove(inbox, label)
 
 
-def _digest(body: Mapping[str, Any]) -> bytes:
-    """Return a digest of what a status says, not of when it says so."""
-    said = {key: value for key, value in body.items() if key not in {"seq", "updated", "daemon"}}
-    return hashlib.blake2b(encoded(said), digest_size=16).digest()
+def _encoded_parts(body: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Return, as JSON, when a status says something, and what it says."""
+    when = {key: body[key] for key in _WHEN if key in body}
+    return encoded(when), encoded({key: body[key] for key in body if key not in _WHEN})
+
+
+def _digest(said: bytes) -> bytes:
+    return hashlib.blake2b(said, digest_size=16).digest()

@@ -29,7 +29,7 @@ from daemon.jobs.job import Job, NewJob, State
 from daemon.layout import CANCEL, Place
 from daemon.logs import log
 from daemon.outbox.status_document import seen
-from daemon.outbox.status_writer import SUFFIX, drop_in, read_status
+from daemon.outbox.status_reader import SUFFIX, drop_in, read_status
 from daemon.supervisor.context import Context
 from daemon.supervisor.duplicates import DuplicateFinder
 from daemon.text import display, output_name

@@ -14,7 +14,7 @@ from daemon.config.models import Config
 from daemon.files import Files
 from daemon.jobs.store import Store
 from daemon.layout import Spool
-from daemon.outbox.status_writer import SUFFIX, read_status
+from daemon.outbox.status_reader import SUFFIX, read_status
 
 AT_ONCE = 100
 _DAY_MS = 86_400_000

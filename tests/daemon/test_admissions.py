@@ -12,7 +12,7 @@ from daemon.files import Files
 from daemon.intake.observations import Admitted, Gone, Sighting
 from daemon.jobs.job import State
 from daemon.layout import Place
-from daemon.outbox.status_writer import drop_in
+from daemon.outbox.status_reader import drop_in
 from daemon.supervisor.admissions import Admissions
 from daemon.supervisor.context import Context
 from daemon.supervisor.duplicates import DuplicateFinder

@@ -9,7 +9,8 @@ import jsonschema
 import pytest
 
 from daemon.files import Files
-from daemon.outbox.status_writer import Report, Statuses, document, encoded, read_status
+from daemon.outbox.status_reader import read_status
+from daemon.outbox.status_writer import Report, Statuses, document, encoded
 from tests.support.clocks import FakeClock
 
 

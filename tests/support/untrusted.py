@@ -10,7 +10,7 @@ from daemon.config.yaml_reader import load
 from daemon.errors import BadInput
 from daemon.intake.headers import ends_in_zeros, read_header
 from daemon.outbox.overview import life, picture
-from daemon.outbox.shape import document_of
+from daemon.outbox.status_reader import document_of
 from tests.support.spools import NOW_MS
 
 ROOT = Path("/spool")
