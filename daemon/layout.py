@@ -34,7 +34,7 @@ REASON_SUFFIX = ".error.json"
 
 JOB_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 JOB_IDS_PER_S = 0x10000
-_MAX_NAME_BYTES = 255  # of every file system that matters
+MAX_NAME_BYTES = 255  # of every file system that matters
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,19 @@ def settings_beside(drop: Path) -> Path | None:
     return next((path for path in (inside, beside) if os.path.isfile(path)), None)  # noqa: PTH113
 
 
+def with_ending(name: str, ending: str) -> str:
+    """Return the name with an ending, cut so that the two together are no longer than a name."""
+    room = MAX_NAME_BYTES - len(os.fsencode(ending))
+    return os.fsdecode(os.fsencode(name)[:room]) + ending
+
+
 def reason_beside(drop: Path) -> Path:
     """Return where the reason lies beside a drop in ``failed/``.
 
     A name so long that nothing can be added to it is shortened, with a hash to tell it apart.
     """
     name = os.fsencode(drop.name)
-    if len(name) + len(REASON_SUFFIX) > _MAX_NAME_BYTES:
+    if len(name) + len(REASON_SUFFIX) > MAX_NAME_BYTES:
         digest = hashlib.sha256(name).hexdigest()[:16]
         return drop.with_name(f"{output_name(drop.name)}-{digest}{REASON_SUFFIX}")
     return drop.with_name(drop.name + REASON_SUFFIX)

@@ -69,6 +69,8 @@ class Door:
     clock: Clock
     leftovers: list[Path] = field(default_factory=list)
     """Of admitted drops, in the inbox: markers, and originals of copies."""
+    stranded: list[Path] = field(default_factory=list)
+    """Hidden folders of drops that were moved aside, not taken in, and could not be put back."""
 
     def admit(self, drop: Drop, *, whole: bool) -> Place | None:
         """Take the drop in; ``None`` when it moved on under our hands and was put back.
@@ -78,16 +80,16 @@ class Door:
 
         Raises
         ------
-        OSError
-            The surroundings failed; the drop is in the inbox as before, or will be after
-            ``mend``.
+        Exception
+            The surroundings failed, or we did; the drop is in the inbox as before, or will be
+            after ``tidy`` or ``mend``.
         """
         self._sync(drop)
         room = self._make_room()
         try:
             taken = self._take(drop, room, whole=whole)
-        except OSError as error:
-            if error.errno != errno.EXDEV:
+        except Exception as error:
+            if not (isinstance(error, OSError) and error.errno == errno.EXDEV):
                 self._put_back(room / "in", room)
                 raise
             taken = self._take_across(drop, room, whole=whole)
@@ -99,8 +101,14 @@ class Door:
         return Place(self.inbox, room.name, drop.name, room / "in" / drop.name)
 
     def tidy(self) -> str:
-        """Remove what admitted drops left in the inbox; return what is in the way of that."""
+        """Put back what is stranded, remove what admitted drops left; return what is in the way."""
         trouble = ""
+        for aside in self.stranded[:]:
+            try:
+                give_back(self.files, "admit.back", aside, self.folder)
+                self.stranded.remove(aside)
+            except OSError as error:
+                trouble = f"cannot put back what lies in {aside}: {error.strerror}"
         for path in self.leftovers[:]:
             try:
                 self.files.remove_tree("admit.tidy", path)
@@ -160,7 +168,7 @@ class Door:
                 still = not whole or self._is_still(drop, aside)
             if still:
                 self.files.rename("admit.arrived", room / "arriving", room / "in")
-        except OSError:
+        except Exception:
             self._put_back(aside, room)
             raise
         if not still:
@@ -186,7 +194,12 @@ class Door:
             os.close(fd)
 
     def _put_back(self, taken: Path, room: Path) -> None:
-        give_back(self.files, "admit.back", taken, self.folder)
+        try:
+            give_back(self.files, "admit.back", taken, self.folder)
+        except OSError:
+            if taken.parent == self.folder:  # what lies in work/ is adopted by the supervisor
+                self.stranded.append(taken)
+            raise
         self.files.remove_tree("admit.no_room", room)
 
 

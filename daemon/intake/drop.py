@@ -34,6 +34,8 @@ LEFT_ALONE_NAMED = 50
 """More would be read by nobody, and written into every heartbeat."""
 _NAMES_LOOKED_AT = 1 << 16
 """Names of any kind in one drop; junk is not endless. 60,000 take a tenth of a second."""
+_LONGEST_PATH_BYTES = 3000
+"""Within a drop. With the folders above it, a path of 4096 cannot be opened, by handlers either."""
 
 
 class Signature(NamedTuple):
@@ -252,6 +254,8 @@ class _Tally:
             self.arriving.append(path)
         elif stat.S_ISDIR(found.st_mode) and depth >= self._limits.depth:
             self.refuse("TOO_DEEP", f"{display(path)} lies too deep", path)
+        elif len(os.fsencode(path)) > _LONGEST_PATH_BYTES:
+            self.refuse("TOO_DEEP", f"the path of {display(entry.name)} is too long", "")
         elif stat.S_ISDIR(found.st_mode):
             self.walk(fd, entry.name, path + "/", depth + 1)
         elif kind == "marker":

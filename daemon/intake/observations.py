@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from daemon.errors import BadInput
 from daemon.layout import Place
 
 WaitReason = Literal["settling", "incomplete", "slot", "disk", "memory", "paused"]
@@ -52,8 +51,8 @@ class Admitted:
     """Of audio, all files together, as far as their headers tell; for the deadline."""
     inputs: tuple[Mapping[str, object], ...]
     warnings: tuple[tuple[str, str], ...] = ()
-    refusal: BadInput | None = None
-    """Failed at once."""
+    refusal: Exception | None = None
+    """Failed at once: ``BadInput``, or a fault of ours."""
     cancelled: bool = False
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from daemon.files import Files
 from daemon.intake.filenames import kind_of
-from daemon.layout import CLAIMED, JOB_ID, MARKER_BESIDE, Place
+from daemon.layout import CLAIMED, JOB_ID, MARKER_BESIDE, Place, with_ending
 
 
 def find_admitted(work: Path) -> list[Place]:
@@ -47,48 +47,67 @@ def find_cut_short(work: Path, inbox: str, has_row: Callable[[str], bool]) -> Cu
     )
 
 
-def mend(files: Files, found: CutShort, folder: Path) -> None:
+def mend(files: Files, found: CutShort, folder: Path) -> list[Path]:
     """Undo in the inbox `folder` what was cut short; call before its first scan.
 
     A job directory without a drop goes, and gives back a settings file that had gone ahead.
     What was moved aside for copying goes when the copy is in place, else back into the inbox.
     A marker goes whose drop is in.
 
+    Returns
+    -------
+    list of Path
+        What should go and cannot be removed now: to be tried again, and in nobody's way.
+
     Raises
     ------
     OSError
-        The inbox is missing or does not do it now; may be repeated.
+        The inbox is missing, or a drop cannot be put back into it now; may be repeated.
     """
     arrived = {drop.parent.parent.name for drop in found.admitted}
+    going: list[tuple[str, Path]] = []
     for aside in sorted(folder.iterdir()):
-        if not aside.name.startswith(CLAIMED):
+        job = aside.name.removeprefix(CLAIMED)
+        if job == aside.name or not JOB_ID.fullmatch(job):
             continue
-        if aside.name.removeprefix(CLAIMED) in arrived:
-            files.remove_tree("mend.original", aside)
-        else:
-            give_back(files, "mend.back", aside, folder)
+        if job not in arrived:
+            _move_back(files, "mend.back", aside, folder)
+        going.append(("mend.back.done" if job not in arrived else "mend.original", aside))
     for room in filter(Path.is_dir, found.abandoned):
-        give_back(files, "mend.back", room / "in", folder)
-        files.remove_tree("mend.room", room)
+        _move_back(files, "mend.back", room / "in", folder)
+        going.append(("mend.room", room))
     for drop in found.admitted:
-        _remove_marker_left_behind(files, drop.name, folder)
+        going += [("mend.marker", mark) for mark in _left_behind(drop, folder)]
+    return [path for step, path in going if not _removed(files, step, path)]
+
+
+def _removed(files: Files, step: str, path: Path) -> bool:
+    try:
+        files.remove_tree(step, path)
+    except OSError:
+        return False
+    return True
 
 
 def give_back(files: Files, step: str, taken: Path, folder: Path) -> None:
     """Move what lies in `taken` back into the inbox, and remove `taken`."""
-    # The drop first: between the two renames a crash must not leave it admitted without its
-    # settings. The inbox is not scanned meanwhile, and mend brings the settings after it.
-    for path in sorted(_entries(taken), key=lambda path: kind_of(path.name) == "settings"):
-        _rename_to_free(files, step, path, folder / path.name)
+    _move_back(files, step, taken, folder)
     if os.path.lexists(taken):  # else a read-only inbox would refuse the removal of nothing
         files.remove_tree(f"{step}.done", taken)
 
 
-def _remove_marker_left_behind(files: Files, name: str, folder: Path) -> None:
-    """Remove what marked an admitted drop: it would call the next one of that name whole."""
-    mark = folder / (name + MARKER_BESIDE)
-    if os.path.lexists(mark) and not os.path.lexists(folder / name):
-        files.remove("mend.marker", mark)
+def _move_back(files: Files, step: str, taken: Path, folder: Path) -> None:
+    # The drop first: between the two renames a crash must not leave it admitted without its
+    # settings. The inbox is not scanned meanwhile, and mend brings the settings after it.
+    for path in sorted(_entries(taken), key=lambda path: kind_of(path.name) == "settings"):
+        _rename_to_free(files, step, path, folder / path.name)
+
+
+def _left_behind(drop: Path, folder: Path) -> list[Path]:
+    """Return what marked an admitted drop: it would call the next one of that name whole."""
+    mark = folder / (drop.name + MARKER_BESIDE)
+    there = os.path.lexists(mark) and not os.path.lexists(folder / drop.name)
+    return [mark] if there else []
 
 
 def _is_abandoned(room: Path) -> bool:
@@ -106,8 +125,9 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _rename_to_free(files: Files, step: str, source: Path, target: Path) -> None:
-    """Rename to `target`, or to `target` with `` (2)`` and so on when somebody took the name."""
-    names = (f"{target.stem} ({number}){target.suffix}" for number in count(2))
+    """Rename to `target`, or to `target` with `` (2)`` and so on when the name is taken."""
+    endings = (f" ({number}){target.suffix}" for number in count(2))
+    names = (with_ending(target.stem, ending) for ending in endings)
     for name in chain([target.name], names):
         with suppress(FileExistsError):
             files.rename(step, source, target.with_name(name))

@@ -8,11 +8,15 @@ Rules
 3. A drop for which there is no room stays where it is: the inbox is the overflow.
 4. None is taken before an older one that waits for the same room. Those that wait behind it are
    looked at once a minute only: ten thousand of them must not keep the first from its turn.
+5. Each drop is handled inside a guard: what goes wrong with one says nothing about the others.
+   A fault of ours fails that drop; if not even that works, it stays and is tried once a minute.
 """
 
 import errno
+import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from daemon.clock import rfc3339
@@ -45,6 +49,11 @@ _CLOSED = {
 _FOR_ALL = frozenset({"paused", "slot", "memory"})
 """Closed for one drop is closed for all; on the disk there may be room for a smaller one."""
 _HELD_S = 60.0
+_LOG = logging.getLogger(__name__)
+
+
+class Stopping(Exception):
+    """Raised by the gate when the watcher was asked to end in the middle of a scan."""
 
 
 @dataclass(slots=True)
@@ -59,6 +68,9 @@ class _Tracked:
     told_s: float = 0.0
     held_s: float | None = None
     """When it was last looked at, while all that it lacks is room."""
+    fault: str = ""
+    """Of ours, which leaves it in the inbox for now."""
+    fault_s: float = 0.0
 
 
 class Scanner:
@@ -119,12 +131,48 @@ class Scanner:
         return known + sorted(names.difference(known))
 
     def _guarded(self, act: Callable[[int, str], float | None], fd: int, name: str) -> float | None:
-        """Act on one drop; its trouble with the disk is noted and does not stop the others."""
+        """Act on one drop; whatever goes wrong is noted and does not stop the others."""
+        tracked, now_s = self._tracked.get(name), self._door.clock.monotonic_s()
+        if tracked is not None and tracked.fault and now_s - tracked.fault_s < _HELD_S:
+            self.trouble = tracked.fault
+            return None
         try:
             return act(fd, name)
         except OSError as error:
             self.trouble = f"{display(name)}: {error.strerror or error}"
-            return None
+            if tracked is None:
+                self._say(Drop(name, "other"), _refused(error))
+        except Stopping:
+            raise
+        except Exception as error:  # noqa: BLE001 - rule 5
+            _LOG.exception("inbox=%s drop=%s: our fault", self._door.inbox, display(name))
+            self._fail(fd, name, error)
+        return None
+
+    def _fail(self, fd: int, name: str, error: Exception) -> None:
+        """Fail a drop that we cannot handle; if that goes wrong, too, it stays for a minute."""
+        text = f"the daemon met a fault of its own: {error!r}"
+        drop = Drop(name, "other")
+        with suppress(Exception):  # its settings go with it, if we can still see them
+            drop = look(fd, name, self._door.limits, self._door.accepts) or drop
+        tracked = self._tracked.get(name) or self._begin(drop)
+        try:
+            if (closed := self._why_not_now(drop)) is None:
+                self._take(tracked, drop, DropStatus(settled=False, files=()), fault=error)
+            else:
+                self._say(drop, Wait(closed, None, _CLOSED.get(closed, closed)))
+        except Stopping:
+            raise
+        except Exception:  # noqa: BLE001 - rule 5
+            _LOG.exception("inbox=%s drop=%s stays", self._door.inbox, display(name))
+            tracked.fault = self.trouble = f"{display(name)}: {text}"
+            tracked.fault_s = self._door.clock.monotonic_s()
+            self._say(drop, Wait("incomplete", None, text))
+
+    def _say(self, drop: Drop, wait: Wait) -> None:
+        """Report a drop of which nothing more is known."""
+        tracked = self._tracked.get(drop.name) or self._begin(drop)
+        self._tell(tracked, drop, DropStatus(settled=False, files=()), wait)
 
     def _scan_drop(self, fd: int, name: str) -> float | None:
         if self._closed and self._is_held(name):
@@ -147,10 +195,7 @@ class Scanner:
         try:
             self._take(tracked, drop, answer)
         except OSError as error:
-            self._report(PutBack(self._door.inbox, drop.name))
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            wait = Wait("disk" if full else "incomplete", None, _refused(error))
-            self._tell(tracked, drop, answer, wait)
+            self._tell(tracked, drop, answer, _refused(error))
             raise
         return None
 
@@ -176,10 +221,20 @@ class Scanner:
         return tracked
 
     def _take(
-        self, tracked: _Tracked, drop: Drop, answer: DropStatus, *, cancelled: bool = False
+        self,
+        tracked: _Tracked,
+        drop: Drop,
+        answer: DropStatus,
+        *,
+        cancelled: bool = False,
+        fault: Exception | None = None,
     ) -> None:
         whole = answer.settled and not cancelled
-        place = self._door.admit(drop, whole=whole)
+        try:
+            place = self._door.admit(drop, whole=whole)
+        except Exception:
+            self._report(PutBack(self._door.inbox, drop.name))
+            raise
         self.took = True
         if place is None:  # somebody still wrote; it is back, and settles anew
             self._report(PutBack(self._door.inbox, drop.name))
@@ -193,7 +248,7 @@ class Scanner:
                 sum(file.seconds or 0.0 for file in answer.files),
                 _inputs(answer),
                 (*answer.warnings, *self._split_warning(drop)),
-                answer.refusal,
+                fault or answer.refusal,
                 cancelled,
             )
         )
@@ -261,9 +316,10 @@ def _inputs(answer: DropStatus) -> tuple[dict[str, object], ...]:
     )
 
 
-def _refused(error: OSError) -> str:
-    """Return why a drop could not be moved, with the remedy where there is a usual one."""
+def _refused(error: OSError) -> Wait:
+    """Return why a drop cannot be taken in now, with the remedy where there is a usual one."""
     text = f"cannot be taken in: {error.strerror}"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"{text}; the folder must be writable for the daemon's group (chmod -R g+w)"
-    return text
+        text += "; the folder must be writable for the daemon's group (chmod -R g+w)"
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return Wait("disk" if full else "incomplete", None, text)

@@ -39,7 +39,7 @@ from daemon.intake.filenames import AUDIO_SUFFIXES
 from daemon.intake.mounts import is_network, read_mountinfo
 from daemon.intake.observations import Health, Looked, Report
 from daemon.intake.recovery import CutShort, mend
-from daemon.intake.scanner import Gate, Scanner
+from daemon.intake.scanner import Gate, Scanner, Stopping
 from daemon.intake.watch import Watch
 from daemon.intake.writer_probe import ignore_lease_signals
 
@@ -52,10 +52,6 @@ it too. Our own rename out of the inbox is such an event: for that time we look 
 _LATE_LIMIT, _LATE_WITHIN_S = 3, 3600.0
 _NETWORK = "a network file system does not announce what other machines write"
 _UNRELIABLE = "drops came that no event announced"
-
-
-class _Stopping(Exception):
-    """Asked to end in the middle of a scan."""
 
 
 class Watcher:
@@ -95,7 +91,7 @@ class Watcher:
         self._cut_short, self._report = cut_short, report
         self._fulfilled: SimpleQueue[str] = SimpleQueue()
         self._stubborn: set[str] = set()
-        door = Door(name, folder, work, inbox.limits, accepts, files, clock)
+        self._door = door = Door(name, folder, work, inbox.limits, accepts, files, clock)
         self._gate = gate
         self._scanner = Scanner(door, inbox.settling, self._may_take, report)
         self._woken, self._stopped = threading.Event(), threading.Event()
@@ -155,13 +151,13 @@ class Watcher:
     def _may_take(self, drop: Drop) -> str | None:
         # One that hung when it was asked to end has a successor by the time that it goes on.
         if self._stopped.is_set():
-            raise _Stopping
+            raise Stopping
         return self._gate(drop)
 
     def _look_safely(self, *, woken: bool) -> float:
         try:
             return self.look(woken=woken)
-        except _Stopping:
+        except Stopping:
             return 0.0
         except Exception as error:  # noqa: BLE001 - one bad round must not end an inbox in silence
             _LOG.exception("inbox=%s scan failed", self._name)
@@ -174,7 +170,7 @@ class Watcher:
         try:
             self._choose_mode()
             if self._cut_short is not None:
-                mend(self._files, self._cut_short, self._folder)
+                self._door.leftovers.extend(mend(self._files, self._cut_short, self._folder))
             self._remove_wishes()
             due_s = self._scanner.scan()
             problem = self._scanner.trouble

@@ -109,7 +109,7 @@ class Admissions:
         label = self._release(place.inbox, place.name)
         if label is None:
             label = self._new_label(place.inbox, place.name, place.job)
-        refusal: SpoolError | None = admitted.refusal
+        refusal: Exception | None = admitted.refusal
         lane, alone = inbox.lane, False
         options: Any = inbox.options
         try:

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
@@ -12,6 +13,7 @@ from queue import SimpleQueue
 import pytest
 
 from daemon.config.models import Inbox, Limits
+from daemon.errors import Fault
 from daemon.files import Files
 from daemon.intake import watcher as watcher_module
 from daemon.intake.mounts import is_network, kind_of_mount
@@ -19,6 +21,7 @@ from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Sig
 from daemon.intake.watcher import Watch, Watcher
 from tests.support.clocks import FakeClock
 from tests.support.containers import noise_bytes
+from tests.support.files import DEEP, OtherDevice, bottom_of, dig
 
 LATE_S = 10.0
 
@@ -279,14 +282,115 @@ def test_a_full_disk_is_said_and_stops_nobody_else(studio):
     assert "big.wav" == studio.look(1.0)[0].place.name
 
 
-def test_a_mistake_of_ours_does_not_end_the_inbox(studio):
-    """Whatever goes wrong in a round, the next one begins, and the health report tells."""
-    studio.put("Song/kick.wav")
-    studio.put("Song/.done", b"")
-    studio.watcher._scanner._gate = lambda drop: 1 / 0  # noqa: ARG005 - the signature of a gate
-    studio.watcher._look_safely(woken=False)
+def _ready(studio, *names):
+    for name in names:
+        studio.put(f"{name}/kick.wav")
+        studio.put(f"{name}/.done", b"")
 
-    assert "our fault: ZeroDivisionError('division by zero')" == studio.watcher.health.problem
+
+def test_a_fault_of_ours_fails_the_drop_that_met_it_and_no_other(studio):
+    """It is set aside with a code and the traceback; its neighbours are taken."""
+    _ready(studio, "a", "poison", "z")
+    faults = iter([ZeroDivisionError("of ours")])
+
+    def gate(drop):
+        if drop.name == "poison" and (fault := next(faults, None)):
+            raise fault
+
+    studio.watcher._gate = gate
+    admitted = {each.place.name: each.refusal for each in studio.look()}
+
+    assert (None, None) == (admitted["a"], admitted["z"])
+    fault = Fault.of(admitted["poison"])
+    assert "INTERNAL" == fault.code
+    assert fault.hint
+    assert "of ours" in fault.traceback
+    assert "" == studio.watcher.health.problem
+
+
+@pytest.mark.parametrize("step", ["admit.room", "admit.drop", "admit.aside.drop", "admit.copy"])
+def test_a_drop_that_cannot_even_be_failed_stays_and_says_so(studio, step):
+    """It lies in the inbox under its name, and is tried again later, not all the time."""
+    tries = []
+
+    across = step in ("admit.aside.drop", "admit.copy")
+
+    class Broken(*([OtherDevice] if across else []), Files):
+        @contextmanager
+        def _step(self, name):
+            yield
+            if name == step:
+                tries.append(name)
+                raise RecursionError("of ours")
+
+    door = studio.watcher._scanner._door
+    studio.watcher._scanner._door = replace(door, files=Broken())
+    _ready(studio, "poison")
+    told = studio.look()[-1]
+
+    assert "of ours" in told.wait.detail
+    assert "of ours" in studio.watcher.health.problem
+    assert ["poison"] == os.listdir(studio.folder)  # noqa: PTH208 - names are compared
+    assert [] == list((studio.work / "mix").glob("*/*/*"))
+    before = len(tries)
+    for _ in range(10):
+        studio.look(5.0)
+    assert before == len(tries)
+    assert "of ours" in studio.watcher.health.problem
+
+    studio.watcher._scanner._door = door
+    assert ["poison"] == taken(studio.look(20.0))
+
+
+def test_a_drop_that_cannot_be_put_back_at_once_is_put_back_later(studio):
+    """Nothing stays in a hidden folder because the disk refused twice."""
+    refusing = {"admit.copy", "admit.back"}
+
+    class Refusing(OtherDevice, Files):
+        @contextmanager
+        def _step(self, name):
+            if name in refusing:
+                raise OSError(errno.EIO, "Input/output error")
+            yield
+
+    door = studio.watcher._scanner._door
+    studio.watcher._scanner._door = replace(door, files=Refusing())
+    _ready(studio, "Song")
+    studio.look()
+
+    assert "Input/output error" in studio.watcher.health.problem
+    refusing.clear()
+    assert ["Song"] == taken([*studio.look(1.0), *studio.look(1.0)])
+
+
+@pytest.mark.parametrize("across", [False, True], ids=["same device", "other device"])
+def test_a_drop_of_any_depth_is_refused_and_kept(studio, across):
+    """Deeper than the stack and than any path: it is failed with a code, and whole."""
+
+    class Across(OtherDevice, Files):
+        pass
+
+    door = studio.watcher._scanner._door
+    studio.watcher._scanner._door = replace(door, files=Across() if across else Files())
+    dig(studio.folder / "Deep")
+    studio.look()
+    (admitted,) = studio.look(5.0)
+
+    assert "TOO_DEEP" == admitted.refusal.code
+    assert (DEEP, "bottom.wav") == bottom_of(admitted.place.path)
+    studio.look()
+    assert [] == list(studio.folder.iterdir())
+
+
+def test_a_path_that_nobody_can_open_is_refused(tmp_path):
+    """Limits may allow a depth that no path can have."""
+    studio = Studio(tmp_path, Inbox(limits=Limits(depth=100)))
+    dig(studio.folder / "Long", 50, "x" * 100)
+    dig(studio.folder / "Song", 90)
+    studio.look()
+    told = [each for each in studio.look(60.0) if isinstance(each, Admitted)]
+
+    assert [("Long", "TOO_DEEP")] == [(each.place.name, each.refusal.code) for each in told]
 
 
 def test_an_inbox_without_a_watch_is_polled(studio):

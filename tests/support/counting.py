@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from daemon.errors import BadInput, NothingToDo, Unavailable
 from daemon.handlers.contract import Output, Result, Task
+from tests.support.files import dig
 
 
 class Options(BaseModel, extra="forbid"):
@@ -21,6 +22,8 @@ class Options(BaseModel, extra="forbid"):
     how: Literal["well", "bad_input", "nothing", "unavailable", "badly"] = "well"
     seconds: float = 0.0
     """How long it takes, with a report every few milliseconds."""
+    deep: bool = False
+    """Whether it leaves folders behind that lie deeper than any path is long."""
     fill_bytes: int = 0
     """Size of a second output."""
 
@@ -28,6 +31,8 @@ class Options(BaseModel, extra="forbid"):
 def handle(task: Task) -> Result:
     """Write ``count.json``: path, size and hash of each file of the drop."""
     options: Options = task.options
+    if options.deep:
+        dig(task.workdir / "deep")
     _take_time(task, options.seconds)
     if options.how == "unavailable":
         raise Unavailable("REMOTE_BUSY", "ask again later")

@@ -74,13 +74,13 @@ class OtherDevice:
         super().rename(step, source, target)  # type: ignore[misc]
 
 
-def dig(folder: Path, depth: int = DEEP) -> None:
+def dig(folder: Path, depth: int = DEEP, name: str = "a folder of a long path") -> None:
     """Make folders within folders, with a file in the last one."""
     folder.mkdir()
     fd = os.open(folder, os.O_RDONLY)
     for _ in range(depth):
-        os.mkdir("a folder of a long path", dir_fd=fd)
-        below = os.open("a folder of a long path", os.O_RDONLY, dir_fd=fd)
+        os.mkdir(name, dir_fd=fd)
+        below = os.open(name, os.O_RDONLY, dir_fd=fd)
         os.close(fd)
         fd = below
     os.close(os.open("bottom.wav", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
