@@ -18,6 +18,7 @@ import pytest
 
 from daemon.config.models import Pool as Settings
 from daemon.pool.worker import seccomp
+from tests.support.containers import noise_bytes
 from tests.support.crew import ROOT, Crew
 
 needs_confinement = pytest.mark.skipif(
@@ -57,6 +58,21 @@ def test_confined_handler_can_do_its_work(tmp_path):
 
     assert "done" == end.outcome, end
     assert b"a drop\n" == (tmp_path / "job" / "out.1" / "deep" / "out.txt").read_bytes()
+
+
+def test_confined_worker_mixes_a_song(tmp_path):
+    """The handler that we ship needs nothing that confinement takes."""
+    mix = "daemon.handlers.mix"
+    crew = Crew(tmp_path, Settings(slots=1, confine=True), handlers=(mix,))
+    order = crew.order("job", handler=mix)
+    song = Path(order.source).with_name("song")
+    song.mkdir()
+    for name in ("kick.wav", "bass.flac"):
+        (song / name).write_bytes(noise_bytes(name[-4:].strip(".")))
+    end = crew.run([replace(order, source=str(song), options={})])["job"]
+    crew.pool.close()
+
+    assert ("done", ()) == (end.outcome, end.warnings)
 
 
 @needs_confinement

@@ -79,6 +79,20 @@ def _spawn() -> None:
     os.waitpid(os.posix_spawn(sys.executable, [sys.executable, "-c", ""], {}), 0)
 
 
+def _old_times(name: str, path: Path, *before: int) -> None:
+    """Change a file's times by a call that libraries have left behind, where there is one."""
+    number = seccomp.DENIED[name][COLUMN]
+    if number is None:
+        os.utime(path)  # this machine has the new call alone
+    else:
+        _call("syscall", number, *before, os.fsencode(path), None)
+
+
+def _watch(folder: Path) -> None:
+    created = 0x100
+    _call("inotify_add_watch", _call("inotify_init1", 0), os.fsencode(folder), created)
+
+
 def _owner_of_signals(whose: bytes, command: int) -> None:
     for end in os.pipe():
         fcntl.fcntl(end, command, whose)
@@ -101,6 +115,14 @@ def forbidden(at: Place) -> dict:
         "change a mode": lambda: at.drop.chmod(0o600),
         "change a descriptor's mode": lambda: os.fchmod(drop, 0o600),
         "change an owner": lambda: os.chown(at.drop, os.getuid(), os.getgid()),
+        "change times": lambda: os.utime(at.secret, (0, 0)),
+        "change times of the drop": lambda: os.utime(at.drop, (0, 0)),
+        "change times of its own file": lambda: os.utime(at.work / "own", (0, 0)),
+        "change a descriptor's times": lambda: os.utime(drop, (0, 0)),
+        "change times, at seconds": lambda: _old_times("utime", at.secret),
+        "change times, at microseconds": lambda: _old_times("utimes", at.secret),
+        "change times beneath a folder": lambda: _old_times("futimesat", at.secret, -100),
+        "watch a folder elsewhere": lambda: _watch(at.secret.parent),
         "make a set-user-id program": lambda: os.open(at.work / "suid", os.O_CREAT, 0o4700),
         "make a node with such a mode": lambda: os.mknod(at.work / "node", 0o104700),
         "make a pipe with a name": lambda: os.mkfifo(at.work / "fifo"),

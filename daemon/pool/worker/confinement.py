@@ -9,7 +9,8 @@ and before its job, a worker takes from itself whatever the job does not need:
 * *Landlock*: it reads the drop and the installed libraries, writes its work directory, and
   opens no other file; that others exist, their sizes and their times stay visible;
 * *seccomp*: it starts no program and no process, opens no socket, signals nobody but
-  itself, and leaves owners, modes and kernel settings alone (``calls``). Threads stay allowed.
+  itself, and leaves owners, modes, times and kernel settings alone (``seccomp``). Threads stay
+  allowed.
 
 None of this can be taken back or widened, by anybody. That is why a confined worker serves
 one job. The alternatives were weighed: rights on the whole of ``work/`` would show each job

@@ -8,7 +8,7 @@ outright (``DENIED``), or by one of its arguments (``JUDGED``), or, where what m
 behind a pointer, is said not to exist (``HIDDEN``): the C library then takes the older call.
 
 Landlock judges paths, from the version on that knows the right. What it does not judge is
-here: owners, modes and attributes, and everything that is no file.
+here: owners, modes, times and attributes, and everything that is no file.
 
 Rules
 -----
@@ -76,7 +76,7 @@ DENIED: _Rows = {
     "mq_unlink": (241, 181),
     "memfd_create": (319, 279),
     "memfd_secret": (447, 447),
-    # owners, modes, attributes: Landlock does not judge these
+    # owners, modes, times, attributes: Landlock does not judge these
     "chmod": (90, None),
     "fchmod": (91, 52),
     "fchmodat": (268, 53),
@@ -94,6 +94,11 @@ DENIED: _Rows = {
     "fremovexattr": (199, 16),
     "removexattrat": (466, 466),
     "file_setattr": (469, 469),
+    "utime": (132, None),
+    "utimes": (235, None),
+    "futimesat": (261, None),
+    "utimensat": (280, 88),
+    "inotify_add_watch": (254, 27),  # would tell the names in a folder that may not be listed
     "truncate": (76, 45),  # judged by Landlock since version 3; ftruncate needs an open file
     # what a job never needs of the kernel
     "mount": (165, 40),
