@@ -45,7 +45,7 @@ INPUT_NOT_SUPPORTED
     The file is audio of a kind that is not let near the decoder.
     Convert it to FLAC, WAV or AIFF: ffmpeg -i IN OUT.flac.
 INPUT_DAMAGED
-    A file is broken in its middle: the decoder cannot go on.
+    A file is broken in its middle, or holds far more than its header accounts for.
     Copy or export it again from where it is whole.
 INPUT_SILENT
     Every stem is silent from beginning to end.
@@ -204,6 +204,9 @@ UNKNOWN
     No reason was recorded.
     Look into the log at the time when the job ended; then move the drop back into the inbox.
 [nobody]
+INPUT_SIZE_WRAPPED
+    A file outgrew the 4 GiB that the size in its header can tell; all of its sound was used.
+    Nothing. Record to RF64 or W64 for long takes: other programs may stop where the header says.
 POSSIBLE_SPLIT_DROP
     A folder of this name was taken minutes ago; this may be the rest of it.
     If it is, drop both parts again as one folder, with an empty .done written last.

@@ -21,7 +21,7 @@ DAEMON = (
 """Floors from the ground up; what is not listed (``__main__``) stands on top of all."""
 
 DSP = (
-    ("dsp.audio", "dsp.units", "dsp.errors", "dsp.report"),
+    ("dsp.audio", "dsp.containers", "dsp.units", "dsp.errors", "dsp.report"),
     ("dsp.processors", "dsp.formats"),
     ("dsp.measure",),
     ("dsp.mixing",),
@@ -73,8 +73,10 @@ def test_imports_point_down(name, target):
     if name.startswith("dsp."):
         assert target.startswith("dsp.")
         assert floor_of(name, DSP) >= floor_of(target, DSP)
-    elif target.startswith("dsp."):
+    elif target.startswith("dsp.") and not target.startswith("dsp.containers"):
         assert name.startswith("daemon.handlers.")
+    elif target.startswith("dsp."):
+        assert not name.startswith(("daemon.jobs.", "daemon.pool.", "daemon.outbox."))
     else:
         assert floor_of(name, DAEMON) >= floor_of(target, DAEMON)
 
@@ -103,7 +105,19 @@ def test_modules_do_not_import_each_other_in_a_circle():
 
 def test_parent_process_imports_neither_numpy_nor_the_sound_engine():
     """The supervisor and all it imports stay without the libraries of the workers."""
-    assert not {"numpy", "scipy", "soundfile", "soxr", "dsp"} & _imported_by_the_parent()
+    imported = _imported_by_the_parent()
+    of_dsp = {name for name in imported if name.partition(".")[0] == "dsp"}
+
+    assert not {"numpy", "scipy", "soundfile", "soxr"} & imported
+    assert {"dsp"} == {name for name in of_dsp if not name.startswith("dsp.containers")}
+
+
+def test_containers_import_the_standard_library_alone():
+    """What a header says is read in the daemon's own process."""
+    for name, path in modules("dsp/containers"):
+        for target in imports_of(path):
+            top = target.partition(".")[0]
+            assert top in sys.stdlib_module_names or target.startswith("dsp.containers"), name
 
 
 def test_parent_process_imports_nothing_for_people():
@@ -112,10 +126,7 @@ def test_parent_process_imports_nothing_for_people():
 
 
 def _imported_by_the_parent():
-    code = (
-        "import sys, daemon.supervisor.supervisor; "
-        "print(*sorted(m.split('.')[0] for m in sys.modules))"
-    )
+    code = "import sys, daemon.supervisor.supervisor; print(*sys.modules)"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(said.stdout.split())
 

@@ -9,9 +9,9 @@ from daemon.cli.exit_codes import DAEMON_DOWN
 from daemon.cli.spool_reader import SpoolReader, Told, pulse_of, statuses
 from daemon.errors import BadInput, Unavailable
 from daemon.intake.drop import list_inbox
-from daemon.intake.filenames import AUDIO_SUFFIXES
 from daemon.outbox.status_reader import read_status
 from daemon.text import shown
+from dsp.containers.identify import AUDIO_SUFFIXES
 
 _LOOK_S = 0.1
 

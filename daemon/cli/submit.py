@@ -31,9 +31,10 @@ from daemon.config.validation import assign
 from daemon.errors import BadInput, Unavailable
 from daemon.files import Files
 from daemon.intake.drop import Drop, look
-from daemon.intake.filenames import AUDIO_SUFFIXES, kind_of
+from daemon.intake.filenames import kind_of
 from daemon.layout import SETTINGS, SETTINGS_BESIDE
 from daemon.text import shown
+from dsp.containers.identify import AUDIO_SUFFIXES
 
 # The inbox's own limits are the daemon's to apply; these only bound the look.
 _LIMITS = Limits(files=1_000_000, depth=100, bytes=1 << 62)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from daemon.config import file as config_file
 from daemon.config.validation import validate
 from daemon.errors import BadInput
+from dsp.containers.header import LOWEST_RATE_HZ, MOST_FRAMES
 
 # Every number has an upper bound: what is beyond it is a slip, and overflows somewhere.
 Seconds = Annotated[float, Field(ge=0, le=30 * 86_400)]
@@ -59,10 +60,10 @@ class Limits(_Section):
     depth: Annotated[int, Field(ge=1, le=100)] = 4
     bytes: Annotated[int, Field(ge=1, le=1 << 62)] = 64 * 1024**3
     settings_bytes: Annotated[int, Field(ge=1, le=1 << 20)] = 64 * 1024
-    rate_hz_min: Count = 8_000
+    rate_hz_min: Count = LOWEST_RATE_HZ
     rate_hz_max: Count = 192_000
     channels: Annotated[int, Field(ge=1, le=64)] = 8
-    frames: Annotated[int, Field(ge=1, le=1 << 48)] = 4 * 3600 * 192_000
+    frames: Annotated[int, Field(ge=1, le=1 << 48)] = MOST_FRAMES
 
 
 class Inbox(_Section):

@@ -12,8 +12,9 @@ from pydantic import Field
 
 from daemon.errors import BadInput
 from daemon.handlers.contract import Note, Output, Result, Task
+from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.errors import AudioFormatError, ParameterError
-from dsp.formats.reader import AUDIO_SUFFIXES, Limits
+from dsp.formats.reader import Limits
 from dsp.mixing import mix as engine
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.source import Resources

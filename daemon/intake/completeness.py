@@ -11,8 +11,9 @@ than the last change
 header ``complete``               quiet for ``settle`` over two looks, and nobody writes
 header ``unknown``, or a long     quiet for ``settle_unknown`` over two looks, and nobody
 tail of zeros and no probe        writes
-header ``short`` or ``growing``,  never; refused after ``truncated_after`` of quiet
-no bytes, or not to be opened
+header ``short``, ``growing`` or  never; refused after ``truncated_after`` of quiet
+``damaged``, no bytes, or a file
+that cannot be opened
 not audio                         never; refused after ``settle_unknown`` of quiet
 ================================  =====================================================
 
@@ -23,16 +24,16 @@ Rules
 3. No clock and no disk here: evidence is asked of the caller, and only when it decides.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from daemon.config.manifest import Listed
-from daemon.config.models import Settling
+from daemon.config.models import Limits, Settling
 from daemon.errors import BadInput
 from daemon.intake.drop import Drop, Found, Signature
-from daemon.intake.peek import Header
 from daemon.intake.writer_probe import Writer
 from daemon.text import display
+from dsp.containers.header import Header
 
 Reason = Literal["settling", "incomplete"]
 ReadyBy = Literal["manifest", "marker", "header", "quiet", "accepted", "passed over"]
@@ -40,12 +41,21 @@ ReadyBy = Literal["manifest", "marker", "header", "quiet", "accepted", "passed o
 _LOOKS = 2
 """One look shows no change."""
 
+_LACKING = {
+    "unreadable": "INPUT_UNREADABLE",
+    "empty": "INPUT_EMPTY",
+    "short": "INPUT_TRUNCATED",
+    "growing": "INPUT_TRUNCATED",
+    "damaged": "INPUT_DAMAGED",
+}
+"""Verdicts on which a file is refused after ``truncated_after``, and the codes."""
+
 
 class Evidence(Protocol):
     """What only the disk can tell about a drop."""
 
     def header(self, file: Found) -> Header:
-        """Judge the header of a file; asked once per signature."""
+        """Read the header of a file; asked once per signature."""
 
     def zero_tail(self, file: Found) -> bool:
         """Tell whether the file ends in a long run of zeros."""
@@ -59,7 +69,7 @@ class Evidence(Protocol):
 
 @dataclass(frozen=True)
 class Rules:
-    """The quiet times that hold for one inbox, in seconds."""
+    """The quiet times that hold for one inbox, in seconds, and the limits of a file."""
 
     settle_s: float
     settle_folder_s: float
@@ -67,9 +77,10 @@ class Rules:
     truncated_after_s: float
     manifest_after_s: float
     accept_truncated: bool = False
+    limits: Limits = field(default_factory=Limits)
 
     @classmethod
-    def of(cls, settling: Settling, *, network: bool) -> "Rules":
+    def of(cls, settling: Settling, limits: Limits | None = None, *, network: bool) -> "Rules":
         """Choose the times for a local or a network file system."""
         return cls(
             settling.settle_network_s if network else settling.settle_s,
@@ -78,6 +89,7 @@ class Rules:
             settling.truncated_after_s,
             settling.manifest_after_s,
             settling.on_truncated == "accept",
+            limits or Limits(),
         )
 
 
@@ -103,6 +115,8 @@ class FileAnswer:
     """Rough length of the audio."""
     ready_by: ReadyBy | None = None
     """By which evidence it is whole; ``None``: it is not."""
+    warning: str = ""
+    """What is wrong with its header although it can be used."""
 
 
 @dataclass(frozen=True)
@@ -139,23 +153,22 @@ class FileEvidence:
     def answer(self) -> FileAnswer:
         """What is told about the file while it is not whole."""
         found, header = self.file, self.header
-        return FileAnswer(found.path, found.bytes, header.bytes_expected, header.seconds)
+        seconds = header.seconds(self.rules.limits.frames, self.rules.limits.rate_hz_min)
+        return FileAnswer(
+            found.path, found.bytes, header.bytes_expected, seconds, warning=header.warning
+        )
 
     def rule(self) -> FileStatus:
         """Judge the file by the best evidence there is."""
-        if self.header.verdict == "unreadable":
-            return self._lacking("INPUT_UNREADABLE")
+        if self.header.verdict == "unreadable":  # even if the manifest lists its size
+            return self._lacking(_LACKING["unreadable"])
         if self.listed and self.listed.bytes is not None:
             return self._by_manifest(self.listed.bytes)
-        match self.header.verdict:
-            case "empty":
-                return self._lacking("INPUT_EMPTY")
-            case "short" | "growing":
-                return self._lacking("INPUT_TRUNCATED")
-            case "not_audio":
-                return self._refused_after(self.rules.settle_unknown_s, "INPUT_NOT_AUDIO")
-            case "complete" | "unknown":
-                return self._whole("marker") if self.marked else self._by_quiet()
+        if self.header.verdict == "not_audio":
+            return self._refused_after(self.rules.settle_unknown_s, "INPUT_NOT_AUDIO")
+        if code := _LACKING.get(self.header.verdict):
+            return self._lacking(code)
+        return self._whole("marker") if self.marked else self._by_quiet()
 
     def _by_manifest(self, wanted: int) -> FileStatus:
         if self.file.bytes == wanted:

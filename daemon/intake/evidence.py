@@ -9,12 +9,12 @@ from daemon.config.manifest import Listed
 from daemon.config.yaml_reader import load
 from daemon.errors import BadInput, is_ours
 from daemon.intake.drop import Drop, Found
-from daemon.intake.filenames import AUDIO_SUFFIXES, suffix_of
-from daemon.intake.headers import ends_in_zeros, read_header
-from daemon.intake.peek import Header, Verdict
+from daemon.intake.filenames import suffix_of
 from daemon.intake.writer_probe import Writer, open_beneath, writer_of
 from daemon.layout import SETTINGS
 from daemon.text import display
+from dsp.containers.header import Header, Verdict
+from dsp.containers.identify import AUDIO_SUFFIXES, ends_in_zeros, read_header
 
 
 class DiskEvidence:
@@ -24,17 +24,17 @@ class DiskEvidence:
         self._inbox, self._drop, self._settings_bytes = inbox, drop, settings_bytes
 
     def header(self, file: Found) -> Header:
-        """Judge the header of a file as it was when it was looked at."""
+        """Read the header of a file as it was when it was looked at."""
         if suffix_of(file.path) not in AUDIO_SUFFIXES:
             verdict: Verdict = "unknown" if file.bytes else "empty"
-            return Header(verdict, "", None, None, "not audio by its name, so of no known length")
+            return Header(verdict, detail="not audio by its name, so of no known length")
         try:
             with self._opened(file) as fd:
                 return read_header(fd, file.bytes)
         except OSError as error:
             if is_ours(error):
                 raise
-            return Header("unreadable", "", None, None, f"cannot be read: {error.strerror}")
+            return Header("unreadable", detail=f"cannot be read: {error.strerror}")
 
     def zero_tail(self, file: Found) -> bool:
         """Tell whether the file ends in a long run of zeros."""

@@ -13,13 +13,6 @@ from typing import Literal
 
 from daemon.layout import CANCEL, MARKER_BESIDE, MARKERS, SETTINGS, SETTINGS_BESIDE
 
-AUDIO_SUFFIXES = frozenset(
-    {".wav", ".wave", ".bwf", ".rf64", ".w64", ".aif", ".aiff", ".aifc", ".caf"}
-    | {".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".m4a", ".mp4", ".aac", ".wma"}
-)
-"""What may be audio. More than can be read: a refusal with a reason beats silence."""
-
-
 NameKind = Literal["plain", "settings", "marker", "cancel", "arriving", "junk", "hidden"]
 
 

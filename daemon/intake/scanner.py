@@ -81,7 +81,7 @@ class Scanner:
     ) -> None:
         self._door, self._gate, self._report = door, gate, report
         self._settling = settling
-        self._rules = Rules.of(settling, network=False)
+        self._rules = Rules.of(settling, door.limits, network=False)
         self._tracked: dict[str, _Tracked] = {}
         self._taken_s: dict[str, float] = {}
         self.listing = Listing()
@@ -101,7 +101,7 @@ class Scanner:
 
     def use_network_times(self, *, network: bool) -> None:
         """Choose the quiet times for drops seen from now on."""
-        self._rules = Rules.of(self._settling, network=network)
+        self._rules = Rules.of(self._settling, self._door.limits, network=network)
 
     def scan(self) -> float | None:
         """Look at everything once; return seconds until something falls due, if it will.

@@ -214,13 +214,15 @@ def _last_of(unready: list[FileStatus], files: tuple[FileAnswer, ...]) -> DropSt
 
 
 def _warnings(rulings: Iterable[FileStatus]) -> tuple[tuple[str, str], ...]:
-    codes = {"passed over": "INPUT_NOT_AUDIO", "accepted": "INPUT_TRUNCATED"}
-    texts = {"passed over": "passed over: not audio", "accepted": "taken although never closed"}
-    return tuple(
-        (codes[by], f"{display(ruling.file.path)}: {texts[by]}")
-        for ruling in rulings
-        if (by := ruling.file.ready_by) in codes and by is not None
-    )
+    found = []
+    for file in (ruling.file for ruling in rulings):
+        if file.ready_by == "passed over":
+            found.append(("INPUT_NOT_AUDIO", file, "passed over: not audio"))
+        elif file.ready_by == "accepted":
+            found.append(("INPUT_TRUNCATED", file, "taken although never closed"))
+        if file.warning:
+            found.append(("INPUT_SIZE_WRAPPED", file, f"{file.warning}; all of it is used"))
+    return tuple((code, f"{display(file.path)}: {text}") for code, file, text in found)
 
 
 def _refused_after(drop: Drop, problem: BadInput, after_s: float, quiet_s: float) -> DropStatus:

@@ -35,13 +35,13 @@ from daemon.config.models import Inbox
 from daemon.files import Files
 from daemon.intake.admit import Door
 from daemon.intake.drop import Drop
-from daemon.intake.filenames import AUDIO_SUFFIXES
 from daemon.intake.mounts import is_network, read_mountinfo
 from daemon.intake.observations import Health, Looked, Report
 from daemon.intake.recovery import CutShort, mend
 from daemon.intake.scanner import Gate, Scanner, Stopping
 from daemon.intake.watch import Watch
 from daemon.intake.writer_probe import ignore_lease_signals
+from dsp.containers.identify import AUDIO_SUFFIXES
 
 _LOG = logging.getLogger(__name__)
 _RECEIVING_S, _LOCAL_S, _POLLING_S = 1.0, 10.0, 5.0

@@ -14,7 +14,6 @@ from daemon.config.models import Limits
 from daemon.errors import BadInput, Fault, SpoolError, Unavailable, is_ours
 from daemon.intake.admit import renumber
 from daemon.intake.drop import Drop, look
-from daemon.intake.filenames import AUDIO_SUFFIXES
 from daemon.intake.observations import (
     Admitted,
     CancelAsked,
@@ -33,6 +32,7 @@ from daemon.outbox.status_reader import SUFFIX, drop_in, read_status
 from daemon.supervisor.context import Context
 from daemon.supervisor.duplicates import DuplicateFinder
 from daemon.text import display, output_name
+from dsp.containers.identify import AUDIO_SUFFIXES
 
 _POSITIONS_TOLD, _POSITIONS_AT_ONCE = 50, 10
 """Of those that wait, so many are told their place in the queue; and so many at each beat,

@@ -1,18 +1,36 @@
-"""One stream of frames out of libsndfile, from the first to the last."""
+"""One stream of frames out of a file, from the first to the last."""
 
 import os
 from typing import Protocol
 
+import numpy as np
 import soundfile
 
 from dsp.audio import Block
-from dsp.formats.peek import Cut
+from dsp.containers.header import Format, Sound
 
 _MOST_FRAMES = 1 << 62
 """libsndfile reports 2⁶³−1 frames where a stream does not say."""
 
 _LOOK_AHEAD_BYTES = 8192
 """What libFLAC reads at a time."""
+
+_SUBTYPES = {
+    ("pcm", 1): "PCM_S8",
+    ("pcm", 2): "PCM_16",
+    ("pcm", 3): "PCM_24",
+    ("pcm", 4): "PCM_32",
+    ("float", 4): "FLOAT",
+    ("float", 8): "DOUBLE",
+}
+
+
+class Unsupported(Exception):
+    """A file that is audio, but of a kind that is not decoded here: which."""
+
+
+class Cut(Exception):
+    """A file that ends before its sound does: where."""
 
 
 class Broken(Exception):
@@ -102,3 +120,66 @@ class Sndfile:
         if left < _LOOK_AHEAD_BYTES:
             return Cut("within its sound")
         return Broken(error.error_string)
+
+
+class Pcm:
+    """Plain samples, decoded here: of a file that holds more than its size field can say.
+
+    libsndfile stops where the 32-bit size in the header says.
+
+    Parameters
+    ----------
+    fd : int
+        Stays the caller's.
+    form : Format
+    sound : Sound
+
+    Raises
+    ------
+    Broken
+        The format's numbers fit no kind of sample.
+    """
+
+    def __init__(self, fd: int, form: Format, sound: Sound) -> None:
+        channels, self.rate_hz = form.channels or 0, form.rate_hz or 0
+        width = form.frame_bytes // channels if channels > 0 else 0
+        subtype = _SUBTYPES.get((form.codec, width))
+        if subtype is None or width * channels != form.frame_bytes:
+            raise Broken(f"{form.frame_bytes} bytes for {channels} channels of {form.codec}")
+        self.channels, self._width, self._form = channels, width, form
+        self.subtype = subtype if form.signed else "PCM_U8"
+        self.frames: int | None = sound.declared // form.frame_bytes
+        self._left = self.frames
+        self._at = sound.start
+        self._fd = os.dup(fd)
+        self._open = True
+
+    def read(self, frames: int) -> Block:
+        frames = min(frames, self._left)
+        data = os.pread(self._fd, frames * self._form.frame_bytes, self._at)
+        if len(data) < frames * self._form.frame_bytes:
+            raise Cut("within its sound")
+        self._at += len(data)
+        self._left -= frames
+        return self._samples(data).reshape(-1, self.channels)
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._fd)
+
+    def _samples(self, data: bytes) -> Block:
+        """Return the samples as libsndfile does, full scale ±1."""
+        order = "<" if self._form.order == "little" else ">"
+        if self._form.codec == "float":
+            return np.frombuffer(data, f"{order}f{self._width}").astype(np.float32)
+        if self._width == 1:
+            raw = np.frombuffer(data, np.int8 if self._form.signed else np.uint8)
+            return (raw.astype(np.float32) - (0 if self._form.signed else 128)) / np.float32(128)
+        if self._width == 3:  # noqa: PLR2004 - bytes: 24 bits, as the upper ones of 32
+            wide = np.zeros((len(data) // 3, 4), np.uint8)
+            part = slice(1, 4) if order == "<" else slice(0, 3)
+            wide[:, part] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+            return wide.reshape(-1).view(f"{order}i4").astype(np.float32) / np.float32(2**31)
+        scale = np.float32(2 ** (8 * self._width - 1))
+        return np.frombuffer(data, f"{order}i{self._width}").astype(np.float32) / scale

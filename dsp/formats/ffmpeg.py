@@ -20,8 +20,7 @@ from fractions import Fraction
 import numpy as np
 
 from dsp.audio import Block
-from dsp.formats.decoders import Broken
-from dsp.formats.peek import Cut, Unsupported
+from dsp.formats.decoders import Broken, Cut, Unsupported
 
 PATIENCE_S = 60.0
 """The longest silence of the program before it is given up."""

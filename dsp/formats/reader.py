@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 ``probe`` says what a file is without decoding it; ``StemReader`` decodes it block by block.
 Both open the file themselves: no symbolic link, no pipe, no device, and never by a name
-again once it is open. Our own look at the bytes comes before libsndfile's (``magic``).
+again once it is open. ``dsp.containers`` looks at the bytes before libsndfile does.
 
 Rules
 -----
@@ -33,30 +33,22 @@ from typing import Self
 import numpy as np
 
 from dsp.audio import Block
+from dsp.containers.header import LOWEST_RATE_HZ, MOST_FRAMES, Header
+from dsp.containers.identify import read_header
 from dsp.errors import AudioFormatError
 from dsp.formats import refusals
-from dsp.formats.decoders import Broken, Decoder, Sndfile
+from dsp.formats.decoders import Broken, Cut, Decoder, Pcm, Sndfile, Unsupported
 from dsp.formats.ffmpeg import Foreign
-from dsp.formats.magic import claim_of
-from dsp.formats.peek import Claim, Cut, Peek, Unsupported
-
-_SUFFIXES = (
-    *(".wav", ".wave", ".bwf", ".rf64", ".bw64", ".w64", ".aif", ".aiff", ".aifc", ".caf"),
-    *(".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".m4a", ".aac"),
-)
-AUDIO_SUFFIXES = frozenset(_SUFFIXES)
-"""Names under which audio comes. What a file is, its bytes decide."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """What a stem may be, at the most."""
 
-    rate_hz_min: int = 8_000
+    rate_hz_min: int = LOWEST_RATE_HZ
     rate_hz_max: int = 192_000
     channels: int = 8
-    frames: int = 6 * 3600 * 48_000
-    """Six hours at 48 kHz."""
+    frames: int = MOST_FRAMES
 
 
 @dataclass(frozen=True)
@@ -67,7 +59,7 @@ class Probe:
     name: str
     """As the drop has it."""
     container: str
-    """``wav rf64 w64 aiff caf flac ogg mp3 mp4 aac``."""
+    """As ``Header`` names it."""
     subtype: str
     """``PCM_24``, ``FLOAT``, ``VORBIS`` … as libsndfile names them; ``AAC``."""
     rate_hz: int
@@ -110,9 +102,9 @@ def probe(
     """
     limits = limits or Limits()
     with _opened(path, name) as fd:
-        claim = _claim(fd, name, accept_truncated=accept_truncated)
-        _hold(claim.rate_hz, claim.channels, limits, name)
-        decoder = _decoder(fd, claim, name, allow_ffmpeg=allow_ffmpeg)
+        header = _header(fd, name, accept_truncated=accept_truncated)
+        _hold(header.format.rate_hz, header.format.channels, limits, name)
+        decoder = _decoder(fd, header, name, allow_ffmpeg=allow_ffmpeg)
     decoder.close()
     _hold(decoder.rate_hz, decoder.channels, limits, name)
     if decoder.frames == 0:
@@ -122,12 +114,12 @@ def probe(
     return Probe(
         path=path,
         name=name,
-        container=claim.container,
+        container=header.container,
         subtype=decoder.subtype,
         rate_hz=decoder.rate_hz,
         channels=decoder.channels,
-        frames=decoder.frames if claim.counted else None,
-        time_stamp_frames=claim.time_stamp_frames,
+        frames=decoder.frames if header.counted else None,
+        time_stamp_frames=header.time_stamp_frames,
     )
 
 
@@ -163,8 +155,8 @@ class StemReader:
         self._accept_truncated = accept_truncated
         self._ended = False
         with _opened(probe.path, probe.name) as fd:
-            claim = _claim(fd, probe.name, accept_truncated=accept_truncated)
-            self._decoder = _decoder(fd, claim, probe.name, allow_ffmpeg=allow_ffmpeg)
+            header = _header(fd, probe.name, accept_truncated=accept_truncated)
+            self._decoder = _decoder(fd, header, probe.name, allow_ffmpeg=allow_ffmpeg)
         if (self._decoder.rate_hz, self._decoder.channels) != (probe.rate_hz, probe.channels):
             self._decoder.close()
             raise refusals.damaged(probe.name, "was changed while it was being read")
@@ -253,29 +245,33 @@ def _opened(path: Path, name: str) -> Iterator[int]:
         os.close(fd)
 
 
-def _claim(fd: int, name: str, *, accept_truncated: bool) -> Claim:
+def _header(fd: int, name: str, *, accept_truncated: bool) -> Header:
     """Return what the file says it is, once that may be believed."""
-    peek = Peek(fd)
-    try:
-        claim = claim_of(peek)
-    except Unsupported as error:
-        raise refusals.not_supported(name, str(error)) from error
-    except Cut as error:
-        raise refusals.truncated(name, _where(error, fd)) from error
-    if claim is None:
-        raise refusals.not_audio(name, peek.at(0, 8))
-    if claim.cut and not accept_truncated:
-        found = f"has {claim.found_bytes} of the {claim.declared_bytes} bytes of sound it declares"
+    size = os.fstat(fd).st_size
+    header = read_header(fd, size)
+    if header.verdict == "not_audio" or not header.container:
+        raise refusals.not_audio(name, os.pread(fd, 8, 0))
+    if header.format.unsupported:
+        raise refusals.not_supported(name, header.format.unsupported)
+    if header.verdict == "damaged":
+        raise refusals.damaged(name, f"has {header.detail}")
+    if header.verdict == "short" and not (accept_truncated and header.format.codec):
+        found = f"{header.detail}, after {size} bytes"
+        if sound := header.sound:
+            found = f"has {sound.found} of the {sound.declared} bytes of sound it declares"
         raise refusals.truncated(name, found)
-    return claim
+    return header
 
 
-def _decoder(fd: int, claim: Claim, name: str, *, allow_ffmpeg: bool) -> Decoder:
-    kind = f"{claim.container} {claim.codec}".strip().upper()
-    if claim.demuxer and not allow_ffmpeg:
+def _decoder(fd: int, header: Header, name: str, *, allow_ffmpeg: bool) -> Decoder:
+    demuxer, sound = header.format.demuxer, header.sound
+    kind = f"{header.container} {header.format.codec}".strip().upper()
+    if demuxer and not allow_ffmpeg:
         raise refusals.not_supported(name, f"{kind}, and the ffmpeg program may not be used here")
     try:
-        return Foreign(fd, claim.demuxer) if claim.demuxer else Sndfile(fd)
+        if demuxer:
+            return Foreign(fd, demuxer)
+        return Pcm(fd, header.format, sound) if sound and sound.outgrown else Sndfile(fd)
     except Unsupported as error:
         raise refusals.not_supported(name, f"{kind}, and {error}") from error
     except Cut as error:

@@ -23,8 +23,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.errors import AudioFormatError
-from dsp.formats.reader import AUDIO_SUFFIXES, Limits, Probe
+from dsp.formats.reader import Limits, Probe
 from dsp.mixing.align.align import Evidence, Placement, align, trust_of
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings, text_of

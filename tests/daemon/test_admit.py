@@ -12,10 +12,10 @@ from daemon.config.models import Limits
 from daemon.files import Files
 from daemon.intake.admit import Door
 from daemon.intake.drop import look
-from daemon.intake.filenames import AUDIO_SUFFIXES
 from daemon.intake.recovery import find_admitted, find_cut_short, mend
 from daemon.intake.writer_probe import ignore_lease_signals
 from daemon.layout import job_id, settings_beside
+from dsp.containers.identify import AUDIO_SUFFIXES
 from tests.support.clocks import FakeClock
 from tests.support.files import Died, DyingFiles, OtherDevice, RecordingFiles
 

@@ -14,8 +14,8 @@ from daemon.files import Files
 from daemon.intake.completeness import Rules
 from daemon.intake.drop import look
 from daemon.intake.evidence import DiskEvidence
-from daemon.intake.filenames import AUDIO_SUFFIXES
 from daemon.intake.settle import Settler
+from dsp.containers.identify import AUDIO_SUFFIXES
 from tests.support.desks import DeskSpool, stems
 from tests.support.files import Died, DyingFiles, RecordingFiles
 from tests.support.spools import NOW_MS, daemon_json, drop

@@ -11,9 +11,10 @@ import pytest
 from daemon.config.models import Limits
 from daemon.intake import writer_probe
 from daemon.intake.drop import Signature, list_inbox, look
-from daemon.intake.filenames import AUDIO_SUFFIXES, kind_of
+from daemon.intake.filenames import kind_of
 from daemon.intake.writer_probe import ignore_lease_signals, open_beneath, writer_of
 from daemon.text import base64_of, display, output_name
+from dsp.containers.identify import AUDIO_SUFFIXES
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.config.manifest import Listed
-from daemon.config.models import Settling
+from daemon.config.models import Limits, Settling
 from daemon.errors import BadInput
 from daemon.intake.completeness import Rules
 from daemon.intake.drop import Drop, Found, Signature
-from daemon.intake.peek import Header
 from daemon.intake.settle import Settler, explain
+from dsp.containers.header import Format, Header
 
 RULES = Rules.of(Settling(), network=False)
 SETTLE_S, FOLDER_S, UNKNOWN_S, TRUNCATED_S = 2.0, 5.0, 30.0, 900.0
@@ -26,11 +26,12 @@ class FakeEvidence:
     writers: dict = field(default_factory=dict)
     listed: tuple = ()
     zeros: bool = False
+    claims: dict = field(default_factory=dict)
     headers_read: int = 0
 
     def header(self, file):
         self.headers_read += 1
-        return Header(self.verdicts.get(file.path, "complete"), "wav", None, 1.0, "as told")
+        return Header(self.verdicts.get(file.path, "complete"), "wav", "as told", **self.claims)
 
     def zero_tail(self, file):  # noqa: ARG002 - one answer for all
         return self.zeros
@@ -116,6 +117,7 @@ def test_an_unknown_length_waits_longer():
     [
         ("short", "INPUT_TRUNCATED"),
         ("growing", "INPUT_TRUNCATED"),
+        ("damaged", "INPUT_DAMAGED"),
         ("empty", "INPUT_EMPTY"),
         ("unreadable", "INPUT_UNREADABLE"),
     ],
@@ -128,6 +130,27 @@ def test_a_lacking_file_is_refused_in_the_end(verdict, code):
 
     assert ("incomplete", None) == (before.reason, before.refusal)
     assert code == settler.observe(loose(), evidence, TRUNCATED_S).refusal.code
+
+
+@pytest.mark.parametrize(("frames", "rate_hz"), [(1 << 62, 1), (1 << 62, 192_000), (10**30, 0)])
+def test_a_header_sets_no_deadline_beyond_the_limits(frames, rate_hz):
+    """An inbox that takes ten minutes at 8 kHz counts no file as longer, whatever it claims."""
+    rules = Rules.of(Settling(), Limits(frames=600 * 8_000), network=False)
+    settler, evidence = Settler(rules), FakeEvidence(claims={"frames": frames})
+    evidence.claims["format"] = Format("pcm", rate_hz, 2)
+    (file,) = settler.observe(loose(), evidence, 0.0).files
+
+    assert (file.seconds or 0.0) <= 600
+
+
+def test_a_size_that_wrapped_is_used_with_a_warning():
+    """The status says that the header told less than there is."""
+    settler, evidence = Settler(RULES), FakeEvidence(claims={"warning": "its size has wrapped"})
+    settler.observe(loose(), evidence, 0.0)
+    settled = settler.observe(loose(), evidence, SETTLE_S)
+
+    expected = ("INPUT_SIZE_WRAPPED", "a.wav: its size has wrapped; all of it is used")
+    assert (expected,) == settled.warnings
 
 
 def test_a_growing_file_may_be_accepted_by_configuration():

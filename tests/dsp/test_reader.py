@@ -10,8 +10,9 @@ import soundfile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.errors import AudioFormatError
-from dsp.formats.reader import AUDIO_SUFFIXES, Limits, StemReader, probe
+from dsp.formats.reader import Limits, StemReader, probe
 from dsp.formats.wavefile import header_of
 from tests.support.stems import heard, open_descriptors, refusal, whole, written
 from tests.support.tones import noise
@@ -406,13 +407,13 @@ def test_absurd_headers_are_refused(tmp_path, at, data, code):
     assert code == refusal(path)
 
 
-def test_flac_that_declares_the_most_is_too_long(tmp_path):
+def test_flac_that_declares_the_most_is_refused(tmp_path):
     """2³⁶−1 samples in a small file are refused, not reserved."""
     path = written(tmp_path / "a.flac", some(), container="FLAC")
     packed = int.from_bytes(path.read_bytes()[18:26], "big") | 0xF_FFFF_FFFF
     changed(path, 18, packed.to_bytes(8, "big"))
 
-    assert refusal(path) == "INPUT_TOO_LONG"
+    assert refusal(path) == "INPUT_TRUNCATED"
 
 
 def test_sparse_giant_is_too_long(tmp_path):

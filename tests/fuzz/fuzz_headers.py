@@ -8,7 +8,7 @@ import sys
 
 import atheris
 
-with atheris.instrument_imports(include=["daemon.intake"]):
+with atheris.instrument_imports(include=["dsp.containers"]):
     from tests.support.untrusted import header_of
 
 

@@ -25,9 +25,15 @@ def written(
     return path
 
 
-def whole(found: Probe, *, frames: int = 65_536, allow_ffmpeg: bool = False) -> Block:
+def whole(
+    found: Probe,
+    *,
+    frames: int = 65_536,
+    limits: Limits | None = None,
+    allow_ffmpeg: bool = False,
+) -> Block:
     """Return all that a reader gives, read in blocks of this length."""
-    with StemReader(found, allow_ffmpeg=allow_ffmpeg) as reader:
+    with StemReader(found, limits=limits, allow_ffmpeg=allow_ffmpeg) as reader:
         blocks = [reader.read(frames)]
         while len(blocks[-1]):
             blocks.append(reader.read(frames))

@@ -8,9 +8,9 @@ from daemon.cli.status_view import detail, overview, overview_json
 from daemon.config.drop_settings import daemon_keys
 from daemon.config.yaml_reader import load
 from daemon.errors import BadInput
-from daemon.intake.headers import ends_in_zeros, read_header
 from daemon.outbox.overview import life, picture
 from daemon.outbox.status_reader import document_of
+from dsp.containers.identify import ends_in_zeros, read_header
 from tests.support.spools import NOW_MS
 
 ROOT = Path("/spool")

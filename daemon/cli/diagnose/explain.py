@@ -21,11 +21,12 @@ from daemon.errors import BadInput, Fault
 from daemon.intake.completeness import Rules
 from daemon.intake.drop import Drop, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
-from daemon.intake.filenames import AUDIO_SUFFIXES, kind_of
+from daemon.intake.filenames import kind_of
 from daemon.intake.mounts import is_network, read_mountinfo
 from daemon.intake.settle import DropStatus, Settler, explain
 from daemon.intake.writer_probe import ignore_lease_signals
 from daemon.text import shown
+from dsp.containers.identify import AUDIO_SUFFIXES
 
 EX_OK, EX_DOWN = 0, 3
 BETWEEN_LOOKS_S = 0.4
@@ -155,7 +156,7 @@ def _judged(
     """Return how the drop stands after two looks, and whether the inbox is paused."""
     ignore_lease_signals()
     network = is_network(folder, read_mountinfo())
-    settler = Settler(Rules.of(settings.settling, network=network))
+    settler = Settler(Rules.of(settings.settling, settings.limits, network=network))
     _observe(settler, fd, settings, name)
     between()
     return _observe(settler, fd, settings, name), list_inbox(fd, AUDIO_SUFFIXES).paused

@@ -19,19 +19,23 @@ id3.org, ID3v2.4 structure.
 # ruff: noqa: PLR2004 - the numbers are the formats', and are named by their paragraphs
 
 import re
+from dataclasses import replace
 from functools import cache
 from itertools import islice
 
-from daemon.intake.peek import Header, Verdict, Window
+from dsp.containers.header import Format, Header, Verdict, Window
 
 _FLAC_TAIL, _FLAC_LONGEST = 128 << 10, 2 << 20
 _FLAC_SYNC = re.compile(rb"\xff[\xf8\xf9]")
 _FLAC_SYNCS = 1000
 _OGG_PAGE = 65_307
 """The longest page there can be: 27 + 255 + 255 · 255 bytes."""
+_MOST_TAGS = 4
 _MP3_SEARCH = 8 << 10
 _MP3_RATES_HZ = (44_100, 48_000, 32_000)
 _MP3_KBITS = {  # (MPEG 1?, layer) -> by bit-rate index 1..14
+    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
     (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
     (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
     (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
@@ -40,65 +44,78 @@ _MP3_KBITS = {  # (MPEG 1?, layer) -> by bit-rate index 1..14
 
 
 def read_flac(window: Window, start: int) -> Header:
-    """Judge a FLAC stream whose ``fLaC`` is at `start`."""
-    info = window.at(start + 8, 34)
-    if len(info) < 34:
-        return Header("short", "flac", None, None, "ends within STREAMINFO")
-    rate_hz = int.from_bytes(info[10:13], "big") >> 4
-    total = int.from_bytes(info[13:18], "big") & 0xF_FFFF_FFFF
-    seconds = total / rate_hz if rate_hz and total else None
-    if not total or not any(info[18:]):
-        return Header("unknown", "flac", None, seconds, "no count of samples or no checksum")
+    """Read a FLAC stream whose ``fLaC`` is at `start`."""
+    head = window.at(start + 4, 38)
+    if len(head) < 38:
+        return Header("short", "flac", "ends within STREAMINFO")
+    if head[0] & 0x7F:  # libFLAC will say what is wrong with it
+        return Header("unknown", "flac", "no STREAMINFO", Format("flac"), counted=False)
+    info = head[4:]
+    packed = int.from_bytes(info[10:18], "big")
+    total = packed & 0xF_FFFF_FFFF
+    form = Format("flac", packed >> 44, (packed >> 41 & 7) + 1)
+    header = Header("unknown", "flac", "no count of samples", form, total or None)
+    if not total:
+        return replace(header, counted=False)
+    if not any(info[18:]):
+        return replace(header, detail="no checksum")
     longest_frame = int.from_bytes(info[7:10], "big")
     tail = window.tail(min(max(_FLAC_TAIL, longest_frame), _FLAC_LONGEST) + 128)
     if tail[-128:-125] == b"TAG":
         tail = tail[:-128]
     if _flac_ends_at(total, int.from_bytes(info[2:4], "big"), tail):
-        return Header("complete", "flac", window.size, seconds, f"the last of {total} samples seen")
-    return Header("short", "flac", None, seconds, f"the last of {total} samples is missing")
+        seen = f"the last of {total} samples seen"
+        return replace(header, verdict="complete", bytes_expected=window.size, detail=seen)
+    return replace(header, verdict="short", detail=f"the last of {total} samples is missing")
 
 
 def read_ogg(window: Window) -> Header:
-    """Judge a file that begins with OggS."""
-    tail = window.tail(_OGG_PAGE + 4)
+    """Read a file that begins with OggS."""
+    form, tail = _ogg_format(window), window.tail(_OGG_PAGE + 4)
     at = tail.rfind(b"OggS")
     page = tail[at:] if at >= 0 else b""
-    if len(page) < 27 or len(page) < _ogg_page_bytes(page):
-        return Header("short", "ogg", None, None, "ends within a page")
-    granule, rate_hz = int.from_bytes(page[6:14], "little"), _ogg_rate_hz(window)
-    seconds = granule / rate_hz if rate_hz and granule < 1 << 62 else None
+    if form is None or len(page) < 27 or len(page) < _ogg_page_bytes(page):
+        return Header("short", "ogg", "ends within a page")
+    granule = int.from_bytes(page[6:14], "little")
     if not granule:
-        return Header("short", "ogg", None, None, "ends before its audio begins")
+        return Header("short", "ogg", "ends before its audio begins")
+    frames = granule if granule < 1 << 62 else None
     if page[5] & 4:
-        return Header("complete", "ogg", window.size, seconds, "ends with its last page")
-    return Header("unknown", "ogg", None, seconds, "ends on a page not marked as the last")
+        text = "ends with its last page"
+        return Header("complete", "ogg", text, form, frames, bytes_expected=window.size)
+    # A recorder that was stopped leaves no mark on its last page, and that is legal.
+    text = "ends on a page not marked as the last"
+    return Header("unknown", "ogg", text, form, frames, counted=False)
 
 
 def read_mp3(window: Window, start: int) -> Header | None:
-    """Judge MPEG audio that begins at `start` or a little later; ``None``: none is there."""
+    """Read MPEG audio that begins at `start` or a little later; ``None``: none is there."""
     near = window.at(start, _MP3_SEARCH)
     for skip in range(len(near) - 4):
         if near[skip] == 0xFF and (frame := _mp3_frame(near[skip : skip + 4])):
-            length, frame_seconds, bytes_per_second = frame
+            length, samples, form = frame
             if start + skip + length > window.size:
-                return Header("short", "mp3", None, None, "ends within its first frame")
+                return Header("short", "mp3", "ends within its first frame")
             following = window.at(start + skip + length, 4)
             # 0xFF and three bits are found in anything; two frames in a row are not.
             if len(following) == 4 and not _mp3_frame(following):
                 continue
-            first = window.at(start + skip, min(length, 200))
-            return _mp3_header(window, start + skip, first, frame_seconds, bytes_per_second)
+            return _mp3_header(window, start + skip, length, samples, form)
         if not start and near[skip]:
             return None  # without a tag before it, MPEG audio begins at once or after zeros
     return None
 
 
-def id3_bytes(head: bytes) -> int:
-    """Return the length of the ID3v2 tag that `head` begins with; 0 for none."""
-    if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
-        return 0
-    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-    return 10 + size + (10 if head[5] & 0x10 else 0)
+def id3_bytes(window: Window) -> int:
+    """Return the length of the ID3v2 tags at the beginning of a file; 0 for none."""
+    length = 0
+    for _ in range(_MOST_TAGS):
+        head = window.at(length, 10)
+        if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
+            break
+        size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+        length += 10 + size + (10 if head[5] & 0x10 else 0)
+    return length
 
 
 def _flac_ends_at(total: int, block: int, tail: bytes) -> bool:
@@ -174,41 +191,53 @@ def _ogg_page_bytes(page: bytes) -> int:
     return 27 + segments + sum(page[27 : 27 + segments])
 
 
-def _ogg_rate_hz(window: Window) -> int:
-    first = window.at(0, 128)
-    if (at := first.find(b"\x01vorbis")) >= 0:
-        return int.from_bytes(first[at + 12 : at + 16], "little")
-    return 48_000 if b"OpusHead" in first else 0
+def _ogg_format(window: Window) -> Format | None:
+    """Return what the first packet says; ``None`` when the file ends before it does."""
+    head = window.at(0, 27 + 255 + 64)
+    packet = head[27 + head[26] :] if len(head) > 27 else b""
+    if packet.startswith(b"\x01vorbis"):
+        return Format("vorbis", int.from_bytes(packet[12:16], "little"))
+    if packet.startswith(b"OpusHead"):
+        return Format("opus", 48_000)
+    if packet.startswith(b"\x7fFLAC"):
+        return Format("flac", demuxer="ogg")
+    if len(packet) < 8:
+        return None
+    return Format(unsupported="Ogg with neither Vorbis nor Opus nor FLAC in it")
 
 
-def _mp3_frame(head: bytes) -> tuple[int, float, float] | None:
-    """Return bytes, seconds and bytes per second of the frame whose 4-byte header is `head`."""
+def _mp3_frame(head: bytes) -> tuple[int, int, Format] | None:
+    """Return bytes, samples and format of the frame whose 4-byte header is `head`."""
     version, layer = head[1] >> 3 & 3, 4 - (head[1] >> 1 & 3)
     index, rate = head[2] >> 4, head[2] >> 2 & 3
-    known = head[0] == 0xFF and head[1] >= 0xE0 and version != 1 and layer in (2, 3)
+    known = head[0] == 0xFF and head[1] >= 0xE0 and version != 1 and layer < 4
     if not known or rate == 3 or index in (0, 15):
         return None
     first = version == 3
     rate_hz = _MP3_RATES_HZ[rate] // {3: 1, 2: 2, 0: 4}[version]
     bits_per_second = _MP3_KBITS[first, layer][index - 1] * 1000
+    padding = head[2] >> 1 & 1
+    form = Format("mpeg", rate_hz, 1 if head[3] >> 6 == 3 else 2)
+    if layer == 1:
+        return (12 * bits_per_second // rate_hz + padding) * 4, 384, form
     samples = 1152 if first or layer == 2 else 576
-    length = samples // 8 * bits_per_second // rate_hz + (head[2] >> 1 & 1)
-    return length, samples / rate_hz, bits_per_second / 8
+    return samples // 8 * bits_per_second // rate_hz + padding, samples, form
 
 
-def _mp3_header(
-    window: Window, start: int, first: bytes, frame_seconds: float, bytes_per_second: float
-) -> Header:
+def _mp3_header(window: Window, start: int, length: int, samples: int, form: Format) -> Header:
+    first = window.at(start, min(length, 200))
     at = max(first.find(b"Xing"), first.find(b"Info"))
     flags = first[at + 7] if 0 <= at <= len(first) - 16 else 0
-    guess = (window.size - start) / bytes_per_second
+    guess = (window.size - start) * samples // length
+    header = Header("unknown", "mp3", "no byte count in the first frame", form, guess)
+    header = replace(header, counted=bool(flags & 1))
     if flags & 3 != 3:
-        return Header("unknown", "mp3", None, guess, "no byte count in the first frame")
-    frames = int.from_bytes(first[at + 8 : at + 12], "big")
+        return header
+    frames = int.from_bytes(first[at + 8 : at + 12], "big") * samples
     declared = int.from_bytes(first[at + 12 : at + 16], "big")
     if not declared:
-        return Header("unknown", "mp3", None, guess, "byte count not filled in")
+        return replace(header, detail="byte count not filled in")
     # Some writers leave the first frame out of the count; then one frame may be missing unseen.
     verdict: Verdict = "complete" if start + declared <= window.size else "short"
     detail = f"{window.size - start} of {declared} declared bytes"
-    return Header(verdict, "mp3", start + declared, frames * frame_seconds, detail)
+    return Header(verdict, "mp3", detail, form, frames, bytes_expected=start + declared)
