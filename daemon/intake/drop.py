@@ -168,15 +168,17 @@ def look(inbox: int, name: str, limits: Limits, accepts: frozenset[str]) -> Drop
     else:
         tally.refuse(*_kind_refused(found.st_mode, name))
         kind = "other"
-    settings = tally.settings or _beside(inbox, name, SETTINGS_BESIDE)
-    if mark := _beside(inbox, name, MARKER_BESIDE):
-        tally.marks.append(Found("", mark.signature, audio=False))
+    if tally.settings is None and (beside := _beside(inbox, name, SETTINGS_BESIDE)):
+        tally.take_settings(name + SETTINGS_BESIDE, beside)
+    mark = _beside(inbox, name, MARKER_BESIDE)
+    if mark and stat.S_ISREG(mark.st_mode):
+        tally.marks.append(Found("", Signature.of(mark), audio=False))
     tally.check_size()
     return Drop(
         name,
         kind,
         tuple(sorted(tally.files, key=lambda file: file.path)),
-        settings,
+        tally.settings,
         tuple(tally.marks),
         tuple(sorted(tally.arriving)),
         tally.problem,
@@ -215,6 +217,13 @@ class _Tally:
         if len(self.files) > self._limits.files:
             self.refuse("TOO_MANY_FILES", f"more than {self._limits.files} files", path)
 
+    def take_settings(self, path: str, found: os.stat_result) -> None:
+        """Note the settings file; nothing else of that name is passed over in silence."""
+        if stat.S_ISREG(found.st_mode):
+            self.settings = Found(path, Signature.of(found), audio=False)
+        else:
+            self.refuse("SETTINGS_INVALID", f"{display(path)} is not a plain file", path)
+
     def walk(self, parent: int, name: str, prefix: str, depth: int) -> None:
         """Note all that lies in the folder `name`; what vanishes meanwhile is left out."""
         try:
@@ -250,6 +259,8 @@ class _Tally:
         found = entry.stat(follow_symlinks=False)
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             self.refuse(*_kind_refused(found.st_mode, path))
+        elif path == SETTINGS:
+            self.take_settings(path, found)
         elif kind == "arriving":
             self.arriving.append(path)
         elif stat.S_ISDIR(found.st_mode) and depth >= self._limits.depth:
@@ -260,8 +271,6 @@ class _Tally:
             self.walk(fd, entry.name, path + "/", depth + 1)
         elif kind == "marker":
             self.marks.append(Found(_marked(path), Signature.of(found), audio=False))
-        elif path == SETTINGS:
-            self.settings = Found(path, Signature.of(found), audio=False)
         else:
             self.take(path, entry.name, found)
 
@@ -304,9 +313,7 @@ def _kind_refused(mode: int, path: str) -> tuple[str, str, str]:
     return "REFUSED_KIND", f"{display(path)} is {kind}", path
 
 
-def _beside(inbox: int, name: str, suffix: str) -> Found | None:
+def _beside(inbox: int, name: str, suffix: str) -> os.stat_result | None:
     with suppress(OSError):  # gone, or the longer name is too long to exist
-        found = os.lstat(name + suffix, dir_fd=inbox)
-        if stat.S_ISREG(found.st_mode):
-            return Found(name + suffix, Signature.of(found), audio=False)
+        return os.lstat(name + suffix, dir_fd=inbox)
     return None
