@@ -1,4 +1,4 @@
-"""The house: imports point down, no cycles, and the parent stays small."""
+"""The architecture: imports point down, no cycles, few rooms, and the parent stays small."""
 
 import ast
 import subprocess
@@ -140,6 +140,16 @@ def test_module_fits_in_one_look(path):
 
     assert len(path.read_text("utf-8").splitlines()) <= 350
     assert longest <= 60
+
+
+@pytest.mark.parametrize(("package", "most_loose", "most_rooms"), [("daemon", 10, 9), ("dsp", 5, 7)])
+def test_ground_floor_stays_small(package, most_loose, most_rooms):
+    """What is new goes into a room; the rooms can be counted on two hands."""
+    loose = [path.stem for path in (ROOT / package).glob("*.py") if not path.stem.startswith("__")]
+    rooms = [path.parent.name for path in (ROOT / package).glob("*/__init__.py")]
+
+    assert len(loose) <= most_loose, loose
+    assert len(rooms) <= most_rooms, rooms
 
 
 def test_top_level_holds_what_it_may():
