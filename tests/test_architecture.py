@@ -142,7 +142,9 @@ def test_module_fits_in_one_look(path):
     assert longest <= 60
 
 
-@pytest.mark.parametrize(("package", "most_loose", "most_rooms"), [("daemon", 10, 9), ("dsp", 5, 7)])
+@pytest.mark.parametrize(
+    ("package", "most_loose", "most_rooms"), [("daemon", 10, 9), ("dsp", 5, 7)]
+)
 def test_ground_floor_stays_small(package, most_loose, most_rooms):
     """What is new goes into a room; the rooms can be counted on two hands."""
     loose = [path.stem for path in (ROOT / package).glob("*.py") if not path.stem.startswith("__")]
