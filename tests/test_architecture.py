@@ -21,7 +21,7 @@ DAEMON = (
 """Floors from the ground up; what is not listed (``__main__``) stands on top of all."""
 
 DSP = (
-    ("dsp.audio", "dsp.containers", "dsp.units", "dsp.errors", "dsp.report"),
+    ("dsp.audio", "dsp.units", "dsp.errors", "dsp.sums", "dsp.containers", "dsp.report"),
     ("dsp.processors", "dsp.formats"),
     ("dsp.measure",),
     ("dsp.mixing",),

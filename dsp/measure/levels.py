@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from dsp.audio import HOP_FRAMES, Block, Curve, Windows
 from dsp.errors import ParameterError
+from dsp.sums import filtered
 from dsp.units import dbs_of, power_db_of, power_dbs_of
 
 _WINDOW_FRAMES = 32_768  # in float64, two channels stay in cache
@@ -159,7 +160,7 @@ TAPS = 64
 _KAISER_BETA = 8.0  # images 80 dB down
 _CONTEXT = TAPS  # frames of the last window that the next one needs, in whole hops
 _SPAN = HOP_FRAMES + TAPS  # what the values of one hop listen to
-_BATCH_HOPS = 256  # interpolated together: one matrix product that stays in cache
+_BATCH_HOPS = 512  # interpolated together, before the next are held against what they raised
 _OWN_HOP = TAPS // 2 // HOP_FRAMES  # place in a span of the hop whose values are asked
 _GROUPS = 3  # of the values between two frames, bounded together
 _ROUNDING = 1.0 + 1e-6  # the bound is computed in float32
@@ -184,8 +185,8 @@ class TruePeakMeter:
         if phases < 2:  # noqa: PLR2004 - one value per frame is the sample itself
             raise ParameterError(f"oversample must be at least 2, got {phases}")
         taps = _interpolators(phases)
-        self._matrix = _hop_matrix(taps)
-        self._reach = _hop_matrix(_reach_of(taps)) * np.float32(_ROUNDING)
+        self._taps = taps.astype(np.float32)
+        self._reach = (_reach_of(taps) * _ROUNDING).astype(np.float32)
         self._neighbours, self._bend = _bounds(taps)
         self._windows = Windows(_WINDOW_FRAMES, channels)
         self._past = np.zeros((channels, _CONTEXT), np.float32)
@@ -220,19 +221,17 @@ class TruePeakMeter:
         """Return the larger of ``peak`` and the true peak of one channel's frames."""
         bounds, sample_peak = self._hop_bounds(frames)
         peak = max(float(peak), sample_peak)
-        spans = sliding_window_view(frames, _SPAN)[::HOP_FRAMES]
+        spans = sliding_window_view(frames, _SPAN)[::HOP_FRAMES, 1:]
         hops = np.flatnonzero(bounds > peak)
         hops = hops[np.argsort(-bounds[hops], kind="stable")]
         for first in range(0, len(hops), _BATCH_HOPS):
             batch = hops[first : first + _BATCH_HOPS]
             if bounds[batch[0]] <= peak:
                 break
-            near = (np.abs(spans[batch]) @ self._reach).max(axis=1)
-            batch = batch[near > peak]
-            if not len(batch):
-                continue
-            values = spans[batch] @ self._matrix
-            peak = max(peak, float(values.max()), -float(values.min()))
+            heard = spans[batch].T
+            near = filtered(np.abs(heard), self._reach).max(axis=(0, 1))
+            values = filtered(heard[:, near > peak], self._taps)
+            peak = max(peak, float(np.abs(values).max(initial=0.0)))
         return peak
 
     def _hop_bounds(self, frames: NDArray[np.float32]) -> tuple[NDArray[np.float32], float]:
@@ -273,14 +272,6 @@ def _reach_of(taps: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray([np.abs(group).max(axis=0) for group in np.array_split(taps, _GROUPS)])
 
 
-def _hop_matrix(taps: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return ``(_SPAN, values)``: a span of frames times this is all values of its hop."""
-    matrix = np.zeros((_SPAN, HOP_FRAMES, len(taps)), np.float32)
-    for frame in range(HOP_FRAMES):
-        matrix[frame + 1 : frame + 1 + TAPS, frame] = taps.T
-    return matrix.reshape(_SPAN, -1)
-
-
 def _bounds(taps: NDArray[np.float64]) -> tuple[float, NDArray[np.float32]]:
     """Return the weights that bound the values of a hop.
 
@@ -293,7 +284,7 @@ def _bounds(taps: NDArray[np.float64]) -> tuple[float, NDArray[np.float32]]:
         do besides the straight line, which is their double sum.
     """
     left = TAPS // 2 - 1
-    right_share = taps @ (np.arange(TAPS) - left)
+    right_share = (taps * (np.arange(TAPS) - left)).sum(axis=1)
     left_share = taps.sum(axis=1) - right_share
     rest = taps.copy()
     rest[:, left] -= left_share

@@ -33,6 +33,7 @@ from scipy.signal import sosfilt
 
 from dsp.audio import Block, Curve
 from dsp.errors import ParameterError
+from dsp.sums import moving_sum
 from dsp.units import SILENCE
 
 Energy: TypeAlias = NDArray[np.float64]
@@ -316,10 +317,7 @@ def range_lu(energy: Energy, *, step_s: float) -> float:
 def _sliding_mean(energy: Energy, *, step_s: float, window_s: float, hop_s: float) -> Energy:
     """Return the mean of every window, each summed anew: running sums keep loud parts' errors."""
     window, hop = round(window_s / step_s), round(hop_s / step_s)
-    if len(energy) < window:
-        return np.zeros(0)
-    mean = np.convolve(np.asarray(energy, np.float64), np.full(window, 1.0 / window), mode="valid")
-    return np.asarray(mean[::hop])
+    return moving_sum(energy, np.full(window, 1.0 / window))[::hop]
 
 
 def _gated(energy: Energy, gate_lu: float) -> Energy:

@@ -233,7 +233,7 @@ class Decimated:
     def __init__(self, rate_hz: int, channels: int) -> None:
         self._rate_hz = rate_hz
         self._windows = Windows(rate_hz, channels)
-        self._share = np.full(channels, 1.0 / channels, np.float32)
+        self._share = np.float32(1.0 / channels)
         self._resampler = soxr.ResampleStream(rate_hz, WAVE_RATE_HZ, 1, "float32", "MQ")
         self._seconds: list[NDArray[np.float16]] = []
 
@@ -243,7 +243,8 @@ class Decimated:
             return
         whole = self._windows.push(block)
         for start in range(0, len(whole), self._rate_hz):
-            mono = whole[start : start + self._rate_hz] @ self._share
+            second = whole[start : start + self._rate_hz]
+            mono = sum(channel * self._share for channel in second.T)
             self._seconds.append(self._resampler.resample_chunk(mono).astype(np.float16))
 
     def wave(self) -> NDArray[np.float16]:

@@ -24,6 +24,7 @@ from dsp.measure.loudness import integrated_lufs
 from dsp.mixing.roles import LEADS
 from dsp.mixing.stem_analysis import STEP_S
 from dsp.mixing.track import FLOOR_LUFS, Steps, Track
+from dsp.sums import smoothed
 from dsp.units import power_db_of
 
 WORKING_LUFS = -20.0
@@ -70,12 +71,12 @@ def ride_curve_db(energy: ArrayLike, *, amount: float, range_db: float) -> Steps
         return np.zeros(len(energy))
     window = np.hanning(_RIDE_WINDOW_STEPS + 2)[1:-1]
     window /= window.sum()
-    phrase = np.convolve(energy, window, mode="same")[: len(energy)]
+    phrase = smoothed(energy, window)
     heard = phrase > 10.0 ** (-2.0) * np.mean(energy[energy > 0])
     middle = np.median(phrase[heard]) if heard.any() else 1.0
     away_db = 10.0 * np.log10(np.where(heard, phrase, middle) / middle)
     gain_db = np.clip(-amount * away_db, -range_db, range_db)
-    return np.asarray(np.convolve(gain_db, window, mode="same")[: len(energy)])
+    return smoothed(gain_db, window)
 
 
 def role_levels_db(tracks: Sequence[Track]) -> dict[str, float]:

@@ -113,7 +113,7 @@ def _ratio_in_time(track: Track, power: Bands) -> Steps:
     if not bands.any():
         return np.full(len(track.energy), float(power.mean()))
     bands = np.where(bands.any(axis=1, keepdims=True), bands, bands.sum(axis=0))
-    ratio = (bands @ power) / bands.sum(axis=1)
+    ratio = (bands * power).sum(axis=1) / bands.sum(axis=1)
     seconds = np.arange(len(track.energy)) * STEP_S + track.lag_s
     rows = np.clip((seconds / BANDS_STEP_S).astype(np.int64), 0, len(bands) - 1)
     return np.asarray(ratio[rows])

@@ -10,6 +10,7 @@ from dsp.measure.spectrum import THIRD_OCTAVES_HZ
 from dsp.mixing.roles import Profile
 from dsp.mixing.stem_analysis import BANDS_STEP_S, STEP_S, Analysis
 from dsp.processors.filters import response_db
+from dsp.sums import smoothed
 from dsp.units import power_db_of
 
 Steps = NDArray[np.float64]
@@ -83,7 +84,7 @@ def _active(energy: NDArray[np.float32], loudness_lufs: float) -> NDArray[np.boo
     """Return where 400 ms around each step are within ``ACTIVE_LU`` of the loudness."""
     if loudness_lufs <= FLOOR_LUFS or not len(energy):
         return np.zeros(len(energy), np.bool_)
-    smooth = np.convolve(energy, np.full(4, 0.25), mode="same")[: len(energy)]
+    smooth = smoothed(energy, np.full(4, 0.25))
     floor = 10.0 ** ((loudness_lufs + 0.691 + ACTIVE_LU) / 10.0)
     return np.asarray(smooth > floor)
 

@@ -43,6 +43,7 @@ from dsp.processors.control_rate import Ramp
 from dsp.processors.envelope import Ballistics
 from dsp.processors.gain_reduction import ACTIVE_DBFS, Reduction
 from dsp.processors.limiter_peaks import LimiterPeaks
+from dsp.sums import moving_sum
 from dsp.units import dbs_of, ratio_of, ratios_of
 
 LOOK_AHEAD_MS = 3.0
@@ -76,7 +77,9 @@ class LimiterGains:
         short = self.delay // 2
         long = self.delay + 1 - short
         # Two boxes after one another: a triangle, whose slope has no jumps as high as a box's.
-        self._weights = np.convolve(np.full(short, 1.0 / short), np.full(long, 1.0 / long))
+        self._weights = moving_sum(
+            np.pad(np.full(long, 1.0 / long), short - 1), np.full(short, 1.0 / short)
+        )
         self._release = Ballistics(attack_ms=0.0, release_ms=release_ms, hop_s=HOP_FRAMES / rate_hz)
         self.reset()
 
@@ -94,10 +97,7 @@ class LimiterGains:
         reduction_db = self._release.follow(-dbs_of(holds)[np.newaxis])[0]
         held = np.concatenate([self._held, ratios_of(-reduction_db)])
         self._held = held[len(held) - len(self._held) :]
-        gains = np.zeros(len(holds))
-        for tap, weight in enumerate(self._weights):
-            gains += weight * held[tap : tap + len(holds)]
-        return gains
+        return moving_sum(held, self._weights)
 
 
 def _sliding_minimum(values: Curve, width: int) -> Curve:

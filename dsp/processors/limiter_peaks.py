@@ -17,7 +17,7 @@ Rules
 Rule 1: added, not selected: a hop of mere edge is limited more than it must be. A tone at
 0.49 of the rate loses 4 dB, a lone click 0.15 dB.
 
-Rule 2: products in batches of one shape, as in ``oversample``, so that blocks do not show.
+Rule 2: sums are made by ``dsp.sums``, so that neither blocks nor machines show.
 """
 
 import numpy as np
@@ -26,28 +26,21 @@ from numpy.typing import NDArray
 
 from dsp.audio import HOP_FRAMES, Block, Windows
 from dsp.processors.oversample import TAPS, TruePeakHops, interpolator
+from dsp.sums import filtered
 
 _SIDE_HOPS = 5
 """Hops to each side that the long interpolator looks at."""
 _SUPPORT = (2 * _SIDE_HOPS + 1) * HOP_FRAMES
 _CLOSE = 0.87
 """Of the limit: more than 1.2 dB below it the edge is not asked for."""
-_BATCH = 64
-"""Hops per matrix product; the last batch is filled up with its last hop."""
 
 
-def _edge_matrix() -> NDArray[np.float32]:
-    """Return ``(HOP_FRAMES + 1, _SUPPORT)``: from the frames around a hop to what is missed.
-
-    The points lie half-way between frames, from before the first of the hop to after its last.
-    """
+def _edge() -> NDArray[np.float32]:
+    """Return the taps of what 32 taps miss half-way between two frames: ``(1, taps)``."""
     taps = 2 * _SIDE_HOPS * HOP_FRAMES
-    edge = interpolator(2, taps)[1]
-    edge[(taps - TAPS) // 2 : (taps + TAPS) // 2] -= interpolator(2, TAPS)[1]
-    matrix = np.zeros((HOP_FRAMES + 1, _SUPPORT), np.float32)
-    for point, row in enumerate(matrix):
-        row[point : point + taps] = edge
-    return matrix
+    edge = interpolator(2, taps)[1:]
+    edge[:, (taps - TAPS) // 2 : (taps + TAPS) // 2] -= interpolator(2, TAPS)[1]
+    return edge.astype(np.float32)
 
 
 class LimiterPeaks:
@@ -67,7 +60,7 @@ class LimiterPeaks:
         self._channels = channels
         self._threshold = _CLOSE * limit
         self._true_peaks = TruePeakHops(channels, threshold=self._threshold)
-        self._matrix = _edge_matrix()
+        self._edge = _edge()
         self.reset()
 
     def reset(self) -> None:
@@ -91,8 +84,8 @@ class LimiterPeaks:
 
     def _edge_of(self, sound: NDArray[np.float32], hops: NDArray[np.intp]) -> NDArray[np.float32]:
         """Return how much higher each of these hops may peak: ``(hops,)``."""
-        whole = np.pad(hops, (0, -len(hops) % _BATCH), mode="edge")
         spans = sliding_window_view(sound, _SUPPORT, axis=1)[:, ::HOP_FRAMES]
-        batches = spans[:, whole].reshape(-1, _BATCH, _SUPPORT).transpose(0, 2, 1)
-        edge = np.abs(self._matrix @ batches).max(axis=1).reshape(self._channels, -1)
-        return np.asarray(edge[:, : len(hops)].max(axis=0))
+        supports = spans[:, hops].reshape(-1, _SUPPORT).T.copy()
+        # From before the first frame of the hop to after its last.
+        edge = np.abs(filtered(supports, self._edge)).max(axis=(0, 1))
+        return np.asarray(edge.reshape(self._channels, -1).max(axis=0))

@@ -23,8 +23,7 @@ Rules
 Rule 1: a hop's support is the hop before, itself and the hop after: 16 frames each side,
 which is 32 taps. So a hop is known ``latency`` frames after it began.
 
-Rule 2: windows go through the matrix product in batches of one fixed shape, padded. BLAS
-chooses its way by the shape; rounding would follow, and blocks would show.
+Rule 2: sums are made by ``dsp.sums``, so that neither blocks nor machines show.
 
 References
 ----------
@@ -37,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import HOP_FRAMES, Block, Windows
+from dsp.sums import filtered
 
 FACTOR = 8
 TAPS = 2 * HOP_FRAMES
@@ -44,8 +44,6 @@ TAPS = 2 * HOP_FRAMES
 # Of 4.0 to 6.5, the one that under-reads sines up to 0.45 of the rate least: by 0.005 dB. It
 # over-reads by 0.06 dB, which costs a limiter nothing but that (test_true_peak_of_a_sine_is_found).
 _KAISER_BETA = 4.6
-_BATCH = 64
-"""Hops per matrix product: a multiple of the rows that any BLAS kernel takes at once."""
 _SUPPORT = 3 * HOP_FRAMES
 
 Samples = NDArray[np.float32]
@@ -74,25 +72,6 @@ def interpolator(factor: int, taps: int) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def _hop_matrix(factor: int) -> Samples:
-    """Return ``(points, _SUPPORT)``: from the frames around a hop to its points.
-
-    The points begin one step before the hop and end one step after it, so that a summit at
-    the edge stands between its neighbours.
-    """
-    phases = interpolator(factor, TAPS)
-    steps = np.arange(-1, HOP_FRAMES * factor + 1)
-    matrix = np.zeros((len(steps), _SUPPORT))
-    for row, step in zip(matrix, steps, strict=True):
-        frame, phase = divmod(int(step), factor)
-        first = HOP_FRAMES + frame - TAPS // 2 + 1
-        if phase:  # phase 0 is the frame itself, and its taps would reach beyond the support
-            row[first : first + TAPS] = phases[phase]
-        else:
-            row[HOP_FRAMES + frame] = 1.0
-    return matrix.astype(np.float32)
-
-
 def worst_miss(factor: int) -> float:
     """Return how much higher than its highest point a sine at half the rate can be."""
     return 1.0 / math.cos(math.pi / (2 * factor))
@@ -116,7 +95,10 @@ class TruePeakHops:
         self.threshold = threshold
         """May be moved at any time, as by a meter that asks for its maximum only."""
         self._channels = channels
-        self._coarse, self._fine = _hop_matrix(FACTOR // 2), _hop_matrix(FACTOR)
+        # Phase 0 is the frame itself: nothing to be computed.
+        self._coarse, self._fine = (
+            interpolator(factor, TAPS)[1:].astype(np.float32) for factor in (FACTOR // 2, FACTOR)
+        )
         norm = np.abs(self._fine).sum(axis=1, dtype=np.float64).max()
         self._bound = float(norm) * worst_miss(FACTOR)
         self.reset()
@@ -151,11 +133,11 @@ class TruePeakHops:
 
     def _peaks_of(self, supports: Samples) -> Samples:
         """Return the true peaks of hops, given the ``(_SUPPORT, hops)`` frames around them."""
-        peaks = _highest(supports, self._coarse)
+        peaks = _points(supports, self._coarse).max(axis=0)
         close = peaks * worst_miss(FACTOR // 2) > self.threshold
         if close.any():
-            peaks[close] = _summits(supports[:, close], self._fine)
-        return peaks
+            peaks[close] = _summits(_points(supports[:, close], self._fine))
+        return np.asarray(peaks)
 
 
 def _supports(hops: Samples, before: NDArray[np.intp]) -> Samples:
@@ -166,32 +148,29 @@ def _supports(hops: Samples, before: NDArray[np.intp]) -> Samples:
     return out.reshape(_SUPPORT, -1)
 
 
-def _batches(supports: Samples) -> Samples:
-    """Return ``(batches, _SUPPORT, _BATCH)``, the last one filled up with silence."""
-    hops = supports.shape[1]
-    padded = np.zeros((_SUPPORT, -(-hops // _BATCH) * _BATCH), np.float32)
-    padded[:, :hops] = supports
-    return padded.reshape(_SUPPORT, -1, _BATCH).transpose(1, 0, 2).copy()
+def _points(supports: Samples, between: Samples) -> Samples:
+    """Return the ``(points, hops)`` on and between the frames of each hop, as magnitudes.
+
+    They begin one step before the hop and end one step after it, so that a summit at the edge
+    stands between its neighbours.
+    """
+    steps = len(between)
+    points = np.empty((HOP_FRAMES + 2, 1 + steps, supports.shape[1]), np.float32)
+    points[:, 0] = supports[HOP_FRAMES - 1 : 2 * HOP_FRAMES + 1]
+    points[:-1, 1:] = filtered(supports, between).transpose(1, 0, 2)
+    near = points.reshape(-1, supports.shape[1])[steps:-steps]
+    return np.asarray(np.abs(near, out=near))
 
 
-def _highest(supports: Samples, matrix: Samples) -> Samples:
-    """Return the highest point per hop, those one step outside included."""
-    points = np.abs(matrix @ _batches(supports))
-    return np.asarray(points.max(axis=1).reshape(-1)[: supports.shape[1]])
-
-
-def _summits(supports: Samples, matrix: Samples) -> Samples:
+def _summits(points: Samples) -> Samples:
     """Return the highest summit per hop: that of a parabola through the three highest points.
 
     A point with a higher neighbour is no summit: that one lies in the next hop. No summit
     is taken for higher than the worst miss, which the bound of step 1 allows for.
     """
-    # Points last, unlike above: argmax is as slow along columns as max is along rows.
-    points = np.abs(_batches(supports).transpose(0, 2, 1) @ matrix.T)
-    points = points.reshape(-1, len(matrix))[: supports.shape[1]]
-    top = points[:, 1:-1].argmax(axis=1) + 1
-    hops = np.arange(len(points))
-    before, peak, after = (points[hops, top + step] for step in (-1, 0, 1))
+    hops = np.arange(points.shape[1])
+    top = points[1:-1].argmax(axis=0) + 1
+    before, peak, after = (points[top + step, hops] for step in (-1, 0, 1))
     bend = 2.0 * peak - before - after
     is_summit = (peak >= before) & (peak >= after) & (bend > 0.0)
     rise = np.divide((before - after) ** 2, 8.0 * bend, out=np.zeros_like(peak), where=is_summit)

@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -110,6 +112,26 @@ def test_same_drop_gives_the_same_bytes_whatever_the_block_size(
     mixed(session, tmp_path / "again")
 
     assert digest(first[1] / "final_mix.wav") == digest(tmp_path / "again" / "final_mix.wav")
+
+
+# Kernels of OpenBLAS, and what a processor must have for each of them to run.
+KERNELS = {"Prescott": "pni", "Nehalem": "sse4_2", "Haswell": "avx2", "SkylakeX": "avx512vl"}
+
+
+@pytest.mark.parametrize(("kernel", "needed"), KERNELS.items())
+def test_same_drop_gives_the_same_bytes_on_any_machine(session, first, tmp_path, kernel, needed):
+    """The kernels of BLAS, of which each processor has its own, change no byte of the master."""
+    if needed not in Path("/proc/cpuinfo").read_text().split():
+        pytest.skip(f"this processor has no {needed}: only one that has can show")
+    subprocess.run(
+        [sys.executable, "-m", "daemon", "mix", session, tmp_path / "again"],
+        env=os.environ | {"OPENBLAS_CORETYPE": kernel},
+        capture_output=True,
+        check=True,
+    )
+
+    for name in ("final_mix.wav", "mix.yaml"):
+        assert digest(first[1] / name) == digest(tmp_path / "again" / name)
 
 
 def test_recall_sheet_reproduces_the_mix(session, first, tmp_path):

@@ -97,23 +97,27 @@ def test_threshold_never_hides_a_peak_above_it(threshold):
     assert (found[~above] <= threshold).all()
 
 
+def signs_of_the_heaviest(phases, frame):
+    """Return three hops of ±1 that drive the heaviest point after a frame of the middle one."""
+    heaviest = phases[np.abs(phases).sum(axis=1).argmax()]
+    sound = np.ones(3 * HOP_FRAMES, np.float32)
+    sound[frame + 1 : frame + 1 + TAPS] = np.sign(heaviest)
+    return sound[:, np.newaxis]
+
+
 def test_bound_is_reached_but_not_passed():
     """The signs of the heaviest point's weights drive it to the bound that skipping rests on."""
     meter = TruePeakHops(1)
-    heaviest = np.abs(meter._fine).sum(axis=1).argmax()
-    worst = np.sign(meter._fine[heaviest])[:, np.newaxis]
 
-    found = TruePeakHops(1, threshold=2.5).update(worst)[1]
+    found = TruePeakHops(1, threshold=2.5).update(signs_of_the_heaviest(interpolator(8, TAPS), 4))
 
-    assert meter._bound == pytest.approx(found, rel=worst_miss(8) - 1.0)
-    assert found <= meter._bound
+    assert meter._bound == pytest.approx(found[1], rel=worst_miss(8) - 1.0)
+    assert found[1] <= meter._bound
 
 
 def test_silent_hop_between_loud_ones_is_not_cleared():
     """A hop of zeros rises above the threshold when its neighbours make it."""
-    meter = TruePeakHops(1)
-    heaviest = np.abs(meter._fine[:, 2 * HOP_FRAMES :]).sum(axis=1)[1:-1].argmax() + 1
-    sound = np.sign(meter._fine[heaviest])[:, np.newaxis]
+    sound = signs_of_the_heaviest(interpolator(8, TAPS), HOP_FRAMES - 1)
     sound[HOP_FRAMES : 2 * HOP_FRAMES] = 0.0
 
     assert TruePeakHops(1, threshold=0.1).update(sound)[1] > 0.1

@@ -13,6 +13,7 @@ Knapp, Carter, "The generalized correlation method for estimation of time delay"
 24(4), 1976.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -118,4 +119,5 @@ def _correlation(first: NDArray[np.complex64], second: NDArray[np.complex64], la
     """Return the normalised correlation, −1..1, with ``second`` advanced by ``lag`` frames."""
     advance = np.exp(1j * np.linspace(0.0, np.pi, len(first)) * lag)
     together = float((second * np.conj(first) * advance).real.sum())
-    return together / float(np.linalg.norm(first) * np.linalg.norm(second))
+    powers = [np.square(each.view(np.float32)).sum(dtype=np.float64) for each in (first, second)]
+    return together / math.sqrt(powers[0] * powers[1])

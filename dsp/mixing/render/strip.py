@@ -122,8 +122,8 @@ class StripMeter:
             return
         lead = self._lead[self._steps : self._steps + len(rows)]
         self._bands += rows.sum(axis=0, dtype=np.float64)
-        self._under_lead += lead @ rows[: len(lead)]
-        self._power.frombytes((rows @ K_POWER).tobytes())
+        self._under_lead += (lead[:, np.newaxis] * rows[: len(lead)]).sum(axis=0)
+        self._power.frombytes((rows * K_POWER).sum(axis=1).tobytes())
         self._steps += len(rows)
 
 

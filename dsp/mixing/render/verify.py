@@ -58,8 +58,9 @@ class ShapeMeter:
 
 def _slices(cut: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return ``(slices, 4)``: lowest, highest, RMS, correlation of ``(slices, n, 2)``."""
-    power = np.einsum("snc,snc->sc", cut, cut, dtype=np.float64)
-    cross = np.einsum("sn,sn->s", cut[..., 0], cut[..., 1], dtype=np.float64)
+    sides = cut.transpose(2, 0, 1).astype(np.float64)
+    cross = np.multiply(*sides).sum(axis=1)
+    power = np.square(sides, out=sides).sum(axis=2).T
     both = np.sqrt(power.prod(axis=1))
     columns = (
         cut.min(axis=(1, 2)),

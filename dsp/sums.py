@@ -1,0 +1,61 @@
+"""Weighted sums that round alike at every place and on every machine.
+
+A product of matrices does not: BLAS chooses its kernel by the processor and by the shape, so the
+last bits of a value depend on its place in the batch, and blocks and machines show. Here every
+sum is made tap by tap, first tap first, one multiplication and one addition for all values at
+once: IEEE 754 leaves nothing open in that.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_BATCH = 512
+"""Columns that are filtered together, so that what a tap reads and writes stays in the cache."""
+
+
+def filtered(rows: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return every column filtered by every set of taps.
+
+    Parameters
+    ----------
+    rows : (frames, columns) float32
+        Streams side by side.
+    taps : (sets, taps) float32
+
+    Returns
+    -------
+    (sets, frames − taps + 1, columns) float32
+        Value n of a set is the sum of tap k times frame n + k.
+    """
+    frames = len(rows) - taps.shape[1] + 1
+    out = np.empty((len(taps), frames, rows.shape[1]), np.float32)
+    for first in range(0, rows.shape[1], _BATCH):
+        batch = np.ascontiguousarray(rows[:, first : first + _BATCH])
+        total = np.zeros((len(taps), frames, batch.shape[1]), np.float32)
+        term = np.empty_like(total)
+        for tap, weights in enumerate(taps.T[:, :, np.newaxis, np.newaxis]):
+            total += np.multiply(batch[tap : tap + frames], weights, out=term)
+        out[..., first : first + _BATCH] = total
+    return out
+
+
+def moving_sum(values: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
+    """Return the weighted sum of every ``len(weights)`` neighbours, first weight first.
+
+    Returns
+    -------
+    (len(values) − len(weights) + 1,) float64
+        Empty when there are fewer values than weights.
+    """
+    values = np.asarray(values, np.float64)
+    weights = np.asarray(weights, np.float64)
+    total = np.zeros(max(0, len(values) - len(weights) + 1))
+    for place, weight in enumerate(weights):
+        total += weight * values[place : place + len(total)]
+    return total
+
+
+def smoothed(values: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
+    """Return as many weighted sums as there are values, each around its own, 0 beyond the ends."""
+    size = len(np.asarray(weights))
+    return moving_sum(np.pad(np.asarray(values, np.float64), (size // 2, (size - 1) // 2)), weights)
