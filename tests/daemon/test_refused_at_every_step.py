@@ -1,7 +1,8 @@
 """Whatever the disk refuses once, the same run does later: nothing is lost, and nothing hangs.
 
-The steps of one life are recorded, commits of the queue among them. Then, for each step, a life
-in which that step fails once with ENOSPC, or with EIO. It goes on, and comes to the same end.
+A first song tells the steps of its way, commits of the queue among them. Then, for each step, the
+same daemon gets a song for which that step fails once, with ENOSPC or with EIO: it goes on, and
+the song comes to the same end.
 """
 
 import errno
@@ -15,26 +16,31 @@ import pytest
 from daemon.errors import Unavailable
 from daemon.files import Files
 from daemon.supervisor import context
-from tests.support.files import OtherDevice, RecordingFiles
+from tests.support.files import OtherDevice
 from tests.support.lives import Life, config_for
-from tests.support.truth import broken_sentences, drop_folder, statuses, torn_outputs
+from tests.support.truth import broken_sentences, drop_folder, rows, statuses, torn_outputs
 
 SETTINGS = {"done": "", "failed": "how: bad_input\n", "across": ""}
 """What the one drop is told to do; ``across``: from an inbox on another file system."""
 
 
 class RefusingFiles(Files):
-    """Do every step, but one of them only the second time."""
+    """Remember every step; refuse those named by ``refuse``, once each."""
 
-    def __init__(self, at: str, occurrence: int, code: int) -> None:
-        self.at, self.occurrence, self.code = at, occurrence, code
-        self.seen = 0
+    def __init__(self, code: int) -> None:
+        self.code, self.steps = code, list[str]()
+        self._left: dict[str, int] = {}
+
+    def refuse(self, left: dict[str, int]) -> None:
+        """From now on, refuse each step when it comes for the given time; forget what was."""
+        self._left, self.steps = left, []
 
     @contextmanager
     def _step(self, name: str) -> Iterator[None]:
-        if name == self.at:
-            self.seen += 1
-            if self.seen == self.occurrence:
+        self.steps.append(name)
+        if name in self._left:
+            self._left[name] -= 1
+            if self._left[name] == 0:
                 if name.startswith("commit"):
                     raise Unavailable("DISK_FULL", "as the test wanted")
                 raise OSError(self.code, os.strerror(self.code), "the test's")
@@ -45,28 +51,36 @@ class RefusingAcross(OtherDevice, RefusingFiles):
     pass
 
 
-class RecordingAcross(OtherDevice, RecordingFiles):
-    pass
-
-
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO], ids=["ENOSPC", "EIO"])
 @pytest.mark.parametrize("end", list(SETTINGS))
 def test_what_is_refused_once_is_done_later(fleeting, pool, monkeypatch, end, code):
     """One step fails; the same run ends the job as if it had not."""
     monkeypatch.setattr(context, "AGAIN_S", 0.02)
-    wrong = {}
-    for number, (name, occurrence) in enumerate(_steps(fleeting / "recorded", end, pool)):
-        refusing = (RefusingAcross if end == "across" else RefusingFiles)(name, occurrence, code)
-        root = fleeting / str(number)
-        try:
-            _live(root, end, refusing, pool)
-            problems = _problems(root, end)
-        except Exception as problem:  # noqa: BLE001 - whatever it is, it is found out here
-            problems = [repr(problem)]
-        if problems:
-            wrong[f"{name} ({occurrence})"] = problems
+    files = (RefusingAcross if end == "across" else RefusingFiles)(code)
+    wrong: dict[str, list[str]] = {}
+    _live(fleeting, files, pool, _songs(fleeting, end, files, wrong))
 
     assert {} == wrong
+
+
+def _songs(root, end, files, wrong):
+    """Drop song after song, and refuse another step for each; yield while one is on its way."""
+    files.refuse({})
+    _drop(root, "Song", end)
+    yield "nothing"
+    assert [] == _problems(root, "Song", end)
+    seen: Counter[str] = Counter()
+    for step in files.steps:
+        seen[step] += 1
+        if seen[step] > 2:
+            continue
+        refused = f"{step} ({seen[step]})"
+        files.refuse({step: seen[step]})
+        _drop(root, refused, end)
+        yield refused
+        if problems := _problems(root, refused, end):
+            wrong[refused] = problems
+    files.refuse(dict.fromkeys(set(files.steps) - {"commit close"}, 1))  # while it stops
 
 
 class StrandingFiles(Files):
@@ -83,47 +97,46 @@ class StrandingFiles(Files):
 
 def test_drop_that_can_neither_be_taken_nor_put_back_is_adopted(fleeting, pool):
     """Not at the next start only: it has left its inbox, and nobody else looks for it."""
-    _live(fleeting, "done", StrandingFiles(), pool)
 
-    assert [] == _problems(fleeting, "done")
+    def song():
+        _drop(fleeting, "Song", "done")
+        yield "nothing"
 
+    _live(fleeting, StrandingFiles(), pool, song())
 
-def _steps(root, end, pool):
-    """Return the steps after the start: what refuses to start is told in one line."""
-    recording = (RecordingAcross if end == "across" else RecordingFiles)()
-    before = _live(root, end, recording, pool)
-    assert [] == _problems(root, end)
-    seen = Counter(recording.steps[:before])
-    for name in recording.steps[before:]:
-        seen[name] += 1
-        if seen[name] <= 2 and name != "commit close":
-            yield name, seen[name]
+    assert [] == _problems(fleeting, "Song", "done")
 
 
-def _live(root, end, files, pool) -> int:
-    """Live until the one drop has ended; return how many steps the start took."""
-    began: list[int] = []
+def _drop(root, name, end):
+    drop_folder(root, name, {"a.wav": name.encode() * 200}, SETTINGS[end])
 
-    def rested(life: Life) -> bool:
-        if not began:
-            began.append(len(getattr(files, "steps", ())))
-            drop_folder(root, "Song", {"a.wav": b"\1\2" * 900}, SETTINGS[end])
+
+def _live(root, files, pool, songs) -> None:
+    """Live until the last song has ended; each is dropped when the one before it has."""
+    inbox, refused = root / "inbox" / "mix", "nothing"
+    inbox.mkdir(parents=True)
+
+    def ended(life: Life) -> bool:
+        nonlocal refused
+        if life.at_rest() and not any(inbox.iterdir()):
+            refused = next(songs, "")
             life.supervisor._inboxes.watchers["mix"].wake()
-        return life.at_rest() and not any((root / "inbox" / "mix").iterdir())
+        return not refused
 
-    (root / "inbox" / "mix").mkdir(parents=True)
-    assert Life(config_for(root, heartbeat_s=0.05), files, pool).live(rested)
-    return began[0]
+    try:
+        assert Life(config_for(root, heartbeat_s=0.05), files, pool).live(ended)
+    except Exception as error:
+        raise AssertionError(f"after {refused} was refused") from error
 
 
-def _problems(root, end):
+def _problems(root, name, end):
     told = {label: status["state"] for label, status in statuses(root).items()}
     wrong = [*broken_sentences(root), *torn_outputs(root)]
-    if told != {"Song": "failed" if end == "failed" else "done"}:
+    if told.get(name) != ("failed" if end == "failed" else "done"):
         wrong.append(f"statuses: {told}")
-    places = [*root.glob("archive/mix/*/Song"), *root.glob("failed/mix/Song")]
-    if left := sorted(path.name for path in (root / "inbox" / "mix").iterdir()):
-        wrong.append(f"left in the inbox: {left}")
+    if len(told) != (jobs := len(rows(root))):
+        wrong.append(f"{len(told)} statuses of {jobs} jobs")
+    places = [*root.glob(f"archive/mix/*/{name}"), *root.glob(f"failed/mix/{name}")]
     if len(places) != 1:
         wrong.append(f"the drop lies in {places}")
     return wrong

@@ -1,10 +1,13 @@
 """Files that remember their steps, files that die at one, and a spool on two devices."""
 
 import errno
+import hashlib
 import os
+import shutil
 import threading
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -63,6 +66,57 @@ class DyingFiles(Files):
     def _die(self, name: str) -> None:
         self.dead.set()
         raise Died(name)
+
+
+class SnapshotFiles(Files):
+    """Do every step, and keep a copy of a folder as a crash before or after it would leave it.
+
+    ``snapshots`` names each copy after the first step that it stands for; states that do not
+    differ are kept once. Steps of several threads take turns, so that no copy is torn. Of the
+    steps called `by_time`, whose number depends on the machine, only the first is kept.
+    """
+
+    def __init__(self, folder: Path, kept: Path, by_time: frozenset[str] = frozenset()) -> None:
+        self.folder, self.kept, self.by_time = folder, kept, by_time
+        self.snapshots: dict[str, Path] = {}
+        self._turn = threading.RLock()
+        self._seen: Counter[str] = Counter()
+        self._digests: set[bytes] = set()
+
+    @contextmanager
+    def _step(self, name: str) -> Iterator[None]:
+        with self._turn:
+            self._seen[name] += 1
+            wanted = name not in self.by_time or self._seen[name] == 1
+            label = f"{name} ({self._seen[name]})"
+            if wanted:
+                self._keep(f"before {label}")
+            yield
+            if wanted:
+                self._keep(f"after {label}")
+
+    def _keep(self, label: str) -> None:
+        digest = _digest_of(self.folder)
+        if digest not in self._digests:
+            self._digests.add(digest)
+            copy = self.kept / str(len(self._digests))
+            shutil.copytree(self.folder, copy, symlinks=True, copy_function=_copy_if_there)
+            self.snapshots[label] = copy
+
+
+def _digest_of(folder: Path) -> bytes:
+    """Return a hash of all names, modes and contents below a folder."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        with suppress(FileNotFoundError):  # a worker writes while we look
+            content = path.read_bytes() if path.is_file() else b""
+            found.update(b"%a %o %d %b" % (path, path.lstat().st_mode, len(content), content))
+    return found.digest()
+
+
+def _copy_if_there(source: str, target: str) -> None:
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target, follow_symlinks=False)
 
 
 class OtherDevice:

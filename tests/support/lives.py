@@ -39,7 +39,7 @@ from tests.support.files import Died
 
 HANDLER = "tests.support.counting"
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 def config_for(root: Path, **changes: object) -> Config:
