@@ -124,7 +124,7 @@ def _live(root, files, pool, songs) -> None:
         return not refused
 
     try:
-        assert Life(config_for(root, heartbeat_s=0.05), files, pool).live(ended)
+        Life(config_for(root, heartbeat_s=0.05), files, pool).live(ended)
     except Exception as error:
         raise AssertionError(f"after {refused} was refused") from error
 

@@ -1,22 +1,19 @@
-"""The lives of a daemon in this process: one ends at a chosen step, the next one goes on.
+"""Whole lives of a daemon in this process, one after the other on the same spool.
 
 Theory of operation
 -------------------
-A ``Life`` is a whole ``Supervisor`` on a real spool: watchers, queue, outbox. Its ``Files``
-choose where it dies: in whichever thread the step is. Commits of the queue are steps too,
-named after the method that commits. A dead life lets go of what the kernel would take from a
-killed process, the lock, the descriptors and the workers, and of nothing else: the queue's
-files stay as they were, write-ahead log and all.
+A ``Life`` is a whole ``Supervisor`` on a real spool: watchers, queue, outbox. Its ``Files`` see
+each step, in whichever thread it is, and may refuse it or keep a copy of the spool there.
+Commits of the queue are steps too, named after the method that commits.
 
 The pool is real. Its warm workers outlive the daemons, because a start costs more than all
-else here; what a dead daemon had given them is killed, as its own workers would be.
+else here. A life that fails, and its test with it, lets go of what its process would lose.
 """
 
 import os
 import select
 import sqlite3
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -35,7 +32,6 @@ from daemon.jobs.job import State
 from daemon.pool.local import LocalPool
 from daemon.supervisor import startup, supervisor
 from daemon.supervisor.supervisor import Supervisor
-from tests.support.files import Died
 
 HANDLER = "tests.support.counting"
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,22 +108,14 @@ class Life:
     _databases: list[Database] = field(default_factory=list)
     _locks: list[int] = field(default_factory=list)
 
-    @property
-    def dead(self) -> bool:
-        event = getattr(self.files, "dead", None)
-        return event is not None and event.is_set()
-
-    def live(self, until: Callable[["Life"], bool]) -> bool:
-        """Start, go round until it is done, stop cleanly; return whether it lived to do so."""
+    def live(self, until: Callable[["Life"], bool]) -> None:
+        """Start, go round until it is done, and stop cleanly."""
         with self._in_its_world():
             try:
                 self._live(until)
-            except BaseException as end:
+            except BaseException:
                 self._let_go()
-                if isinstance(end, Died):
-                    return False
                 raise
-        return True
 
     def _live(self, until: Callable[["Life"], bool]) -> None:
         self.supervisor = Supervisor(self.config, files=self.files)
@@ -136,8 +124,6 @@ class Life:
         while not until(self):
             assert time.monotonic() < give_up_s, f"no rest: {left_over(self.config.root)}"
             self.supervisor.round()
-            if self.dead:  # in another thread
-                raise Died
         self.supervisor.close(clean=True)
         for end in (self.supervisor.signals._reader, self.supervisor.signals._writer):
             os.close(end)
@@ -157,7 +143,7 @@ class Life:
         )
 
     def _let_go(self) -> None:
-        """Let go of what the kernel takes from a killed process."""
+        """Let go of what the kernel takes from a process that ends."""
         alive = getattr(self, "supervisor", None)
         if alive is not None:
             for each in alive._inboxes.watchers.values():
@@ -168,7 +154,7 @@ class Life:
                     os.close(end)
         self.pool.close()
         for database in self._databases:
-            _abandon(database)
+            database.connection.close()
         for descriptor in self._locks:
             os.close(descriptor)
 
@@ -193,17 +179,10 @@ class Life:
             self._locks.append(locked(path))
             return self._locks[-1]
 
-        def in_thread(what: threading.ExceptHookArgs) -> None:
-            if not isinstance(what.exc_value, Died):
-                threading.__excepthook__(what)
-            elif hasattr(self, "supervisor"):
-                self.supervisor.signals.wake()
-
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(store, "Database", Stepping)
             patch.setattr(startup, "_locked", remembered)
             patch.setattr(supervisor, "LocalPool", lambda *_args, **_more: self.pool)
-            patch.setattr(threading, "excepthook", in_thread)
             patch.setattr(watcher, "Watch", NoWatch)
             patch.setattr(supervisor, "_LONGEST_WAIT_S", 0.05)  # we want to know when it rests
             yield
@@ -221,13 +200,3 @@ def left_over(root: Path) -> list[str]:
         for kind in ("inbox", "work")
         for path in sorted((root / kind).rglob("*"))
     ]
-
-
-def _abandon(database: Database) -> None:
-    """Close a database and leave its files as if nobody had."""
-    with suppress(sqlite3.ProgrammingError):
-        parts = [database._path, database._path.with_name(database._path.name + "-wal")]
-        kept = {path: path.read_bytes() for path in parts if path.exists()}
-        database.connection.close()
-        for path, content in kept.items():
-            path.write_bytes(content)

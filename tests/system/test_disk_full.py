@@ -106,7 +106,7 @@ def _life(disk, end, files, pool) -> list[str]:
     (root / "inbox" / "mix").mkdir(parents=True)
     budgets = Budgets(backoff_s=0.01, backoff_max_s=0.01, failures=1_000)
     try:
-        assert Life(config_for(root, heartbeat_s=0.05, budgets=budgets), files, pool).live(rested)
+        Life(config_for(root, heartbeat_s=0.05, budgets=budgets), files, pool).live(rested)
         return _problems(root, end)
     except Exception as problem:  # noqa: BLE001 - whatever it is, it is found out here
         return [repr(problem)]

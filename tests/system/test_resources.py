@@ -110,5 +110,5 @@ def test_clock_that_jumps_a_day_delays_nothing(tmp_path, pool, monkeypatch, days
             clock.jump_ms = days * 86_400_000
         return life.at_rest()
 
-    assert Life(config, Files(), pool).live(jumped_and_rested)
+    Life(config, Files(), pool).live(jumped_and_rested)
     assert "failed" == statuses(tmp_path)["Song"]["state"]
