@@ -251,16 +251,11 @@ class Statuses:
             if document is not None and document.get("terminal") is True:
                 self._ended.append(document)
 
-    def remove(self, inbox: str, label: str) -> None:
-        """Remove the status of a drop that went away before it became a job."""
-        self._files.remove("remove status", self.path(inbox, label))
-        self.forget(inbox, label)
-
-    def remove_own(self, inbox: str, label: str, job: str) -> None:
-        """Remove the status under this label if it is this job's and no other's."""
-        found = read_status(self.path(inbox, label))
-        if found is not None and found.get("job") == job:
-            self.remove(inbox, label)
+    def remove(self, inbox: str, label: str, job: str | None = None) -> None:
+        """Remove the status under this label if it is this job's, or of a drop that is none yet."""
+        if (read_status(self.path(inbox, label)) or {}).get("job") == job:
+            self._files.remove("remove status", self.path(inbox, label))
+            self.forget(inbox, label)
 
 
 def _encoded_parts(body: Mapping[str, Any]) -> tuple[bytes, bytes]:

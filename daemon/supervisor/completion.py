@@ -79,7 +79,7 @@ class Completion:
             return job
         while not self._publisher.publish_result(job.inbox, job.id, job.attempts, job.label):
             taken = job.label
-            self._statuses.remove_own(job.inbox, taken, job.id)
+            self._statuses.remove(job.inbox, taken, job.id)
             self._store.relabel(job.id, self._statuses.label_for(job.inbox, taken, job=job.id))
             job = self._store.get(job.id) or job
         return job
