@@ -15,7 +15,7 @@ from typing import Any
 
 from daemon.cli.spool_reader import Pulse, SpoolReader, Told, find_status, pulse_of, statuses
 from daemon.errors import BadInput
-from daemon.outbox.overview import Ended, Overview, picture
+from daemon.outbox.overview import Ended, Overview, overview_of
 from daemon.text import shown, span
 
 EX_OK, EX_FAILED, EX_DOWN = 0, 1, 3
@@ -88,7 +88,7 @@ def overview_json(root: Path, pulse: Pulse, found: Sequence[Told]) -> str:
 
 def overview(root: Path, pulse: Pulse, found: Sequence[Told]) -> str:
     """Return the spool at a glance: what lives, what failed, what is done."""
-    seen = picture(pulse.document, [told.document for told in found])
+    seen = overview_of(pulse.document, [told.document for told in found])
     lines = _head(root, pulse, seen)
     tables = [(title, rows) for title, rows in _tables(seen) if rows]
     for title, rows in tables:

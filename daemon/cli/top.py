@@ -25,7 +25,7 @@ from rich.text import Text
 
 from daemon.clock import Clock
 from daemon.outbox.heartbeat import NAME
-from daemon.outbox.overview import Document, Ended, Life, Overview, Waiting, life, picture
+from daemon.outbox.overview import Document, Ended, Life, Overview, Waiting, life, overview_of
 from daemon.outbox.status_reader import StatusCache, read_status
 from daemon.text import age_s, shown, span
 
@@ -76,7 +76,7 @@ def frame(
 
     ``state`` is what ``daemon.json`` says, ``None`` when there is none.
     """
-    drawn = picture(state or {}, documents)
+    drawn = overview_of(state or {}, documents)
     parts: list[RenderableType] = [_headline(root, state, drawn, now_ms)]
     parts += [_figures(drawn)] if state else []
     parts += [Text(f"! {sentence}", "yellow") for sentence in drawn.attention]

@@ -15,7 +15,7 @@ const span = (s) => s < 60 ? `${Math.round(s)} s` : s < 3600 ? `${Math.floor(s /
 
 function tellAge() {
   const age = (Date.now() - written) / 1000, text = byId("age");
-  if (ageAtOpening < -5) text.textContent = "The clocks of this computer and of the daemon's differ, so nobody can tell from here whether it runs.";
+  if (ageAtOpening < -5) text.textContent = "The clocks of this computer and of the daemon's differ, so this page cannot tell whether it runs.";
   else if (life.classList.contains("down")) text.textContent = `The daemon is down: it last wrote this page ${span(age)} ago. Below is how things stood then.`;
   else text.textContent = `Written ${span(Math.max(0, age))} ago.`;
 }

@@ -121,7 +121,7 @@ class Overview:
     health: tuple[Health, ...]
 
 
-def picture(state: Document, documents: Iterable[Document]) -> Overview:
+def overview_of(state: Document, documents: Iterable[Document]) -> Overview:
     """Return what is to be seen of a daemon and its drops.
 
     Parameters

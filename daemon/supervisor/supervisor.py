@@ -38,7 +38,7 @@ from daemon.jobs.job import State
 from daemon.logs import log
 from daemon.outbox.heartbeat import Heartbeat
 from daemon.outbox.metrics import Metrics
-from daemon.outbox.page import Front
+from daemon.outbox.page import FrontPage
 from daemon.pool.local import LocalPool
 from daemon.supervisor import systemd as service
 from daemon.supervisor.admissions import Admissions
@@ -86,7 +86,7 @@ class Supervisor:
         common: dict[str, Any] = {"files": files, "clock": clock}
         instance, period_s = self._opened.instance, config.heartbeat_s
         self._heartbeat = Heartbeat(root, **common, instance=instance, period_s=period_s)
-        self._metrics, self._front = Metrics(root, **common), Front(root, **common)
+        self._metrics, self._front = Metrics(root, **common), FrontPage(root, **common)
         self._pool = LocalPool(
             config.pool,
             clock,

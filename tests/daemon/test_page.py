@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from daemon.outbox.overview import WAITING, life, picture
-from daemon.outbox.page import NAME, REFRESH_S, Front, page
+from daemon.outbox.overview import WAITING, life, overview_of
+from daemon.outbox.page import NAME, REFRESH_S, FrontPage, page
 from daemon.text import age_s, shown, size, span
 from tests.support.clocks import FakeClock
 from tests.support.files import RecordingFiles
@@ -105,7 +105,7 @@ def test_page_shows_who_waits_in_the_order_of_the_queue():
         drop("queued", "Second", wait={"reason": "slot", "position": 2}),
         drop("queued", "First", wait={"reason": "slot", "position": 1}),
     ]
-    names = [one.name for one in picture(state(), drops).waiting]
+    names = [one.name for one in overview_of(state(), drops).waiting]
 
     assert ["First", "Second", "Arriving"] == names
 
@@ -164,7 +164,7 @@ def test_page_links_nothing_for_a_duplicate():
 def test_page_says_what_needs_attention(expected, changes):
     """Whatever keeps drops from being worked on stands at the top, in a sentence."""
     assert expected in read(**changes).words
-    assert not picture(state(), []).attention
+    assert not overview_of(state(), []).attention
 
 
 def test_page_names_how_many_rows_it_leaves_out():
@@ -271,8 +271,8 @@ def test_page_links_stay_inside_the_spool():
 
 def test_page_offers_no_command_that_cannot_be_typed():
     """A name that is not shown as it is would name another drop."""
-    assert not picture(state(), [failed(HOSTILE)]).failed[0].command
-    assert not picture(state(), [failed("x\ufffd", name_base64="eP8=")]).failed[0].command
+    assert not overview_of(state(), [failed(HOSTILE)]).failed[0].command
+    assert not overview_of(state(), [failed("x\ufffd", name_base64="eP8=")]).failed[0].command
 
 
 def test_page_lets_its_own_script_and_style_act_and_no_other():
@@ -349,7 +349,7 @@ def clock():
 
 @pytest.fixture
 def front(tmp_path, clock):
-    return Front(tmp_path, files=RecordingFiles(), clock=clock)
+    return FrontPage(tmp_path, files=RecordingFiles(), clock=clock)
 
 
 def test_front_is_written_once_while_nothing_changes(front, clock):
@@ -379,7 +379,7 @@ def test_front_is_written_for_its_age_alone(front, clock):
 def test_front_is_one_named_step(tmp_path, clock):
     """It is replaced whole: a browser never loads half of it."""
     files = RecordingFiles()
-    Front(tmp_path, files=files, clock=clock).write(state(), [done(HOSTILE)])
+    FrontPage(tmp_path, files=files, clock=clock).write(state(), [done(HOSTILE)])
 
     assert ["write front page"] == files.steps
     assert [NAME] == [path.name for path in tmp_path.iterdir()]

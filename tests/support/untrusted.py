@@ -8,7 +8,7 @@ from daemon.cli.status_view import detail, overview, overview_json
 from daemon.config.drop_settings import daemon_keys
 from daemon.config.yaml_reader import load
 from daemon.errors import BadInput
-from daemon.outbox.overview import life, picture
+from daemon.outbox.overview import life, overview_of
 from daemon.outbox.status_reader import document_of
 from dsp.containers.identify import ends_in_zeros, read_header
 from tests.support.spools import NOW_MS
@@ -62,7 +62,7 @@ def heartbeat_of(data: bytes):
     document = document_of(data, "daemon")
     if document is None:
         return None
-    picture(document, [])
+    overview_of(document, [])
     pulse = Pulse(document, 1.0, life(document, NOW_MS))
     overview(ROOT, pulse, []).encode()
     return document
