@@ -9,16 +9,66 @@ a user's own module, importable by the daemon's Python, works the same way.
 * ``handle`` runs in a worker process that may be killed at any instruction. It reads
   ``task.source``, writes only below ``task.workdir`` and raises ``BadInput``,
   ``NothingToDo`` or ``Unavailable`` to say whose fault a failure was.
-* ``STAGES``, optional: the names of its stages in their order; the status then says which
-  of how many is under way.
-* ``ACCEPTS``, optional: a frozenset of lower-case suffixes a single-file drop may have
-  (``{".wav"}``); without it, the audio suffixes.
+
+What a module says of itself, by constants that are all optional; a worker reads them and tells
+the daemon, which knows nothing else of a handler:
+
+* ``ACCEPTS``: the lower-case suffixes of the files that it works on (``{".md", ".txt"}``).
+  A loose file must have one of them to be a drop, and a folder must hold such a file; others in
+  the folder come along and are not examined. Without it, the suffixes of audio.
+* ``JUDGE``: how many of those files must be whole before the drop is taken. ``"all"``, the
+  default; ``"any"``: of a folder, those that are truncated, damaged or not to be read are
+  named in a warning, as long as one is whole; ``"none"``: headers are not read, and a drop is
+  taken when it has been quiet for ``settle_unknown_s``. Only audio has headers that are read.
+* ``HEADLINE``: the names of the measurements that overviews show of a result, the most
+  important first (``("integrated_lufs",)``; the suffix is its unit).
+* ``STAGES``: the names of its stages in their order; the status then says which of how many
+  is under way.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from dsp.containers.identify import AUDIO_SUFFIXES
+
+_Name = Annotated[str, Field(min_length=1, max_length=200)]
+_Suffix = Annotated[str, Field(pattern=r"^\.[^\s/.A-Z]{1,30}$")]
+
+
+class Declaration(BaseModel):
+    """What a handler says of itself: its constants, checked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    accepts: frozenset[_Suffix] = Field(AUDIO_SUFFIXES, min_length=1, max_length=200)
+    judge: Literal["all", "any", "none"] = "all"
+    headline: tuple[_Name, ...] = Field((), max_length=20)
+    stages: tuple[_Name, ...] = Field((), max_length=200)
+
+    @classmethod
+    def of(cls, module: object) -> "Declaration":
+        """Return what the module says.
+
+        Raises
+        ------
+        ValueError
+            A constant is not what it may be; the message names it.
+        """
+        said = {
+            field: getattr(module, field.upper())
+            for field in cls.model_fields
+            if hasattr(module, field.upper())
+        }
+        try:
+            return cls.model_validate(said)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name, value = str(first["loc"][0]).upper(), repr(first["input"])[:100]
+            raise ValueError(f"{name} cannot be used: {first['msg']}, got {value}") from None
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ with suppress(AttributeError):
     _LIBC.mallopt(_M_MMAP_THRESHOLD, 32 << 20)
 
 ACCEPTS = AUDIO_SUFFIXES
+HEADLINE = ("integrated_lufs", "true_peak_dbtp", "range_lu")
 STAGES = tuple(engine.STAGES)
 
 

@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from daemon.handlers.contract import Declaration
 from daemon.jobs.job import Outcome
 
 __all__ = ["Ended", "Order", "Outcome", "Pool", "Progress"]
@@ -95,18 +96,21 @@ class Pool(Protocol):
     """Why nothing can run now, when nothing can."""
 
     @property
-    def stages(self) -> Mapping[str, Sequence[str]]:
-        """The stages that each handler promises to pass through."""
+    def handlers(self) -> Mapping[str, Declaration]:
+        """The handlers that can be used, and what each says of itself."""
 
     @property
     def unusable(self) -> Mapping[str, str]:
-        """Handlers that cannot be imported, and the reason: their drops wait."""
+        """Handlers that cannot be used, and the reason: their drops wait."""
 
     def free_slots(self) -> int:
         """Return how many orders may be started now."""
 
     def start(self, order: Order) -> None:
         """Take an order; ``ValueError`` when no slot is free or the order is too large."""
+
+    def serve(self, handlers: Sequence[str]) -> None:
+        """Get to know these handlers, and no others, from now on."""
 
     def cancel(self, job: str, attempt: int) -> bool:
         """End an attempt as ``cancelled``; return whether it was there to be cancelled."""

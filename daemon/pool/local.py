@@ -33,11 +33,13 @@ import os
 import sys
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
+from daemon.handlers.contract import Declaration
 from daemon.pool import orphans
 from daemon.pool.interface import Ended, Order, Outcome, Progress
 from daemon.pool.oom import oom_kills
@@ -86,18 +88,16 @@ class LocalPool:
         self.size = min(settings.slots or cores, cores * MOST_PER_CORE)
         self.degraded: str | None = None
         """Why no worker starts, when none does."""
-        self.stages: dict[str, list[str]] = {}
-        """The stages that each handler promises to pass through."""
+        self.handlers: dict[str, Declaration] = {}
+        """Those that can be used, and what each says of itself, by the last worker's word."""
         self.unusable: dict[str, str] = {}
         """Handlers that could not be imported, and the reason: keep their drops waiting."""
         self._settings, self._clock, self._python = settings, clock, python
-        self._hello = line_down(
-            Hello(
-                handlers=tuple(dict.fromkeys(handlers)),
-                handler_paths=tuple(str(path.absolute()) for path in handler_paths),
-                memory_mb=settings.memory_mb,
-                confine=settings.confine,
-            )
+        self._hello = Hello(
+            handlers=tuple(dict.fromkeys(handlers)),
+            handler_paths=tuple(str(path.absolute()) for path in handler_paths),
+            memory_mb=settings.memory_mb,
+            confine=settings.confine,
         )
         self._slots: list[Slot] = []
         self._waiting: deque[Order] = deque()
@@ -132,6 +132,13 @@ class LocalPool:
         now_s = self._clock.monotonic_s()
         self._hand_out(now_s)
         self._open_slots(now_s)
+
+    def serve(self, handlers: Sequence[str]) -> None:
+        """Have workers import these from now on; idle ones go, and new ones tell of them."""
+        self._hello = replace(self._hello, handlers=tuple(dict.fromkeys(handlers)))
+        for slot in self._slots:
+            if slot.phase == "idle":
+                slot.retire("the handlers may have changed")
 
     def cancel(self, job: str, attempt: int) -> bool:
         """End an attempt as ``cancelled``; return whether it was there to be cancelled."""
@@ -213,7 +220,9 @@ class LocalPool:
                 self._ended.append(ended)
         if starting and slot.ready:
             self._failures, self.degraded = 0, None
-            self.unusable, self.stages = slot.unusable, slot.stages
+            self.unusable, self.handlers = slot.unusable, slot.handlers
+            if self._is_outdated(slot):
+                slot.retire("was asked about other handlers")
         return events
 
     def _bury(self, slot: Slot, now_s: float) -> None:
@@ -270,6 +279,8 @@ class LocalPool:
 
     def _why_no_more(self, slot: Slot, ended: Ended) -> str:
         """Return why a worker that has done well must not serve again; empty when it may."""
+        if self._is_outdated(slot):
+            return "was asked about other handlers"
         if slot.served >= self._settings.recycle_jobs:
             return "served enough jobs"
         if (ended.max_rss_mb or 0.0) > self._settings.recycle_mb:
@@ -279,6 +290,9 @@ class LocalPool:
             return "left a process behind" if orphans.children(slot.process.pid) else ""
         except OSError:
             return "may have left a process behind"
+
+    def _is_outdated(self, slot: Slot) -> bool:
+        return {*slot.handlers, *slot.unusable} != {*self._hello.handlers}
 
     def _sweep(self) -> None:
         orphans.sweep([slot.process.pid for slot in self._slots])
@@ -296,7 +310,9 @@ class LocalPool:
         if self._closing:
             return 0
         needed = self._busy() + len(self._waiting) + self._settings.spare
-        needed = max(needed, self.degraded is not None)  # to see whether it has become better
+        untold = {*self.handlers, *self.unusable} != {*self._hello.handlers}
+        # One at least, to hear of the handlers, and to see whether it has become better.
+        needed = max(needed, untold or self.degraded is not None)
         alive = sum(slot.phase != "ending" or slot.order is not None for slot in self._slots)
         return min(needed, self.size + self._settings.spare) - alive
 
@@ -307,7 +323,7 @@ class LocalPool:
             except OSError as error:
                 self._failed_to_start(str(error), now_s)
                 return
-            process.send(self._hello)
+            process.send(line_down(self._hello))
             self._slots.append(
                 Slot(
                     process,

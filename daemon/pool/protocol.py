@@ -39,6 +39,7 @@ from pydantic import (
 )
 
 from daemon.errors import Fault
+from daemon.handlers.contract import Declaration
 from daemon.pool.interface import Order, Outcome
 
 LINE_BYTES = 1 << 20
@@ -99,14 +100,14 @@ class Remark(_Said):
 
 
 class Ready(_Said):
-    """The worker has started; ``unusable`` says which handlers could not be imported, and why.
+    """The worker has started; ``unusable`` says which handlers cannot be used, and why.
 
-    ``stages`` are the names that a handler promises to pass through, in their order.
+    ``handlers`` are the others, and what each says of itself.
     """
 
     kind: Literal["ready"] = "ready"
     unusable: dict[str, _Text] = {}
-    stages: dict[str, list[_Short]] = {}
+    handlers: dict[str, Declaration] = {}
 
 
 class Begun(_Said):

@@ -37,6 +37,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from daemon.errors import Fault
+from daemon.handlers.contract import Declaration
 from daemon.pool.interface import Ended, Order, Outcome, Progress
 from daemon.pool.process import Death, Process
 from daemon.pool.protocol import (
@@ -95,7 +96,7 @@ class Slot:
         self.process = process
         self.phase: Phase = "starting"
         self.unusable: dict[str, str] = {}
-        self.stages: dict[str, list[str]] = {}
+        self.handlers: dict[str, Declaration] = {}
         self.served = 0
         self.ready = False
         self._why = "died"
@@ -148,9 +149,9 @@ class Slot:
 
     def _hear(self, message: Said, now_s: float) -> None:
         match message, self._attempt:
-            case Ready(unusable=unusable, stages=stages), None if self.phase == "starting":
+            case Ready(unusable=unusable, handlers=handlers), None if self.phase == "starting":
                 self.phase, self.ready = "idle", True
-                self.unusable, self.stages = unusable, stages
+                self.unusable, self.handlers = unusable, handlers
             case Begun(), _Attempt() as attempt:
                 attempt.begun, attempt.beat_s = True, now_s
             case Beat(), _Attempt() as attempt:

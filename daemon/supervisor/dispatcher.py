@@ -145,7 +145,8 @@ class Dispatcher:
 
     def _show(self, job_id: str) -> None:
         house, job, live = self._house, self._jobs[job_id], self._live[job_id]
-        stages = self._pool.stages.get(job.handler, ())
+        declared = self._pool.handlers.get(job.handler)
+        stages = declared.stages if declared else ()
 
         def show() -> None:
             attempts = house.store.attempts(job_id)

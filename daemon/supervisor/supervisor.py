@@ -198,6 +198,7 @@ class Supervisor:
         self._inboxes.close()
         self._hear()
         self._house.adopt(config)
+        self._pool.serve([inbox.handler for inbox in config.inboxes.values()])
         self._inboxes.open()
         self._beat(now=True)
         log.info("reloaded", inboxes=sorted(config.inboxes))

@@ -7,13 +7,16 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
+from daemon.handlers.contract import Declaration
 from daemon.pool import orphans
+from dsp.containers.identify import AUDIO_SUFFIXES
 from tests.support.clocks import FakeClock
 from tests.support.crew import HANDLER, Crew
 
@@ -272,6 +275,67 @@ def test_handlers_that_cannot_be_imported_are_known_before_any_job(tmp_path):
 
     assert ["nowhere.to.be.found"] == list(crew.pool.unusable)
     assert "No module named 'nowhere'" in crew.pool.unusable["nowhere.to.be.found"]
+
+
+SAYING = {
+    "silent": "",
+    "texts": "ACCEPTS = {'.md', '.txt'}\nJUDGE = 'none'\nHEADLINE = ['words']\nSTAGES = ('read',)",
+    "accepts_text": "ACCEPTS = '.md'",
+    "accepts_capitals": "ACCEPTS = {'.MD'}",
+    "accepts_nothing": "ACCEPTS = set()",
+    "judge_some": "JUDGE = 'some'",
+    "headline_number": "HEADLINE = (1,)",
+    "stages_object": "STAGES = object()",
+}
+
+
+def told_by(tmp_path, *names):
+    """Return a crew whose workers know these handlers."""
+    for name in names:
+        code = f"{SAYING[name]}\nclass Options: ...\ndef handle(task): ...\n"
+        (tmp_path / f"{name}.py").write_text(code)
+    crew = Crew(tmp_path, Settings(slots=1, spare=False), handlers=names)
+    crew.pool._hello = replace(crew.pool._hello, handler_paths=(str(tmp_path),))
+    crew.until(lambda: {*crew.pool.handlers, *crew.pool.unusable} == {*names})
+    return crew
+
+
+def test_handlers_say_what_they_take_before_any_job(tmp_path):
+    """A worker reads the constants of each handler; what is left out has its default."""
+    crew = told_by(tmp_path, "silent", "texts")
+    crew.pool.close()
+
+    assert Declaration() == crew.pool.handlers["silent"]
+    assert AUDIO_SUFFIXES == crew.pool.handlers["silent"].accepts
+    assert crew.pool.handlers["texts"] == Declaration(
+        accepts={".md", ".txt"}, judge="none", headline=("words",), stages=("read",)
+    )
+
+
+def test_a_constant_that_makes_no_sense_makes_the_handler_unusable(tmp_path):
+    """The reason names the constant; the other handlers are served."""
+    names = [name for name in SAYING if "_" in name]
+    crew = told_by(tmp_path, "texts", *names)
+    crew.pool.close()
+
+    assert ["texts"] == list(crew.pool.handlers)
+    assert {*names} == {*crew.pool.unusable}
+    for name, why in crew.pool.unusable.items():
+        assert f"{name.partition('_')[0].upper()} cannot be used" in why
+
+
+@pytest.mark.parametrize("spare", [True, False])
+def test_handlers_may_change_while_the_pool_lives(tmp_path, spare):
+    """A worker that was asked about others goes, a busy one after its job; a new one tells."""
+    crew = Crew(tmp_path, Settings(slots=1, spare=spare, confine=False))
+    crew.until(lambda: crew.pool.handlers)
+    crew.pool.start(crew.order("job", "well"))
+    crew.pool.serve([HANDLER, "tests.support.counting"])
+    crew.until(lambda: "tests.support.counting" in crew.pool.handlers)
+    crew.until(lambda: crew.ended)
+    crew.pool.close()
+
+    assert "done" == crew.ended["job"].outcome
 
 
 def test_workers_that_cannot_start_degrade_the_pool(tmp_path):

@@ -34,7 +34,7 @@ from daemon.config.drop_settings import settings_of
 from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document
 from daemon.errors import BadInput, Fault, words
-from daemon.handlers.contract import Result, Task
+from daemon.handlers.contract import Declaration, Result, Task
 from daemon.pool.interface import Order, Outcome
 from daemon.pool.protocol import (
     Beat,
@@ -232,14 +232,14 @@ def _confine(order: Order) -> list[Remark]:
 
 
 def _ready(handlers: tuple[str, ...]) -> Ready:
-    unusable, stages = {}, {}
+    unusable, usable = {}, {}
     for handler in handlers:
         try:
-            module = _load(handler)
-            stages[handler] = [str(name) for name in getattr(module, "STAGES", ())]
-        except HandlerError as error:
-            unusable[handler] = plain(str(error))[:4_000]
-    return Ready(unusable=unusable, stages=stages)
+            usable[handler] = Declaration.of(_load(handler))
+        except Exception as error:  # noqa: BLE001 - a module may answer with anything
+            why = str(error) if isinstance(error, HandlerError) else f"{handler}: {words(error)}"
+            unusable[handler] = plain(why)[:4_000]
+    return Ready(unusable=unusable, handlers=usable)
 
 
 def _load(handler: str) -> Any:  # noqa: ANN401 - a module
