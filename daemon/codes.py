@@ -65,6 +65,21 @@ INPUT_UNREADABLE
 NO_AUDIO
     The folder holds no audio file.
     Put the stems into it, as WAV, FLAC, AIFF, Ogg or MP3.
+ARCHIVE_DAMAGED
+    The archive is broken, cut short, or no archive of the kind that its name says.
+    Pack or copy it again; then drop it again.
+ARCHIVE_ENCRYPTED
+    Something in the archive is encrypted.
+    Pack it again without a password, or drop the folder itself.
+ARCHIVE_NOT_SUPPORTED
+    Something in the archive is packed by a method that we do not know.
+    Pack it again as plain ZIP or tar.gz, or drop the folder itself.
+ARCHIVE_TOO_LARGE
+    More bytes would come out of the archive than the limit, or than any sound makes.
+    Drop the folder itself, or raise limits.bytes of the inbox.
+ARCHIVE_UNSAFE
+    The archive holds links, devices, names twice, or names that lead out of it or are no text.
+    Pack plain files and folders only, or drop the folder itself.
 REFUSED_SYMLINK
     The drop is, or holds, a symbolic link; those are never followed.
     Copy the files themselves: cp -rL.

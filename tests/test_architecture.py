@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 DAEMON = (
-    ("daemon.clock", "daemon.codes", "daemon.errors", "daemon.files",
+    ("daemon.archives", "daemon.clock", "daemon.codes", "daemon.errors", "daemon.files",
      "daemon.layout", "daemon.text", "daemon.trees", "daemon.version"),
     ("daemon.config", "daemon.handlers", "daemon.logs"),
     ("daemon.jobs", "daemon.pool"),

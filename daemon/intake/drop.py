@@ -23,6 +23,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from daemon.archives import archive_suffix
 from daemon.config.models import Limits
 from daemon.errors import BadInput
 from daemon.intake.filenames import kind_of, suffix_of
@@ -160,7 +161,7 @@ def look(inbox: int, name: str, limits: Limits, accepts: frozenset[str]) -> Drop
         return None
     tally = _Tally(limits, accepts)
     if stat.S_ISREG(found.st_mode):
-        tally.take(name, name, found)
+        tally.take(name, name, found, archive=True)
         kind: Literal["file", "folder", "other"] = "file"
     elif stat.S_ISDIR(found.st_mode):
         tally.walk(inbox, name, "", 1)
@@ -208,11 +209,11 @@ class _Tally:
         if total > self._limits.bytes:
             self.refuse("TOO_LARGE", f"{total} bytes, at most {self._limits.bytes} are taken", "")
 
-    def take(self, path: str, name: str, found: os.stat_result) -> None:
+    def take(self, path: str, name: str, found: os.stat_result, *, archive: bool = False) -> None:
         """Note one plain file."""
         if found.st_nlink > 1:
             self.refuse("REFUSED_KIND", f"{display(path)} has a second name (hard link)", path)
-        audio = suffix_of(name) in self._accepts
+        audio = suffix_of(name) in self._accepts or (archive and bool(archive_suffix(name)))
         self.files.append(Found(path, Signature.of(found), audio))
         if len(self.files) > self._limits.files:
             self.refuse("TOO_MANY_FILES", f"more than {self._limits.files} files", path)
@@ -276,7 +277,8 @@ class _Tally:
 
 
 def _is_plain_but_unknown(entry: "os.DirEntry[str]", accepts: frozenset[str]) -> bool:
-    return entry.is_file(follow_symlinks=False) and suffix_of(entry.name) not in accepts
+    known = suffix_of(entry.name) in accepts or archive_suffix(entry.name)
+    return not known and entry.is_file(follow_symlinks=False)
 
 
 def _is_harmless(entry: "os.DirEntry[str]") -> bool:

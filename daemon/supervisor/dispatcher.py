@@ -26,8 +26,6 @@ from daemon.supervisor.duplicates import key_of_done
 from daemon.text import display
 
 _STDERR_LOGGED = 2_000
-_OF_A_FILE = {"rate_hz_min", "rate_hz_max", "channels", "frames"}
-"""Limits that only a handler can hold; the others were held when the drop was looked at."""
 _NOTHING_MADE = Fault("NO_OUTPUT", "the handler ended well and named no output", kind="handler")
 
 
@@ -132,7 +130,7 @@ class Dispatcher:
                 workdir=str(workdir),
                 options=dict(job.options),
                 read_paths=_settings_paths(drop),
-                limits=inbox.limits.model_dump(include=_OF_A_FILE),
+                limits=inbox.limits.model_dump(exclude={"settings_bytes"}),
                 accept_truncated=inbox.settling.on_truncated == "accept",
                 sha256=sha256,
                 deadline_s=max(inbox.timeout_s, inbox.timeout_per_audio_s * job.audio_s),

@@ -30,11 +30,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-from daemon.config.drop_settings import settings_of
-from daemon.config.validation import validate
-from daemon.config.yaml_reader import Document
-from daemon.errors import BadInput, Fault, words
-from daemon.handlers.contract import Declaration, Result, Task
+from daemon.errors import Fault, words
+from daemon.handlers.contract import Declaration, Result
 from daemon.pool.interface import Order, Outcome
 from daemon.pool.protocol import (
     Beat,
@@ -52,13 +49,13 @@ from daemon.pool.protocol import (
     order_of,
     plain,
 )
-from daemon.pool.worker import confinement, manifest_check, sequential_pools
+from daemon.pool.worker import confinement, sequential_pools
+from daemon.pool.worker.prepare import prepared
 from daemon.pool.worker.result import HandlerError, ResultError, judge, made_of
 
 _BEATS_PER_STALL = 5
 _LONGEST_BEAT_S = 2.0
 _REPORT_S = 0.1
-_SETTINGS_BYTES = 1 << 20  # the inbox's own, smaller limit was held at its door
 
 _NESTED = Remark(
     code="NESTED_POOL",
@@ -178,30 +175,11 @@ def _serve(order: Order, channel: Channel, hello: Hello) -> None:
 
 
 def _attempt(handler: Any, order: Order, reporter: Reporter) -> Made:  # noqa: ANN401 - a module
-    manifest_check.compare(Path(order.source), order.sha256, reporter)
-    result = handler.handle(
-        Task(
-            name=order.name,
-            source=Path(order.source),
-            workdir=Path(order.workdir),
-            options=_options(handler, order),
-            report=reporter,
-            limits=order.limits,
-            accept_truncated=order.accept_truncated,
-        )
-    )
+    with prepared(handler, order, reporter) as task:
+        result = handler.handle(task)
     if not isinstance(result, Result):
         raise ResultError(f"handle returned a {type(result).__name__}, not a Result")
     return made_of(result, Path(order.workdir))
-
-
-def _options(handler: Any, order: Order) -> Any:  # noqa: ANN401 - the handler's own class
-    """Return the options, checked; a complaint names the line of the drop's own settings."""
-    try:
-        document = settings_of(Path(order.source), {}, max_bytes=_SETTINGS_BYTES).options
-    except (OSError, BadInput):  # the daemon has read it before; what it merged is what counts
-        document = Document.of({}, name="options")
-    return validate(handler.Options, document.with_value(order.options))
 
 
 def _verdict(
