@@ -240,6 +240,9 @@ STEM_CLIPPED
 STEM_NOT_FINITE
     A stem holds samples that are no numbers; silence stands in their place.
     Find the plug-in that made them, and export it again.
+SAMPLES_WILD
+    A stem has single samples far above their neighbours; straight lines stand in their place.
+    Find the plug-in or the disk that made them; listen at the time that the message names.
 STEM_MOVED
     A stem was moved in time to fit the others.
     Nothing, or align: off in job.yaml if it was right before.

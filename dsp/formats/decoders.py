@@ -34,7 +34,7 @@ class Cut(Exception):
 
 
 class Broken(Exception):
-    """The decoder gave up: what it said."""
+    """The decoder gave up: why, in our words."""
 
 
 class Decoder(Protocol):
@@ -93,7 +93,7 @@ class Sndfile:
         try:
             self._file = _Forwards(self._fd, closefd=False)
         except soundfile.LibsndfileError as error:
-            reason = self._reason(error)
+            reason = self._reason()
             os.close(self._fd)
             raise reason from error
         self.rate_hz: int = self._file.samplerate
@@ -106,7 +106,7 @@ class Sndfile:
         try:
             block: Block = self._file.read(frames, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
-            raise self._reason(error) from error
+            raise self._reason() from error
         return block
 
     def close(self) -> None:
@@ -114,12 +114,12 @@ class Sndfile:
             self._file.close()
             os.close(self._fd)
 
-    def _reason(self, error: soundfile.LibsndfileError) -> Cut | Broken:
+    def _reason(self) -> Cut | Broken:
         """Tell a cut file from a broken one: a cut one was read to its end."""
         left = os.fstat(self._fd).st_size - os.lseek(self._fd, 0, os.SEEK_CUR)
         if left < _LOOK_AHEAD_BYTES:
             return Cut("within its sound")
-        return Broken(error.error_string)
+        return Broken("its sound is damaged")
 
 
 class Pcm:

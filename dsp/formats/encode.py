@@ -69,19 +69,19 @@ class EncodedFile:
         try:
             self._file.write(samples)
         except _FAILURES as error:
-            raise self._reason(error) from error
+            raise self._reason() from error
 
     def close(self) -> None:
         """Let the encoder write its last bytes."""
         try:
             self._file.close()
         except _FAILURES as error:
-            raise self._reason(error) from error
+            raise self._reason() from error
         if self._ogg:
             settle_serial(self._fd)
 
-    def _reason(self, error: Exception) -> OSError:
-        return self._cause() or OSError(errno.EIO, f"the encoder failed: {error!r}")
+    def _reason(self) -> OSError:
+        return self._cause() or OSError(errno.EIO, "the encoder failed")
 
     def _cause(self) -> OSError | None:
         """Ask the disk what it told libsndfile, which keeps only that it failed."""

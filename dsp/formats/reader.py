@@ -39,6 +39,13 @@ from dsp.errors import AudioFormatError
 from dsp.formats import refusals
 from dsp.formats.decoders import Broken, Cut, Decoder, Pcm, Sndfile, Unsupported
 from dsp.formats.ffmpeg import Foreign
+from dsp.formats.wild_samples import WildSamples
+
+_FLOATS = ("FLOAT", "DOUBLE")
+"""Subtypes that hold samples above full scale as they are."""
+_HIGHEST = 1e10
+"""+200 dBFS. Integers of 32 bits that were written as floats reach +187 dBFS; what is higher is
+no sound in any scale, and its square no number."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +156,7 @@ class StemReader:
         accept_truncated: bool = False,
     ) -> None:
         self.nonfinite = 0
-        """Samples that were no numbers; silence stands in their place."""
+        """Samples that were no numbers, or beyond all scales; silence stands in their place."""
         self.frames_read = 0
         self._probe, self._limits = probe, limits or Limits()
         self._accept_truncated = accept_truncated
@@ -160,6 +167,9 @@ class StemReader:
         if (self._decoder.rate_hz, self._decoder.channels) != (probe.rate_hz, probe.channels):
             self._decoder.close()
             raise refusals.damaged(probe.name, "was changed while it was being read")
+        self.wild = WildSamples(self._decoder) if probe.subtype in _FLOATS else None
+        """What was found of wild samples; ``None`` where the format has none."""
+        self._decoder = self.wild or self._decoder
 
     def __enter__(self) -> Self:
         return self
@@ -220,7 +230,7 @@ class StemReader:
         return refusals.truncated(self._probe.name, found)
 
     def _finite(self, block: Block) -> Block:
-        finite = np.isfinite(block)
+        finite = np.abs(block) <= _HIGHEST
         if not finite.all():
             self.nonfinite += int(np.count_nonzero(~finite))
             block[~finite] = 0.0

@@ -64,6 +64,7 @@ _LEAD_SHARE = 0.1
 _REST_HOPS = 12
 _FEWEST_LEADS = 3
 _LEAD_SPREAD_S = 0.005
+_MOST = float(np.finfo(np.float16).max)
 
 
 class OnsetFlux:
@@ -245,7 +246,8 @@ class Decimated:
         for start in range(0, len(whole), self._rate_hz):
             second = whole[start : start + self._rate_hz]
             mono = sum(channel * self._share for channel in second.T)
-            self._seconds.append(self._resampler.resample_chunk(mono).astype(np.float16))
+            coarse = self._resampler.resample_chunk(mono)
+            self._seconds.append(coarse.clip(-_MOST, _MOST).astype(np.float16))
 
     def wave(self) -> NDArray[np.float16]:
         """Return the whole seconds so far, at ``WAVE_RATE_HZ``: ``(frames,)``.

@@ -65,7 +65,7 @@ def compression_of(track: Track, gain_db: float) -> Compression | None:
         return None
     crest_db = float(np.clip(track.analysis.crest_factor_db, 6.0, 30.0))
     crest_squared = 10.0 ** (crest_db / 10.0)
-    panel = Compression(
+    panel = Compression.within(
         threshold_db=0.0,
         ratio=round(float(np.clip(1.5 + 0.1 * (crest_db - 8.0), 1.5, 4.0)), 1),
         attack_ms=round(float(np.clip(2 * _ATTACK_MAX_MS / crest_squared, *_ATTACK_MS)), 1),
@@ -74,9 +74,9 @@ def compression_of(track: Track, gain_db: float) -> Compression | None:
     )
     hop_s = HOP_FRAMES / track.analysis.probe.rate_hz
     threshold = _threshold_for(wanted_db, level_db, panel, hop_s)
-    panel = panel.model_copy(update={"threshold_db": threshold})
+    panel = panel.changed(threshold_db=threshold)
     taken_db = -compression_change_db(track, gain_db, panel)
-    return panel.model_copy(update={"make_up_db": round(taken_db, 1)})
+    return panel.changed(make_up_db=round(taken_db, 1))
 
 
 def _threshold_for(
@@ -159,14 +159,14 @@ def deess_of(track: Track, trim_db: float) -> DeEss | None:
     usual_db = power_db_of(float(np.percentile(sibilance[sibilance > 0], 75))) + trim_db
     threshold = round(usual_db + _BURST_DB, 1)
     why = f"5 to 9 kHz reach {ratio_db:.0f} dB of the whole"
-    return DeEss(hz=SIBILANCE_HZ, q=SIBILANCE_Q, threshold_db=threshold, why=why)
+    return DeEss.within(hz=SIBILANCE_HZ, q=SIBILANCE_Q, threshold_db=threshold, why=why)
 
 
 def drive_of(track: Track) -> Drive | None:
     """Return the saturation that the role likes."""
     if track.profile.drive_db <= 0:
         return None
-    return Drive(drive_db=track.profile.drive_db, mix=0.5, why=f"body for {track.role}")
+    return Drive.within(drive_db=track.profile.drive_db, mix=0.5, why=f"body for {track.role}")
 
 
 def glue_of(stems: int) -> Compression | None:

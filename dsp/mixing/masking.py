@@ -157,7 +157,7 @@ def _uncover(
         depth = round(float(np.clip(0.5 * over_db, 0.0, MAX_DEPTH_DB)), 1)
         if depth < 1.0:
             continue
-        cut = Room(
+        cut = Room.within(
             hz=round(centre_hz, 1),
             q=_CUT_QS[len(patch) - 1],
             depth_db=depth,

@@ -208,7 +208,7 @@ def _strip(track: Track, placement: Placement, stages: Stages, rate_hz: int) -> 
     change = loudness_change_db(track.spectrum, power_response(eq, rate_hz))
     trim = trim_db(track, change) if stages.auto_gain else 0.0
     profile = track.profile
-    stem = Stem(
+    stem = Stem.within(
         role=track.role,
         role_why=role_of(track.name)[1],
         lag_ms=placement.lag_ms,
@@ -224,7 +224,7 @@ def _strip(track: Track, placement: Placement, stages: Stages, rate_hz: int) -> 
     if not stages.compressor:
         return stem
     panel = compression_of(track, level_db(track, trim, power_response(eq, rate_hz)))
-    return stem.model_copy(update={"compressor": panel})
+    return stem.changed(compressor=panel)
 
 
 def _energies(
@@ -240,13 +240,11 @@ def _placed(tracks: Sequence[Track], stems: Mapping[str, Stem]) -> dict[str, Ste
     """Return the strips with their places in the picture."""
     done = dict(stems)
     for name, place in places(tracks, role_levels_db(tracks)).items():
-        done[name] = done[name].model_copy(
-            update={
-                "pan": place.pan,
-                "width": place.width,
-                "lows_mono_hz": place.lows_mono_hz,
-                "pan_why": place.why,
-            }
+        done[name] = done[name].changed(
+            pan=place.pan,
+            width=place.width,
+            lows_mono_hz=place.lows_mono_hz,
+            pan_why=place.why,
         )
     return done
 
@@ -266,7 +264,7 @@ def _balanced(
     wanted_db = BETTER_DB
     for _ in range(ROUNDS if stages.masking else 0):
         rooms, masked_hz = make_room(tracks, covered, wanted_db)
-        done = {n: stem.model_copy(update={"room": rooms.get(n, ())}) for n, stem in done.items()}
+        done = {n: stem.changed(room=rooms.get(n, ())) for n, stem in done.items()}
         done = _faded(tracks, done, rate_hz) if stages.balance else done
         powers = {t.name: strip_power(t, done[t.name], rate_hz, held=True) for t in tracks}
         masked = uncovered(tracks, masked_hz, covered, powers)
@@ -279,11 +277,11 @@ def _balanced(
 
 def _faded(tracks: Sequence[Track], stems: Mapping[str, Stem], rate_hz: int) -> dict[str, Stem]:
     """Return the strips with faders that bring every role to its distance from the lead."""
-    done = {name: stem.model_copy(update={"fader_db": 0.0}) for name, stem in stems.items()}
+    done = {name: stem.changed(fader_db=0.0) for name, stem in stems.items()}
     energies = _energies(tracks, done, lead_activity(tracks), rate_hz)
     for name, fader in faders_db(tracks, energies).items():
         why = f"{done[name].role} against the lead"
-        done[name] = done[name].model_copy(update={"fader_db": fader, "fader_why": why})
+        done[name] = done[name].changed(fader_db=fader, fader_why=why)
     return done
 
 
@@ -301,7 +299,7 @@ def _master(
         np.zeros(len(CENTRES)),
     )
     bands: list[Band] = master_eq(spectrum, rate_hz) if settings.stages.master_eq and tracks else []
-    return Master(
+    return Master.within(
         eq=tuple(bands),
         glue=glue_of(len(tracks)) if settings.stages.glue else None,
         width=1.1 if settings.stages.widen and len(tracks) > 1 else 1.0,

@@ -13,25 +13,55 @@ done, to the bit.
 
 Rule 2: a list (the bands of an EQ) is replaced whole; a mapping is merged key by key.
 
-Rule 3: what the engine decided carries its reason in ``why``; reasons never matter on the
+Rule 3: what is decided goes through ``within`` and ``changed``: no stem, however odd, leads to
+a sheet that may not be given back. What a person asks for is refused instead.
+
+Rule 4: what the engine decided carries its reason in ``why``; reasons never matter on the
 way back in.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+import math
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
 
 import yaml
+from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 Hz = Annotated[float, Field(gt=0, le=96_000)]
 Q = Annotated[float, Field(gt=0.05, le=40)]
-GainDb = Annotated[float, Field(ge=-60, le=60)]
+LOWEST_GAIN_DB = -60.0
+GainDb = Annotated[float, Field(ge=LOWEST_GAIN_DB, le=60)]
 Ms = Annotated[float, Field(ge=0, le=5_000)]
 Unit = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def within(cls, **values: object) -> Self:
+        """Return the part with every number moved to the nearest that its field allows."""
+        fields = cls.model_fields
+        return cls.model_validate({k: _bounded(v, fields[k].metadata) for k, v in values.items()})
+
+    def changed(self, **values: object) -> Self:
+        """Return the part with other values, moved into bounds likewise."""
+        return self.within(**{**dict(self), **values})
+
+
+def _bounded(value: object, bounds: Sequence[object]) -> object:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    nearest = float(value)
+    for bound in bounds:
+        if isinstance(bound, Ge):
+            nearest = max(nearest, float(str(bound.ge)))
+        elif isinstance(bound, Gt):
+            nearest = max(nearest, math.nextafter(float(str(bound.gt)), math.inf))
+        elif isinstance(bound, Le):
+            nearest = min(nearest, float(str(bound.le)))
+    return value if nearest == value else nearest
 
 
 class Band(_Part):
@@ -131,7 +161,7 @@ class Master(_Part):
     release_ms: Ms = 120.0
     max_mean_reduction_db: Annotated[float, Field(ge=0, le=12)] = 3.0
     """The limiter may take no more than this on average, whatever the target."""
-    make_up_db: GainDb | None = None
+    make_up_db: Annotated[float | None, Field(ge=LOWEST_GAIN_DB, le=60)] = None
     """Gain into the limiter; solved for ``target_lufs`` when absent."""
 
 

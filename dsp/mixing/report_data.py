@@ -274,6 +274,13 @@ def _stem_warnings(track: Track, placement: Placement) -> list[tuple[str, str]]:
     if nonfinite:
         text = f"{name} holds {nonfinite} samples that are no numbers; they were silenced"
         found.append(("STEM_NOT_FINITE", text))
+    if wild := analysis.wild:
+        samples = "1 sample" if wild.count == 1 else f"{wild.count} samples"
+        text = (
+            f"{name} has {samples} far above all neighbours, the first at {wild.first_s:.3f} s, "
+            f"up to {wild.highest_dbfs:+.0f} dBFS; a straight line replaces each"
+        )
+        found.append(("SAMPLES_WILD", text))
     if placement.moved:
         way = "earlier" if placement.lag_ms > 0 else "later"
         why = placement.why.removeprefix("moved: ")

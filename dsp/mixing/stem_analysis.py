@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 
 from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block, Windows
 from dsp.formats.reader import Probe
+from dsp.formats.wild_samples import WildSamples
 from dsp.measure.levels import LevelMeter
 from dsp.measure.loudness import StepEnergies
 from dsp.measure.onsets import Decimated, OnsetFlux
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.source import Resources, fold
+from dsp.units import db_of
 
 STEP_S = 0.1
 """Grid of the K-weighted energies."""
@@ -39,6 +41,21 @@ _CELLS_PER_STEP = round(STEP_S / CELL_S)
 
 _SILENT_DBFS = -120.0
 _HALF_POWER = np.float32(np.sqrt(0.5))
+
+
+@dataclass(frozen=True)
+class Wild:
+    """Samples that were replaced, for they stood far above their neighbours."""
+
+    count: int
+    first_s: float
+    highest_dbfs: float
+
+    @classmethod
+    def of(cls, found: WildSamples | None) -> "Wild | None":
+        if found is None or found.first_frame is None:
+            return None
+        return cls(found.count, found.first_frame / found.rate_hz, db_of(found.highest))
 
 
 @dataclass(frozen=True)
@@ -75,7 +92,9 @@ class Analysis:
     flux: NDArray[np.float32]
     """``(hops,)`` onset flux per 5 ms; empty where alignment is not asked for."""
     wave: NDArray[np.float16]
-    """A coarse mono copy of the beginning; empty where alignment is not asked for."""
+    """A coarse mono copy of the beginning."""
+    wild: Wild | None = None
+    """The wild samples that were replaced, when there are any."""
 
     @property
     def duration_s(self) -> float:
@@ -230,7 +249,7 @@ def analyse(
             for meter in meters:
                 meter.update(block)
             heard(len(block))
-        nonfinite, frames = reader.nonfinite, reader.frames_read
+        nonfinite, frames, wild = reader.nonfinite, reader.frames_read, Wild.of(reader.wild)
     power = levels.powers()
     total = float(power.sum())
     peaks, steps = excerpt.peaks(), energies.steps()
@@ -256,6 +275,7 @@ def analyse(
         nonfinite=nonfinite,
         flux=flux.flux(),
         wave=wave.wave(),
+        wild=wild,
     )
 
 

@@ -294,6 +294,43 @@ def test_not_a_number_is_silenced_and_said(tmp_path, tone):
     assert np.isfinite(sf.read(tmp_path / "out" / "final_mix.wav")[0]).all()
 
 
+@pytest.mark.parametrize(
+    "voice",
+    [
+        lambda tone: tone * 10 ** (-70 / 20),
+        lambda tone: tone * 1e-6,
+        lambda tone: tone * 2.0**31,
+        lambda tone: np.where(np.arange(len(tone)) == 70_000, 15_800.0, tone),
+    ],
+    ids=["at -70 dBFS", "at -120 dBFS", "integers as floats", "one sample of +84 dBFS"],
+)
+def test_voice_beside_a_song_is_mixed_whatever_its_level(tmp_path, tone, voice):
+    """No level of a stem fails a mix, and the sheet may be given back."""
+    write(tmp_path / "Song", "voice.wav", voice(tone), subtype="FLOAT")
+    write(tmp_path / "Song", "bass.wav", 0.5 * tone)
+    mixed(tmp_path / "Song", tmp_path / "out")
+    sheet = yaml.safe_load((tmp_path / "out" / "mix.yaml").read_text())
+
+    Settings.model_validate(sheet)
+
+    assert np.abs(sf.read(tmp_path / "out" / "final_mix.wav")[0]).max() > 0.1
+
+
+def test_wild_sample_changes_nothing_but_its_place(tmp_path, tone):
+    """The stem is heard as it is without it; the warning says where it was."""
+    spoilt = np.where(np.arange(len(tone)) == 70_000, 15_800.0, tone)
+    for folder, voice in (("Right", tone), ("Spoilt", spoilt)):
+        write(tmp_path / folder, "voice.wav", voice, subtype="FLOAT")
+        made = mixed(tmp_path / folder, tmp_path / f"{folder}.out")
+    sheets = [
+        (tmp_path / f"{folder}.out" / "mix.yaml").read_text() for folder in ("Right", "Spoilt")
+    ]
+
+    assert sheets[0] == sheets[1]
+    assert "voice.wav has 1 samples" in dict(made.warnings)["SAMPLES_WILD"]
+    assert "1.458 s" in dict(made.warnings)["SAMPLES_WILD"]
+
+
 def test_clipped_stem_is_said(tmp_path, tone):
     """Clipping cannot be mended, but it can be known."""
     write(tmp_path / "Song", "lead.wav", np.clip(tone * 9, -1, 1), subtype="FLOAT")

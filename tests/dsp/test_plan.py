@@ -1,5 +1,7 @@
 """Decisions: what a good mix can be asked for, and what a person can overrule."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import yaml
@@ -210,3 +212,54 @@ def test_plan_carries_nothing_along_that_only_planning_hears():
     }
 
     assert set() == held
+
+
+LEVELS = st.one_of(st.floats(-300.0, 300.0), st.sampled_from([-70.0, -120.0, 84.0, 187.0]))
+
+
+@st.composite
+def hostile_analyses(draw):
+    """Return what no recording is like: any level, crest, spectrum, picture and offset."""
+    names = st.sampled_from(["voice", "speech", "backing vox", "bass", "kick", "pad", "thing"])
+    chosen = draw(st.lists(names, min_size=1, max_size=3, unique=True))
+    return [draw(hostile_analysis(f"{name}.wav")) for name in chosen]
+
+
+@st.composite
+def hostile_analysis(draw, name):
+    lufs = draw(LEVELS)
+    share = st.floats(0.0, 1.0)
+    channels = draw(st.sampled_from([1, 2]))
+    analysis = analysis_of(
+        name,
+        seconds=draw(st.sampled_from([0.1, 0.5, 3.0, 12.0])),
+        lufs=min(lufs, 187.0),
+        hz=draw(st.floats(20.0, 20_000.0)),
+        octaves=draw(st.floats(0.1, 8.0)),
+        channels=channels,
+        correlation=draw(st.floats(-1.0, 1.0)) if channels == 2 else 1.0,
+        crest_db=draw(st.floats(0.0, 150.0)),
+        rate_hz=draw(st.sampled_from([8_000, 44_100, 48_000, 192_000])),
+        side=draw(share) if channels == 2 else 0.0,
+    )
+    gain = np.float32(10.0 ** (draw(st.floats(-300.0, 187.0)) / 20.0))
+    return replace(
+        analysis,
+        excerpt=analysis.excerpt * gain,  # peaks that fit no energy, as a lone wild sample has
+        left_share=draw(share) if channels == 2 else 0.5,
+        dc=draw(share),
+        sample_peak_dbfs=draw(LEVELS),
+        rms_dbfs=lufs,
+    )
+
+
+@settings(deadline=None, max_examples=100)
+@given(hostile_analyses())
+def test_no_stem_leads_out_of_the_bounds_of_the_sheet(analyses):
+    """Whatever the stems are like, the sheet may be given back as settings and says the same."""
+    sheet = planned(analyses).sheet
+
+    back = Settings.model_validate(yaml.safe_load(text_of(sheet)))
+
+    assert sheet == Sheet.model_validate(sheet.model_dump())
+    assert sheet.stems == planned(analyses, **back.model_dump(exclude_unset=True)).sheet.stems

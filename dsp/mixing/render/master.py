@@ -34,7 +34,7 @@ from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits
 from dsp.formats.writer import Writer
 from dsp.measure.loudness import FLOOR_LUFS, STEP_S, integrated_lufs
-from dsp.mixing.recall_sheet import Sheet
+from dsp.mixing.recall_sheet import LOWEST_GAIN_DB, Sheet
 from dsp.mixing.render.mixdown import Rendered
 from dsp.mixing.render.preview import Preview
 from dsp.mixing.render.verify import Verified, listen
@@ -105,9 +105,8 @@ def master(
     passes = 0
     while True:
         passes += 1
-        tried = wanted.model_copy(
-            update={"make_up_db": solution.make_up_db, "ceiling_dbtp": ceiling_dbtp}
-        )
+        made = wanted.changed(make_up_db=solution.make_up_db)
+        tried = made.model_copy(update={"ceiling_dbtp": ceiling_dbtp})
         reduction = _write(rendered, sheet.model_copy(update={"master": tried}), path, report)
         heard = _verified(path, limits, rendered.frames, sheet)
         off_lu = 0.0
@@ -119,7 +118,6 @@ def master(
         if over_db > 0.0:
             ceiling_dbtp -= over_db + passes * CEILING_STEP_DB
         solution = _Solution(round(solution.make_up_db + off_lu, 2), solution.why_missed)
-    made = wanted.model_copy(update={"make_up_db": solution.make_up_db})
     return Mastered(
         path=path,
         sheet=sheet.model_copy(update={"master": made}),
@@ -207,6 +205,8 @@ def _solve(rendered: Rendered, sheet: Sheet, ceiling_dbtp: float) -> _Solution:
     unlimited_db = wanted.target_lufs - loudness_lufs
     if loudness_lufs <= FLOOR_LUFS or unlimited_db > MOST_GAIN_DB:
         return _Solution(0.0, "the mix is too quiet or too short for its loudness to be measured")
+    if unlimited_db < LOWEST_GAIN_DB:
+        return _Solution(LOWEST_GAIN_DB, "the stems are far above full scale")
     model = _Model(rendered, sheet, ceiling_dbtp)
 
     def loud_enough(gain_db: float) -> bool:
