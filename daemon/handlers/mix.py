@@ -8,7 +8,8 @@ import ctypes
 import os
 from contextlib import suppress
 
-from pydantic import Field
+from pydantic import Field, ValidationError
+from soundfile import SoundFileError
 
 from daemon.errors import BadInput
 from daemon.handlers.contract import Note, Output, Result, Task
@@ -74,6 +75,8 @@ def handle(task: Task) -> Result:
         raise BadInput(
             "SETTINGS_INVALID", str(error), "Correct the settings and drop it again."
         ) from error
+    except (ValidationError, SoundFileError) as error:  # their own words help nobody
+        raise RuntimeError("the sound engine failed; the drop is not at fault") from error
     return Result(
         outputs=tuple(
             Output(name, role, made.measurements if role == "master" else {})

@@ -251,7 +251,6 @@ def analyse(
             heard(len(block))
         nonfinite, frames, wild = reader.nonfinite, reader.frames_read, Wild.of(reader.wild)
     power = levels.powers()
-    total = float(power.sum())
     peaks, steps = excerpt.peaks(), energies.steps()
     sample_peak_dbfs = float(np.max(levels.sample_peak_dbfs()))
     band_powers = bands.powers()
@@ -268,7 +267,7 @@ def analyse(
         sample_peak_dbfs=sample_peak_dbfs,
         rms_dbfs=levels.pooled_rms_dbfs(),
         crest_factor_db=levels.crest_factor_db(),
-        left_share=float(power[0]) / total if channels == 2 and total > 0 else 0.5,  # noqa: PLR2004
+        left_share=float(power[0] / power.sum()) if len(power) > 1 and power.any() else 0.5,
         correlation=levels.correlation(),
         dc=float(np.max(np.abs(levels.dc()))),
         clipped_frames=levels.clipped_frames(),
