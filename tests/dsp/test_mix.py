@@ -327,7 +327,7 @@ def test_wild_sample_changes_nothing_but_its_place(tmp_path, tone):
     ]
 
     assert sheets[0] == sheets[1]
-    assert "voice.wav has 1 samples" in dict(made.warnings)["SAMPLES_WILD"]
+    assert "voice.wav has 1 sample far" in dict(made.warnings)["SAMPLES_WILD"]
     assert "1.458 s" in dict(made.warnings)["SAMPLES_WILD"]
 
 
