@@ -33,7 +33,10 @@ def mount_options(folder: Path, mountinfo: str) -> frozenset[str]:
 
 
 def _mount_of(folder: Path, mountinfo: str) -> tuple[str, frozenset[str]]:
-    path = folder.resolve()
+    try:
+        path = folder.resolve()
+    except (OSError, RuntimeError):  # a link that leads to itself
+        return "", frozenset()
     best, found = Path(), ("", frozenset[str]())
     for line in mountinfo.splitlines():
         fields, _, rest = line.partition(" - ")

@@ -16,13 +16,14 @@ from daemon.outbox.status_reader import SCHEMA
 from daemon.outbox.status_writer import encoded
 
 NAME = "daemon.json"
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_id() -> str:
     """Return the kernel's name for this boot, empty where there is none."""
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
-    except OSError:
+        return BOOT_ID.read_text("ascii").strip()[:64]
+    except (OSError, ValueError):
         return ""
 
 

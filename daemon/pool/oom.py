@@ -4,22 +4,23 @@ import math
 from functools import cache
 from pathlib import Path
 
+CGROUP = Path("/proc/self/cgroup")
+
 
 def oom_kills() -> float:
     """Return the number of out-of-memory kills so far, as near to us as can be read.
 
     Of our control group (version 2, then 1), else of the machine, else 0; ``nan``, of which
-    nothing is more or less, when it cannot be read at this moment.
+    nothing is more or less, when it cannot be read or understood at this moment.
     """
     for path in _counters():
         try:
-            lines = path.read_text().splitlines()
-        except OSError:
+            for line in path.read_text().splitlines():
+                name, _, count = line.partition(" ")
+                if name == "oom_kill":
+                    return int(count)
+        except (OSError, ValueError):
             return math.nan
-        for line in lines:
-            name, _, count = line.partition(" ")
-            if name == "oom_kill":
-                return int(count)
     return 0
 
 
@@ -31,12 +32,11 @@ def _counters() -> tuple[Path, ...]:
 
 def _groups() -> list[Path]:
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
+        lines = CGROUP.read_text().splitlines()
+    except (OSError, ValueError):
         return []
     found = []
-    for line in lines:
-        _, controllers, group = line.split(":", 2)
+    for _, controllers, group in (line.split(":", 2) for line in lines if line.count(":") > 1):
         if controllers == "":
             found.append(Path(f"/sys/fs/cgroup{group}/memory.events"))
         elif "memory" in controllers.split(","):

@@ -61,7 +61,7 @@ def children(parent: int) -> list[int]:
         # The kernel may skip one when another is reaped while it lists them.
         while found != before:
             before, found = found, _listed(parent)
-    except OSError:
+    except (OSError, ValueError):
         # Not every kernel has these lists. A tenth of the speed, on a machine at rest.
         return [pid for pid, its_parent in _parents() if its_parent == parent]
     return found
@@ -87,7 +87,9 @@ def _parents() -> Iterator[tuple[int, int]]:
                 finally:
                     os.close(fd)
                 # The name in parentheses may itself hold parentheses and spaces.
-                yield int(name), int(stat[stat.rindex(b")") + 4 :].split(maxsplit=1)[0])
+                after = stat.rpartition(b")")[2].split(maxsplit=2)
+                if len(after) > 1 and after[1].isdigit():
+                    yield int(name), int(after[1])
 
 
 def _is_stray(pid: int, workers: Collection[int]) -> bool:

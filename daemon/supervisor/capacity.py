@@ -14,6 +14,7 @@ from pathlib import Path
 from daemon.config.models import Config
 from daemon.intake.drop import Drop
 
+MEMINFO = Path("/proc/meminfo")
 _MIB = 1024 * 1024
 
 
@@ -86,10 +87,8 @@ def _open(left: _Left) -> bool:
 def _memory_free_mb() -> float:
     """Return what the kernel calls available, without bound where it does not say."""
     try:
-        text = Path("/proc/meminfo").read_text("ascii")
-    except OSError:  # systemd's ProcSubset=pid hides it
+        text = MEMINFO.read_text("ascii")
+        lines = (line.split() for line in text.splitlines())
+        return next(int(words[1]) for words in lines if words[:1] == ["MemAvailable:"]) / 1024
+    except (OSError, ValueError, LookupError, StopIteration):  # systemd's ProcSubset=pid hides it
         return float("inf")
-    for line in text.splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) / 1024
-    return float("inf")

@@ -178,7 +178,7 @@ def watches(needed: int) -> Finding:
             int((_INOTIFY / name).read_text())
             for name in ("max_user_watches", "max_user_instances")
         )
-    except OSError:
+    except (OSError, ValueError):
         return Finding("watches", "ok", "the kernel's limits cannot be read here")
     text = f"{needed} needed; {most} and {instances} instances allowed to each user"
     if needed > min(most, instances):
