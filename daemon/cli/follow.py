@@ -17,7 +17,7 @@ _LOOK_S = 0.1
 
 
 def follow(
-    board: SpoolReader,
+    reader: SpoolReader,
     inbox: str,
     drop: str,
     known: Collection[object] = (),
@@ -44,19 +44,19 @@ def follow(
     """
     told: Told | None = None
     while True:
-        told = _again(told, known) or _found(board, inbox, drop, known)
+        told = _again(told, known) or _found(reader, inbox, drop, known)
         if told is not None:
             yield told
             if told.terminal:
                 return
-        _refuse_hopeless(board, inbox, drop, seen=told is not None)
+        _refuse_hopeless(reader, inbox, drop, seen=told is not None)
         between()
 
 
-def jobs_called(board: SpoolReader, inbox: str, drop: str) -> frozenset[object]:
+def jobs_called(reader: SpoolReader, inbox: str, drop: str) -> frozenset[object]:
     """Return the jobs that drops of this name became so far."""
     alike = [
-        told for told in statuses(board, most=None) if (told.inbox, told.drop) == (inbox, drop)
+        told for told in statuses(reader, most=None) if (told.inbox, told.drop) == (inbox, drop)
     ]
     return frozenset(told.document.get("job") for told in alike) - {None}
 
@@ -69,35 +69,35 @@ def _again(told: Told | None, known: Collection[object]) -> Told | None:
     return None if found.get("job") in known else Told(told.path, found)
 
 
-def _found(board: SpoolReader, inbox: str, drop: str, known: Collection[object]) -> Told | None:
+def _found(reader: SpoolReader, inbox: str, drop: str, known: Collection[object]) -> Told | None:
     alike = [
         told
-        for told in statuses(board)
+        for told in statuses(reader)
         if (told.inbox, told.drop) == (inbox, drop) and told.document.get("job") not in known
     ]
     return min(alike, key=lambda told: told.terminal, default=None)
 
 
-def _refuse_hopeless(board: SpoolReader, inbox: str, drop: str, *, seen: bool) -> None:
-    pulse = pulse_of(board.root)
+def _refuse_hopeless(reader: SpoolReader, inbox: str, drop: str, *, seen: bool) -> None:
+    pulse = pulse_of(reader.root)
     if not pulse.running:
         raise Unavailable(
             DAEMON_DOWN,
-            f"the daemon does not run on {shown(str(board.root))}; the drop waits",
+            f"the daemon does not run on {shown(str(reader.root))}; the drop waits",
             "Start it: soundspool run.",
         )
     told = (pulse.document.get("inboxes") or {}).get(inbox) or {}
-    if not seen and (why := _why_left_alone(board, inbox, drop, told)):
+    if not seen and (why := _why_left_alone(reader, inbox, drop, told)):
         message = f"the inbox leaves {shown(drop)!r} alone: {shown(why)}"
         raise BadInput("LEFT_ALONE", message, "Take it out of the inbox again.")
 
 
-def _why_left_alone(board: SpoolReader, inbox: str, drop: str, told: Mapping[str, Any]) -> str:
+def _why_left_alone(reader: SpoolReader, inbox: str, drop: str, told: Mapping[str, Any]) -> str:
     """Return the reason as the daemon tells it; of many, it tells the first ones only."""
     left_alone: Mapping[str, str] = told.get("left_alone") or {}
     if drop in left_alone or not told.get("left_alone_more"):
         return left_alone.get(drop, "")
-    fd = os.open(board.inbox(inbox)[1], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = os.open(reader.inbox(inbox)[1], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         return list_inbox(fd, AUDIO_SUFFIXES, named=None).left_alone.get(drop, "")
     finally:

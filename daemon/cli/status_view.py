@@ -16,6 +16,7 @@ from typing import Any
 from daemon.cli.spool_reader import Pulse, SpoolReader, Told, find_status, pulse_of, statuses
 from daemon.errors import BadInput
 from daemon.outbox.overview import Ended, Overview, overview_of
+from daemon.outbox.status_reader import standing
 from daemon.text import shown, span
 
 EX_OK, EX_FAILED, EX_DOWN = 0, 1, 3
@@ -24,7 +25,7 @@ _MOST_ENDED = 10
 """Results of which an overview tells, and as many failures; what lives, it tells in full."""
 _BAR = 12
 _HOME = "\x1b[H\x1b[J"
-"""To a terminal: draw over what was drawn."""
+"""To a terminal: write over what was written."""
 _WATCH_S = 0.5
 
 Row = tuple[str, ...]
@@ -42,9 +43,9 @@ def status(
     BadInput
         No drop goes by this name.
     """
-    board, before = SpoolReader.of(config), ""
+    reader, before = SpoolReader.of(config), ""
     while True:
-        text, code, over = _drawn(board, name, inbox, as_json=as_json)
+        text, code, over = _view(reader, name, inbox, as_json=as_json)
         if text != before:
             home = _HOME if watch and sys.stdout.isatty() and not as_json else ""
             sys.stdout.write(f"{home}{text}\n")
@@ -55,20 +56,20 @@ def status(
         time.sleep(_WATCH_S)
 
 
-def _drawn(
-    board: SpoolReader, name: str | None, inbox: str | None, *, as_json: bool
+def _view(
+    reader: SpoolReader, name: str | None, inbox: str | None, *, as_json: bool
 ) -> tuple[str, int, bool]:
     """Return the text, the exit code, and whether nothing will change any more."""
-    pulse = pulse_of(board.root)
+    pulse = pulse_of(reader.root)
     if name is None:
-        found = [told for told in statuses(board) if inbox in (None, told.inbox)]
-        drawn = overview_json if as_json else overview
-        return drawn(board.root, pulse, found), EX_OK if pulse.running else EX_DOWN, False
-    told = find_status(board, name, inbox)
+        found = [told for told in statuses(reader) if inbox in (None, told.inbox)]
+        render = overview_json if as_json else overview
+        return render(reader.root, pulse, found), EX_OK if pulse.running else EX_DOWN, False
+    told = find_status(reader, name, inbox)
     if told is None:
         hint = f"It may not have been seen yet: soundspool explain {shown(name)!r}."
         raise BadInput("NOT_FOUND", f"no drop is called {shown(name)!r}", hint)
-    text = json.dumps(told.document) if as_json else detail(board.root, pulse, told)
+    text = json.dumps(told.document) if as_json else detail(reader.root, pulse, told)
     return text, code_of(told, pulse), told.terminal
 
 
@@ -88,7 +89,7 @@ def overview_json(root: Path, pulse: Pulse, found: Sequence[Told]) -> str:
 
 def overview(root: Path, pulse: Pulse, found: Sequence[Told]) -> str:
     """Return the spool at a glance: what lives, what failed, what is done."""
-    seen = overview_of(pulse.document, [told.document for told in found])
+    seen = overview_of(pulse.document, standing(root, (told.document for told in found)))
     lines = _head(root, pulse, seen)
     tables = [(title, rows) for title, rows in _tables(seen) if rows]
     for title, rows in tables:
@@ -103,7 +104,7 @@ def detail(root: Path, pulse: Pulse, told: Told) -> str:
     found = told.document
     lines = [f"{shown(found.get('name'))} ({shown(told.inbox)}): {shown(found.get('state'))}"]
     if not told.terminal and not pulse.running:
-        lines.append("  The daemon does not run; so it was left. Start it: soundspool run")
+        lines.append("  The daemon does not run; this is the last state. Start it: soundspool run")
     return "\n".join(
         [*lines, *(f"  {key:<11}{value}" for key, value in _facts(root, told) if value)]
     )

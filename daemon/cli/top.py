@@ -1,9 +1,9 @@
-"""``soundspool top``: the picture of the spool in a terminal, once a second.
+"""``soundspool top``: the spool in a terminal, once a second.
 
 It reads what every tool reads, ``daemon.json`` and the status files, so it also works when the
 daemon is down, and says so.
 
-Rule 1: nothing is printed but the words of a ``Picture`` as ``rich.text.Text``: names cannot
+Rule 1: nothing is printed but the words of an ``Overview`` as ``rich.text.Text``: names cannot
 move the cursor, and square brackets in them are no markup.
 """
 
@@ -26,7 +26,7 @@ from rich.text import Text
 from daemon.clock import Clock
 from daemon.outbox.heartbeat import NAME
 from daemon.outbox.overview import Document, Ended, Life, Overview, Waiting, life, overview_of
-from daemon.outbox.status_reader import StatusCache, read_status
+from daemon.outbox.status_reader import StatusCache, read_status, standing
 from daemon.text import age_s, shown, span
 
 EX_OK, EX_NOT_RUNNING = 0, 3
@@ -40,7 +40,7 @@ _QUIT = ("q", "Q", "\x04", "")
 
 
 def run_top(root: Path, *, once: bool = False) -> int:
-    """Show the spool until somebody presses ``q``; return the exit code.
+    """Show the spool until a person presses ``q``; return the exit code.
 
     Parameters
     ----------
@@ -50,11 +50,12 @@ def run_top(root: Path, *, once: bool = False) -> int:
         Print one frame and end: 0, or 3 when the daemon does not run. So it is, too, when the
         output is no terminal.
     """
-    console, shelf, clock = Console(), StatusCache(root / "outbox"), Clock()
+    console, statuses, clock = Console(), StatusCache(root / "outbox"), Clock()
 
     def draw(rows: int) -> tuple[RenderableType, Life]:
         state, now_ms = read_status(root / NAME, "daemon"), clock.wall_ms()
-        return frame(root, state, shelf.documents(), now_ms, rows=rows), life(state, now_ms)
+        documents = standing(root, statuses.documents())
+        return frame(root, state, documents, now_ms, rows=rows), life(state, now_ms)
 
     if once or not console.is_terminal:
         drawn, found = draw(_ROWS)
@@ -76,22 +77,22 @@ def frame(
 
     ``state`` is what ``daemon.json`` says, ``None`` when there is none.
     """
-    drawn = overview_of(state or {}, documents)
-    parts: list[RenderableType] = [_headline(root, state, drawn, now_ms)]
-    parts += [_figures(drawn)] if state else []
-    parts += [Text(f"! {sentence}", "yellow") for sentence in drawn.attention]
-    parts += _part("Running", _running(drawn), len(drawn.running), rows)
-    parts += _part("Failed", _failed(drawn.failed[:rows], now_ms), len(drawn.failed), rows)
-    parts += _part("Waiting", _waiting(drawn.waiting[:rows], now_ms), drawn.waiting_in_all, rows)
-    parts += _part("Results", _results(drawn.results[:rows], now_ms), len(drawn.results), rows)
-    parts += _part("Health", _health(drawn), len(drawn.health), len(drawn.health))
+    seen = overview_of(state or {}, documents)
+    parts: list[RenderableType] = [_headline(root, state, seen, now_ms)]
+    parts += [_figures(seen)] if state else []
+    parts += [Text(f"! {sentence}", "yellow") for sentence in seen.attention]
+    parts += _part("Running", _running(seen), len(seen.running), rows)
+    parts += _part("Failed", _failed(seen.failed[:rows], now_ms), len(seen.failed), rows)
+    parts += _part("Waiting", _waiting(seen.waiting[:rows], now_ms), seen.waiting_in_all, rows)
+    parts += _part("Results", _results(seen.results[:rows], now_ms), len(seen.results), rows)
+    parts += _part("Health", _health(seen), len(seen.health), len(seen.health))
     return Group(*parts)
 
 
 # The parts of a frame
 
 
-def _headline(root: Path, state: Document | None, drawn: Overview, now_ms: int) -> Text:
+def _headline(root: Path, state: Document | None, seen: Overview, now_ms: int) -> Text:
     found = life(state, now_ms)
     told = Text("Soundspool ", "bold")
     if state is None:
@@ -103,14 +104,14 @@ def _headline(root: Path, state: Document | None, drawn: Overview, now_ms: int) 
         told.append(f"The daemon was stopped {_ago(state.get('heartbeat'), now_ms)}. ", "bold red")
         told.append(_START)
     else:
-        told.append(drawn.phase, "green" if drawn.phase == "running" else "yellow")
+        told.append(seen.phase, "green" if seen.phase == "running" else "yellow")
         told.append(f"  {shown(state.get('version') or '')}  {shown(root)}", "dim")
     return told
 
 
-def _figures(drawn: Overview) -> Text:
+def _figures(seen: Overview) -> Text:
     told = Text()
-    for name, value in drawn.figures:
+    for name, value in seen.figures:
         told.append(f"{name}\u00a0", "dim").append(value.replace(" ", "\u00a0"), "bold").append(
             "   "
         )
@@ -139,9 +140,9 @@ def _name(name: str, inbox: str) -> Text:
     return Text(name).append(f" {inbox}", "dim")
 
 
-def _running(drawn: Overview) -> Table:
+def _running(seen: Overview) -> Table:
     table = _table(2, 0, 0, 2, 0)
-    for one in drawn.running:
+    for one in seen.running:
         stage = f"{one.stage}, attempt {one.attempt}" if one.attempt > 1 else one.stage
         table.add_row(
             _name(one.name, one.inbox),
@@ -179,9 +180,9 @@ def _results(results: Iterable[Ended], now_ms: int) -> Table:
     return table
 
 
-def _health(drawn: Overview) -> Table:
+def _health(seen: Overview) -> Table:
     table = _table(1, 4)
-    for one in drawn.health:
+    for one in seen.health:
         table.add_row(Text(one.name), Text(one.notes, "" if one.fine else "red"))
     return table
 

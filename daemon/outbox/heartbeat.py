@@ -58,7 +58,7 @@ class Heartbeat:
             "heartbeat": rfc3339(self._clock.wall_ms()),
             **state,
         }
-        # Noted first: what the disk refuses now is due again in a period, not at once for ever.
+        # Noted first: what the disk refuses now is due again in a period, not in a busy loop.
         self._written_s = self._clock.monotonic_s()
         self._files.write("write heartbeat", self._path, encoded(body), durable=False)
         return body

@@ -1,9 +1,9 @@
-"""The picture of a spool in words: what the front page and ``soundspool top`` both show.
+"""A spool in words: what the front page, ``soundspool top`` and ``soundspool status`` show.
 
 Pure: ``daemon.json`` and status documents in, rows of plain text out. Both are read as they
 are promised to any reader: a field may be missing, a field may be new.
 
-Rule 1: every text in a ``Picture`` has passed ``words.shown``. Paths have not: they are for
+Rule 1: every text in an ``Overview`` has passed ``text.shown``. Paths have not: they are for
 links, and whoever makes one quotes it.
 """
 
@@ -31,18 +31,29 @@ _WHY = {
     "settling": "arriving",
     "incomplete": "not whole yet",
     "slot": "waits for a slot",
-    "disk": "waits for room on the disk",
+    "disk": "waits for the disk",
     "memory": "waits for memory",
     "paused": "the inbox is paused",
+    "handler": "waits for its handler",
     "retry": "will be tried again",
 }
+_SAID_BY_DETAIL = ("slot", "paused")
+"""Reasons whose detail, where there is one, says all."""
 _TOLD = ("POOL_DEGRADED", "HANDLER_UNUSABLE")
 """Warnings that repeat what the pool says of itself."""
-_FIGURES = (
-    ("integrated_lufs", "{} LUFS"),
-    ("true_peak_dbtp", "{} dBTP"),
-    ("range_lu", "range {} LU"),
-)
+_UNITS = {
+    "lufs": "LUFS",
+    "lu": "LU",
+    "db": "dB",
+    "dbtp": "dBTP",
+    "dbfs": "dBFS",
+    "hz": "Hz",
+    "ms": "ms",
+    "bpm": "BPM",
+}
+"""By the suffix of a measurement's name."""
+_SAY_ALL = ("lufs", "dbtp")
+"""Of these, a headline has one: the unit alone says what was measured."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +66,7 @@ class Running:
     progress: float
     """0..1."""
     left: str
-    """``3 min left``, or nothing while nobody can tell."""
+    """``3 min left``; empty while it is not known."""
     attempt: int
 
 
@@ -122,7 +133,7 @@ class Overview:
 
 
 def overview_of(state: Document, documents: Iterable[Document]) -> Overview:
-    """Return what is to be seen of a daemon and its drops.
+    """Return what there is to see of a daemon and its drops.
 
     Parameters
     ----------
@@ -131,7 +142,7 @@ def overview_of(state: Document, documents: Iterable[Document]) -> Overview:
     documents : iterable of mappings
         Status documents, in any order. What runs is taken from `state`, which is fresher.
     """
-    drops = list(documents)
+    drops, inboxes = list(documents), state.get("inboxes") or {}
     queued = [one for one in drops if one.get("state") == "queued"]
     arriving = [one for one in drops if one.get("state") == "receiving"]
     first = [*nsmallest(WAITING, queued, _turn), *nsmallest(WAITING, arriving, _since)][:WAITING]
@@ -144,7 +155,11 @@ def overview_of(state: Document, documents: Iterable[Document]) -> Overview:
         waiting=tuple(_waiting(one) for one in first),
         waiting_in_all=len(queued) + len(arriving),
         failed=tuple(_failure(one) for one in latest if one["state"] == "failed"),
-        results=tuple(_result(one) for one in latest if one["state"] != "failed"),
+        results=tuple(
+            _result(one, (inboxes.get(one.get("inbox")) or {}).get("headline") or ())
+            for one in latest
+            if one["state"] != "failed"
+        ),
         health=tuple(_health(state)),
     )
 
@@ -195,7 +210,7 @@ def _attention(state: Document) -> Iterable[str]:
 
 
 def _room_mb(state: Document) -> float:
-    """Return the MiB that new drops may still fill; without bound when nobody said."""
+    """Return the MiB that new drops may still fill; infinite when the daemon does not say."""
     disk = state.get("disk")
     if not disk:
         return float("inf")
@@ -244,9 +259,9 @@ def _why(document: Document, wait: Document) -> str:
     reason = wait.get("reason")
     if reason is None:
         return "being taken in" if document.get("state") == "receiving" else "its turn comes"
-    why = _WHY.get(reason, str(reason))
-    if wait.get("detail") and reason not in ("slot", "paused"):  # those say nothing more
-        why = f"{why}: {wait['detail']}"
+    why, detail = _WHY.get(reason, str(reason)), wait.get("detail")
+    if detail:
+        why = detail if reason in _SAID_BY_DETAIL else f"{why}: {detail}"
     return f"{why}, number {wait['position']}" if wait.get("position") else why
 
 
@@ -274,7 +289,7 @@ def _retry_command(name: str, *, lossy: bool) -> str:
     return f"soundspool retry {dashes}{shlex.quote(name)}"
 
 
-def _result(document: Document) -> Ended:
+def _result(document: Document, headline: Iterable[str]) -> Ended:
     inbox, label = str(document.get("inbox")), document.get("output_folder")
     folder = ("outbox", inbox, str(label)) if label else ()
     outputs = document.get("outputs") or ()
@@ -284,24 +299,35 @@ def _result(document: Document) -> Ended:
         inbox=shown(inbox),
         state=shown(document.get("state")),
         finished=document.get("finished"),
-        notes=shown(_notes(document)),
+        notes=shown(_notes(document, headline)),
         folder=folder,
         report=(*folder, *str(paths[0]).split("/")) if folder and paths else (),
     )
 
 
-def _notes(document: Document) -> str:
+def _notes(document: Document, headline: Iterable[str]) -> str:
     measured, warnings = document.get("measurements") or {}, document.get("warnings") or ()
-    notes = [
-        form.format(measured[key]).replace("-", "−")
-        for key, form in _FIGURES
-        if measured.get(key) is not None
-    ]
+    notes = [_figure(name, measured[name]) for name in headline if measured.get(name) is not None]
     if document.get("duplicate_of"):
         notes.append(f"the same as job {document['duplicate_of']}")
     if warnings:
         notes.append(count(len(warnings), "warning"))
     return " · ".join(notes)
+
+
+def _figure(name: str, value: object) -> str:
+    """Return a measurement with its unit, which is the suffix of its name."""
+    label, _, suffix = name.rpartition("_")
+    unit = _UNITS.get(suffix)
+    label = (label if unit or suffix == "s" else name).replace("_", " ")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"{label} {value}"
+    if suffix == "s" and label:
+        return f"{label} {span(value)}"
+    number = f"{round(value, 2)}".replace("-", "−")
+    if unit is None:
+        return f"{label} {number}"
+    return f"{number} {unit}" if suffix in _SAY_ALL or not label else f"{label} {number} {unit}"
 
 
 # Health
@@ -334,7 +360,7 @@ def _inbox_notes(inbox: Document) -> Iterable[str]:
     if inbox.get("missed"):
         yield f"{count(inbox['missed'], 'drop')} missed by events"
     if inbox.get("rebuilds"):
-        yield f"set up anew {count(inbox['rebuilds'], 'time')}"
+        yield f"set up again {count(inbox['rebuilds'], 'time')}"
     left = inbox.get("left_alone") or {}
     yield from (f"left alone: {name} ({why})" for name, why in list(left.items())[:_NAMED])
     more = max(0, len(left) - _NAMED) + (inbox.get("left_alone_more") or 0)

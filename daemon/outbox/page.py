@@ -30,6 +30,7 @@ from markupsafe import Markup
 from daemon.clock import Clock, rfc3339
 from daemon.files import Files
 from daemon.outbox.overview import PERIODS, Document, Overview, overview_of
+from daemon.outbox.status_reader import standing
 from daemon.text import shown
 
 NAME = "index.html"
@@ -43,7 +44,7 @@ class FrontPage:
     """The writer of ``index.html``."""
 
     def __init__(self, root: Path, *, files: Files, clock: Clock) -> None:
-        self._path, self._files, self._clock = root / NAME, files, clock
+        self._root, self._files, self._clock = root, files, clock
         self._written_s = -1e9
         self._seen: Overview | None = None
 
@@ -53,12 +54,13 @@ class FrontPage:
         Meant to be called with each heartbeat; `documents` are those of the drops that are
         not finished and of the latest that are.
         """
-        now_s, found = self._clock.monotonic_s(), overview_of(state, documents)
+        now_s = self._clock.monotonic_s()
+        found = overview_of(state, standing(self._root, documents))
         seen = replace(found, figures=(), health=())  # these hold ages, which always change
         if seen == self._seen and now_s - self._written_s < REFRESH_S:
             return False
         data = _rendered(found, state, self._clock.wall_ms()).encode("utf-8")
-        self._files.write("write front page", self._path, data, durable=False)
+        self._files.write("write front page", self._root / NAME, data, durable=False)
         self._written_s, self._seen = now_s, seen
         return True
 

@@ -16,7 +16,7 @@ import json
 import math
 import os
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -32,6 +32,8 @@ TERMINAL = frozenset({"done", "failed", "skipped", "cancelled"})
 KEEP = 100
 """Documents of finished jobs; failures are counted apart, so that success cannot hide them."""
 _LARGEST_BYTES = 1 << 22
+_ALIKE = 10
+"""Failures of one name that lie beside each other, ``Song`` to ``Song (9)``."""
 
 _LARGEST = 2**63
 _DEEPEST = 20
@@ -71,6 +73,27 @@ def drop_in(document: Mapping[str, Any]) -> str:
         if encoded := document.get("name_base64"):
             return os.fsdecode(b64decode(encoded))
     return str(document.get("name"))
+
+
+def standing(root: Path, documents: Iterable[Document]) -> list[Document]:
+    """Return these documents without the failures that a person has cleared away.
+
+    That is done with a file manager: the drop is taken out of ``failed/``, for good or back
+    into an inbox.
+    """
+    return [one for one in documents if one.get("state") != "failed" or _lies_there(root, one)]
+
+
+def _lies_there(root: Path, failure: Document) -> bool:
+    folder = root / "failed" / str(failure.get("inbox"))
+    name = drop_in(failure)
+    names = (name, *(f"{name} ({number})" for number in range(2, _ALIKE)))
+    try:
+        # Without its folder, as when a mount is gone, there is nothing to go by.
+        gone = folder.is_dir() and not any(os.path.lexists(folder / each) for each in names)
+    except (OSError, ValueError):  # a name that no file could have
+        return True
+    return not gone or failure.get("job") is None
 
 
 @dataclass

@@ -25,7 +25,6 @@ Rule 5: fields are only ever added within schema 1; readers ignore what they do 
 import hashlib
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -151,7 +150,8 @@ class Statuses:
         self._outbox, self._files, self._clock = outbox, files, clock
         self._instance = instance
         self._written: dict[tuple[str, str], _Written] = {}
-        self._ended: deque[dict[str, Any]] = deque(maxlen=RECENT)
+        self._ended: dict[tuple[str, str], dict[str, Any]] = {}
+        """The latest last."""
 
     def path(self, inbox: str, label: str) -> Path:
         """Return where the status of the drop with this label lies."""
@@ -233,11 +233,13 @@ class Statuses:
         """Drop what is remembered of a finished drop; its file stays."""
         written = self._written.pop((inbox, label), None)
         if written is not None and written.state in TERMINAL:
-            self._ended.append(written.content)
+            self._note_ended((inbox, label), written.content)
 
     def recent(self) -> list[dict[str, Any]]:
         """Return what overviews show of unfinished drops, and of the latest finished ones."""
-        return [*(written.content for written in self._written.values()), *self._ended]
+        # A drop that was mended and came again has its failure's label, and replaces it.
+        unfinished = {key: written.content for key, written in self._written.items()}
+        return list((self._ended | unfinished).values())
 
     def recall(self) -> None:
         """Remember the latest finished drops of earlier runs."""
@@ -249,7 +251,13 @@ class Statuses:
         for _, path in sorted(found)[-RECENT:]:
             document = read_status(path)
             if document is not None and document.get("terminal") is True:
-                self._ended.append(document)
+                self._note_ended((path.parent.name, path.name.removesuffix(SUFFIX)), document)
+
+    def _note_ended(self, key: tuple[str, str], content: dict[str, Any]) -> None:
+        self._ended.pop(key, None)
+        self._ended[key] = content
+        if len(self._ended) > RECENT:
+            del self._ended[next(iter(self._ended))]
 
     def remove(self, inbox: str, label: str, job: str | None = None) -> None:
         """Remove the status under this label if it is this job's, or of a drop that is none yet."""

@@ -95,7 +95,7 @@ def test_metrics_give_an_empty_queue_the_age_zero():
     assert 0 == numbers["queue_oldest_seconds",]
 
 
-def test_metrics_leave_out_what_nobody_has_measured():
+def test_metrics_leave_out_what_was_not_measured():
     """An inbox that was not scanned yet has no scan age; a handler without work no factor."""
     new = state()
     new["inboxes"]["mix"]["last_scan_age_s"] = None

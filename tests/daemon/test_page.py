@@ -83,7 +83,13 @@ def test_page_tells_what_runs_and_how_far():
             "receiving",
             {"reason": "incomplete", "detail": "10 of 20 bytes"},
         ),
-        ("waits for room on the disk", "receiving", {"reason": "disk", "detail": ""}),
+        ("waits for the disk", "receiving", {"reason": "disk", "detail": ""}),
+        ("handler h is gone", "queued", {"reason": "paused", "detail": "handler h is gone"}),
+        (
+            "waits for its handler: none yet",
+            "receiving",
+            {"reason": "handler", "detail": "none yet"},
+        ),
         ("waits for memory", "receiving", {"reason": "memory"}),
         ("being taken in", "receiving", None),
         (
@@ -131,6 +137,24 @@ def test_page_links_the_report_of_a_result():
     links = read([done("50 % off? #1")]).links()
 
     assert "outbox/mix/50%20%25%20off%3F%20%231/report.html" == links[0]
+
+
+@pytest.mark.parametrize(
+    ("expected", "headline", "measured"),
+    [
+        ("−14.02 LUFS · range 6.1 LU", ["integrated_lufs", "range_lu"],
+         {"integrated_lufs": -14.0213, "range_lu": 6.1}),
+        ("words 1200 · speech 12 min · language de", ["words", "speech_s", "language"],
+         {"words": 1200, "speech_s": 720.4, "language": "de", "secret": 1}),
+        ("", ["integrated_lufs"], {"integrated_lufs": None}),
+    ],
+)  # fmt: skip
+def test_page_shows_the_measurements_that_the_handler_names(expected, headline, measured):
+    """Each with the unit that its name ends with; others are left to the report."""
+    inboxes = {"mix": {**state()["inboxes"]["mix"], "headline": headline}}
+    seen = overview_of(state(inboxes=inboxes), [done(measurements=measured)])
+
+    assert expected == seen.results[0].notes
 
 
 def test_page_links_nothing_for_a_duplicate():
@@ -216,7 +240,7 @@ def test_life_ends_after_three_periods(expected, body):
     assert expected == life(body, NOW_MS)
 
 
-# Names are anybody's
+# Names are not ours
 
 
 def page_of(name):
@@ -374,6 +398,25 @@ def test_front_is_written_for_its_age_alone(front, clock):
     clock.advance(REFRESH_S)
 
     assert front.write(state(), [])
+
+
+def test_front_lists_no_failure_that_was_cleared_away(front, tmp_path):
+    """Taking the drop out of failed/ is all that a person has to do; another of its name stays."""
+    folder = tmp_path / "failed" / "mix"
+    (folder / "Broken Take (2)").mkdir(parents=True)
+
+    front.write(state(), [failed(job="j1"), failed("Cleared Take", job="j2")])
+
+    words = Read((tmp_path / NAME).read_text()).words
+    assert "Broken Take" in words
+    assert "Cleared Take" not in words
+
+
+def test_front_lists_failures_while_their_folder_is_away(front, tmp_path):
+    """A failed/ that is not mounted is no sign that a failure was dealt with."""
+    front.write(state(), [failed(job="j1")])
+
+    assert "Broken Take" in Read((tmp_path / NAME).read_text()).words
 
 
 def test_front_is_one_named_step(tmp_path, clock):

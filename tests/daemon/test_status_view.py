@@ -133,7 +133,7 @@ def test_detail_holds_no_control_characters(spool):
     ],
 )
 def test_code_of_a_drop(spool, document, alive, code):
-    """1: it failed; 3: it would go on, but nobody is there."""
+    """1: it failed; 3: it would go on, but no daemon runs."""
     if alive:
         spool.beat()
     path = spool.tell(document)
@@ -158,7 +158,7 @@ def test_follow_ends_with_the_final_status(spool):
 
 
 def test_follow_waits_for_the_first_sighting(spool):
-    """A drop that nobody has seen has no status."""
+    """A drop that was not seen yet has no status."""
     spool.beat()
 
     looks = follow(spool.board, "mix", "Song", between=lambda: spool.tell(done("Song")))

@@ -138,6 +138,20 @@ def test_seq_rises_across_restarts_and_what_a_power_cut_took_back(tmp_path, stat
     assert seen < read_status(again.path("mix", "Song"))["seq"]
 
 
+def test_drop_that_was_mended_is_listed_once(statuses):
+    """What came of it replaces its failure, from the moment it is seen again."""
+    statuses.write("Song", FAILED)
+    statuses.forget("mix", "Song")
+    statuses.write("Song", RECEIVING)
+
+    assert ["receiving"] == [one["state"] for one in statuses.recent()]
+
+    statuses.write("Song", replace(FAILED, job="second"))
+    statuses.forget("mix", "Song")
+
+    assert ["second"] == [one["job"] for one in statuses.recent()]
+
+
 def test_final_status_is_never_written_again(statuses, clock):
     """A finished drop's status stays as it is."""
     statuses.write("Song", DONE)

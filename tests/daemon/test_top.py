@@ -1,4 +1,4 @@
-"""``top``: the same picture in a terminal, from files alone, whatever they hold."""
+"""``top``: the same overview in a terminal, from files alone, whatever they hold."""
 
 import io
 import os
@@ -14,7 +14,7 @@ from rich.console import Console
 
 from daemon.cli.top import EX_NOT_RUNNING, EX_OK, frame, run_top
 from daemon.clock import rfc3339
-from daemon.outbox import status_reader as shelf_module
+from daemon.outbox import status_reader
 from daemon.outbox.status_reader import StatusCache
 from daemon.outbox.status_writer import encoded
 from tests.support.spools import HOSTILE, NOW_MS, daemon_json, done, drop, failed, state
@@ -41,7 +41,7 @@ def words(*args, **kwargs):
 
 @pytest.fixture
 def spool(tmp_path):
-    """A spool with one result and one failure; nobody has written daemon.json."""
+    """A spool with one result and one failure, and no daemon.json."""
     (tmp_path / "outbox" / "mix").mkdir(parents=True)
     put(tmp_path, "Blue Hour", done())
     put(tmp_path, "Broken Take", failed())
@@ -56,7 +56,7 @@ def put(root, label, document):
 
 
 def test_top_shows_what_the_front_page_shows():
-    """Running, failed with the next step, waiting, results, health: one picture."""
+    """Running, failed with the next step, waiting, results and health."""
     waiting = drop("queued", "Harbour", wait={"reason": "slot", "position": 1})
     told = words(daemon_json(), documents=[done(), failed(), waiting])
 
@@ -173,40 +173,43 @@ def test_top_ends_when_q_is_pressed(spool):
         env={**os.environ, "TERM": "xterm"},
     )
     os.close(theirs)
-    seen = b""
-    while b"Broken Take" not in seen:
-        seen += os.read(ours, 65_536)
-    os.write(ours, b"q")
+    try:
+        seen = b""
+        while b"Broken Take" not in seen:
+            seen += os.read(ours, 65_536)
+        os.write(ours, b"q")
 
-    assert 0 == process.wait(20)
-    os.close(ours)
+        assert 0 == process.wait()
+    finally:
+        process.kill()
+        os.close(ours)
 
 
-# The shelf
+# Status files
 
 
-def test_shelf_reads_a_file_again_only_when_it_was_replaced(spool, monkeypatch):
+def test_status_cache_reads_a_file_again_only_when_it_was_replaced(spool, monkeypatch):
     """A queue of thousands costs one lstat each per look."""
     reads = []
-    real = shelf_module.read_status
+    real = status_reader.read_status
     monkeypatch.setattr(
-        shelf_module, "read_status", lambda path: reads.append(path.name) or real(path)
+        status_reader, "read_status", lambda path: reads.append(path.name) or real(path)
     )
-    shelf = StatusCache(spool / "outbox")
-    shelf.documents()
+    cache = StatusCache(spool / "outbox")
+    cache.documents()
     reads.clear()
-    shelf.documents()
+    cache.documents()
     (spool / "outbox" / "mix" / "new").write_bytes(encoded(done("Blue Hour", job="j9")))
     (spool / "outbox" / "mix" / "new").replace(spool / "outbox" / "mix" / "Blue Hour.status.json")
-    found = {one["job"] for one in shelf.documents()}
+    found = {one["job"] for one in cache.documents()}
 
     assert ["Blue Hour.status.json"] == reads
     assert "j9" in found
 
 
-def test_shelf_keeps_failures_however_much_succeeded_since(spool, monkeypatch):
+def test_status_cache_keeps_failures_however_much_succeeded_since(spool, monkeypatch):
     """Of what ended well and of what failed, the latest are kept apart."""
-    monkeypatch.setattr(shelf_module, "KEEP", 2)
+    monkeypatch.setattr(status_reader, "KEEP", 2)
     for n in range(5):
         put(spool, f"Later {n}", done(f"Later {n}", finished_ms=NOW_MS + n))
     names = {one["name"] for one in StatusCache(spool / "outbox").documents()}
@@ -214,7 +217,7 @@ def test_shelf_keeps_failures_however_much_succeeded_since(spool, monkeypatch):
     assert {"Broken Take", "Later 3", "Later 4"} == names
 
 
-def test_shelf_follows_no_link_and_reads_nothing_but_statuses(spool):
+def test_status_cache_follows_no_link_and_reads_nothing_but_statuses(spool):
     """What else lies in the outbox is left alone."""
     outside = spool / "outside"
     outside.mkdir()
@@ -227,6 +230,6 @@ def test_shelf_follows_no_link_and_reads_nothing_but_statuses(spool):
     assert {"Blue Hour", "Broken Take"} == names
 
 
-def test_shelf_of_no_outbox_is_empty(tmp_path):
+def test_status_cache_of_no_outbox_is_empty(tmp_path):
     """Before the first start there is nothing, and that is fine."""
     assert [] == StatusCache(tmp_path / "outbox").documents()

@@ -61,6 +61,7 @@ def state(**changes):
                 "left_alone": {"notes.txt": "not audio"},
                 "left_alone_more": 0,
                 "polling_because": "",
+                "headline": ["integrated_lufs", "true_peak_dbtp", "range_lu"],
             }
         },
         "disk": {"free_mb": 51_200, "reserved_mb": 900, "reserve_mb": 512},

@@ -72,7 +72,7 @@ static int is_below(const char *path)
            (path[root_length] == '/' || path[root_length] == 0);
 }
 
-/* The absolute path that (directory, path) means; empty when nobody can say. */
+/* The absolute path that (directory, path) means; empty when it cannot be told. */
 static void absolute(int directory, const char *path, char *out)
 {
     char base[PATH_MAX] = "", link[64];
