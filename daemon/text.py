@@ -24,6 +24,19 @@ _DIRECTIONS = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\
 _UNSAFE = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Categories of Unicode: controls, lone surrogates, ends of lines and of paragraphs."""
 _OUTPUT_BYTES = 120
+_UNITS = {
+    "lufs": "LUFS",
+    "lu": "LU",
+    "db": "dB",
+    "dbtp": "dBTP",
+    "dbfs": "dBFS",
+    "hz": "Hz",
+    "ms": "ms",
+    "bpm": "BPM",
+}
+"""By the suffix of a measurement's name."""
+_SAY_ALL = ("lufs", "dbtp")
+"""Of these, a headline has one: the unit alone says what was measured."""
 
 
 def shown(text: object) -> str:
@@ -54,6 +67,21 @@ def span(seconds: float | None) -> str:
 def size(mebibytes: float) -> str:
     """Return a size in the unit that suits it: ``512 MiB``, ``1.5 GiB``."""
     return f"{mebibytes / _GIB_MB:.1f} GiB" if mebibytes >= _GIB_MB else f"{mebibytes:.0f} MiB"
+
+
+def figure(name: str, value: object) -> str:
+    """Return a measurement with its unit, which is the suffix of its name."""
+    label, _, suffix = name.rpartition("_")
+    unit = _UNITS.get(suffix)
+    label = (label if unit or suffix == "s" else name).replace("_", " ")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"{label} {value}"
+    if suffix == "s" and label:
+        return f"{label} {span(value)}"
+    number = f"{round(value, 2)}".replace("-", "−")
+    if unit is None:
+        return f"{label} {number}"
+    return f"{number} {unit}" if suffix in _SAY_ALL or not label else f"{label} {number} {unit}"
 
 
 def count(number: int, thing: str) -> str:

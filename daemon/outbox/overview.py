@@ -14,7 +14,7 @@ from heapq import nsmallest
 from typing import Any, Literal
 
 from daemon.errors import Fault
-from daemon.text import age_s, count, shown, size, span
+from daemon.text import age_s, count, figure, shown, size, span
 
 Document = Mapping[str, Any]
 Life = Literal["alive", "down", "stopped", "absent"]
@@ -41,19 +41,6 @@ _SAID_BY_DETAIL = ("slot", "paused")
 """Reasons whose detail, where there is one, says all."""
 _TOLD = ("POOL_DEGRADED", "HANDLER_UNUSABLE")
 """Warnings that repeat what the pool says of itself."""
-_UNITS = {
-    "lufs": "LUFS",
-    "lu": "LU",
-    "db": "dB",
-    "dbtp": "dBTP",
-    "dbfs": "dBFS",
-    "hz": "Hz",
-    "ms": "ms",
-    "bpm": "BPM",
-}
-"""By the suffix of a measurement's name."""
-_SAY_ALL = ("lufs", "dbtp")
-"""Of these, a headline has one: the unit alone says what was measured."""
 
 
 @dataclass(frozen=True)
@@ -307,27 +294,12 @@ def _result(document: Document, headline: Iterable[str]) -> Ended:
 
 def _notes(document: Document, headline: Iterable[str]) -> str:
     measured, warnings = document.get("measurements") or {}, document.get("warnings") or ()
-    notes = [_figure(name, measured[name]) for name in headline if measured.get(name) is not None]
+    notes = [figure(name, measured[name]) for name in headline if measured.get(name) is not None]
     if document.get("duplicate_of"):
         notes.append(f"the same as job {document['duplicate_of']}")
     if warnings:
         notes.append(count(len(warnings), "warning"))
     return " · ".join(notes)
-
-
-def _figure(name: str, value: object) -> str:
-    """Return a measurement with its unit, which is the suffix of its name."""
-    label, _, suffix = name.rpartition("_")
-    unit = _UNITS.get(suffix)
-    label = (label if unit or suffix == "s" else name).replace("_", " ")
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return f"{label} {value}"
-    if suffix == "s" and label:
-        return f"{label} {span(value)}"
-    number = f"{round(value, 2)}".replace("-", "−")
-    if unit is None:
-        return f"{label} {number}"
-    return f"{number} {unit}" if suffix in _SAY_ALL or not label else f"{label} {number} {unit}"
 
 
 # Health

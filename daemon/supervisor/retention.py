@@ -1,6 +1,6 @@
 """What grows old is put away: rows, statuses, and archived drops where the operator says so.
 
-Rule 1: nothing is removed that somebody dropped, unless its inbox says ``archive: delete``.
+Rule 1: no drop is removed, unless its inbox says ``archive: delete``.
 
 Rule 2: a call removes a few entries at most; the loop must not stand still.
 """
@@ -13,7 +13,7 @@ from daemon.clock import Clock
 from daemon.config.models import Config
 from daemon.files import Files
 from daemon.jobs.store import Store
-from daemon.layout import Spool
+from daemon.layout import REASON_SUFFIX, Spool, reason_beside
 from daemon.outbox.status_reader import SUFFIX, read_status
 
 AT_ONCE = 100
@@ -34,6 +34,8 @@ def tidy(config: Config, spool: Spool, store: Store, *, files: Files, clock: Clo
         kept_ms = now_ms - config.retention.status_days * _DAY_MS
         for path in islice(_old_statuses(spool.folder("outbox", inbox), kept_ms), AT_ONCE):
             files.remove("prune status", path)
+        for path in islice(_orphans(spool.folder("failed", inbox), now_ms - _DAY_MS), AT_ONCE):
+            files.remove("remove orphaned reason", path)
         if settings.archive == "delete":
             kept_ms = now_ms - settings.archive_days * _DAY_MS
             for path in islice(_old_drops(spool.folder("archive", inbox), kept_ms), AT_ONCE):
@@ -48,6 +50,19 @@ def _old_statuses(outbox: Path, before_ms: int) -> Iterator[Path]:
         found = read_status(path)
         result = outbox / path.name.removesuffix(SUFFIX)
         if found is not None and found.get("terminal") is True and not result.exists():
+            yield path
+
+
+def _orphans(failed: Path, before_ms: int) -> Iterator[Path]:
+    """Yield the reasons, written before, whose drop a person has taken out of ``failed/``.
+
+    Who only takes a drop out to look at it has a day to put it back beside its reason; the
+    status holds the error even then.
+    """
+    found = list(failed.glob("[!.]*"))
+    reasons = {path for path in found if path.name.endswith(REASON_SUFFIX)}
+    for path in reasons - {reason_beside(drop) for drop in found}:
+        if path.is_file() and path.lstat().st_mtime_ns // 1_000_000 < before_ms:
             yield path
 
 

@@ -7,7 +7,7 @@ import pytest
 from daemon.config.models import Config
 from daemon.files import Files
 from daemon.jobs.store import open_store
-from daemon.layout import Spool
+from daemon.layout import Spool, reason_beside
 from daemon.outbox.status_writer import Report, document, encoded
 from daemon.supervisor.retention import tidy
 from tests.support.clocks import FakeClock
@@ -74,6 +74,26 @@ def test_status_beside_its_result_stays(spool, tmp_path):
     tidied(spool, tmp_path)
 
     assert old.exists()
+
+
+@pytest.mark.parametrize(
+    ("there", "age_days", "stays"), [(True, 2, True), (False, 0, True), (False, 2, False)]
+)
+@pytest.mark.parametrize("name", ["Song", "S" * 250])
+def test_reason_goes_a_day_after_its_drop_was_taken_away(
+    spool, tmp_path, *, name, there, age_days, stays
+):
+    """failed/ holds drops with their reasons, and no reasons without a drop."""
+    drop = spool.folder("failed", "mix") / name
+    drop.mkdir(parents=True)
+    reason = reason_beside(drop)
+    reason.touch()
+    if not there:
+        drop.rmdir()
+    tidied(spool, tmp_path, ahead_s=age_days * DAY_S)
+
+    assert stays == reason.exists()
+    assert there == drop.exists()
 
 
 def test_status_of_what_still_runs_stays(spool, tmp_path):
