@@ -139,8 +139,8 @@ DISK_TROUBLE
     The disk refuses to be read or written.
     Look into the system's log; check the disk, its mount and its permissions.
 INTERRUPTED
-    The daemon or the machine stopped in mid-work, each time the job was tried.
-    Move the drop back into the inbox. If it happens again, look at the drop itself.
+    The daemon or the machine stopped in mid-work; the job is tried again, at no cost.
+    Nothing has to be done.
 OUT_OF_MEMORY
     The job needed more memory than it may have, or than there is.
     Raise memory_mb of the pool, give the machine more memory, or use fewer slots.
@@ -165,6 +165,9 @@ NAME_TAKEN
 DAEMON_DID_NOT_START
     The demo's daemon ended before it served.
     See what is wrong: soundspool check.
+DROP_GONE
+    The drop is no longer in work/, where the daemon had put it.
+    If you still have it, drop it again; leave work/ to the daemon.
 [operator]
 SPOOL_IN_USE
     Another process has the queue of this spool open.
@@ -175,6 +178,9 @@ START_FAILED
 HANDLER_UNUSABLE
     The handler of the inbox cannot be imported, or is no handler.
     Correct handler or handler_paths in config.yaml, or install what it imports.
+LOCK_LOST
+    The lock in state/ was removed or replaced while the daemon ran.
+    Another daemon may serve the spool now: stop it, then start this one again.
 ALREADY_RUNNING
     Another daemon serves this spool.
     Stop it first, or give this one another root.
@@ -210,8 +216,11 @@ RESULT_INVALID
     The handler returned something that is no result.
     Report it to whoever wrote the handler; the message says what is wrong.
 INTERNAL
-    The handler raised an error that it should have understood.
+    Soundspool or the handler raised an error that it should have understood.
     Report it, with the traceback that stands in the error file.
+DAEMON_DIED
+    The daemon's own process died while it was handling this job, and not only once.
+    Report it with the system's log; move the drop back into the inbox to try again.
 NO_OUTPUT
     The handler ended well and made nothing.
     Report it to whoever wrote the handler; one that finds nothing to do raises NothingToDo.

@@ -57,7 +57,7 @@ def soundspool(
 def run(config: Config = None) -> None:
     """Run the daemon in the foreground, until SIGTERM or Ctrl-C."""
     import daemon.logs  # noqa: F401 - before structlog, which would load rich and ssl
-    from daemon.supervisor.supervisor import run as run_daemon
+    from daemon.supervisor.serve import run as run_daemon
 
     with answering():
         sys.exit(run_daemon(config))

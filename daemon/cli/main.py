@@ -21,7 +21,7 @@ def main() -> None:
     """Run the command line."""
     words = sys.argv[1:]
     if plain := plain_run(words):
-        from daemon.supervisor.supervisor import run  # noqa: PLC0415 - this command's
+        from daemon.supervisor.serve import run  # noqa: PLC0415 - this command's
 
         with answering():
             sys.exit(run(plain.config))

@@ -75,12 +75,12 @@ class Looked:
 
 @dataclass(frozen=True)
 class CancelAsked:
-    """Somebody wants this job stopped; its drop is no longer in the inbox."""
+    """A person wants this job stopped; its drop is no longer in the inbox."""
 
     inbox: str
     name: str
-    wish: str
-    """The name of the file that says so; it goes when the wish is fulfilled."""
+    file: str
+    """The name of the file that says so; it goes when the job has ended."""
 
 
 Report = Sighting | Gone | Admitted | PutBack | Looked | CancelAsked

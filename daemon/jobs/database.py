@@ -21,8 +21,9 @@ edited.
 
 Failures
 --------
-``Unavailable``: disk full (``DISK_FULL``), the disk fails (``DISK_TROUBLE``), another process
-has the file (``SPOOL_IN_USE``). Nothing was changed. ``BadConfig``: the file is not ours, or of
+``QueueDamaged``: the file, or what stands in it, cannot be understood. ``Unavailable``: disk
+full (``DISK_FULL``), the disk fails (``DISK_TROUBLE``), another process has the file
+(``SPOOL_IN_USE``). Nothing was changed. ``BadConfig``: the file is not ours, or of
 a newer version; SQLite is too old.
 """
 
@@ -38,10 +39,13 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 OLDEST_SQLITE = (3, 37, 0)
 """STRICT tables."""
 
-_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 _PRIMARY_CODE = 0xFF
 """SQLite's extended result codes carry the plain one in their low byte."""
+
+
+class QueueDamaged(Exception):
+    """The file is damaged: it is moved aside, and the queue is built anew from the folders."""
 
 
 class Database:
@@ -52,10 +56,8 @@ class Database:
 
         Raises
         ------
-        BadConfig, Unavailable
+        BadConfig, QueueDamaged, Unavailable
             See the module.
-        sqlite3.DatabaseError
-            The file is damaged (``is_damage``).
         """
         self._path, self._closed = path, False
         with translated():
@@ -76,6 +78,8 @@ class Database:
                 f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES};"
             )
             self._refuse_what_is_not_ours()
+            if self._has_tables() and self._number("PRAGMA user_version") < 1:
+                raise QueueDamaged("the number of its form is lost")
             if not self._stopped_cleanly():
                 self._check()
             self._migrate(migrations)
@@ -123,9 +127,7 @@ class Database:
     def _check(self) -> None:
         found = self.connection.execute("PRAGMA quick_check(1)").fetchone()[0]
         if found != "ok" or self.connection.execute("PRAGMA foreign_key_check").fetchone():
-            damage = sqlite3.DatabaseError(f"quick_check: {found}")
-            damage.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-            raise damage
+            raise QueueDamaged(f"quick_check: {found}")
 
     def _migrate(self, migrations: Path) -> None:
         version = self._number("PRAGMA user_version")
@@ -160,11 +162,6 @@ class Database:
         return int(self.connection.execute(query).fetchone()[0])
 
 
-def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Tell whether the error says that the file itself is damaged."""
-    return _code(error) in _DAMAGED
-
-
 def move_aside(path: Path, stamp: str) -> Path:
     """Move a damaged database and what belongs to it to ``corrupt-<stamp>/``; return where."""
     folder = path.parent / f"corrupt-{stamp}"
@@ -197,11 +194,13 @@ def _code(error: sqlite3.Error) -> int:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise ``Unavailable`` for what the surroundings did."""
+    """Raise ``Unavailable`` for what the surroundings did, ``QueueDamaged`` for what they broke."""
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         match _code(error):
+            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+                raise QueueDamaged(str(error)) from error
             case sqlite3.SQLITE_FULL:
                 raise Unavailable("DISK_FULL", f"no room for the queue: {error}") from error
             case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN:
@@ -210,5 +209,7 @@ def translated() -> Iterator[None]:
                 raise Unavailable(
                     "SPOOL_IN_USE", f"the queue is open elsewhere: {error}"
                 ) from error
+            case sqlite3.SQLITE_NOMEM | sqlite3.SQLITE_PROTOCOL | sqlite3.SQLITE_INTERRUPT:
+                raise Unavailable("QUEUE_WRITE", f"the queue: {error}") from error
             case _:
                 raise

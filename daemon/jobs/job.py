@@ -14,9 +14,14 @@ the future. There is no state for "crashed": that is how an attempt ended, and `
 what follows.
 
 Three budgets pay for further attempts, so that one kind of trouble never uses up another's
-patience: *failures* (the surroundings, the clock, our bugs), *crashes* (the process died of
-this drop) and *interruptions* (we stopped, the power went, no worker would start: nothing
-that the drop did).
+patience: *failures* (the surroundings, the clock, our bugs), *crashes* (the worker died of
+this drop) and *interruptions* (the daemon itself died while it was handling this job, or no
+worker would start).
+
+Being interrupted costs nothing, however often: a clean stop, a power cut, and a death of the
+daemon that some other job caused say nothing about a job that was running beside. Only the one
+job that the daemon was handling when its process died (``daemon_died``) is suspected and pays,
+so that a job that kills the daemon does not kill it for good.
 
 Rules
 -----
@@ -24,8 +29,8 @@ Rule 1: what follows an attempt is decided here, in ``after``, and nowhere else.
 
 Rule 2: this module does no I/O and reads no clock.
 
-Rule 3: every outcome is in ``FATES``; every way around the loop is paid for by a budget, so
-every job ends.
+Rule 3: every outcome is in ``FATES``; every way around the loop is paid for by a budget, or
+was not the job's doing, so every job ends.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,7 +76,9 @@ class Outcome(StrEnum):
     """The worker died, or said what nobody could understand."""
     OUT_OF_MEMORY = "out_of_memory"
     INTERRUPTED = "interrupted"
-    """We stopped it, or were stopped ourselves."""
+    """The daemon stopped, or died of something else."""
+    DAEMON_DIED = "daemon_died"
+    """The daemon's own process died while it was handling this job."""
     START_FAILED = "start_failed"
     """No worker came up to take it."""
     BAD_CONFIG = "bad_config"
@@ -96,10 +103,9 @@ class Fate(NamedTuple):
     state: State
     """At once, or when the budget is spent."""
     budget: Literal["failures", "crashes", "interruptions"] | None = None
-    """What pays for another attempt; ``None``: there is none."""
+    """What pays for another attempt; ``None``: nothing has to."""
     at_most: int | None = None
     """A limit below the budget's own."""
-    waits: bool = True
 
 
 FATES: Mapping[Outcome, Fate] = {
@@ -114,8 +120,8 @@ FATES: Mapping[Outcome, Fate] = {
     Outcome.FAILED: Fate(State.FAILED, "failures", at_most=2),
     Outcome.CRASHED: Fate(State.FAILED, "crashes"),
     Outcome.OUT_OF_MEMORY: Fate(State.FAILED, "crashes"),
-    # The drop is not suspected: it goes on as soon as it can.
-    Outcome.INTERRUPTED: Fate(State.FAILED, "interruptions", waits=False),
+    Outcome.INTERRUPTED: Fate(State.QUEUED),
+    Outcome.DAEMON_DIED: Fate(State.FAILED, "interruptions"),
     Outcome.START_FAILED: Fate(State.FAILED, "interruptions"),
     Outcome.BAD_CONFIG: Fate(State.FAILED, "interruptions"),
 }
@@ -143,11 +149,9 @@ def after(tally: Tally, outcome: Outcome, budgets: Budgets, *, now_ms: int, chan
     allowed = getattr(budgets, fate.budget)
     if spent >= min(allowed, fate.at_most or allowed):
         return Next(fate.state, tally, now_ms)
-    wait_s = 0.0
-    if fate.waits:
-        wait_s = backoff_s(
-            spent, first_s=budgets.backoff_s, longest_s=budgets.backoff_max_s, chance=chance
-        )
+    wait_s = backoff_s(
+        spent, first_s=budgets.backoff_s, longest_s=budgets.backoff_max_s, chance=chance
+    )
     return Next(State.QUEUED, tally, now_ms + round(wait_s * 1000))
 
 

@@ -6,13 +6,15 @@ word for word; SQLite does not match ``state IN ('queued')`` to ``state = 'queue
 
 import os
 import sqlite3
-from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Sequence
+from typing import NamedTuple, TypeVar
 
 from daemon.config.models import Lane
-from daemon.jobs.database import translated
+from daemon.jobs.database import QueueDamaged, translated
 from daemon.jobs.job import Attempt, Job, OutputFile, State
 from daemon.jobs.row_mapping import attempt_of, job_of, output_of
+
+_Value = TypeVar("_Value")
 
 
 class Depth(NamedTuple):
@@ -59,12 +61,12 @@ class Questions:
     def attempts(self, job_id: str) -> list[Attempt]:
         """Return the attempts at a job, the first first."""
         query = "SELECT * FROM attempt WHERE job = ? ORDER BY number"
-        return [attempt_of(row) for row in self._ask(query, (job_id,))]
+        return _understood(attempt_of, self._ask(query, (job_id,)))
 
     def outputs(self, job_id: str) -> list[OutputFile]:
         """Return the outputs of a job that is done, in the order its handler named them."""
         query = "SELECT * FROM output WHERE job = ? ORDER BY place"
-        return [output_of(row) for row in self._ask(query, (job_id,))]
+        return _understood(output_of, self._ask(query, (job_id,)))
 
     def twin(self, content_key: str) -> Job | None:
         """Return the newest published job with this content whose outputs are its own.
@@ -93,15 +95,15 @@ class Questions:
         )
         return bool(found)
 
-    def next_due_ms(self, paused: Collection[str] = ()) -> int | None:
-        """Return when the next queued job is due, wall clock; ``None`` when there is none."""
+    def next_due_ms(self, inboxes: Collection[str] | None = None) -> int | None:
+        """Return when the next queued job of these inboxes is due; ``None`` when there is none."""
         due_ms: int | None
         ((due_ms,),) = self._ask(
             f"""
             SELECT min(not_before_ms) FROM job
-            WHERE state = 'queued' AND inbox NOT IN ({marks(paused)})
+            WHERE state = 'queued' AND {among(inboxes)}
             """,  # noqa: S608 - question marks
-            tuple(paused),
+            tuple(inboxes or ()),
         )
         return due_ms
 
@@ -125,7 +127,7 @@ class Questions:
 
     def _select(self, where: str, *values: object) -> list[Job]:
         rows = self._ask(f"SELECT * FROM job {where}", values)  # noqa: S608 - our own text
-        return [job_of(row) for row in rows]
+        return _understood(job_of, rows)
 
     def _ask(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         """Return all rows; ``Unavailable`` when the disk does not give them."""
@@ -133,6 +135,15 @@ class Questions:
             return self._db.execute(query, values).fetchall()
 
 
-def marks(values: Collection[str]) -> str:
-    """Return as many question marks as there are values."""
-    return ", ".join("?" * len(values))
+def _understood(of: Callable[[sqlite3.Row], _Value], rows: list[sqlite3.Row]) -> list[_Value]:
+    """Return what rows tell of; one that tells nothing is damage, for we wrote none such."""
+    try:
+        return [of(row) for row in rows]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise QueueDamaged(f"a row cannot be understood: {error}") from error
+
+
+def among(inboxes: Collection[str] | None) -> str:
+    """Return the condition that a job's inbox is one of these; ``None``: any."""
+    # The plus keeps SQLite from taking the index of names, which is as long as the history.
+    return "TRUE" if inboxes is None else f"+inbox IN ({', '.join('?' * len(inboxes))})"

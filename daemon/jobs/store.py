@@ -26,7 +26,6 @@ Failures
 ``Unavailable``: disk full and its kin, see ``database``; the caller waits and calls again.
 """
 
-import sqlite3
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -34,15 +33,20 @@ from typing import Any, NamedTuple
 from daemon.clock import Clock, rfc3339
 from daemon.config.models import Budgets, Retention
 from daemon.errors import Fault
-from daemon.jobs.database import MIGRATIONS, Database, is_damage, move_aside, refuse_old_sqlite
-from daemon.jobs.job import FINAL, Ending, Job, NewJob, Next, Outcome, State, after
-from daemon.jobs.queries import Questions, marks
-from daemon.jobs.row_mapping import columns_of, columns_of_output, encoded, encoded_or_none
+from daemon.jobs.database import MIGRATIONS, Database, QueueDamaged, move_aside, refuse_old_sqlite
+from daemon.jobs.job import Ending, Job, NewJob, Next, Outcome, State
+from daemon.jobs.queries import among
+from daemon.jobs.row_mapping import columns_of
+from daemon.jobs.transitions import Transitions
 
 _PRUNED_AT_ONCE = 500
 """Rows that one call of ``prune`` deletes at most: the loop must not stand still."""
 
 _LONGEST_WAIT_S = 3600.0
+_INTERRUPTED = Fault("INTERRUPTED", "The daemon stopped during the attempt.").document()
+_DAEMON_DIED = Fault(
+    "DAEMON_DIED", "The daemon's process died while it was handling this job."
+).document()
 
 _INSERT = """
     INSERT INTO job (id, inbox, name, label, handler, lane, first_seen_ms, created_ms,
@@ -60,14 +64,12 @@ class Claim(NamedTuple):
     attempt: int
 
 
-class Store(Questions):
+class Store(Transitions):
     """All that is known about jobs, and all that happens to them."""
 
     def __init__(self, database: Database, *, clock: Clock, budgets: Budgets) -> None:
-        super().__init__(database.connection)
-        self._database, self._clock = database, clock
-        self.budgets = budgets
-        """Replaced when the configuration is read again."""
+        super().__init__(database.connection, clock=clock, budgets=budgets)
+        self._database = database
         self.moved_aside: Path | None = None
         """Where a damaged predecessor lies; its jobs must be adopted from the folders."""
 
@@ -116,8 +118,8 @@ class Store(Questions):
 
     # -- attempts
 
-    def claim(self, paused: Collection[str] = ()) -> Claim | None:
-        """Begin an attempt at the first due job whose inbox is not `paused`.
+    def claim(self, inboxes: Collection[str] | None = None) -> Claim | None:
+        """Begin an attempt at the first due job of these inboxes.
 
         A job is due also when it would wait longer than any wait: the clock was set back.
         """
@@ -128,10 +130,10 @@ class Store(Questions):
                 f"""
                 SELECT id FROM job
                 WHERE state = 'queued' AND not_before_ms - ? NOT BETWEEN 1 AND ?
-                  AND inbox NOT IN ({marks(paused)})
+                  AND {among(inboxes)}
                 ORDER BY order_key_ms, number LIMIT 1
                 """,  # noqa: S608 - question marks
-                (now_ms, longest_ms, *paused),
+                (now_ms, longest_ms, *(inboxes or ())),
             ).fetchone()
             if found is None:
                 return None
@@ -166,17 +168,58 @@ class Store(Questions):
                 return None
             return self._finish(db, now, ending)
 
-    def interrupt_running(self) -> list[Job]:
-        """End every running attempt as interrupted: at start-up nobody works on them.
+    def interrupt_running(self, culprit: str = "") -> list[Job]:
+        """End every running attempt, for at start-up no worker has one; return the jobs as now.
 
-        Returns the jobs as they are now: queued, or failed when their patience is spent.
+        `culprit` is the job that the last daemon died of. It pays, running or not; the others
+        are interrupted at no cost.
         """
-        error = Fault("INTERRUPTED", "The daemon stopped during the attempt.").document()
         with self._database.transaction() as db:
             running = self.jobs(State.RUNNING)
             for job in running:
-                self._finish(db, job, Ending(Outcome.INTERRUPTED, error))
+                died_of_it = job.id == culprit
+                outcome = Outcome.DAEMON_DIED if died_of_it else Outcome.INTERRUPTED
+                error = _DAEMON_DIED if died_of_it else _INTERRUPTED
+                self._finish(db, job, Ending(outcome, error))
+            suspect = self.get(culprit)
+            if suspect is not None and culprit not in {job.id for job in running}:
+                db.execute(
+                    "UPDATE job SET interruptions = interruptions + 1 WHERE id = ?", (culprit,)
+                )
+                spent = suspect.tally.interruptions + 1 >= self.budgets.interruptions
+                if spent and suspect.state is State.QUEUED:
+                    ending = Ending(Outcome.DAEMON_DIED, _DAEMON_DIED)
+                    self._end_queued(db, culprit, State.FAILED, ending)
             return [now for job in running if (now := self.get(job.id))]
+
+    def fail(self, job_id: str, error: Mapping[str, Any]) -> bool:
+        """Fail a job in whichever state it is, unless it is published; return whether it was.
+
+        For what cannot be handled: its outcome, if it had one, counts no more.
+        """
+        with self._database.transaction() as db:
+            now = self.get(job_id)
+            if now is None or now.published_ms is not None:
+                return False
+            db.execute("DELETE FROM output WHERE job = ?", (job_id,))
+            if now.finished_ms is not None:
+                db.execute(
+                    "UPDATE total SET jobs = jobs - 1 WHERE inbox = ? AND state = ?",
+                    (now.inbox, now.state),
+                )
+            ending = Ending(Outcome.FAILED, error)
+            if now.state is State.RUNNING:
+                self._close_attempt(db, now, ending)
+            self._move(db, now, Next(State.FAILED, now.tally, now.not_before_ms), ending)
+            return True
+
+    def restore(self, job_id: str, state: State, ending: Ending) -> None:
+        """Give a job the end that its status tells of: the row is older than what it led to."""
+        with self._database.transaction() as db:
+            if now := self.get(job_id):
+                if now.state is State.RUNNING:
+                    self._close_attempt(db, now, ending)
+                self._move(db, now, Next(state, now.tally, now.not_before_ms), ending)
 
     def cancel(self, job_id: str) -> bool:
         """Cancel a queued job; return ``False`` when it is not queued.
@@ -190,80 +233,6 @@ class Store(Questions):
         """Let a queued job share the result of `original`; return ``False`` if it is not queued."""
         with self._database.transaction() as db:
             return self._end_queued(db, job_id, State.DONE, Ending(Outcome.DONE), original)
-
-    def _end_queued(
-        self,
-        db: sqlite3.Connection,
-        job_id: str,
-        state: State,
-        ending: Ending,
-        duplicate_of: str | None = None,
-    ) -> bool:
-        now = self.get(job_id)
-        if now is None or now.state is not State.QUEUED:
-            return False
-        following = Next(state, now.tally, now.not_before_ms)
-        self._move(db, now, following, ending, duplicate_of)
-        return True
-
-    def _finish(self, db: sqlite3.Connection, job: Job, ending: Ending) -> Next:
-        now_ms, chance = self._clock.wall_ms(), self._clock.chance()
-        following = after(job.tally, ending.outcome, self.budgets, now_ms=now_ms, chance=chance)
-        db.execute(
-            """
-            UPDATE attempt SET ended_ms = ?, outcome = ?, error = ?,
-                               exit_code = ?, signal = ?, max_rss_mb = ?
-            WHERE job = ? AND number = ?
-            """,
-            (
-                *(now_ms, ending.outcome, encoded_or_none(ending.error)),
-                *(ending.exit_code, ending.signal, ending.max_rss_mb),
-                *(job.id, job.attempts),
-            ),
-        )
-        self._move(db, job, following, ending)
-        return following
-
-    def _move(
-        self,
-        db: sqlite3.Connection,
-        job: Job,
-        following: Next,
-        ending: Ending,
-        duplicate_of: str | None = None,
-    ) -> None:
-        """Bring the row into the state that follows, with all that belongs to it."""
-        final = following.state in FINAL
-        db.execute(
-            """
-            UPDATE job SET state = :state, not_before_ms = :not_before_ms,
-                failures = :failures, crashes = :crashes, interruptions = :interruptions,
-                finished_ms = :finished_ms, error = :error, result = :result,
-                outputs = :outputs, duplicate_of = :duplicate_of
-            WHERE id = :id
-            """,
-            {
-                "id": job.id,
-                "state": following.state,
-                "not_before_ms": following.not_before_ms,
-                **following.tally._asdict(),
-                "finished_ms": self._clock.wall_ms() if final else None,
-                "error": encoded_or_none(ending.error),
-                "result": encoded(ending.result),
-                "outputs": len(ending.outputs),
-                "duplicate_of": duplicate_of,
-            },
-        )
-        db.executemany(
-            "INSERT INTO output VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [columns_of_output(job.id, *placed) for placed in enumerate(ending.outputs)],
-        )
-        if final:
-            db.execute(
-                "INSERT INTO total VALUES (?, ?, 1)"
-                " ON CONFLICT (inbox, state) DO UPDATE SET jobs = jobs + 1",
-                (job.inbox, following.state),
-            )
 
     # -- a job ends
 
@@ -337,9 +306,7 @@ def open_store(
     moved_aside = None
     try:
         database = Database(path, migrations)
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
+    except QueueDamaged:
         moved_aside = move_aside(path, rfc3339(clock.wall_ms()).replace(":", ""))
         database = Database(path, migrations)
     store = Store(database, clock=clock, budgets=budgets or Budgets())

@@ -25,7 +25,7 @@ class Live:
     """Monotonic."""
 
 
-def seen(sighting: Sighting, *, handler: str) -> Report:
+def status_of_sighting(sighting: Sighting, *, handler: str) -> Report:
     """Return the report of a drop that is still in its inbox."""
     wait = None
     if sighting.wait is not None:
@@ -42,7 +42,7 @@ def seen(sighting: Sighting, *, handler: str) -> Report:
     )
 
 
-def told(
+def status_of_job(
     job: Job,
     attempts: Sequence[Attempt],
     outputs: Sequence[OutputFile],
@@ -51,11 +51,13 @@ def told(
     now_s: float = 0.0,
     folder: str | None = None,
     position: int | None = None,
+    waits_for: tuple[str, str] | None = None,
 ) -> Report:
     """Return the report of a job, running, waiting or ended.
 
     ``folder`` is where its result lies in the outbox: its own, or that of its twin;
-    ``position`` its place among those that wait, 1 for the next.
+    ``position`` its place among those that wait, 1 for the next; ``waits_for`` reason and detail
+    of what keeps it waiting besides a slot.
     """
     done = job.state is State.DONE
     return Report(
@@ -72,7 +74,7 @@ def told(
         stage=live.stage if live else ("complete" if done else None),
         progress=live.progress if live else float(done),
         eta_s=eta_s(live, now_s),
-        wait=_wait(job, position) if job.state is State.QUEUED else None,
+        wait=_wait(job, position, waits_for) if job.state is State.QUEUED else None,
         attempts=[_attempt(attempt) for attempt in attempts],
         inputs=_inputs(job),
         outputs=[_output(output) for output in outputs],
@@ -91,13 +93,13 @@ def eta_s(live: Live | None, now_s: float) -> float | None:
     return round((now_s - live.began_s) * (1.0 - live.progress) / live.progress, 1)
 
 
-def _wait(job: Job, position: int | None) -> dict[str, Any]:
-    if job.attempts and job.not_before_ms:
+def _wait(job: Job, position: int | None, waits_for: tuple[str, str] | None) -> dict[str, Any]:
+    reason, detail = waits_for or ("slot", "waiting for a free slot")
+    until = None
+    if job.attempts and job.not_before_ms and waits_for is None:
         error = job.error or {}
         reason, until = "retry", rfc3339(job.not_before_ms)
         detail = f"attempt {job.attempts} ended: {error.get('message', 'interrupted')}"
-    else:
-        reason, until, detail = "slot", None, "waiting for a free slot"
     return {"reason": reason, "until": until, "detail": detail, "position": position}
 
 

@@ -220,6 +220,11 @@ class Statuses:
         self._written[key] = _Written(body["seq"], report.state, report.job, next_s, digest, shown)
         return True
 
+    def due(self, inbox: str, label: str) -> bool:
+        """Tell whether mere progress would be written now."""
+        last = self._written.get((inbox, label))
+        return last is None or self._clock.monotonic_s() >= last.next_s
+
     def _recalled(self, inbox: str, label: str) -> _Written | None:
         """Return what an earlier run of the daemon wrote last, so that ``seq`` goes on."""
         found = read_status(self.path(inbox, label))

@@ -2,17 +2,17 @@
 
 The loop measures; the watchers' threads ask before each admission and thereby take room. What
 they took counts until the loop has the drop's row, or hears that it was put back: so no burst
-between two measurements can overrun the queue or the disk.
+between two measurements can overrun the queue or the disk. A job holds room until it has ended,
+for its result is still to be written.
 """
 
 import os
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.config.models import Config
 from daemon.intake.drop import Drop
+from daemon.supervisor.startup import Opened
 
 MEMINFO = Path("/proc/meminfo")
 _MIB = 1024 * 1024
@@ -28,8 +28,10 @@ class _Left:
 class Capacity:
     """What is left of the queue, the disk and the memory."""
 
-    def __init__(self, config: Config, root: Path) -> None:
-        self.config, self._root = config, root
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        self._held: dict[str, int] = {}
+        """Bytes of each job that has not ended."""
         self._lock = threading.Lock()
         self._left = _Left(0, 0.0, memory=True)
         self._coming: dict[tuple[str, str], int] = {}
@@ -37,22 +39,29 @@ class Capacity:
         self.free_mb = 0
         self.reserved_mb = 0
 
-    def measure(self, waiting_jobs: int, held_bytes: Mapping[str, int]) -> bool:
+    def hold(self, job: str, input_bytes: int) -> None:
+        """Keep room for the result of a job."""
+        self._held[job] = input_bytes
+
+    def release(self, job: str) -> None:
+        """Give back the room of a job that has ended."""
+        self._held.pop(job, None)
+
+    def measure(self, running: int) -> bool:
         """Measure anew; return whether there is room where there was none.
 
-        ``held_bytes`` are the inputs of the jobs that are not finished: their results are
-        still to be written.
+        `running` jobs of those that hold room do not wait.
         """
-        disk = self.config.disk
-        found = os.statvfs(self._root)
+        config, disk = self._opened.config, self._opened.config.disk
+        found = os.statvfs(self._opened.spool.root)
         free = found.f_bavail * found.f_frsize
-        memory = _memory_free_mb() >= self.config.memory_reserve_mb
+        memory = _memory_free_mb() >= config.memory_reserve_mb
         with self._lock:
-            held = sum(held_bytes.values()) + sum(self._coming.values())
+            held = sum(self._held.values()) + sum(self._coming.values())
             reserved = disk.per_input_byte * held
             self.free_mb, self.reserved_mb = free // _MIB, round(reserved / _MIB)
             left = _Left(
-                self.config.queue_limit - waiting_jobs - len(self._coming),
+                config.queue_limit - (len(self._held) - running) - len(self._coming),
                 free - reserved - disk.reserve_mb * _MIB,
                 memory=memory,
             )
@@ -66,7 +75,7 @@ class Capacity:
 
     def gate(self, inbox: str, drop: Drop) -> str | None:
         """Return why a drop must wait, or ``None``: it is admitted, and its room is taken."""
-        wanted = self.config.disk.per_input_byte * drop.bytes
+        wanted = self._opened.config.disk.per_input_byte * drop.bytes
         with self._lock:
             if self._left.jobs <= 0:
                 return "slot"

@@ -1,57 +1,117 @@
-"""What follows when a job has ended: result out, drop away, row published, status final.
+"""What follows when a job's state has changed: its status, and when it has ended, its rest.
 
-Each step may be repeated, and start-up repeats the ones that are missing; the order is that
-of ``outbox.publish``. A step that the surroundings refuse (disk full, mount gone) leaves the
-row unpublished, and the loop comes back to it.
+Result out, drop away, status final, row published: in the order of ``outbox.publisher``. Each
+step may be repeated, and start-up repeats those that are missing.
+
+Rule 1: what is refused leaves the row unpublished, and is repeated for this job alone.
+
+Rule 2: a job on which we have a bug fails with ``INTERNAL`` and goes to ``failed/``; if even
+that cannot be done, it stays unpublished until the next start.
 """
 
 from daemon.clock import Clock
 from daemon.errors import Fault
 from daemon.files import Files
 from daemon.jobs.job import Job, State
-from daemon.jobs.store import Store
-from daemon.layout import Spool
+from daemon.logs import log
 from daemon.outbox.events import Events
 from daemon.outbox.publisher import Publisher
-from daemon.outbox.status_document import told
+from daemon.outbox.status_document import status_of_job
 from daemon.outbox.status_writer import Statuses
+from daemon.supervisor.capacity import Capacity
+from daemon.supervisor.obstacles import Obstacles
+from daemon.supervisor.outage import Outage
+from daemon.supervisor.startup import Opened
+from daemon.supervisor.watchers import Watchers
 from daemon.text import display
 
 
 class Completion:
-    """From a final row to a published one."""
+    """From an outcome in the row to what readers see of it."""
 
     def __init__(
         self,
-        spool: Spool,
-        store: Store,
+        opened: Opened,
         *,
         files: Files,
+        clock: Clock,
+        capacity: Capacity,
+        watchers: Watchers,
+        obstacles: Obstacles,
+        outage: Outage,
         statuses: Statuses,
         events: Events,
-        clock: Clock,
     ) -> None:
-        self._spool, self._store, self._publisher = spool, store, Publisher(spool, files)
-        self._statuses, self._events, self._clock = statuses, events, clock
+        self._spool, self._store, self._clock = opened.spool, opened.store, clock
+        self._publisher = Publisher(opened.spool, files)
+        self._capacity, self._watchers = capacity, watchers
+        self._obstacles, self._outage = obstacles, outage
+        self._statuses, self._events = statuses, events
 
-    def close(self, job: Job) -> None:
-        """Bring a final job to its rest.
+    def after(self, job_id: str, inbox: str) -> None:
+        """Do what follows a change of a job's state, once the row has it."""
+        self._outage.guard(
+            f"completion of {job_id}",
+            lambda: self._follow(job_id),
+            job=job_id,
+            inbox=inbox,
+            set_aside=lambda fault: self._fail(job_id, fault),
+        )
 
-        Raises
-        ------
-        OSError, Unavailable
-            The surroundings refused a step; call again later.
-        """
+    def show_position(self, job: Job, position: int) -> None:
+        """Write into a status how many jobs go before this one."""
+        thing = f"status of {job.id}"
+        self._outage.guard(thing, lambda: self._write_status(job, position), inbox=job.inbox)
+        self._outage.forget(thing)  # it is written again with the next beat
+
+    def _write_status(self, job: Job, position: int | None = None) -> None:
+        """Write the status of a job that does not run."""
+        attempts = self._store.attempts(job.id)
+        owner = self._store.get(job.duplicate_of) if job.duplicate_of else job
+        outputs = self._store.outputs(owner.id) if owner else []
+        obstacle = self._obstacles.before(job.inbox) if job.state is State.QUEUED else None
+        status = status_of_job(
+            job,
+            attempts,
+            outputs,
+            folder=owner.label if owner and job.state is State.DONE else None,
+            position=position,
+            waits_for=(obstacle.reason, obstacle.detail) if obstacle else None,
+        )
+        self._statuses.write(job.label, status)
+
+    def _follow(self, job_id: str) -> None:
+        job = self._store.get(job_id)
+        if job is None or job.published_ms is not None:
+            return
+        if job.finished_ms is not None:
+            self._complete(job)
+        elif job.state is State.QUEUED:  # while it runs, its dispatcher knows more
+            self._write_status(job)
+
+    def _complete(self, job: Job) -> None:
+        """Bring a final job to its rest."""
+        self._capacity.release(job.id)
         job = self._with_result(job)
         drop_at = self._move_drop(job)
         self._publisher.clear(job.inbox, job.id)
-        self.tell(job)
+        self._write_status(job)
         self._statuses.forget(job.inbox, job.label)
-        self._tell_history(job)
+        self._emit(job)
         # Last: what start-up does not find published it repeats, the final status included.
         self._store.mark_published(job.id, drop_at=display(drop_at))
+        self._watchers.finish_cancel(job.id)
+        code = (job.error or {}).get("code")
+        log.info("ended", job=job.id, state=job.state.value, attempts=job.attempts, code=code)
 
-    def _tell_history(self, job: Job) -> None:
+    def _fail(self, job_id: str, fault: Fault) -> None:
+        """Fail a job that cannot be completed; a status alone that cannot be written is no end."""
+        job = self._store.get(job_id)
+        if job is not None and job.finished_ms is not None:
+            self._store.fail(job_id, fault.document())
+            self._follow(job_id)
+
+    def _emit(self, job: Job) -> None:
         self._events.emit(
             f"job.{job.state.value}",
             f"{job.inbox}/{job.label}",
@@ -61,16 +121,6 @@ class Completion:
                 "error": job.error.get("code") if job.error else None,
                 "duplicate_of": job.duplicate_of,
             },
-        )
-
-    def tell(self, job: Job, position: int | None = None) -> None:
-        """Write the status of a job that does not run."""
-        attempts = self._store.attempts(job.id)
-        owner = self._store.get(job.duplicate_of) if job.duplicate_of else job
-        outputs = self._store.outputs(owner.id) if owner else []
-        folder = owner.label if owner and job.state is State.DONE else None
-        self._statuses.write(
-            job.label, told(job, attempts, outputs, folder=folder, position=position)
         )
 
     def _with_result(self, job: Job) -> Job:

@@ -1,23 +1,22 @@
-"""How the daemon fares, as ``daemon.json``, the front page and the metrics tell it.
+"""The state of the daemon as a whole: for ``daemon.json``, the front page and the metrics.
 
 Counts what the database does not keep (outcomes, audio seconds) for the life of the process
-and asks everybody else for the rest. Nothing is decided from it.
+and asks the other parts for the rest. Nothing is decided from it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from daemon.clock import Clock, rfc3339
-from daemon.config.models import Config
 from daemon.intake.observations import Health
-from daemon.intake.watcher import Watcher
-from daemon.jobs.job import Job, State
-from daemon.jobs.store import Store
+from daemon.jobs.job import Job, Outcome, State
 from daemon.logs import log
 from daemon.outbox.status_document import Live, eta_s
-from daemon.pool.interface import Ended, Pool
+from daemon.pool.interface import Pool
 from daemon.supervisor.capacity import Capacity
-from daemon.supervisor.startup import inbox_folders
+from daemon.supervisor.outage import Outage
+from daemon.supervisor.startup import Opened
+from daemon.supervisor.watchers import Watchers
 from daemon.text import display
 from daemon.version import VERSION
 
@@ -29,10 +28,21 @@ _SILENT_S = 30.0
 class DaemonDocument:
     """What is said about the daemon as a whole."""
 
-    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
-        self.config, self._store, self._clock = config, store, clock
+    def __init__(
+        self,
+        opened: Opened,
+        clock: Clock,
+        *,
+        pool: Pool,
+        watchers: Watchers,
+        capacity: Capacity,
+        outage: Outage,
+    ) -> None:
+        self._opened, self._store, self._clock = opened, opened.store, clock
+        self._pool, self._watchers = pool, watchers
+        self._capacity, self._outage = capacity, outage
         self.phase = "starting"
-        self._restarts = store.note_start()
+        self._restarts = opened.store.note_start()
         self._warnings: dict[str, str] = {}
         self._outcomes: dict[str, int] = {}
         self._handlers: dict[str, dict[str, float]] = {}
@@ -50,42 +60,37 @@ class DaemonDocument:
         """Take a warning back."""
         self._warnings.pop(code, None)
 
-    def count(self, ended: Ended, job: Job, took_s: float) -> None:
+    def count(self, outcome: Outcome, job: Job, took_s: float) -> None:
         """Count the end of an attempt."""
-        self._outcomes[ended.outcome] = self._outcomes.get(ended.outcome, 0) + 1
+        self._outcomes[outcome.value] = self._outcomes.get(outcome.value, 0) + 1
         sums = self._handlers.setdefault(
             job.handler, {"attempts": 0, "seconds": 0.0, "audio_seconds": 0.0}
         )
-        if ended.outcome == "done":
+        if outcome is Outcome.DONE:
             sums["attempts"] += 1
             sums["seconds"] += took_s
             sums["audio_seconds"] += job.audio_s
 
     def state(
-        self,
-        *,
-        pool: Pool,
-        watchers: Mapping[str, Watcher],
-        room: Capacity,
-        running: Sequence[tuple[Job, Live | None]],
-        receiving: int,
+        self, *, running: Sequence[tuple[Job, Live | None]], receiving: int
     ) -> dict[str, Any]:
         """Return everything ``daemon.json`` says besides whose heartbeat it is."""
+        watchers = self._watchers.watchers
         return {
             "version": VERSION,
             "phase": self.phase,
             "restarts": self._restarts,
-            "pool": pool.describe(),
+            "pool": self._pool.describe(),
             "queue": self._queue(receiving),
             "running": [self._running(job, live) for job, live in running],
             "inboxes": {name: self._inbox(each.health) for name, each in watchers.items()},
             "disk": {
-                "free_mb": room.free_mb,
-                "reserved_mb": room.reserved_mb,
-                "reserve_mb": self.config.disk.reserve_mb,
+                "free_mb": self._capacity.free_mb,
+                "reserved_mb": self._capacity.reserved_mb,
+                "reserve_mb": self._opened.config.disk.reserve_mb,
             },
             "totals": self._totals(),
-            "warnings": [{"code": c, "message": m} for c, m in self._all_warnings(pool).items()],
+            "warnings": [{"code": c, "message": m} for c, m in self._all_warnings()],
         }
 
     def sentence(self, state: Mapping[str, Any]) -> str:
@@ -95,17 +100,17 @@ class DaemonDocument:
         text = f"{self.phase}: {depth['running']} running, {waiting} waiting"
         return f"{text}; {state['pool']['degraded']}" if state["pool"]["degraded"] else text
 
-    def _all_warnings(self, pool: Pool) -> dict[str, str]:
-        found = dict(self._warnings)
+    def _all_warnings(self) -> Iterator[tuple[str, str]]:
+        pool, asked = self._pool, self._opened.config.pool.slots
+        yield from self._warnings.items()
+        yield from self._outage.warnings()
         if pool.degraded:
-            found["POOL_DEGRADED"] = pool.degraded
-        if pool.size < self.config.pool.slots:
-            asked = self.config.pool.slots
-            found["SLOTS_CLAMPED"] = f"{asked} slots were asked for, {pool.size} are served"
+            yield "POOL_DEGRADED", pool.degraded
+        if pool.size < asked:
+            yield "SLOTS_CLAMPED", f"{asked} slots were asked for, {pool.size} are served"
         if pool.unusable:
             texts = (f"{handler}: {why}" for handler, why in pool.unusable.items())
-            found["HANDLER_UNUSABLE"] = "; ".join(texts)
-        return found
+            yield "HANDLER_UNUSABLE", "; ".join(texts)
 
     def _queue(self, receiving: int) -> dict[str, Any]:
         queued, running, oldest = {"rush": 0, "normal": 0, "bulk": 0}, 0, None
@@ -119,7 +124,7 @@ class DaemonDocument:
         return {
             "depth": {"queued": queued, "running": running, "receiving": receiving},
             "oldest_queued_s": age_s,
-            "limit": self.config.queue_limit,
+            "limit": self._opened.config.queue_limit,
         }
 
     def _running(self, job: Job, live: Live | None) -> dict[str, Any]:
@@ -137,7 +142,7 @@ class DaemonDocument:
 
     def _inbox(self, health: Health) -> dict[str, Any]:
         age_s = self._clock.monotonic_s() - health.last_scan_s
-        problem = health.problem
+        problem = health.problem or self._outage.of_inbox(health.inbox)
         if age_s > _SILENT_S:
             problem = (
                 f"not looked at for {age_s:.0f} s: its file system does not answer,"
@@ -145,7 +150,7 @@ class DaemonDocument:
             )
         self._log_change(health.inbox, problem)
         return {
-            "path": str(inbox_folders(self.config)[health.inbox]),
+            "path": str(self._opened.inboxes[health.inbox]),
             "mode": health.mode,
             "polling_because": health.polling_because,
             "paused": health.paused,

@@ -7,22 +7,28 @@ Rule 2: an outcome that cannot be written down now (disk full) is kept and writt
 further job is claimed meanwhile.
 """
 
-import sqlite3
-from collections.abc import Collection
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from daemon.clock import Clock
 from daemon.config.drop_settings import settings_of
-from daemon.errors import Fault, SpoolError, Unavailable
+from daemon.errors import Fault, SpoolError
+from daemon.files import Files
 from daemon.jobs.job import Ending, Job, Outcome, OutputFile
 from daemon.jobs.store import Claim
 from daemon.layout import settings_beside
 from daemon.logs import log
-from daemon.outbox.status_document import Live, told
+from daemon.outbox.status_document import Live, status_of_job
+from daemon.outbox.status_writer import Statuses
 from daemon.pool.interface import Ended, Order, Pool, Progress
-from daemon.supervisor.context import Context
+from daemon.supervisor.completion import Completion
+from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.duplicates import key_of_done
+from daemon.supervisor.obstacles import Obstacles
+from daemon.supervisor.outage import Outage
+from daemon.supervisor.startup import Opened
 from daemon.text import display
 
 _STDERR_LOGGED = 2_000
@@ -32,13 +38,26 @@ _NOTHING_MADE = Fault("NO_OUTPUT", "the handler ended well and named no output",
 class Dispatcher:
     """What runs."""
 
-    def __init__(self, house: Context, pool: Pool) -> None:
-        self._house, self._pool = house, pool
+    def __init__(
+        self,
+        opened: Opened,
+        pool: Pool,
+        *,
+        files: Files,
+        clock: Clock,
+        obstacles: Obstacles,
+        outage: Outage,
+        completion: Completion,
+        statuses: Statuses,
+        document: DaemonDocument,
+    ) -> None:
+        self._opened, self._pool = opened, pool
+        self._store, self._spool = opened.store, opened.spool
+        self._files, self._clock = files, clock
+        self._obstacles, self._outage, self._completion = obstacles, outage, completion
+        self._statuses, self._document = statuses, document
         self._jobs: dict[str, Job] = {}
         self._live: dict[str, Live] = {}
-        self._unrecorded: list[Ended] = []
-        self._doubtful = False
-        """Whether the last start was refused."""
 
     @property
     def running(self) -> list[tuple[Job, Live | None]]:
@@ -48,152 +67,176 @@ class Dispatcher:
     @property
     def working(self) -> bool:
         """Whether anything still runs: an end that the disk does not take is left to a restart."""
-        return len(self._jobs) > len(self._unrecorded)
+        return any(not self._outage.holds(_outcome(job)) for job in self._jobs)
 
-    def unserved(self) -> set[str]:
-        """Return the inboxes whose jobs nobody can handle now: they wait, and cost no attempt.
+    def next_due_ms(self) -> int | None:
+        """Return when a job can be claimed for a free slot, wall clock; ``None``: none can."""
+        if not self._pool.free_slots() or self._outage.everything:
+            return None
+        return self._store.next_due_ms(self._obstacles.open())
 
-        Their handler cannot be imported, or the configuration names them no more.
-        """
-        inboxes, broken = self._house.config.inboxes, self._pool.unusable
-        gone = self._house.inboxes_of_rows - inboxes.keys()
-        return gone | {name for name, inbox in inboxes.items() if inbox.handler in broken}
-
-    def dispatch(self, closed: Collection[str]) -> None:
+    def dispatch(self) -> None:
         """Claim due jobs for free slots, none of an inbox that is closed."""
-        house = self._house
-        while self._pool.free_slots() and not house.again_s and not self._unrecorded:
-            try:
-                self._try_the_ground()
-                claim = house.store.claim(closed)
-                if claim is None:
-                    return
-                self._start(claim)
-            except (OSError, Unavailable) as error:
-                self._doubtful = True
-                house.refused(error)
+        while self._pool.free_slots() and not self._outage.everything:
+            claim = self._store.claim(self._obstacles.open())
+            if claim is None:
+                return
+            self._begin(claim)
 
     def collect(self) -> None:
         """Take in what workers said and how attempts ended."""
         for event in self._pool.collect():
             match event:
                 case Progress(job=job, stage=stage, fraction=fraction):
-                    if began := self._live.get(job):
-                        self._live[job] = Live(stage, fraction, began.began_s)
-                        self._show(job)
+                    if before := self._live.get(job):
+                        self._live[job] = Live(stage, fraction, before.began_s)
+                        self._show_progress(self._jobs[job])
                 case Ended():
-                    self._ended(event)
-
-    def record_late(self) -> None:
-        """Write down the outcomes that could not be written before."""
-        late, self._unrecorded = self._unrecorded, []
-        for ended in late:
-            self._ended(ended)
+                    self._end(event)
 
     def cancel(self, job: Job) -> None:
         """End a running job because a person asked for it."""
         self._pool.cancel(job.id, job.attempts)
 
-    def _try_the_ground(self) -> None:
-        """Raise what a start would meet, after one was refused: a claim costs an attempt."""
-        if self._doubtful:
-            place = self._house.spool.root / "work" / ".try"
-            self._house.files.remove_tree("try work", place)
-            self._house.files.make_dir("try work", place)
-            self._house.files.remove_tree("try work", place)
-            self._doubtful = False
-
-    def _start(self, claim: Claim) -> None:
-        house, job = self._house, claim.job
-        inbox = house.config.inboxes[job.inbox]
+    def _begin(self, claim: Claim) -> None:
+        job, attempt = claim.job, claim.attempt
         self._jobs[job.id] = job
-        self._live[job.id] = Live("starting", 0.0, house.clock.monotonic_s())
-        workdir = house.spool.result(job.inbox, job.id, claim.attempt)
-        drop = house.spool.drop(job.inbox, job.id, job.name)
-        try:
-            sha256 = _listed_sha256(drop, inbox.limits.settings_bytes)
-            # After the queue was rebuilt, an attempt of this number may have been here before.
-            if workdir.exists():
-                house.files.remove_tree("discard attempt", workdir)
-            house.files.make_dir("make attempt", workdir)
-        except OSError as error:
-            fault = Fault.of(error, "DISK_TROUBLE")
-            self._ended(Ended(job.id, claim.attempt, Outcome.UNAVAILABLE, error=fault.document()))
-            raise
-        self._pool.start(
-            Order(
-                job=job.id,
-                attempt=claim.attempt,
-                handler=job.handler,
-                name=display(job.name),
-                source=str(drop),
-                workdir=str(workdir),
-                options=dict(job.options),
-                read_paths=_settings_paths(drop),
-                limits=inbox.limits.model_dump(exclude={"settings_bytes"}),
-                accept_truncated=inbox.settling.on_truncated == "accept",
-                sha256=sha256,
-                deadline_s=max(inbox.timeout_s, inbox.timeout_per_audio_s * job.audio_s),
-                stall_s=inbox.stall_s,
-                no_progress_s=inbox.no_progress_s,
-            )
+        self._live[job.id] = Live("starting", 0.0, self._clock.monotonic_s())
+
+        def give_up(outcome: Outcome, fault: Fault) -> None:
+            self._end(Ended(job.id, attempt, outcome, error=fault.document()))
+
+        def begin() -> None:
+            try:
+                workdir = self._make_workdir(job, attempt)
+            except OSError as error:
+                give_up(Outcome.UNAVAILABLE, Fault.of(error, "DISK_TROUBLE"))
+                raise
+            self._pool.start(self._order(job, attempt, workdir))
+
+        thing = f"start of {job.id}"
+        if self._outage.guard(
+            thing,
+            begin,
+            job=job.id,
+            inbox=job.inbox,
+            set_aside=lambda fault: give_up(Outcome.FAILED, fault),
+        ):
+            log.info("running", job=job.id, attempt=attempt)
+            self._show_progress(job, now=True)
+        self._outage.forget(thing)  # its retry is the job's own
+
+    def _make_workdir(self, job: Job, attempt: int) -> Path:
+        workdir = self._spool.result(job.inbox, job.id, attempt)
+        # After the queue was rebuilt, an attempt of this number may have been here before.
+        if os.path.lexists(workdir):
+            self._files.remove_tree("discard attempt", workdir)
+        self._files.make_dir("make attempt", workdir)
+        return workdir
+
+    def _order(self, job: Job, attempt: int, workdir: Path) -> Order:
+        inbox = self._opened.config.inboxes[job.inbox]
+        drop = self._spool.drop(job.inbox, job.id, job.name)
+        return Order(
+            job=job.id,
+            attempt=attempt,
+            handler=job.handler,
+            name=display(job.name),
+            source=str(drop),
+            workdir=str(workdir),
+            options=dict(job.options),
+            read_paths=_settings_paths(drop),
+            limits=inbox.limits.model_dump(exclude={"settings_bytes"}),
+            accept_truncated=inbox.settling.on_truncated == "accept",
+            sha256=_listed_sha256(drop, inbox.limits.settings_bytes),
+            deadline_s=max(inbox.timeout_s, inbox.timeout_per_audio_s * job.audio_s),
+            stall_s=inbox.stall_s,
+            no_progress_s=inbox.no_progress_s,
         )
-        log.info("running", job=job.id, attempt=claim.attempt)
-        self._show(job.id)
 
-    def _show(self, job_id: str) -> None:
-        house, job, live = self._house, self._jobs[job_id], self._live[job_id]
-        declared = self._pool.handlers.get(job.handler)
-        stages = declared.stages if declared else ()
+    def _show_progress(self, job: Job, *, now: bool = False) -> None:
+        """Write the status of a running job, unless it was written a moment ago."""
+        if not (now or self._statuses.due(job.inbox, job.label)):
+            return
 
-        def show() -> None:
-            attempts = house.store.attempts(job_id)
-            report = told(job, attempts, (), live=live, now_s=house.clock.monotonic_s())
-            house.statuses.write(job.label, report, stages=stages)
+        def write() -> None:
+            live = self._live.get(job.id)
+            if live is None:  # it has ended since this was refused
+                return
+            status = status_of_job(
+                job, self._store.attempts(job.id), (), live=live, now_s=self._clock.monotonic_s()
+            )
+            declared = self._pool.handlers.get(job.handler)
+            stages = declared.stages if declared else ()
+            self._statuses.write(job.label, status, stages=stages)
 
-        house.quietly(show)
+        self._outage.guard(f"status of {job.id}", write, job=job.id, inbox=job.inbox)
 
-    def _ended(self, ended: Ended) -> None:
+    def _end(self, ended: Ended) -> None:
         """Record how an attempt ended, and do what follows."""
-        house = self._house
-        self._clear_worthless(ended)
-        try:
-            following = house.store.finish(ended.job, ended.attempt, _ending_of(ended))
-        except (Unavailable, sqlite3.OperationalError) as error:
-            self._unrecorded.append(ended)
-            house.refused(Unavailable("QUEUE_WRITE", str(error)))
+        job = self._jobs.get(ended.job)
+        if job is None:
             return
-        house.quietly(lambda: self._note_content(ended))
-        job, live = self._jobs.pop(ended.job, None), self._live.pop(ended.job, None)
-        if following is None or job is None:
+        self._outage.guard(
+            _outcome(job.id),
+            lambda: self._record(job, ended, _ending_of(ended)),
+            job=job.id,
+            inbox=job.inbox,
+            set_aside=lambda fault: self._record(
+                job, ended, Ending(Outcome.FAILED, fault.document())
+            ),
+        )
+
+    def _record(self, job: Job, ended: Ended, ending: Ending) -> None:
+        if ending.outcome is not Outcome.DONE:
+            self._discard(job, ended.attempt)
+        following = self._store.finish(job.id, ended.attempt, ending)
+        self._jobs.pop(job.id, None)
+        live = self._live.pop(job.id, None)
+        self._outage.forget(f"status of {job.id}")
+        if following is None:  # recorded before; what followed may be missing
+            self._completion.after(job.id, job.inbox)
             return
-        took_s = house.clock.monotonic_s() - live.began_s if live else 0.0
-        house.vitals.count(ended, job, took_s)
-        if ended.outcome not in ("done", "bad_input", "nothing_to_do") and ended.stderr:
-            log.warning("worker said", job=ended.job, stderr=ended.stderr[-_STDERR_LOGGED:])
+        took_s = self._clock.monotonic_s() - live.began_s if live else 0.0
+        self._document.count(ending.outcome, job, took_s)
+        if ending.outcome not in _UNREMARKABLE and ended.stderr:
+            log.warning("worker said", job=job.id, stderr=ended.stderr[-_STDERR_LOGGED:])
         log.info(
             "attempt ended",
-            job=ended.job,
+            job=job.id,
             attempt=ended.attempt,
-            outcome=ended.outcome,
+            outcome=ending.outcome.value,
             then=following.state.value,
         )
-        house.show(ended.job)
+        self._outage.guard(
+            f"content of {job.id}", lambda: self._note_content(job, ending), job=job.id
+        )
+        self._completion.after(job.id, job.inbox)
 
-    def _clear_worthless(self, ended: Ended) -> None:
+    def _discard(self, job: Job, attempt: int) -> None:
         """Remove what a failed attempt wrote: before its outcome, which may need the room."""
-        job = self._jobs.get(ended.job)
-        if job is not None and ended.outcome != "done":
-            house = self._house
-            folder = house.spool.result(job.inbox, job.id, ended.attempt)
-            house.quietly(lambda: house.files.remove_tree("discard attempt", folder))
+        folder = self._spool.result(job.inbox, job.id, attempt)
+        thing = f"attempt {attempt} of {job.id}"
+        self._outage.guard(
+            thing,
+            lambda: self._files.remove_tree("discard attempt", folder),
+            job=job.id,
+            inbox=job.inbox,
+        )
+        self._outage.forget(thing)  # what cannot be removed now goes with the job's folder
 
-    def _note_content(self, ended: Ended) -> None:
-        job = self._jobs.get(ended.job)
-        if job is None or ended.outcome != "done" or ended.result is None:
-            return
-        if key := key_of_done(job, ended.result.get("inputs", ())):
-            self._house.store.note_content(ended.job, key)
+    def _note_content(self, job: Job, ending: Ending) -> None:
+        if ending.outcome is Outcome.DONE:
+            key = key_of_done(job, ending.result.get("inputs", ()))
+            if key is not None:
+                self._store.note_content(job.id, key)
+
+
+_UNREMARKABLE = frozenset({Outcome.DONE, Outcome.BAD_INPUT, Outcome.NOTHING_TO_DO})
+
+
+def _outcome(job_id: str) -> str:
+    return f"outcome of {job_id}"
 
 
 def _settings_paths(drop: Path) -> tuple[str, ...]:
@@ -204,7 +247,7 @@ def _settings_paths(drop: Path) -> tuple[str, ...]:
 
 def _listed_sha256(drop: Path, max_bytes: int) -> dict[str, str]:
     """Return the hashes that a drop's manifest lists, by file."""
-    with suppress(SpoolError):  # its settings went, or were changed by hand, while it waited
+    with suppress(SpoolError, OSError):  # changed by hand while it waited
         return dict(settings_of(drop, {}, max_bytes=max_bytes).sha256)
     return {}
 

@@ -57,19 +57,19 @@ class DuplicateFinder:
         self, store: Store, outbox: Path, now_ms: Callable[[], int], wake: Callable[[], None]
     ) -> None:
         self._store, self._outbox, self._now_ms, self._wake = store, outbox, now_ms, wake
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="twins")
-        self._answers: queue.SimpleQueue[tuple[str, str | None]] = queue.SimpleQueue()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="duplicates")
+        self._answers: queue.SimpleQueue[tuple[NewJob | Job, str | None]] = queue.SimpleQueue()
 
     def consider(self, new: NewJob | Job, drop: Path) -> None:
         """Look for a twin of a job that was just queued, if there may be one."""
         if not self._store.knows_content(_size_prefix(new.inputs)):
             return
         self._store.postpone(new.id, self._now_ms() + _HOLD_MS)
-        with suppress(RuntimeError):  # no thread to be had: it becomes due by itself
+        with suppress(RuntimeError):  # no thread can be started: it becomes due by itself
             self._pool.submit(self._hash, new, drop)
 
-    def found(self) -> Iterator[tuple[str, str]]:
-        """Yield ``(job, its published twin)``; jobs without a twin become due."""
+    def found(self) -> Iterator[tuple[NewJob | Job, str]]:
+        """Yield ``(job, id of its published twin)``; jobs without a twin become due."""
         while not self._answers.empty():
             job, key = answer = self._answers.get()
             used = False
@@ -78,10 +78,10 @@ class DuplicateFinder:
                 if twin is not None and (self._outbox / twin.inbox / twin.label).is_dir():
                     yield job, twin.id
                 else:
-                    self._store.postpone(job, 0)
+                    self._store.postpone(job.id, 0)
                 used = True
             finally:
-                if not used:  # the disk refused, here or to who was told: ask again
+                if not used:  # the disk refused, here or to the caller: ask again
                     self._answers.put(answer)
 
     def close(self) -> None:
@@ -96,7 +96,7 @@ class DuplicateFinder:
         except OSError:
             pass  # gone or unreadable: the attempt will say so
         finally:
-            self._answers.put((new.id, key))
+            self._answers.put((new, key))
             self._wake()
 
 

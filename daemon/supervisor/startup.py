@@ -8,30 +8,29 @@ refused in one line.
 Rule 2: what start-up mends it mends by the very steps that were interrupted; all of them may
 be repeated.
 
-Rule 3: an inbox whose file system does not answer, or has gone away, keeps nobody waiting: the
-others are served, and its own thread goes on asking.
+Rule 3: an inbox whose file system does not answer, or has gone away, does not delay the others:
+they are served, and its own thread goes on asking.
 """
 
 import errno
-import fcntl
 import os
 import resource
 import secrets
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from daemon.clock import Clock
 from daemon.config.models import Config
-from daemon.errors import BadConfig, Unavailable
+from daemon.errors import BadConfig
 from daemon.files import Files
 from daemon.intake.recovery import CutShort, find_cut_short
 from daemon.jobs.store import Store, open_store
 from daemon.layout import MARKER, Spool, inbox_folder, refuse_nesting
+from daemon.supervisor.folders import Folders, make_durably, make_folders
 
-_KINDS = ("outbox", "failed", "archive", "work")
-_PRIVATE = ("work", "state")
+QUEUE = Path("state") / "queue.sqlite3"
 PATIENCE_S = 5.0
 """With the file systems of all inboxes together."""
 _AWAY = frozenset(
@@ -57,40 +56,40 @@ up to 6 to look into its folders and 8 to sync what it takes, and all inboxes ma
 class Opened:
     """A spool that is ours."""
 
+    config: Config
     spool: Spool
     instance: str
-    """Names this spool for ever: from the marker in its root."""
+    """The spool's own name, from the marker in its root."""
+    folders: Folders
     store: Store
-    inboxes: dict[str, Path]
-    cut_short: dict[str, CutShort]
+    inboxes: dict[str, Path] = field(default_factory=dict)
+    cut_short: dict[str, CutShort] = field(default_factory=dict)
     """What the last run left to be mended in each inbox that has not been looked at."""
-    _lock: int
 
-    def furnish(self, config: Config) -> None:
-        """Make the folders that another configuration wants, and take its inboxes.
+    def prepare(self, config: Config) -> None:
+        """Make the folders that another configuration wants.
 
         Raises
         ------
         BadConfig
-            See ``open_spool``; nothing has changed then.
+            See ``open_spool``.
         """
-        inboxes = inbox_folders(config)
-        _prepare(self.spool.root, inboxes)
-        self.take(inboxes)
+        _prepare(self.spool.root, inbox_folders(config))
 
-    def take(self, inboxes: dict[str, Path]) -> None:
+    def take(self, config: Config) -> None:
         """Serve these inboxes; what was cut short is looked for in those that are new."""
-        work = self.spool.root / "work"
+        inboxes = inbox_folders(config)
+        self.folders.know(list(inboxes))
         for inbox in inboxes.keys() - self.inboxes.keys():
             self.cut_short[inbox] = find_cut_short(
-                work, inbox, lambda job: self.store.get(job) is not None
+                self.spool.root / "work", inbox, lambda job: self.store.get(job) is not None
             )
-        self.inboxes = inboxes
+        self.config, self.inboxes, self.store.budgets = config, inboxes, config.budgets
 
     def close(self, *, clean: bool) -> None:
         """Close the queue and let go of the spool."""
         self.store.close(clean=clean)
-        os.close(self._lock)
+        self.folders.close()
 
 
 def open_spool(config: Config, *, files: Files, clock: Clock) -> Opened:
@@ -105,16 +104,22 @@ def open_spool(config: Config, *, files: Files, clock: Clock) -> Opened:
     """
     require_descriptors(config)
     root = config.root.absolute()
-    inboxes = inbox_folders(config)
-    _prepare(root, inboxes)
+    _prepare(root, inbox_folders(config))
     try:
         instance = _instance(root, files)
-        lock = _locked(root / "state" / "lock")
+        folders = Folders(root, files)
     except OSError as error:
         raise BadConfig("root", f"{error.filename}: {error.strerror}") from error
-    store = open_store(root / "state" / "queue.sqlite3", clock, config.budgets)
-    opened = Opened(Spool(root), instance, store, {}, {}, lock)
-    opened.take(inboxes)
+    store = None
+    try:
+        store = open_store(root / QUEUE, clock, config.budgets)
+        opened = Opened(config, Spool(root), instance, folders, store)
+        opened.take(config)
+    except Exception:
+        if store is not None:
+            store.close(clean=False)
+        folders.close()
+        raise
     return opened
 
 
@@ -126,19 +131,10 @@ def inbox_folders(config: Config) -> dict[str, Path]:
 
 def _prepare(root: Path, inboxes: dict[str, Path]) -> None:
     try:
-        _make_folders(root, inboxes)
+        make_folders(root, list(inboxes))
         refuse_nesting(root, _answering(inboxes))
     except OSError as error:
         raise BadConfig("root", f"{error.filename}: {error.strerror}") from error
-
-
-def _make_folders(root: Path, inboxes: dict[str, Path]) -> None:
-    _make_durably(root)
-    for name in _PRIVATE:
-        _make_durably(root / name, mode=0o700)
-    for inbox in inboxes:
-        for kind in _KINDS:
-            _make_durably(root / kind / inbox, mode=0o700 if kind == "work" else 0o777)
 
 
 def _answering(inboxes: dict[str, Path]) -> dict[str, Path]:
@@ -153,7 +149,7 @@ def _answering(inboxes: dict[str, Path]) -> dict[str, Path]:
 
     def ask(name: str, folder: Path) -> None:
         try:
-            _make_durably(folder)
+            make_durably(folder)
             answers[name] = None
         except OSError as error:
             answers[name] = error
@@ -174,14 +170,6 @@ def _answering(inboxes: dict[str, Path]) -> dict[str, Path]:
     return {name: inboxes[name] for name, error in answers.items() if error is None}
 
 
-def _make_durably(folder: Path, *, mode: int = 0o777) -> None:
-    """Make a folder and its parents, each synced: all that will lie in it depends on its name."""
-    missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    folder.mkdir(mode=mode, parents=True, exist_ok=True)
-    for place in missing:
-        Files().sync_dir(place.parent)
-
-
 def _instance(root: Path, files: Files) -> str:
     """Return the spool's own name, made on the first start."""
     marker = root / MARKER
@@ -190,30 +178,13 @@ def _instance(root: Path, files: Files) -> str:
     return marker.read_text("ascii", errors="replace").strip()[:64] or "unnamed"
 
 
-def _locked(path: Path) -> int:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(lock, 32, 0).decode("ascii", "replace").strip() or "unknown"
-        os.close(lock)
-        raise Unavailable(
-            "ALREADY_RUNNING",
-            f"another soundspool (process {holder}) serves {path.parent.parent}",
-            "Stop it first, or give this one another root.",
-        ) from None
-    os.ftruncate(lock, 0)
-    os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    return lock
-
-
 def require_descriptors(config: Config) -> None:
     """Take as many as the configuration needs.
 
     Raises
     ------
     BadConfig
-        So many are not to be had.
+        So many may not be opened.
     """
     workers = (config.pool.slots or len(os.sched_getaffinity(0))) + config.pool.spare
     needed = _FIXED + _PER_INBOX * len(config.inboxes) + _PER_WORKER * workers

@@ -1,4 +1,4 @@
-"""The one loop: *sweep, collect, expire, admit, dispatch, report, wait*.
+"""The one loop: *hear, collect, repeat, measure, dispatch, sweep, beat, wait*.
 
 Theory of operation
 -------------------
@@ -9,8 +9,8 @@ waits for anything but the local disk.
 
 ::
 
-    watcher ──Admitted──▶ row ──claim──▶ worker ──Ended──▶ row ──close──▶ outbox, archive
-             (reception)   ▲             (attempts)         │  (closing)
+    watcher ──Admitted──▶ row ──claim──▶ worker ──Ended──▶ row ──after──▶ outbox, archive
+            (admissions)   ▲           (dispatcher)         │ (completion)
                            └────────── retry, later ◀───────┘
 
 Rules
@@ -18,8 +18,9 @@ Rules
 Rule 1: a row is final before anything of it is published, and all of it lies in its place
 before its status says so.
 
-Rule 2: what the surroundings refuse (disk full, mount gone) is tried again every
-``AGAIN_S``; meanwhile nothing is claimed and nothing is lost.
+Rule 2: each thing is handled inside a guard of its own (``outage``): what it provokes delays or
+fails that thing, and the round goes on. Only the daemon's foundations may end it: a damaged
+queue (it is built anew, once), a lost lock, a configuration that cannot be used.
 
 Rule 3: nothing else knows watchers, store, pool and outbox all at once.
 """
@@ -29,32 +30,36 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from daemon import logs
 from daemon.clock import Clock
-from daemon.config.models import Config, load
-from daemon.errors import BadConfig, Unavailable
+from daemon.config.models import Config
+from daemon.errors import BadConfig
 from daemon.files import Files
-from daemon.jobs.job import State
 from daemon.logs import log
-from daemon.outbox.heartbeat import Heartbeat
-from daemon.outbox.metrics import Metrics
-from daemon.outbox.page import FrontPage
+from daemon.outbox.events import Events
+from daemon.outbox.status_writer import Statuses
 from daemon.pool.local import LocalPool
-from daemon.supervisor import systemd as service
+from daemon.supervisor import systemd
 from daemon.supervisor.admissions import Admissions
-from daemon.supervisor.context import Context
+from daemon.supervisor.beat import Beat
+from daemon.supervisor.capacity import Capacity
+from daemon.supervisor.completion import Completion
+from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.dispatcher import Dispatcher
 from daemon.supervisor.duplicates import DuplicateFinder
+from daemon.supervisor.obstacles import Obstacles
+from daemon.supervisor.outage import Outage
+from daemon.supervisor.recovery import recover
 from daemon.supervisor.retention import tidy
+from daemon.supervisor.signals import Signals
 from daemon.supervisor.startup import open_spool
 from daemon.supervisor.watchers import Watchers
 
-EX_OK, EX_TEMPFAIL, EX_CONFIG = 0, 75, 78
+EX_OK = 0
 SWEEP_S = 600.0
 """Between prunings of history."""
 _LONGEST_WAIT_S = 5.0
 _REFUSED_S = 0.25
-"""After a round that the surroundings cut short: it must not become a spin."""
+"""After a wait that failed: the round must not become a spin."""
 _SLOW_S = 1.0
 _HEARING_S = 0.05
 """Watchers may report faster than we write it down; workers and readers must not wait for it."""
@@ -65,7 +70,7 @@ class Supervisor:
 
     Raises
     ------
-    BadConfig, Unavailable
+    BadConfig, QueueDamaged, Unavailable
         The spool cannot be opened; see ``startup``.
     """
 
@@ -75,40 +80,81 @@ class Supervisor:
         *,
         files: Files | None = None,
         clock: Clock | None = None,
-        read_again: Callable[[], Config] | None = None,
+        reload: Callable[[], Config] | None = None,
+        moved_aside: Path | None = None,
     ) -> None:
-        self._read_again = read_again or (lambda: config)
+        self._load_config = reload or (lambda: config)
         files, clock = files or Files(), clock or Clock()
-        self._opened = open_spool(config, files=files, clock=clock)
-        self._house = Context.furnish(config, self._opened, files=files, clock=clock)
-        self._clock, self._store = clock, self._opened.store
-        root = self._opened.spool.root
         common: dict[str, Any] = {"files": files, "clock": clock}
-        instance, period_s = self._opened.instance, config.heartbeat_s
-        self._heartbeat = Heartbeat(root, **common, instance=instance, period_s=period_s)
-        self._metrics, self._front = Metrics(root, **common), FrontPage(root, **common)
+        self._opened = opened = open_spool(config, **common)
+        root, instance, store = opened.spool.root, opened.instance, opened.store
+        store.moved_aside = store.moved_aside or moved_aside
+        self._files, self._clock, self._store = files, clock, store
+        self._statuses = Statuses(root / "outbox", **common, instance=instance)
+        events = Events(root / "events.jsonl", **common, instance=instance)
         self._pool = LocalPool(
             config.pool,
             clock,
             handlers=[inbox.handler for inbox in config.inboxes.values()],
             handler_paths=config.handler_paths,
         )
-        self.signals = service.Signals()
-        self._twins = DuplicateFinder(
-            self._store, root / "outbox", clock.wall_ms, self.signals.wake
+        self.signals = Signals()
+        self._duplicates = DuplicateFinder(store, root / "outbox", clock.wall_ms, self.signals.wake)
+        self._capacity = capacity = Capacity(opened)
+        self._outage = outage = Outage(opened.folders, clock)
+        self._watchers = watchers = Watchers(opened, capacity, **common, wake=self.signals.wake)
+        self._document = DaemonDocument(
+            opened, clock, pool=self._pool, watchers=watchers, capacity=capacity, outage=outage
         )
-        self._reception = Admissions(self._house, self._twins)
-        self._attempts = Dispatcher(self._house, self._pool)
-        self._inboxes = Watchers(self._house, self.signals.wake)
-        self._sweep_s = 0.0
+        self._join({**common, "outage": outage, "statuses": self._statuses}, events)
+
+    def _join(self, common: dict[str, Any], events: Events) -> None:
+        """Make the parts that turn drops into jobs and jobs into results."""
+        opened, watchers, capacity = self._opened, self._watchers, self._capacity
+        obstacles = Obstacles(opened, watchers, self._outage, self._pool)
+        self._completion = Completion(
+            opened,
+            **common,
+            events=events,
+            capacity=capacity,
+            watchers=watchers,
+            obstacles=obstacles,
+        )
+        self._dispatcher = Dispatcher(
+            opened,
+            self._pool,
+            **common,
+            obstacles=obstacles,
+            completion=self._completion,
+            document=self._document,
+        )
+        self._admissions = Admissions(
+            opened,
+            **common,
+            events=events,
+            capacity=capacity,
+            watchers=watchers,
+            completion=self._completion,
+            duplicates=self._duplicates,
+            cancel=self._dispatcher.cancel,
+        )
+        self._beat = Beat(
+            opened,
+            **common,
+            document=self._document,
+            dispatcher=self._dispatcher,
+            admissions=self._admissions,
+        )
+        self._sweep_at_s = 0.0
         self._steps: dict[str, Callable[[], object]] = {
             "hear": lambda: self._hear(for_s=_HEARING_S),
-            "collect": self._attempts.collect,
-            "try again": self._try_again,
-            "measure room": self._measure_room,
-            "dispatch": lambda: self._attempts.dispatch(self._closed()),
+            "duplicates": self._admissions.answer_duplicates,
+            "collect": self._dispatcher.collect,
+            "repeat": self._outage.repeat,
+            "measure capacity": self._measure,
+            "dispatch": self._dispatcher.dispatch,
             "sweep": self._sweep,
-            "beat": self._beat,
+            "beat": self._beat.when_due,
         }
 
     # -- the life of the daemon
@@ -117,10 +163,9 @@ class Supervisor:
         """Serve until asked to stop; return the exit code."""
         self.signals.install()
         self.start()
-        service.notify("READY=1", "STATUS=serving")
+        systemd.notify("READY=1", "STATUS=serving")
         while not self.signals.stop:
-            if not self._house.quietly(self.round):
-                self.signals.wait((), _REFUSED_S)
+            self.round()
             if self.signals.reload:
                 self.signals.reload = False
                 self._reload_from_file()
@@ -130,53 +175,70 @@ class Supervisor:
 
     def start(self) -> None:
         """Mend what the last run left, then open the inboxes."""
-        self._house.statuses.recall()
-        self._recover()
-        self._house.vitals.phase = "running"
-        self._measure_room()
-        self._inboxes.open()
+        self._step("recall statuses", self._statuses.recall)
+        recover(
+            self._opened,
+            admissions=self._admissions,
+            completion=self._completion,
+            outage=self._outage,
+            statuses=self._statuses,
+            document=self._document,
+        )
+        self._document.phase = "running"
+        self._step("measure capacity", self._measure)
+        self._watchers.open()
         log.info("serving", root=str(self._opened.spool.root), slots=self._pool.size)
-        self._beat(now=True)
+        self._beat.now()
 
     def round(self) -> None:
         """Go round once."""
         self._wait()
         for name, step in self._steps.items():
-            began_s = self._clock.monotonic_s()
-            step()
-            if (took_s := self._clock.monotonic_s() - began_s) > _SLOW_S:
-                # Who is late with everything should know whom to ask: most often, the disk.
-                log.warning("slow step", step=name, took_s=round(took_s, 1))
+            self._step(name, step)
+
+    def _step(self, name: str, step: Callable[[], object]) -> bool:
+        """Take a step of the round, unless it failed a moment ago; return whether it was done."""
+        if self._outage.holds(name):
+            return False
+        began_s = self._clock.monotonic_s()
+        done = self._outage.guard(name, step)
+        if (took_s := self._clock.monotonic_s() - began_s) > _SLOW_S:
+            # Most often it is the disk; the log must say which step to look at.
+            log.warning("slow step", step=name, took_s=round(took_s, 1))
+        return done
 
     def drain(self) -> None:
         """Stop taking, finish what runs, interrupt what does not finish in time."""
-        drain_s = self._house.config.drain_s
-        service.notify("STOPPING=1", "STATUS=draining")
-        self._house.vitals.phase = "draining"
-        log.info("draining", running=len(self._attempts.running), drain_s=drain_s)
-        self._inboxes.close()
+        drain_s = self._opened.config.drain_s
+        systemd.notify("STOPPING=1", "STATUS=draining")
+        self._document.phase = "draining"
+        log.info("draining", running=len(self._dispatcher.running), drain_s=drain_s)
+        self._watchers.close()
         until_s = self._clock.monotonic_s() + drain_s
-        while self._hear(for_s=_HEARING_S) or self._attempts.working:
+        steps = {name: self._steps[name] for name in ("hear", "collect", "repeat", "beat")}
+        while not self._watchers.reports.empty() or self._dispatcher.working:
             if self._clock.monotonic_s() >= until_s:
                 self._pool.interrupt_all()
-            if not self._house.quietly(lambda: self._drain_round(until_s)):
-                self.signals.wait((), _REFUSED_S)
-
-    def _drain_round(self, until_s: float) -> None:
-        self._wait(until_s)
-        self._attempts.collect()
-        self._try_again()
-        self._beat()
+            self._wait(until_s)
+            for name, step in steps.items():
+                self._step(name, step)
 
     def close(self, *, clean: bool) -> None:
         """Let go of everything."""
-        self._inboxes.close()
+        self._watchers.close()
         self._pool.close()
-        self._twins.close()
-        self._house.vitals.phase = "stopped"
-        self._house.quietly(lambda: self._beat(now=True))
-        clean = self._house.quietly(lambda: self._opened.close(clean=clean)) and clean
+        self._duplicates.close()
+        self._document.phase = "stopped"
+        self._beat.now()
+        clean = self._outage.guard("close", lambda: self._opened.close(clean=clean)) and clean
         log.info("stopped", clean=clean)
+
+    def abandon(self) -> None:
+        """Let go of a spool that is not ours any more, or whose queue is damaged: write nothing."""
+        self._watchers.close()
+        self._pool.close()
+        self._duplicates.close()
+        self._opened.close(clean=False)
 
     def reload(self, config: Config) -> None:
         """Go on with another configuration; drops and jobs do not notice.
@@ -186,144 +248,75 @@ class Supervisor:
         BadConfig
             It asks for what only a restart can change.
         """
-        now = self._house.config
+        now = self._opened.config
         if config.root.absolute() != self._opened.spool.root:
             raise BadConfig("root", "cannot change while the daemon runs; restart it")
         if (config.pool, config.handler_paths) != (now.pool, now.handler_paths):
             raise BadConfig("pool", "cannot change while the daemon runs; restart it")
-        missing = {job.inbox for job, _ in self._attempts.running} - set(config.inboxes)
+        missing = {job.inbox for job, _ in self._dispatcher.running} - set(config.inboxes)
         if missing:
             raise BadConfig("inboxes", f"{', '.join(sorted(missing))} has jobs that run")
-        self._opened.furnish(config)  # what cannot be made changes nothing
-        self._inboxes.close()
+        self._opened.prepare(config)  # what cannot be made changes nothing
+        self._watchers.close()
         self._hear()
-        self._house.adopt(config)
+        self._opened.take(config)
         self._pool.serve([inbox.handler for inbox in config.inboxes.values()])
-        self._inboxes.open()
-        self._beat(now=True)
+        self._watchers.open()
+        self._beat.now()
         log.info("reloaded", inboxes=sorted(config.inboxes))
 
     def _reload_from_file(self) -> None:
         """Answer SIGHUP: a configuration that cannot be used changes nothing."""
-        service.notify_reloading()
-        try:
-            self.reload(self._read_again())
-            self._house.vitals.clear("CONFIG_REFUSED")
-        except BadConfig as problem:
-            self._house.vitals.warn("CONFIG_REFUSED", str(problem))
-            log.error("the new configuration is refused", problem=str(problem))
-        service.notify("READY=1")
+        systemd.notify_reloading()
+
+        def reload() -> None:
+            try:
+                self.reload(self._load_config())
+                self._document.clear("CONFIG_REFUSED")
+            except BadConfig as problem:
+                self._document.warn("CONFIG_REFUSED", str(problem))
+                log.error("the new configuration is refused", problem=str(problem))
+
+        self._outage.guard("reload", reload)
+        self._outage.forget("reload")
+        systemd.notify("READY=1")
 
     # -- parts of it
 
-    def _recover(self) -> None:
-        """Repeat what is missing: rows, outcomes, publications."""
-        house, store = self._house, self._store
-        if store.moved_aside is not None:
-            log.error("the queue was damaged and is rebuilt", damaged=str(store.moved_aside))
-            text = f"rebuilt from the folders; the damaged one lies in {store.moved_aside}"
-            house.vitals.warn("QUEUE_REBUILT", text)
-        store.interrupt_running()
-        self._reception.adopt()
-        for job in store.jobs(State.QUEUED):
-            house.inboxes_of_rows.add(job.inbox)
-            house.held_bytes[job.id] = sum(int(one.get("bytes") or 0) for one in job.inputs)
-            self._reception.tell_waiting(job)
-        for job in store.unpublished():
-            house.show(job.id)
-
-    def _hear(self, *, for_s: float = math.inf) -> bool:
-        """Act on what watchers and twin-finder reported; return whether there is more of it."""
+    def _hear(self, *, for_s: float = math.inf) -> None:
+        """Act on what watchers reported, for so long."""
         until_s = self._clock.monotonic_s() + for_s
-        while self._clock.monotonic_s() < until_s and (report := self._inboxes.next_report()):
-            running = self._reception.take(report)
-            if running is not None:
-                self._attempts.cancel(running)
-        self._house.quietly(self._reception.answer_twins)
-        self._inboxes.pass_on_wishes()
-        return not self._inboxes.reports.empty()
-
-    def _closed(self) -> set[str]:
-        """Return the inboxes whose jobs wait: closed, or without a handler that can be had."""
-        return self._inboxes.closed() | self._attempts.unserved()
+        while self._clock.monotonic_s() < until_s and (report := self._watchers.next_report()):
+            self._admissions.take(report)
 
     def _wait(self, until_s: float | None = None) -> None:
-        """Sleep until somebody has something to say or something is due."""
-        timeouts_s = [_LONGEST_WAIT_S, self._heartbeat.due_in_s()]
-        if not self._inboxes.reports.empty():
+        """Sleep until there is a report or something is due."""
+        timeout_s = [_REFUSED_S]
+        self._step("wait", lambda: timeout_s.insert(0, self._idle_s(until_s)))
+        self.signals.wait(self._pool.descriptors(), timeout_s[0])
+
+    def _idle_s(self, until_s: float | None) -> float:
+        """Return for how long nothing is due."""
+        timeouts_s = [_LONGEST_WAIT_S, self._beat.due_in_s()]
+        if not self._watchers.reports.empty():
             timeouts_s.append(0.0)
         if until_s is not None:
             timeouts_s.append(until_s - self._clock.monotonic_s())
         if (deadline_s := self._pool.next_deadline_s()) is not None:
             timeouts_s.append(deadline_s)
-        if self._pool.free_slots():
-            due_ms = self._store.next_due_ms(self._closed())
-            if due_ms is not None and not self._house.again_s:
-                timeouts_s.append((due_ms - self._clock.wall_ms()) / 1000)
-        self.signals.wait(self._pool.descriptors(), max(0.0, min(timeouts_s)))
+        if (due_ms := self._dispatcher.next_due_ms()) is not None:
+            timeouts_s.append((due_ms - self._clock.wall_ms()) / 1000)
+        if (retry_in_s := self._outage.due_in_s()) is not None:
+            timeouts_s.append(retry_in_s)
+        return max(0.0, min(timeouts_s))
 
-    def _measure_room(self) -> None:
-        held = self._house.held_bytes
-        waiting = len(held) - len(self._attempts.running)
-        if self._house.room.measure(waiting, held):
-            self._inboxes.wake()
-
-    def _try_again(self) -> None:
-        house = self._house
-        if not 0.0 < house.again_s <= self._clock.monotonic_s():
-            return
-        house.again_s = 0.0
-        house.vitals.clear("SURROUNDINGS")
-        self._attempts.record_late()
-        for report in self._reception.late():
-            self._inboxes.reports.put(report)
-        for job in self._store.unpublished():
-            house.show(job.id)
+    def _measure(self) -> None:
+        if self._capacity.measure(len(self._dispatcher.running)):
+            self._watchers.wake()
 
     def _sweep(self) -> None:
         now_s = self._clock.monotonic_s()
-        if now_s >= self._sweep_s:
-            self._sweep_s = now_s + SWEEP_S
-            house = self._house
-            house.quietly(
-                lambda: tidy(
-                    house.config, house.spool, house.store, files=house.files, clock=house.clock
-                )
-            )
-
-    def _beat(self, *, now: bool = False) -> None:
-        if not now and self._heartbeat.due_in_s() > 0:
-            return
-        vitals = self._house.vitals
-        state = vitals.state(
-            pool=self._pool,
-            watchers=self._inboxes.watchers,
-            room=self._house.room,
-            running=self._attempts.running,
-            receiving=self._reception.receiving,
-        )
-        self._house.quietly(lambda: self._show(state))
-        self._house.quietly(self._reception.tell_positions)
-        service.notify("WATCHDOG=1", f"STATUS={vitals.sentence(state)}")
-
-    def _show(self, state: dict[str, Any]) -> None:
-        """Write the heartbeat, the metrics and the front page."""
-        document = self._heartbeat.beat(state)
-        self._metrics.write(document)
-        self._front.write(document, self._house.statuses.recent())
-
-
-def run(config_path: Path | None = None) -> int:
-    """Run the daemon until it is told to stop; return the exit code."""
-    logs.configure()
-    try:
-        config = load(config_path)
-        logs.configure(config.log_level)
-        service.keep_capabilities()
-        return Supervisor(config, read_again=lambda: load(config_path)).run()
-    except BadConfig as problem:
-        log.error("the configuration cannot be used", problem=str(problem))
-        return EX_CONFIG
-    except Unavailable as problem:
-        log.error(problem.message, code=problem.code, hint=problem.hint)
-        return EX_TEMPFAIL
+        if now_s >= self._sweep_at_s:
+            self._sweep_at_s = now_s + SWEEP_S
+            opened = self._opened
+            tidy(opened.config, opened.spool, self._store, files=self._files, clock=self._clock)

@@ -1,47 +1,60 @@
-"""The watchers of all inboxes: opened, closed, and asked who may be served.
+"""The watchers of all inboxes: opened, closed, and asked which inbox may be served.
 
-Rule 1: what lies in an inbox is touched by its watcher only, so that a file system that hangs
-hangs nobody else. Start-up's question whether it answers is asked in a thread, too.
+Rule 1: only its watcher touches what lies in an inbox, so that a file system that hangs stops
+nothing else. Start-up's question whether it answers is asked in a thread, too.
 """
 
 import queue
 from collections.abc import Callable
 from functools import partial
 
+from daemon.clock import Clock
+from daemon.files import Files
 from daemon.intake.observations import Looked, Report
 from daemon.intake.watcher import Watcher
 from daemon.logs import log
-from daemon.supervisor.context import Context
-from daemon.supervisor.startup import PATIENCE_S
+from daemon.supervisor.capacity import Capacity
+from daemon.supervisor.startup import PATIENCE_S, Opened
 
 _STOPPING_S = 5.0
 """For all of them together."""
 
 
 class Watchers:
-    """One watcher per inbox, and the one queue of what they report."""
+    """One watcher per inbox, the one queue of their reports, and the open cancel requests."""
 
-    def __init__(self, house: Context, wake: Callable[[], None]) -> None:
-        self._house, self._wake = house, wake
+    def __init__(
+        self,
+        opened: Opened,
+        capacity: Capacity,
+        *,
+        files: Files,
+        clock: Clock,
+        wake: Callable[[], None],
+    ) -> None:
+        self._opened, self._capacity, self._wake = opened, capacity, wake
+        self._files, self._clock = files, clock
         self.watchers: dict[str, Watcher] = {}
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._unseen_until_s = 0.0
+        self._cancel_requests: dict[str, tuple[str, str]] = {}
+        """By job: inbox and file. The file goes when the job has ended, not before."""
 
     def open(self) -> None:
         """Begin to watch every inbox of the configuration."""
-        house = self._house
-        self._unseen_until_s = house.clock.monotonic_s() + PATIENCE_S
-        for name, folder in house.opened.inboxes.items():
+        opened = self._opened
+        self._unseen_until_s = self._clock.monotonic_s() + PATIENCE_S
+        for name, folder in opened.inboxes.items():
             self.watchers[name] = Watcher(
                 name,
                 folder,
-                house.config.inboxes[name],
-                work=house.spool.root / "work",
-                files=house.files,
-                clock=house.clock,
-                gate=partial(house.room.gate, name),
+                opened.config.inboxes[name],
+                work=opened.spool.root / "work",
+                files=self._files,
+                clock=self._clock,
+                gate=partial(self._capacity.gate, name),
                 report=self._heard,
-                cut_short=house.opened.cut_short.get(name),
+                cut_short=opened.cut_short.get(name),
             )
             self.watchers[name].start()
 
@@ -49,9 +62,9 @@ class Watchers:
         """Take no further drop; leave behind what does not answer."""
         for watcher in self.watchers.values():
             watcher.ask_to_stop()
-        until_s = self._house.clock.monotonic_s() + _STOPPING_S
+        until_s = self._clock.monotonic_s() + _STOPPING_S
         for name, watcher in self.watchers.items():
-            if not watcher.stop(max(0.0, until_s - self._house.clock.monotonic_s())):
+            if not watcher.stop(max(0.0, until_s - self._clock.monotonic_s())):
                 log.warning("inbox does not answer, and is left behind", inbox=name)
         self.watchers.clear()
 
@@ -61,31 +74,41 @@ class Watchers:
             watcher.wake()
 
     def next_report(self) -> Report | None:
-        """Return what was reported first and has not been heard; ``None``: nothing."""
+        """Return the oldest report that has not been acted on; ``None`` when there is none."""
         try:
             report = self.reports.get_nowait()
         except queue.Empty:
             return None
         if isinstance(report, Looked):
-            self._house.opened.cut_short.pop(report.inbox, None)
+            self._opened.cut_short.pop(report.inbox, None)
         return report
 
-    def closed(self) -> set[str]:
-        """Return the inboxes whose jobs wait: paused, or not seen since the start.
+    def closed(self, inbox: str) -> str:
+        """Return why the jobs of an inbox wait: paused, or not seen since the start.
 
         The latter may yet turn out to be paused, or to want a job cancelled; one that does not
         answer keeps its jobs waiting no longer than our patience.
         """
-        paused = {name for name, watcher in self.watchers.items() if watcher.health.paused}
-        hopeful = self._house.clock.monotonic_s() < self._unseen_until_s
-        return paused | (set(self._house.opened.cut_short) if hopeful else set())
+        watcher = self.watchers.get(inbox)
+        if watcher is not None and watcher.health.paused:
+            return "the inbox is paused"
+        if inbox in self._opened.cut_short and self._clock.monotonic_s() < self._unseen_until_s:
+            return "the inbox has not been scanned since the start"
+        return ""
 
-    def pass_on_wishes(self) -> None:
-        """Have the files of wishes removed that are fulfilled; a closed inbox keeps them."""
-        for inbox, wish in self._house.fulfilled:
-            if inbox in self.watchers:
-                self.watchers[inbox].fulfil(wish)
-        self._house.fulfilled.clear()
+    def request_cancel(self, job: str, inbox: str, file: str) -> None:
+        """Remember by which file a job is to be cancelled."""
+        self._cancel_requests[job] = inbox, file
+
+    def finish_cancel(self, job: str) -> None:
+        """Have the file removed that asked for a job to be cancelled: the job has ended."""
+        if request := self._cancel_requests.pop(job, None):
+            self.remove_request(*request)
+
+    def remove_request(self, inbox: str, file: str) -> None:
+        """Have a request's file removed by the watcher; an inbox that is closed keeps it."""
+        if inbox in self.watchers:
+            self.watchers[inbox].fulfil(file)
 
     def _heard(self, report: Report) -> None:
         """Take a watcher's report: called in its thread."""

@@ -15,7 +15,7 @@ import pytest
 
 from daemon.errors import Unavailable
 from daemon.files import Files
-from daemon.supervisor import context
+from daemon.supervisor import outage
 from tests.support.files import OtherDevice
 from tests.support.lives import Life, config_for
 from tests.support.truth import broken_sentences, drop_folder, rows, statuses, torn_outputs
@@ -55,7 +55,7 @@ class RefusingAcross(OtherDevice, RefusingFiles):
 @pytest.mark.parametrize("end", list(SETTINGS))
 def test_what_is_refused_once_is_done_later(fleeting, pool, monkeypatch, end, code):
     """One step fails; the same run ends the job as if it had not."""
-    monkeypatch.setattr(context, "AGAIN_S", 0.02)
+    monkeypatch.setattr(outage, "RETRY_S", 0.02)
     files = (RefusingAcross if end == "across" else RefusingFiles)(code)
     wrong: dict[str, list[str]] = {}
     _live(fleeting, files, pool, _songs(fleeting, end, files, wrong))
@@ -120,7 +120,7 @@ def _live(root, files, pool, songs) -> None:
         nonlocal refused
         if life.at_rest() and not any(inbox.iterdir()):
             refused = next(songs, "")
-            life.supervisor._inboxes.watchers["mix"].wake()
+            life.supervisor._watchers.watchers["mix"].wake()
         return not refused
 
     try:

@@ -112,13 +112,13 @@ def test_claim_takes_the_smallest_order_key(store):
     assert ["rush", "normal", "bulk", "later"] == order
 
 
-def test_claim_leaves_paused_inboxes_alone(store):
+def test_claim_leaves_closed_inboxes_alone(store):
     """Their jobs stay queued; others pass them."""
     store.adopt(new_job("a", inbox="mix"))
     store.adopt(new_job("b", inbox="podcast"))
 
-    assert "b" == store.claim(paused={"mix"}).job.id
-    assert store.claim(paused={"mix"}) is None
+    assert "b" == store.claim({"podcast"}).job.id
+    assert store.claim({"podcast"}) is None
 
 
 def test_claim_commits_the_attempt_before_it_returns(store, path, clock, tmp_path):
@@ -144,11 +144,11 @@ def test_claim_waits_until_a_retry_is_due(store, clock):
     assert 2 == store.claim().attempt
 
 
-def test_next_due_ignores_paused_inboxes(store):
+def test_next_due_ignores_closed_inboxes(store):
     """Nothing is due in an inbox that rests."""
     store.adopt(new_job())
 
-    assert (0, None) == (store.next_due_ms(), store.next_due_ms(paused=["mix"]))
+    assert (0, None) == (store.next_due_ms(), store.next_due_ms(["podcast"]))
 
 
 def test_finish_records_outputs_in_the_same_instant(store):
@@ -224,23 +224,49 @@ def test_finish_clears_the_error_of_an_earlier_attempt(store, clock):
 
 
 def test_interrupt_running_puts_jobs_back_at_once(store):
-    """Start-up finds nobody working on them; they are due, one interruption poorer."""
+    """Start-up finds no worker at them; they are due, and have paid nothing."""
     store.adopt(new_job())
     store.claim()
 
     (job,) = store.interrupt_running()
-    assert (State.QUEUED, Tally(interruptions=1)) == (job.state, job.tally)
+    assert (State.QUEUED, Tally()) == (job.state, job.tally)
     assert 2 == store.claim().attempt
 
 
-def test_interrupt_running_gives_up_what_brings_us_down(store):
-    """A drop during which the daemon died five times is set aside."""
+def test_job_that_the_daemon_dies_of_pays_and_its_neighbour_does_not(store, clock):
+    """Five deaths set the culprit aside; what ran beside it goes on as if nothing had been."""
+    store.adopt(new_job("culprit"))
+    store.adopt(new_job("neighbour"))
+    for _ in range(5):
+        clock.advance(3600.0)
+        assert {"culprit", "neighbour"} == {store.claim().job.id for _ in range(2)}
+        store.interrupt_running("culprit")
+
+    culprit, neighbour = store.get("culprit"), store.get("neighbour")
+    assert (State.FAILED, "DAEMON_DIED") == (culprit.state, culprit.error["code"])
+    assert (State.QUEUED, Tally()) == (neighbour.state, neighbour.tally)
+
+
+def test_job_that_the_daemon_dies_of_before_its_attempt_is_set_aside(store):
+    """It need not run to be the last thing that a daemon handled."""
     store.adopt(new_job())
     for _ in range(5):
-        store.claim()
-        (job,) = store.interrupt_running()
+        store.interrupt_running(new_job().id)
 
-    assert (State.FAILED, "INTERRUPTED") == (job.state, job.error["code"])
+    assert State.FAILED is store.get(new_job().id).state
+
+
+@pytest.mark.parametrize("ended", [False, True], ids=["running", "done"])
+def test_fail_ends_a_job_in_whichever_state_it_is(store, ended):
+    """What cannot be handled fails, and is counted once."""
+    store.adopt(new_job())
+    claim = store.claim()
+    if ended:
+        store.finish(claim.job.id, claim.attempt, DONE)
+
+    assert store.fail(claim.job.id, {"code": "INTERNAL"})
+    assert (State.FAILED, []) == (store.get(claim.job.id).state, store.outputs(claim.job.id))
+    assert {State.FAILED: 1} == {s: n for (_, s), n in store.totals().items() if n}
 
 
 def test_budgets_are_those_of_the_configuration(path, clock):
@@ -443,7 +469,7 @@ def test_jobs_lists_queued_ones_as_they_will_be_claimed(store):
 @pytest.mark.parametrize(
     ("question", "index"),
     [
-        (lambda store: store.claim(paused=["x"]), "queued_by_order"),
+        (lambda store: store.claim(["x", "mix"]), "queued_by_order"),
         (lambda store: store.next_due_ms(), "queued_by_order"),
         (lambda store: store.jobs(State.RUNNING), "running_job"),
         (lambda store: store.unpublished(), "unpublished_job"),

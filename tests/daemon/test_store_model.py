@@ -90,7 +90,7 @@ class Queue(RuleBasedStateMachine):
             for job_id, model in self.in_state(State.QUEUED).items()
             if model.due_ms <= self.clock.wall_ms() and model.inbox not in paused
         ]
-        claim = self.store.claim(paused)
+        claim = self.store.claim(set(INBOXES) - paused)
 
         assert (min(due)[2] if due else None) == (claim.job.id if claim else None)
         if claim:

@@ -91,7 +91,7 @@ def test_reload_that_cannot_make_its_folders_changes_nothing(spool):
     with pytest.raises(BadConfig):
         supervisor.reload(broken)
     supervisor.round()
-    open_inboxes = set(supervisor._inboxes.watchers)
+    open_inboxes = set(supervisor._watchers.watchers)
     supervisor.close(clean=True)
 
     assert {"mix"} == open_inboxes

@@ -30,7 +30,7 @@ from daemon.jobs import store
 from daemon.jobs.database import Database
 from daemon.jobs.job import State
 from daemon.pool.local import LocalPool
-from daemon.supervisor import startup, supervisor
+from daemon.supervisor import folders, supervisor
 from daemon.supervisor.supervisor import Supervisor
 
 HANDLER = "tests.support.counting"
@@ -136,7 +136,7 @@ class Life:
         return not (
             any(is_drop(path.name) for path in inbox.iterdir())
             or any(work.iterdir())
-            or not self.supervisor._inboxes.reports.empty()
+            or not self.supervisor._watchers.reports.empty()
             or queue.jobs(State.QUEUED)
             or queue.jobs(State.RUNNING)
             or queue.unpublished()
@@ -146,9 +146,9 @@ class Life:
         """Let go of what the kernel takes from a process that ends."""
         alive = getattr(self, "supervisor", None)
         if alive is not None:
-            for each in alive._inboxes.watchers.values():
+            for each in alive._watchers.watchers.values():
                 each.stop()
-            alive._twins._pool.shutdown(wait=True)  # before the pipe that it writes into goes
+            alive._duplicates._pool.shutdown(wait=True)  # before the pipe that it writes into goes
             for end in (alive.signals._reader, alive.signals._writer):
                 with suppress(OSError):
                     os.close(end)
@@ -160,7 +160,7 @@ class Life:
 
     @contextmanager
     def _in_its_world(self) -> Iterator[None]:
-        life, locked = self, startup._locked
+        life, locked = self, folders._locked
 
         class Stepping(Database):
             """A database whose commits are steps, named after who commits."""
@@ -181,7 +181,7 @@ class Life:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(store, "Database", Stepping)
-            patch.setattr(startup, "_locked", remembered)
+            patch.setattr(folders, "_locked", remembered)
             patch.setattr(supervisor, "LocalPool", lambda *_args, **_more: self.pool)
             patch.setattr(watcher, "Watch", NoWatch)
             patch.setattr(supervisor, "_LONGEST_WAIT_S", 0.05)  # we want to know when it rests

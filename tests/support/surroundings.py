@@ -120,8 +120,8 @@ IMPATIENT = (
     sys.executable,
     "-c",
     (
-        "from daemon.cli.main import main; from daemon.supervisor import context;"
-        " context.AGAIN_S = 0.3; main()"
+        "from daemon.cli.main import main; from daemon.supervisor import outage;"
+        " outage.RETRY_S = 0.3; main()"
     ),
 )
 """The daemon's command, but what was refused is tried again soon: tests wait for it."""

@@ -16,7 +16,7 @@ import pytest
 from daemon.config.models import Budgets
 from daemon.errors import Unavailable
 from daemon.files import Files
-from daemon.supervisor import context
+from daemon.supervisor import outage
 from tests.support.daemons import Daemon, settings_for, until
 from tests.support.files import RecordingFiles
 from tests.support.lives import Life, config_for
@@ -60,7 +60,7 @@ class FillingFiles(Files):
 @pytest.mark.parametrize("end", list(SETTINGS))
 def test_disk_that_fills_up_at_any_step_delays_and_loses_nothing(tmp_path, pool, monkeypatch, end):
     """Room comes back, and the same run ends the job as if it had never gone."""
-    monkeypatch.setattr(context, "AGAIN_S", 0.02)
+    monkeypatch.setattr(outage, "RETRY_S", 0.02)
     wrong, refused = {}, 0
     disk = tmp_path / "disk"
     with memory_disk(disk, "size=3m,nr_inodes=300"):
@@ -98,7 +98,7 @@ def _life(disk, end, files, pool) -> list[str]:
             began = True
             files.began = len(getattr(files, "steps", ()))
             drop_folder(root, "Song", {"a.wav": b"\1\2" * 900}, SETTINGS[end])
-            life.supervisor._inboxes.watchers["mix"].wake()
+            life.supervisor._watchers.watchers["mix"].wake()
         if getattr(files, "refused", 0) >= _REFUSALS:
             free(disk)
         return life.at_rest()

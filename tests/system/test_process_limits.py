@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from daemon.supervisor.supervisor import EX_CONFIG
+from daemon.supervisor.serve import EX_CONFIG
 from tests.support.daemons import Daemon, read_json, settings_for, until
 from tests.support.surroundings import IMPATIENT, descriptors_of, limited, rounds_pass, seconds_of
 from tests.support.truth import (

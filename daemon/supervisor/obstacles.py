@@ -1,0 +1,53 @@
+"""Why the jobs of an inbox are not started now: one answer for the dispatcher and for readers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from daemon.pool.interface import Pool
+from daemon.supervisor.outage import Outage
+from daemon.supervisor.startup import Opened
+from daemon.supervisor.watchers import Watchers
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What a job waits for, besides a free slot; becomes ``wait`` in its status."""
+
+    reason: str
+    detail: str
+
+
+class Obstacles:
+    """Asks each part of the daemon that may be in the way."""
+
+    def __init__(self, opened: Opened, watchers: Watchers, outage: Outage, pool: Pool) -> None:
+        self._opened, self._watchers, self._outage, self._pool = opened, watchers, outage, pool
+
+    def before(self, inbox: str) -> Obstacle | None:
+        """Return what keeps the jobs of an inbox waiting; ``None``: a free slot is all they need.
+
+        None of it costs them an attempt.
+        """
+        return next(self._all(inbox), None)
+
+    def _all(self, inbox: str) -> Iterator[Obstacle]:
+        settings = self._opened.config.inboxes.get(inbox)
+        if why := self._outage.everything or self._outage.of_inbox(inbox):
+            yield Obstacle("disk", why)
+        if settings is None:
+            yield Obstacle("paused", f"the configuration has no inbox {inbox} any more")
+            return
+        if why := self._watchers.closed(inbox):
+            yield Obstacle("paused", why)
+        if why := self._pool.unusable.get(settings.handler, ""):
+            yield Obstacle("paused", f"handler {settings.handler} cannot be used: {why}")
+        if self._pool.degraded:
+            yield Obstacle("slot", self._pool.degraded)
+
+    def open(self) -> list[str]:
+        """Return the inboxes whose jobs may be started."""
+        return [inbox for inbox in self._opened.config.inboxes if self._is_open(inbox)]
+
+    def _is_open(self, inbox: str) -> bool:
+        found = self.before(inbox)
+        return found is None or found.reason == "slot"
