@@ -223,20 +223,23 @@ def resume(
 
 @app.command()
 def check(json: Json = False, config: Config = None) -> None:
-    """Check configuration, folders, permissions and machine before the daemon runs."""
-    from daemon.cli.diagnose.check import run_check
-
-    with answering(as_json=json):
-        sys.exit(run_check(config, as_json=json))
+    """Check whether the daemon can work: the same as doctor --quick."""
+    doctor(quick=True, json=json, config=config)
 
 
 @app.command()
-def doctor(json: Json = False, config: Config = None) -> None:
-    """Try the guarantees on this machine, with jobs that hang, crash and worse."""
+def doctor(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Only configuration, folders and limits.")
+    ] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Check the machine, and try every guarantee with jobs that hang, crash and worse."""
     from daemon.cli.diagnose.doctor import run_doctor
 
     with answering(as_json=json):
-        sys.exit(run_doctor(config, as_json=json))
+        sys.exit(run_doctor(config, quick=quick, as_json=json))
 
 
 @app.command("install-service")

@@ -178,16 +178,21 @@ def _instance(root: Path, files: Files) -> str:
     return marker.read_text("ascii", errors="replace").strip()[:64] or "unnamed"
 
 
+def descriptors_needed(config: Config) -> int:
+    """Return how many files the daemon may have to keep open."""
+    workers = (config.pool.slots or len(os.sched_getaffinity(0))) + config.pool.spare
+    return _FIXED + _PER_INBOX * len(config.inboxes) + _PER_WORKER * workers
+
+
 def require_descriptors(config: Config) -> None:
-    """Take as many as the configuration needs.
+    """Raise the limit on open files to what the configuration needs.
 
     Raises
     ------
     BadConfig
-        So many may not be opened.
+        The hard limit is lower.
     """
-    workers = (config.pool.slots or len(os.sched_getaffinity(0))) + config.pool.spare
-    needed = _FIXED + _PER_INBOX * len(config.inboxes) + _PER_WORKER * workers
+    needed = descriptors_needed(config)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft >= needed or soft == resource.RLIM_INFINITY:
         return

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from daemon.cli.diagnose.check import findings, run_check, table
+from daemon.cli.diagnose.doctor import findings, run_doctor
 from daemon.cli.diagnose.explain import explain_command, explanation
+from daemon.cli.diagnose.findings import table
 from daemon.config.models import load
 from daemon.errors import BadInput
 from tests.support.containers import noise_bytes
@@ -18,9 +19,14 @@ def spool(tmp_path):
     return DeskSpool(tmp_path)
 
 
+def told(config, verdict):
+    found = findings(config, quick=True)
+    return {one.what: one.text for one in found if one.verdict == verdict}
+
+
 def problems(spool, config=""):
     spool.config.write_text("root: spool\n" + config)
-    return {one.what: one.text for one in findings(spool.config) if one.verdict == "problem"}
+    return told(spool.config, "problem")
 
 
 def explained(spool, asked, between=lambda: None):
@@ -37,7 +43,7 @@ def test_check_leaves_nothing_behind(tmp_path):
     config = tmp_path / "config.yaml"
     config.write_text("root: deep/down/spool\n")
 
-    list(findings(config))
+    list(findings(config, quick=True))
 
     assert [config] == list(tmp_path.iterdir())
 
@@ -53,7 +59,7 @@ def test_check_stops_at_a_configuration_that_cannot_be_used(spool):
     """What depends on it is not guessed."""
     spool.config.write_text("[")
 
-    assert ["sqlite", "configuration"] == [one.what for one in findings(spool.config)]
+    assert ["sqlite", "configuration"] == [one.what for one in findings(spool.config, quick=True)]
 
 
 @pytest.mark.parametrize("path", ["spool/outbox/in", "spool", ".", "spool/inbox/mix/deeper"])
@@ -116,7 +122,7 @@ def test_check_warns_of_a_private_folder_that_is_open(spool):
     """Unfinished work is nobody's business."""
     (spool.root / "work").chmod(0o755)
 
-    warned = {one.what: one.text for one in findings(spool.config) if one.verdict == "warning"}
+    warned = told(spool.config, "warning")
 
     assert "open to others (755); chmod 700 it" in warned["work"]
 
@@ -125,13 +131,13 @@ def test_check_exits_78_when_the_daemon_could_not_work(spool, capsys):
     """The exit code that systemd does not restart after."""
     spool.config.write_text("nothing: 1\n")
 
-    assert 78 == run_check(spool.config, as_json=True)
+    assert 78 == run_doctor(spool.config, quick=True, as_json=True)
     assert json.loads(capsys.readouterr().out)["usable"] is False
 
 
 def test_check_prints_a_line_for_each_finding(spool):
     """The verdict leads."""
-    lines = table(list(findings(spool.config))).splitlines()
+    lines = table(list(findings(spool.config, quick=True))).splitlines()
 
     assert {"ok", "warning"} >= {line.split()[0] for line in lines}
 

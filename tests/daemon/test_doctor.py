@@ -2,15 +2,16 @@
 
 import json
 import os
-import resource
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from daemon.cli.diagnose import doctor
-from daemon.cli.diagnose.doctor import findings, run_doctor
+from daemon.cli.diagnose import machine_checks
+from daemon.cli.diagnose.doctor import run_doctor
 from daemon.cli.diagnose.worker_trials import Trial, _Trials
-from daemon.config.models import Config, Pool
 from daemon.files import Files
 from daemon.intake.mounts import kind_of_mount, mount_options, read_mountinfo
 from tests.support.desks import DeskSpool
@@ -40,7 +41,7 @@ def test_doctor_finds_this_machine_sound(spool, capsys):
     """Every trial ends as it must; what it made has gone; the exit code is 0."""
     before = sorted(spool.root.iterdir())
 
-    assert 0 == run_doctor(spool.config, as_json=True)
+    assert 0 == run_doctor(spool.config, quick=False, as_json=True)
 
     said = json.loads(capsys.readouterr().out)
     assert said["sound"], said
@@ -50,36 +51,43 @@ def test_doctor_finds_this_machine_sound(spool, capsys):
     assert before == sorted(spool.root.iterdir())
 
 
-def test_doctor_fails_when_a_promise_does_not_hold(spool, capsys, monkeypatch):
+def test_doctor_fails_when_a_promise_does_not_hold(tmp_path, capsys):
     """One problem is enough for exit code 1, and the table names it."""
-    monkeypatch.setattr(doctor, "worker_findings", lambda *_, **__: iter(()))
-    monkeypatch.setattr(doctor, "_FILES_BESIDE", 10**9)
+    (tmp_path / "config.yaml").write_text("root: spool\ndisk: {reserve_mb: 1000000000}\n")
 
-    assert 1 == run_doctor(spool.config, as_json=False)
+    assert 1 == run_doctor(tmp_path / "config.yaml", quick=False, as_json=False)
 
-    assert "problem  open files" in capsys.readouterr().out
-
-
-def test_doctor_of_a_spool_to_come_says_where_it_tried(tmp_path, monkeypatch):
-    """Nothing is made where the spool will be."""
-    monkeypatch.setattr(doctor, "worker_findings", lambda *_, **__: iter(()))
-
-    first = next(findings(Config(root=tmp_path / "spool")))
-
-    assert ("spool", "warning") == (first.what, first.verdict)
+    assert "problem  disk" in capsys.readouterr().out
     assert not (tmp_path / "spool").exists()
 
 
-def test_doctor_of_a_spool_that_cannot_be_written_says_so(tmp_path, monkeypatch):
-    """A problem, not a traceback."""
+@pytest.mark.parametrize("slots", [4, 100, 200])
+@pytest.mark.parametrize("allowed", [200, 212, 600, 10_000])
+def test_doctor_and_daemon_count_descriptors_alike(slots, allowed):
+    """What one calls too few, the other refuses to start with, by the same number."""
+    code = """
+import resource, sys
+from pathlib import Path
+from daemon.cli.diagnose.machine_checks import open_files
+from daemon.config.models import Config, Inbox, Pool
+from daemon.errors import BadConfig
+from daemon.supervisor.startup import require_descriptors
+slots, allowed = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, allowed))
+config = Config(inboxes={f"in{n}": Inbox() for n in range(10)}, pool=Pool(slots=slots))
+found = open_files(config)
+try:
+    require_descriptors(config)
+except BadConfig as error:
+    assert found.verdict == "problem", found
+    assert found.text.split()[0] == error.problem.split()[0], (found, error)
+else:
+    assert found.verdict != "problem", found
+"""
+    command = [sys.executable, "-c", code, str(slots), str(allowed)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
 
-    def refuse(root):
-        raise PermissionError(13, "Permission denied", str(root))
-
-    monkeypatch.setattr(doctor, "_scratch", refuse)
-
-    (only,) = findings(Config(root=tmp_path))
-    assert ("problem", f"{tmp_path}: Permission denied") == (only.verdict, only.text)
+    assert "" == done.stderr
 
 
 def test_trial_that_ends_otherwise_is_a_problem(tmp_path):
@@ -120,16 +128,16 @@ def test_rename_that_overwrites_is_a_problem(tmp_path):
             else:
                 super().rename(step, source, target)
 
-    found = doctor.exclusive_rename(tmp_path, Careless())
+    found = machine_checks.exclusive_rename(tmp_path, Careless())
 
     assert ("problem", True) == (found.verdict, "empty" in found.text)
 
 
 def test_queue_that_anybody_can_open_is_a_problem(tmp_path, monkeypatch):
     """File locks that do not lock are noticed."""
-    monkeypatch.setattr(doctor, "_second_opener_is_refused", lambda _: False)
+    monkeypatch.setattr(machine_checks, "_second_opener_is_refused", lambda _: False)
 
-    assert "problem" == doctor.queue(tmp_path).verdict
+    assert "problem" == machine_checks.queue_lock(tmp_path).verdict
 
 
 @pytest.mark.skipif(
@@ -138,8 +146,8 @@ def test_queue_that_anybody_can_open_is_a_problem(tmp_path, monkeypatch):
 )
 def test_spool_in_memory_is_a_warning():
     """No sync makes memory durable."""
-    with doctor._scratch(SHM) as folder:
-        found = doctor.durability(Path(folder))
+    with tempfile.TemporaryDirectory(dir=SHM) as folder:
+        found = machine_checks.durability(Path(folder))
 
     assert "warning" == found.verdict
     assert "a power cut takes all of it" in found.text
@@ -150,28 +158,16 @@ def test_spool_in_memory_is_a_warning():
 )
 def test_mounts_that_do_not_sync_are_known(folder, option):
     """By the options they were mounted with."""
-    careless = mount_options(Path(folder), MOUNTS) & doctor._UNSYNCED
+    careless = mount_options(Path(folder), MOUNTS) & machine_checks._UNSYNCED
 
     assert ({option} if option else set()) == careless
 
 
 def test_too_few_watches_are_a_warning():
     """Inboxes beyond the limit are polled; that is slower, not wrong."""
-    assert "warning" == doctor.watches(10**9).verdict
-
-
-def test_too_few_open_files_are_a_problem():
-    """With 256 slots the daemon needs about a thousand."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(512, hard), hard))
-    try:
-        found = doctor.open_files(Config(pool=Pool(slots=256)))
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-    assert "problem" == found.verdict
+    assert "warning" == machine_checks.watches(10**9).verdict
 
 
 def test_clock_is_looked_at():
     """Here it is of this century."""
-    assert "ok" == doctor.clock().verdict
+    assert "ok" == machine_checks.clock().verdict

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from daemon.cli.diagnose import doctor
+from daemon.cli.diagnose import machine_checks
 from daemon.intake.mounts import is_network, kind_of_mount, mount_options
 from daemon.outbox import heartbeat
 from daemon.pool import oom
@@ -56,9 +56,9 @@ def test_limits_of_watches_that_are_no_numbers_are_said_to_be_unknown(garbage, m
     """The doctor goes on to the next finding."""
     for name in ("max_user_watches", "max_user_instances"):
         garbage.with_name(name).write_bytes(garbage.read_bytes())
-    monkeypatch.setattr(doctor, "_INOTIFY", garbage.parent)
+    monkeypatch.setattr(machine_checks, "_INOTIFY", garbage.parent)
 
-    assert "ok" == doctor.watches(3).verdict
+    assert "ok" == machine_checks.watches(3).verdict
 
 
 @given(st.text("/ \\0123456789 -ab,=\n\0", max_size=200) | st.text(max_size=100))

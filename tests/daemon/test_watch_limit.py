@@ -4,7 +4,7 @@ import os
 import resource
 from contextlib import contextmanager
 
-from daemon.cli.diagnose import check
+from daemon.cli.diagnose import inbox_checks
 from daemon.intake.watcher import Watch
 
 
@@ -36,6 +36,6 @@ def test_watch_that_cannot_be_had_is_no_error(tmp_path):
 def test_check_without_a_watch_is_a_warning(tmp_path):
     """The same limit met by ``soundspool check``."""
     with few_descriptors():
-        found = check.events("mix", tmp_path)
+        found = inbox_checks.events("mix", tmp_path)
 
     assert "warning" == found.verdict

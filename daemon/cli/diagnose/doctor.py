@@ -1,91 +1,97 @@
-"""``soundspool doctor``: which of the guarantees hold on this machine, by trying them.
+"""``soundspool doctor``: whether the daemon can work here, and which guarantees hold.
 
-``check`` asks whether the daemon can work with its configuration; ``doctor`` asks whether it
-can keep its word: it hangs workers, crashes them, fills their memory, opens a second
-queue, takes a name twice. It does so in a folder of its own inside the spool, for what holds
-depends on the file system, and takes the folder away again. A daemon may run meanwhile.
-
-``ok``: it holds here. ``warning``: it does not, and this is what follows. ``problem``: the
-daemon could not keep its word; the exit code is 1.
+With ``--quick``, which is what ``soundspool check`` does, it asks whether the daemon can work:
+configuration, folders, permissions, limits. Without, it also asks whether the daemon can keep
+its word: it hangs workers, crashes them, fills their memory, opens a second queue, takes a name
+twice. It does so in a folder of its own inside the spool, since what holds depends on the file
+system. A daemon may run meanwhile. What is created has a hidden name and is removed again.
 """
 
-import ctypes
-import os
-import resource
 import sqlite3
-import statistics
 import tempfile
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 
-from daemon.cli.diagnose.check import (
-    Finding,
-    events,
-    queue_disk,
-    room,
-    sqlite_version,
-    tell,
-    writers,
-)
+from daemon.cli.diagnose import machine_checks
+from daemon.cli.diagnose.findings import Finding, probe_file, write
+from daemon.cli.diagnose.inbox_checks import inbox_findings
 from daemon.cli.diagnose.worker_trials import worker_findings
+from daemon.cli.spool_reader import pulse_of
+from daemon.config.file import find
 from daemon.config.models import Config, load
-from daemon.errors import SpoolError
-from daemon.files import Files
-from daemon.intake.mounts import kind_of_mount, mount_options, read_mountinfo
-from daemon.jobs.database import Database
+from daemon.errors import BadConfig, SpoolError
+from daemon.layout import refuse_nesting
 from daemon.supervisor.startup import inbox_folders
 
-EX_UNSOUND = 1
-
-_SYNCS = 20
-_IN_MEMORY = frozenset({"tmpfs", "ramfs"})
-# ext4, xfs; btrfs and others; overlay: what a power cut leaves is then anybody's guess.
-_UNSYNCED = frozenset({"nobarrier", "barrier=0", "volatile"})
-_INOTIFY = Path("/proc/sys/fs/inotify")
-# A worker has a socket, a pipe and a descriptor of itself; an inbox its watch, its folder and
-# the file that is looked at; the rest is the queue's and the libraries'.
-_FILES_PER_WORKER, _FILES_PER_INBOX, _FILES_BESIDE = 4, 8, 64
-_FILES_OF_A_WORKER = 300  # 256 stems and their neighbours
-_TIMEX_BYTES = 256  # struct timex has 208
-_TIME_ERROR = 5
-_THIS_CODE_S = 1_767_225_600  # 2026-01-01; it was written later
+EX_OK, EX_UNSOUND, EX_CONFIG = 0, 1, 78
+_PRIVATE = ("work", "state")
 
 
-def run_doctor(config: Path | None, *, as_json: bool) -> int:
-    """Try everything and print it; return 0, or 1 when the daemon could not keep its word."""
-    return 0 if tell(findings(load(config)), "sound", as_json=as_json) else EX_UNSOUND
+def run_doctor(config: Path | None, *, quick: bool, as_json: bool) -> int:
+    """Check everything and print it.
+
+    Returns
+    -------
+    int
+        0; 78 when the daemon could not work; 1 when it could not keep its word.
+    """
+    found = list(findings(config, quick=quick))
+    write(found, "usable" if quick else "sound", as_json=as_json)
+    if all(one.verdict != "problem" for one in found):
+        return EX_OK
+    return EX_CONFIG if quick else EX_UNSOUND
 
 
-def findings(config: Config) -> Iterator[Finding]:
-    """Try everything that can be tried without harm."""
+def findings(named: Path | None, *, quick: bool) -> Iterator[Finding]:
+    """Check everything; what depends on something broken is left out."""
+    yield machine_checks.sqlite_version(sqlite3.sqlite_version_info)
     try:
-        scratch = _scratch(config.root)
-    except OSError as error:
-        yield Finding("spool", "problem", f"{error.filename}: {error.strerror}")
+        config = load(named)
+    except BadConfig as error:
+        yield Finding("configuration", "problem", str(error))
         return
-    with scratch as name:
-        folder = Path(name)
-        yield _place(config.root, folder)
-        yield queue_disk(folder)
-        yield from (_tried(trial, folder) for trial in (durability, exclusive_rename, queue))
-        yield room(config.model_copy(update={"root": folder}))
-        yield from _inboxes(config, folder)
-        yield from (open_files(config), clock())
+    yield Finding("configuration", "ok", str(find(named).path))
+    yield machine_checks.open_files(config)
+    made: list[Path] = []
+    folders = _folders(config)
+    try:
+        yield from (_folder(what, folder, made) for what, folder in folders.items())
+        if all(folder.is_dir() for folder in folders.values()):
+            yield from _spool(config)
+            yield from () if quick else _trials(config)
+    finally:
+        for folder in reversed(made):
+            with suppress(OSError):
+                folder.rmdir()
+
+
+def _spool(config: Config) -> Iterator[Finding]:
+    """Check a spool whose folders exist."""
+    yield _layout(config)
+    yield machine_checks.queue_disk(config.root)
+    yield machine_checks.disk_space(config)
+    for name, folder in inbox_folders(config).items():
+        try:
+            yield from inbox_findings(config, name, folder)
+        except OSError as error:
+            yield Finding(f"inbox {name}", "problem", f"{error.filename}: {error.strerror}")
+    yield _daemon(config.root)
+
+
+def _trials(config: Config) -> Iterator[Finding]:
+    """Try the guarantees, in a folder inside the spool."""
+    yield machine_checks.watches(len(config.inboxes))
+    yield machine_checks.clock()
+    with tempfile.TemporaryDirectory(prefix=".soundspool-doctor-", dir=config.root) as scratch:
+        folder = Path(scratch)
+        for trial in (
+            machine_checks.durability,
+            machine_checks.exclusive_rename,
+            machine_checks.queue_lock,
+        ):
+            yield _tried(trial, folder)
         yield from worker_findings(folder, confine=config.pool.confine)
-
-
-def _scratch(root: Path) -> "tempfile.TemporaryDirectory[str]":
-    inside = root if root.is_dir() else None
-    return tempfile.TemporaryDirectory(prefix=".soundspool-doctor-", dir=inside)
-
-
-def _place(root: Path, folder: Path) -> Finding:
-    if folder.parent == root:
-        return Finding("spool", "ok", str(root))
-    text = f"{root} is not there yet; all this was tried in {folder.parent} instead"
-    return Finding("spool", "warning", text)
 
 
 def _tried(trial: Callable[[Path], Finding], folder: Path) -> Finding:
@@ -96,120 +102,53 @@ def _tried(trial: Callable[[Path], Finding], folder: Path) -> Finding:
         return Finding(trial.__name__.replace("_", " "), "problem", str(error))
 
 
-def durability(folder: Path) -> Finding:
-    """Sync files and their names; see whether the mount passes that on to a disk."""
-    files, took_ms = Files(), []
-    for number in range(_SYNCS):
-        began_s = time.monotonic()
-        files.write("try", folder / f"synced-{number}", b"x" * 4096, durable=True)
-        took_ms.append((time.monotonic() - began_s) * 1000)
-    text = f"a file and its name are synced in {statistics.median(took_ms):.1f} ms"
-    mounts = read_mountinfo()
-    kind = kind_of_mount(folder, mounts)
-    if kind in _IN_MEMORY:
-        text = f"the spool lies on {kind}, in memory\na power cut takes all of it"
-        return Finding("durability", "warning", text)
-    if careless := _UNSYNCED & mount_options(folder, mounts):
-        text = f"{text}, but the mount says {', '.join(sorted(careless))}"
-        text += "\na power cut may take what a status had called queued"
-        return Finding("durability", "warning", text)
-    return Finding("durability", "ok", text)
+def _folders(config: Config) -> dict[str, Path]:
+    root = config.root
+    kinds = {kind: root / kind for kind in ("outbox", "failed", "archive", *_PRIVATE)}
+    inboxes = {f"inbox {name}": folder for name, folder in inbox_folders(config).items()}
+    return {"root": root, **kinds, **inboxes}
 
 
-def exclusive_rename(folder: Path, files: Files | None = None) -> Finding:
-    """Try to take names that are taken, by a file and by an empty folder."""
-    what, files = "exclusive rename", files or Files()
-    source, taken, empty = (folder / name for name in ("source", "taken", "empty"))
-    source.mkdir()
-    taken.write_text("mine\n")
-    empty.mkdir()
-    for target in (taken, empty):
-        with suppress(OSError):
-            files.rename("try", source, target)
-            return Finding(what, "problem", f"a rename replaced {target.name}: results could too")
-    files.rename("try", source, folder / "free")
-    return Finding(what, "ok", "a name that is taken stays taken, also by an empty folder")
-
-
-def queue(folder: Path) -> Finding:
-    """Open a queue, commit to it, and try to open it a second time."""
-    path, took_ms = folder / "queue.sqlite3", []
-    with closing(Database(path)) as database:
-        for _ in range(_SYNCS):
-            began_s = time.monotonic()
-            with database.transaction() as connection:
-                connection.execute("UPDATE control SET stopped_cleanly = 1 - stopped_cleanly")
-            took_ms.append((time.monotonic() - began_s) * 1000)
-        refused = _second_opener_is_refused(path)
-    text = f"a commit is on disk after {statistics.median(took_ms):.1f} ms"
-    if not refused:
-        text += "; another program can open the queue meanwhile: file locks do not work here"
-        return Finding("queue lock", "problem", text)
-    return Finding("queue lock", "ok", f"{text}; no other program can open the queue meanwhile")
-
-
-def _second_opener_is_refused(path: Path) -> bool:
-    with closing(sqlite3.connect(path, timeout=0)) as second:
-        try:
-            second.execute("SELECT * FROM control").fetchall()
-        except sqlite3.OperationalError:
-            return True
-    return False
-
-
-def _inboxes(config: Config, folder: Path) -> Iterator[Finding]:
-    """See what is noticed of inboxes; of one that is not there yet, in `folder`."""
-    yield sqlite_version(sqlite3.sqlite_version_info)
-    folders = inbox_folders(config)
-    for name, inbox in folders.items():
-        place = inbox if inbox.is_dir() else folder
-        for look in (writers, events):
-            try:
-                yield look(name, place)
-            except OSError as error:
-                yield Finding(f"inbox {name}", "problem", f"{error.filename}: {error.strerror}")
-    yield watches(len(folders))
-
-
-def watches(needed: int) -> Finding:
-    """Compare the kernel's limits on watches with what the inboxes need."""
+def _folder(what: str, folder: Path, made: list[Path]) -> Finding:
+    """Check one folder; a missing one is created, as the daemon would, and noted in `made`."""
     try:
-        most, instances = (
-            int((_INOTIFY / name).read_text())
-            for name in ("max_user_watches", "max_user_instances")
-        )
-    except (OSError, ValueError):
-        return Finding("watches", "ok", "the kernel's limits cannot be read here")
-    text = f"{needed} needed; {most} and {instances} instances allowed to each user"
-    if needed > min(most, instances):
-        text += "\nthe inboxes beyond are looked at every few seconds; raise fs.inotify.*"
-        return Finding("watches", "warning", text)
-    return Finding("watches", "ok", text)
+        missing = [one for one in (folder, *folder.parents) if not one.exists()]
+        for one in reversed(missing):
+            one.mkdir(mode=0o700 if what in _PRIVATE else 0o777)
+            made.append(one)
+        with probe_file(folder):
+            pass
+    except OSError as error:
+        return Finding(what, "problem", f"{error.filename or folder}: {error.strerror}")
+    if folder in made:
+        return Finding(what, "ok", f"{folder}, will be made")
+    return _permissions(what, folder)
 
 
-def open_files(config: Config) -> Finding:
-    """Compare the limits on open files with what the daemon and a worker need."""
-    workers = (config.pool.slots or len(os.sched_getaffinity(0))) + config.pool.spare
-    needed = _FILES_PER_WORKER * workers + _FILES_PER_INBOX * len(config.inboxes) + _FILES_BESIDE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    text = f"{needed} needed by the daemon, {soft} allowed"
-    if needed > soft:
-        return Finding("open files", "problem", f"{text}: raise LimitNOFILE, or use fewer slots")
-    if hard < _FILES_OF_A_WORKER:
-        text = f"{text}; a worker may have {hard}\na folder of 256 stems would fail"
-        return Finding("open files", "warning", text)
-    return Finding("open files", "ok", text)
+def _permissions(what: str, folder: Path) -> Finding:
+    mode = folder.stat().st_mode & 0o7777
+    if what in _PRIVATE and mode & 0o077:
+        return Finding(what, "warning", f"{folder} is open to others ({mode:o}); chmod 700 it")
+    if what == "root" and mode & 0o002 and not mode & 0o1000:
+        text = f"{folder} is writable for all users ({mode:o}): each could replace its folders"
+        return Finding(what, "warning", text)
+    return Finding(what, "ok", f"{folder} ({mode:o})")
 
 
-def clock() -> Finding:
-    """See whether the clock can be right, and whether anything keeps it so."""
-    if time.time() < _THIS_CODE_S:
-        text = (
-            "the clock is years behind\nages are measured with another one; times shown are wrong"
-        )
-        return Finding("clock", "warning", text)
-    state = ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(_TIMEX_BYTES))
-    if state in (-1, _TIME_ERROR):
-        text = "nothing that the kernel knows of keeps it right; only times shown depend on it"
-        return Finding("clock", "ok", text)
-    return Finding("clock", "ok", "kept right by a time service")
+def _layout(config: Config) -> Finding:
+    try:
+        refuse_nesting(config.root, inbox_folders(config))
+    except BadConfig as error:
+        return Finding("layout", "problem", str(error))
+    return Finding("layout", "ok", "no folder lies in another")
+
+
+def _daemon(root: Path) -> Finding:
+    pulse = pulse_of(root)
+    text = {
+        "alive": f"runs, process {pulse.document.get('pid')}",
+        "stopped": "does not run; it was stopped",
+        "absent": "does not run; it never has on this spool",
+        "down": "does not run; its last heartbeat is old, so it was killed",
+    }
+    return Finding("daemon", "ok", text[pulse.life])

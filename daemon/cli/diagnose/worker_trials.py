@@ -15,7 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.cli.diagnose.check import Finding
+from daemon.cli.diagnose.findings import Finding
 from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
 from daemon.pool.interface import Ended, Order
@@ -43,36 +43,16 @@ class Trial:
 
 
 _TRIALS = (
-    Trial(
-        "hang in C",
-        "hang",
-        "stalled",
-        "STALLED",
-        "a job that hangs and hears nothing is killed in time",
-        _STALL_S,
-    ),
+    Trial("hang in C", "hang", "stalled", "STALLED",
+          "a job that hangs and hears nothing is killed in time", _STALL_S),
     Trial("crash", "crash", "crashed", "CRASHED", "a job that kills its worker ends alone"),
-    Trial(
-        "memory limit",
-        "hoard",
-        "out_of_memory",
-        "OUT_OF_MEMORY",
-        "a job that wants too much memory ends alone",
-    ),
-    Trial(
-        "nested pool",
-        "nest",
-        "done",
-        None,
-        "pools inside pools run in sequence, instead of for ever",
-    ),
-)
+    Trial("memory limit", "hoard", "out_of_memory", "OUT_OF_MEMORY",
+          "a job that wants too much memory ends alone"),
+    Trial("nested pool", "nest", "done", None,
+          "pools inside pools run in sequence, instead of waiting for each other"),
+)  # fmt: skip
 _LEFT_BEHIND = Trial(
-    "left processes",
-    "leave behind",
-    "done",
-    None,
-    "what a job leaves running is found and killed",
+    "left processes", "leave behind", "done", None, "what a job leaves running is found and killed"
 )
 _CONFINEMENT = Trial("confinement", "escape", "done", None, "")
 _WELL = Trial("", "well", "done", None, "")
@@ -138,7 +118,7 @@ class _Trials:
     def confinement(self) -> Finding:
         """See what a worker can do that no job needs."""
         secret = self._folder / "secret"
-        secret.write_text("nobody's business\n")
+        secret.write_text("not for workers\n")
         ended = self._run([self._order(_CONFINEMENT, secret=str(secret))])
         if wrong := self._wrong(_CONFINEMENT, ended):
             return Finding(_CONFINEMENT.what, "problem", wrong)

@@ -1,0 +1,117 @@
+"""What holds of one inbox: drops can be moved out, writers and changes are noticed."""
+
+import errno
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from watchdog.events import FileSystemEvent, FileSystemEventHandler
+from watchdog.observers import Observer
+
+from daemon.cli.diagnose.findings import Finding, probe_file
+from daemon.config.models import Config, Inbox
+from daemon.config.validation import validate
+from daemon.config.yaml_reader import Document
+from daemon.errors import BadInput
+from daemon.intake.mounts import is_network, kind_of_mount, read_mountinfo
+from daemon.intake.writer_probe import ignore_lease_signals, writer_of
+
+EVENT_S = 2.0
+"""How long a change in an inbox may take to be announced."""
+
+
+def inbox_findings(config: Config, name: str, folder: Path) -> Iterator[Finding]:
+    """Check one inbox, whose folder exists."""
+    yield moves(name, folder, config.root / "work")
+    yield writers(name, folder)
+    yield events(name, folder)
+    yield handler(name, config.inboxes[name], config.handler_paths)
+
+
+def moves(name: str, inbox: Path, work: Path) -> Finding:
+    """Try the rename that takes a drop in."""
+    what = f"take {name}"
+    try:
+        with probe_file(inbox) as path:
+            target = work / path.name
+            path.rename(target)
+            target.unlink()
+    except OSError as error:
+        if error.errno == errno.EXDEV:
+            text = "on another file system than work: drops are copied and verified, not renamed"
+            return Finding(what, "warning", text)
+        return Finding(what, "problem", f"cannot be moved to {work}: {error.strerror}")
+    return Finding(what, "ok", "by one rename")
+
+
+def writers(name: str, inbox: Path) -> Finding:
+    """See whether an open writer is noticed."""
+    ignore_lease_signals()
+    what = f"writers in {name}"
+    with probe_file(inbox) as path:
+        idle = _writer(path)
+        with path.open("ab"):
+            busy = _writer(path)
+    if (idle, busy) == ("none", "busy"):
+        return Finding(what, "ok", "noticed while they write")
+    text = "not noticed here; quiet times alone decide, and reserved files wait longer"
+    return Finding(what, "warning", text)
+
+
+def _writer(path: Path) -> str:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return writer_of(fd)
+    finally:
+        os.close(fd)
+
+
+def events(name: str, inbox: Path) -> Finding:
+    """See whether a change in the inbox is announced."""
+    what, mounts = f"events in {name}", read_mountinfo()
+    if is_network(inbox, mounts):
+        kind = kind_of_mount(inbox, mounts)
+        return Finding(what, "ok", f"{kind} announces nothing; the inbox is polled every 5 s")
+    heard = threading.Event()
+    try:
+        observer = Observer()
+        observer.schedule(_Listener(heard.set), str(inbox), recursive=False)
+        observer.start()
+    except OSError as error:
+        text = f"cannot watch the folder ({error.strerror}): raise fs.inotify.max_user_*"
+        return Finding(what, "warning", text)
+    try:
+        with probe_file(inbox):
+            arrived = heard.wait(EVENT_S)
+    finally:
+        observer.stop()
+        observer.join()
+    if arrived:
+        return Finding(what, "ok", "announced")
+    return Finding(what, "warning", "not announced; the inbox is polled, so drops wait seconds")
+
+
+class _Listener(FileSystemEventHandler):
+    def __init__(self, heard: Callable[[], None]) -> None:
+        self._heard = heard
+
+    def on_any_event(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - any event will do
+        self._heard()
+
+
+def handler(name: str, inbox: Inbox, paths: list[Path]) -> Finding:
+    """Import the handler, as a worker would, and validate the inbox's options with it."""
+    what = f"handler of {name}"
+    sys.path += [str(path) for path in paths]
+    try:
+        module = importlib.import_module(inbox.handler)
+        document = Document.of(dict(inbox.options), name=f"inboxes.{name}.options")
+        validate(module.Options, document)
+    except BadInput as error:
+        return Finding(what, "problem", error.message)
+    except Exception as error:  # noqa: BLE001 - a user's module may raise anything
+        return Finding(what, "problem", f"{inbox.handler} cannot be imported: {error!r}")
+    return Finding(what, "ok", inbox.handler)
