@@ -13,7 +13,7 @@ from dsp.audio import BLOCK_FRAMES, blocks_of
 from dsp.measure.loudness import StepEnergies, integrated_lufs
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.align.align import Evidence, Placement, align
-from dsp.mixing.mix import find_stems, trusted
+from dsp.mixing.mix import trusted
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.render.master import Mastered, master
@@ -22,6 +22,7 @@ from dsp.mixing.render.strip import Strip
 from dsp.mixing.roles import LEADS, PROFILES, role_of
 from dsp.mixing.source import Resources, Source
 from dsp.mixing.stem_analysis import BANDS_STEP_S, STEP_S, Analysis, analyse_all
+from dsp.mixing.stems import find_stems
 from dsp.mixing.tone import CENTRES
 from dsp.units import power_db_of
 
@@ -54,7 +55,7 @@ class Song:
 
 def song_in(folder: Path) -> Song:
     """Return the analysed stems of a folder."""
-    probes = find_stems(folder, MEANS).probes
+    probes = find_stems(folder, MEANS, Settings()).probes
     return Song(analyse_all(probes, means=MEANS, onsets=not trusted(probes), report=lambda _: None))
 
 

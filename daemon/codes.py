@@ -38,6 +38,9 @@ INPUT_TRUNCATED
 INPUT_EMPTY
     A file or a folder has nothing in it.
     Copy it again; then move the drop back into the inbox.
+INPUT_PLACEHOLDER
+    An audio file of the folder has no bytes: a cloud drive or a sync tool has not fetched it.
+    Make the folder available offline, or copy the file from where it is whole; then drop it again.
 INPUT_NOT_AUDIO
     The file is in no audio format that we know.
     Convert it to WAV, FLAC or AIFF.
@@ -228,6 +231,12 @@ UNKNOWN
     No reason was recorded.
     Look into the log at the time when the job ended; then move the drop back into the inbox.
 [nobody]
+CONFLICT_COPY
+    A file is by its name a copy that a sync tool or a file manager made; the original was used.
+    Nothing; if both are wanted, rename the copy, or name it under stems in job.yaml.
+STEM_REPEATED
+    Two files hold the same bytes; they were heard once.
+    Nothing; if it is wanted twice, name both under stems in job.yaml.
 INPUT_SIZE_WRAPPED
     A file outgrew the 4 GiB that the size in its header can tell; all of its sound was used.
     Nothing. Record to RF64 or W64 for long takes: other programs may stop where the header says.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from daemon import trees
 from daemon.clock import Clock
 from daemon.config.models import Pool as PoolSettings
 from tests.support.lives import HANDLER, ROOT, WarmPool
@@ -20,6 +21,14 @@ def fleeting(tmp_path):
         return
     with tempfile.TemporaryDirectory(dir=memory) as folder:
         yield Path(folder)
+
+
+@pytest.fixture
+def emptied(tmp_path):
+    """Remove what a test leaves and pytest cannot: trees deeper than Python's stack."""
+    yield
+    for left in tmp_path.iterdir():
+        trees.remove(left)
 
 
 @pytest.fixture(scope="module")

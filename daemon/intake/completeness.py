@@ -63,6 +63,9 @@ class Evidence(Protocol):
     def writer(self, file: Found) -> Writer:
         """Tell whether anybody has the file open for writing, now."""
 
+    def named(self, drop: Drop) -> frozenset[str]:
+        """Return every text in the settings: a file that they name is meant."""
+
     def manifest(self, drop: Drop) -> tuple[Listed, ...]:
         """Return what the settings list under ``files``; ``BadInput`` when unusable."""
 

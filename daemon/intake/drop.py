@@ -29,6 +29,7 @@ from daemon.errors import BadInput
 from daemon.intake.filenames import kind_of, suffix_of
 from daemon.layout import CANCEL, MARKER_BESIDE, PAUSE, SETTINGS, SETTINGS_BESIDE
 from daemon.text import display
+from dsp.containers.junk import stands_for, waits_for
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LEFT_ALONE_NAMED = 50
@@ -88,6 +89,9 @@ class Drop:
     marks: tuple[Found, ...] = ()
     """Markers: ``.done`` … of the drop (path empty) or of one file (that file's path)."""
     arriving: tuple[str, ...] = ()
+    """Files whose names say that they are not complete."""
+    placeholders: tuple[str, ...] = ()
+    """Audio files that a cloud drive has listed and not fetched."""
     problem: BadInput | None = None
     ctime_ns: int = 0
     """Of the top-level entry: when it came under its name."""
@@ -182,6 +186,7 @@ def look(inbox: int, name: str, limits: Limits, accepts: frozenset[str]) -> Drop
         tally.settings,
         tuple(tally.marks),
         tuple(sorted(tally.arriving)),
+        tuple(sorted(tally.placeholders)),
         tally.problem,
         found.st_ctime_ns,
     )
@@ -196,6 +201,7 @@ class _Tally:
         self.files: list[Found] = []
         self.marks: list[Found] = []
         self.arriving: list[str] = []
+        self.placeholders: list[str] = []
         self.settings: Found | None = None
         self.problem: BadInput | None = None
 
@@ -256,13 +262,16 @@ class _Tally:
     def _sort(self, fd: int, entry: "os.DirEntry[str]", path: str, depth: int) -> None:
         kind = kind_of(entry.name)
         if kind in ("junk", "hidden") and _is_harmless(entry):
+            real = stands_for(entry.name)
+            if real and suffix_of(real) in self._accepts and not _is_there(fd, real):
+                self.placeholders.append(path.removesuffix(entry.name) + real)
             return  # without a stat: there may be many
         found = entry.stat(follow_symlinks=False)
         if not (stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode)):
             self.refuse(*_kind_refused(found.st_mode, path))
         elif path == SETTINGS:
             self.take_settings(path, found)
-        elif kind == "arriving":
+        elif kind == "arriving" and not _is_there(fd, waits_for(entry.name)):
             self.arriving.append(path)
         elif stat.S_ISDIR(found.st_mode) and depth >= self._limits.depth:
             self.refuse("TOO_DEEP", f"{display(path)} lies too deep", path)
@@ -285,16 +294,18 @@ def _is_harmless(entry: "os.DirEntry[str]") -> bool:
     return entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)
 
 
+def _is_there(folder: int, name: str) -> bool:
+    try:
+        os.lstat(name, dir_fd=folder)  # of an empty name: FileNotFoundError
+    except OSError:
+        return False
+    return True
+
+
 def _is_orphan(folder: int, name: str) -> bool:
     small = name.lower()
     suffix = MARKER_BESIDE if small.endswith(MARKER_BESIDE) else SETTINGS_BESIDE
-    if not small.endswith(suffix):
-        return True
-    try:
-        os.lstat(name[: -len(suffix)], dir_fd=folder)
-    except OSError:
-        return True
-    return False
+    return not (small.endswith(suffix) and _is_there(folder, name[: -len(suffix)]))
 
 
 def _marked(path: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from daemon.archives import archive_suffix, completeness
 from daemon.config.drop_settings import daemon_keys
 from daemon.config.manifest import Listed
-from daemon.config.yaml_reader import load
+from daemon.config.yaml_reader import Document, load
 from daemon.errors import BadInput, is_ours
 from daemon.intake.drop import Drop, Found
 from daemon.intake.filenames import suffix_of
@@ -16,6 +16,7 @@ from daemon.layout import SETTINGS
 from daemon.text import display
 from dsp.containers.header import Format, Header, Verdict, Window
 from dsp.containers.identify import AUDIO_SUFFIXES, ends_in_zeros, read_header
+from dsp.containers.junk import composed
 
 _PACKED = Format(rate_hz=88_200)
 """A byte a frame: what little FLAC, or 16 bits of one channel, makes of a second."""
@@ -65,13 +66,28 @@ class DiskEvidence:
 
     def manifest(self, drop: Drop) -> tuple[Listed, ...]:
         """Return what the settings list under ``files``; nothing without settings."""
+        document = self._settings(drop)
+        return tuple(daemon_keys(document).files) if document else ()
+
+    def named(self, drop: Drop) -> frozenset[str]:
+        """Return every text in the settings, composed: a file that they name is meant."""
+        found, rest = set(), [document.value] if (document := self._settings(drop)) else []
+        while rest:
+            value = rest.pop()
+            if isinstance(value, dict):
+                rest += [*value, *value.values()]
+            elif isinstance(value, list):
+                rest += value
+            elif isinstance(value, str):
+                found.add(composed(value))
+        return frozenset(found)
+
+    def _settings(self, drop: Drop) -> Document | None:
         if drop.settings is None:
-            return ()
+            return None
         inside = drop.settings.path == SETTINGS
         path = f"{drop.name}/{SETTINGS}" if inside else drop.settings.path
-        data = self._read(path)
-        document = load(data, name=display(path), max_bytes=self._settings_bytes)
-        return tuple(daemon_keys(document).files)
+        return load(self._read(path), name=display(path), max_bytes=self._settings_bytes)
 
     def _read(self, path: str) -> bytes:
         try:

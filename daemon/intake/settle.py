@@ -19,8 +19,7 @@ Rules
 4. No clock and no disk here.
 """
 
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from daemon.config.manifest import Listed
@@ -37,6 +36,7 @@ from daemon.intake.completeness import (
 )
 from daemon.intake.drop import Drop, Found, Signature
 from daemon.text import display
+from dsp.containers.junk import composed, copies_among, said_of_copy
 
 _SOON_S = 0.001
 """However short the configured wait: one look shows no change."""
@@ -85,10 +85,19 @@ class Settler:
             manifest = evidence.manifest(drop)
         except BadInput as problem:
             return self._refused_when_quiet(drop, problem, quiet_s)
-        if missing := _missing(drop, manifest):
-            return self._missing(drop, missing, quiet_s)
-        rulings = self._rulings(drop, evidence, manifest, now_s)
-        return self._judged(drop, rulings, quiet_s, listed=bool(manifest))
+        if lacking := self._lacking(drop, manifest, quiet_s):
+            return lacking
+        copies = copies_among(file.path for file in drop.audio)
+        if copies:
+            named = evidence.named(drop)
+            copies = {copy: of for copy, of in copies.items() if composed(copy) not in named}
+        rulings = self._rulings(drop, evidence, manifest, now_s, copies)
+        status = self._judged(drop, rulings, quiet_s, listed=bool(manifest))
+        if not status.settled:
+            return status
+        told = [said_of_copy(display(copy), display(of)) for copy, of in copies.items()]
+        warnings = (*status.warnings, *(("CONFLICT_COPY", text) for text in told))
+        return replace(status, warnings=warnings)
 
     def _note(self, drop: Drop, now_s: float) -> None:
         self._files = _remember(self._files, drop.files, now_s)
@@ -98,15 +107,20 @@ class Settler:
         self._tree_looks += 1
 
     def _rulings(
-        self, drop: Drop, evidence: Evidence, manifest: Iterable[Listed], now_s: float
+        self,
+        drop: Drop,
+        evidence: Evidence,
+        manifest: Iterable[Listed],
+        now_s: float,
+        left_out: Container[str],
     ) -> list[FileStatus]:
-        listed = {_nfc(line.name): line for line in manifest}
+        listed = {composed(line.name): line for line in manifest}
         rulings = []
-        for file in drop.audio:
+        for file in (file for file in drop.audio if file.path not in left_out):
             seen = self._files[file.path]
             if seen.header is None:
                 seen.header = evidence.header(file)
-            line, marked = listed.get(_nfc(file.path)), self._marked(file)
+            line, marked = listed.get(composed(file.path)), self._marked(file)
             case = FileEvidence(self.rules, file, seen, seen.header, line, marked, evidence, now_s)
             rulings.append(case.rule())
         return rulings
@@ -142,7 +156,13 @@ class Settler:
             return _refused(_plain(drop), problem)
         return _refused_after(drop, problem, after_s, quiet_s)
 
-    def _missing(self, drop: Drop, names: Sequence[str], quiet_s: float) -> DropStatus:
+    def _lacking(self, drop: Drop, manifest: Iterable[Listed], quiet_s: float) -> DropStatus | None:
+        """Wait for files that are known to be missing, and then refuse the drop."""
+        if not (names := _missing(drop, manifest)):
+            if not drop.placeholders:
+                return None
+            problem = _not_fetched(drop.placeholders, "a placeholder of a cloud drive")
+            return _refused_after(drop, problem, self.rules.truncated_after_s, quiet_s)
         message = f"{len(names)} listed files are missing: {', '.join(names[:3])}"
         details: dict[str, object] = {"missing": list(names)}
         problem = BadInput("MANIFEST_MISSING_FILES", message, details=details)
@@ -202,7 +222,14 @@ def _remember(before: Mapping[str, Seen], files: Iterable[Found], now_s: float) 
 def _pass_over(ruling: FileStatus) -> FileStatus:
     if ruling.refusal and ruling.refusal.code == "INPUT_NOT_AUDIO":
         return FileStatus(replace(ruling.file, ready_by="passed over"), detail=ruling.detail)
+    if ruling.refusal and ruling.refusal.code == "INPUT_EMPTY":
+        return replace(ruling, refusal=_not_fetched([ruling.file.path], "no bytes"))
     return ruling
+
+
+def _not_fetched(paths: Sequence[str], why: str) -> BadInput:
+    first, more = display(paths[0]), f" (and {len(paths) - 1} more)" if len(paths) > 1 else ""
+    return BadInput("INPUT_PLACEHOLDER", f"{first}: {why}{more}", path=first)
 
 
 def _last_of(unready: list[FileStatus], files: tuple[FileAnswer, ...]) -> DropStatus:
@@ -245,9 +272,5 @@ def _plain(drop: Drop) -> tuple[FileAnswer, ...]:
 
 
 def _missing(drop: Drop, manifest: Iterable[Listed]) -> tuple[str, ...]:
-    here = {_nfc(file.path) for file in drop.files}
-    return tuple(line.name for line in manifest if _nfc(line.name) not in here)
-
-
-def _nfc(name: str) -> str:
-    return unicodedata.normalize("NFC", name)
+    here = {composed(file.path) for file in drop.files}
+    return tuple(line.name for line in manifest if composed(line.name) not in here)

@@ -23,7 +23,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits, Probe
 from dsp.mixing.align.align import Evidence, Placement, align, trust_of
@@ -36,6 +35,7 @@ from dsp.mixing.report_data import report_of, warnings_of
 from dsp.mixing.roles import role_of
 from dsp.mixing.source import Resources
 from dsp.mixing.stem_analysis import Analysis, analyse_all
+from dsp.mixing.stems import Warned, by_found_names, find_stems, heard_once
 from dsp.report.page import page_parts
 
 Report = Callable[[str, float], None]
@@ -50,9 +50,6 @@ STAGES = {
     "complete": 1.00,
 }
 """What tools know: the name of each stage and the progress at which it begins."""
-
-NOT_STEMS = ("job.yaml", "mix.yaml", "report.json", "report.html")
-"""Settings and what an earlier mix left: neither stems nor worth a warning."""
 
 _OF_OUR_OWN = Limits(rate_hz_max=1 << 20, channels=2, frames=1 << 62)
 """The master is heard again; what may come in does not bind what goes out."""
@@ -69,12 +66,6 @@ class Made:
     """``(code, sentence)``."""
     inputs: tuple[Mapping[str, object], ...]
     measurements: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Stems:
-    probes: tuple[Probe, ...]
-    warnings: tuple[tuple[str, str], ...]
 
 
 def mix(
@@ -109,11 +100,13 @@ def mix(
     """
     means, report = means or Resources(), _rising(report)
     report("loading_stems", STAGES["loading_stems"])
-    stems = find_stems(source, means)
-    decided, placements, inputs = _decided(stems.probes, settings, means, report)
-    rendered, mastered = _made_sound(decided, stems.probes, out, means, report)
+    stems = find_stems(source, means, settings)
+    settings = by_found_names(settings, [probe.name for probe in stems.probes])
+    decided, placements, inputs, repeated = _decided(stems.probes, settings, means, report)
+    probes = [probe for probe in stems.probes if probe.name in decided.sheet.stems]
+    rendered, mastered = _made_sound(decided, probes, out, means, report)
     report("exporting", STAGES["exporting"])
-    warnings = (*stems.warnings, *warnings_of(decided, placements, mastered))
+    warnings = (*stems.warnings, *repeated, *warnings_of(decided, placements, mastered))
     data = report_of(decided, placements, rendered, mastered, warnings)
     outputs = _write_papers(out, data, mastered, song=source.name)
     report("complete", STAGES["complete"])
@@ -138,54 +131,15 @@ def _rising(report: Report) -> Report:
     return rising
 
 
-def find_stems(source: Path, means: Resources) -> _Stems:
-    """Return the stems of a folder in the order of their names, or the one file.
-
-    Files that are not audio are warned about inside a folder, as long as audio is left.
-
-    Raises
-    ------
-    AudioFormatError
-        ``NO_AUDIO``, or what is wrong with a stem.
-    """
-    if not source.is_dir():
-        return _Stems((means.probe(source, source.name),), ())
-    probes, warnings = [], []
-    for path in sorted(p for p in source.rglob("*") if _may_be_stem(p, source)):
-        name = path.relative_to(source).as_posix()
-        try:
-            probes.append(means.probe(path, name))
-        except AudioFormatError as error:
-            if error.code != "INPUT_NOT_AUDIO":
-                raise
-            warnings.append((error.code, error.message))
-    if not probes:
-        raise AudioFormatError(
-            "NO_AUDIO",
-            f"there is no audio in {source.name!r}",
-            hint="Put WAV, AIFF, FLAC, Ogg, Opus or MP3 files into the folder and drop it again.",
-        )
-    return _Stems(tuple(probes), tuple(warnings))
-
-
-def _may_be_stem(path: Path, source: Path) -> bool:
-    relative = path.relative_to(source)
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in relative.parts)
-    if hidden or not path.is_file():
-        return False
-    return path.suffix.lower() in AUDIO_SUFFIXES or relative.name not in NOT_STEMS
-
-
 def _decided(
     probes: Sequence[Probe], settings: Settings, means: Resources, report: Report
-) -> tuple[Plan, dict[str, Placement], tuple[Mapping[str, object], ...]]:
-    """Return the plan, where the stems belong, and what was read.
+) -> tuple[Plan, dict[str, Placement], tuple[Mapping[str, object], ...], tuple[Warned, ...]]:
+    """Return the plan, where the stems belong, what was read, and what is heard once only.
 
     What was heard of the stems is let go here: rendering needs the room.
     """
     analyses = _analysed(probes, settings, means, report)
     report("aligning_stems", STAGES["aligning_stems"])
-    placements = _placed(analyses, settings)
     inputs = tuple(
         {
             "path": analysis.probe.name,
@@ -197,7 +151,9 @@ def _decided(
         }
         for analysis in analyses
     )
-    return plan(analyses, placements, settings), placements, inputs
+    analyses, repeated = heard_once(analyses, settings)
+    placements = _placed(analyses, settings)
+    return plan(analyses, placements, settings), placements, inputs, repeated
 
 
 def _analysed(

@@ -63,7 +63,7 @@ def inbox(tmp_path):
         ("kick.wav.crdownload", "arriving"),
         (".kick.wav.Xa3bQ9", "arriving"),
         ("_UNPACK_Song", "arriving"),
-        ("~$notes.docx", "arriving"),
+        ("~$notes.docx", "junk"),
         ("kick.wav~", "arriving"),
         (".syncthing.kick.wav.tmp", "arriving"),
         ("._kick.wav", "junk"),
@@ -338,3 +338,24 @@ def test_the_probe_is_off_until_its_signal_is_ignored(tmp_path):
     assert "unsupported" == writer_of(fd)
     os.close(fd)
     signal.signal(signal.SIGIO, before)
+
+
+def test_a_partial_download_beside_the_complete_file_is_the_rest_of_another_try(inbox):
+    """Nobody waits for it; but while it changes, the folder is not quiet."""
+    inbox.put("Song/kick.wav")
+    inbox.put("Song/kick.wav.part")
+    inbox.put("Song/bass.wav.part")
+    drop = inbox.look("Song")
+
+    assert ("bass.wav.part",) == drop.arriving
+    assert ["kick.wav", "kick.wav.part"] == [file.path for file in drop.files]
+    assert ["kick.wav"] == [file.path for file in drop.audio]
+
+
+def test_a_placeholder_of_a_cloud_drive_is_seen(inbox):
+    """It is hidden, and a stem is missing as long as it is there."""
+    for path in ("Song/kick.wav", "Song/.bass.wav.icloud", "Song/.kick.wav.icloud"):
+        inbox.put(path)
+    inbox.put("Song/.notes.txt.icloud")
+
+    assert ("bass.wav",) == inbox.look("Song").placeholders

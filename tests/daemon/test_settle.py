@@ -1,6 +1,6 @@
 """When is a drop whole? Every rule, with a clock that moves when told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given
@@ -25,6 +25,7 @@ class FakeEvidence:
     verdicts: dict = field(default_factory=dict)
     writers: dict = field(default_factory=dict)
     listed: tuple = ()
+    names: tuple = ()
     zeros: bool = False
     claims: dict = field(default_factory=dict)
     headers_read: int = 0
@@ -38,6 +39,9 @@ class FakeEvidence:
 
     def writer(self, file):
         return self.writers.get(file.path, "none")
+
+    def named(self, drop):  # noqa: ARG002 - one answer for all
+        return frozenset(self.names)
 
     def manifest(self, drop):  # noqa: ARG002 - one answer for all
         if isinstance(self.listed, BadInput):
@@ -54,7 +58,8 @@ def loose(version=0, size=100, marks=()):
 
 
 def folder(*files, marks=(), arriving=(), problem=None):
-    return Drop("Song", "folder", tuple(files), None, tuple(marks), tuple(arriving), problem)
+    more = {"marks": tuple(marks), "arriving": tuple(arriving), "problem": problem}
+    return Drop("Song", "folder", tuple(files), **more)
 
 
 def mark(path="", version=0):
@@ -278,6 +283,49 @@ def test_a_folder_without_audio_is_refused_in_the_end(drop, after_s, code):
 
     assert settler.observe(drop, evidence, after_s - 1).refusal is None
     assert code == settler.observe(drop, evidence, after_s).refusal.code
+
+
+def test_a_copy_of_a_sync_tool_is_left_out_with_a_warning():
+    """Not judged, not an input, and not waited for; the song is."""
+    evidence = FakeEvidence(verdicts={"a (1).wav": "short"})
+    settler, drop = Settler(RULES), folder(found("a.wav"), found("a (1).wav"))
+    settler.observe(drop, evidence, 0.0)
+    answer = settler.observe(drop, evidence, FOLDER_S)
+
+    assert answer.settled
+    assert ["a.wav"] == [file.path for file in answer.files]
+    assert [("CONFLICT_COPY", "a (1).wav")] == [(code, text[:9]) for code, text in answer.warnings]
+
+
+def test_a_copy_that_the_settings_name_is_meant():
+    """Who names it wants it."""
+    evidence = FakeEvidence(names=("a (1).wav",))
+    settler, drop = Settler(RULES), folder(found("a.wav"), found("a (1).wav"))
+    settler.observe(drop, evidence, 0.0)
+    answer = settler.observe(drop, evidence, FOLDER_S)
+
+    assert ["a.wav", "a (1).wav"] == [file.path for file in answer.files]
+    assert () == answer.warnings
+
+
+def _hollow(how):
+    if how == "placeholder":
+        return replace(folder(found("a.wav")), placeholders=("b.wav",)), FakeEvidence()
+    return folder(found("a.wav"), found("b.wav")), FakeEvidence(verdicts={"b.wav": "empty"})
+
+
+@pytest.mark.parametrize("how", ["placeholder", "no bytes"])
+def test_a_stem_that_a_cloud_drive_did_not_fetch_is_named_and_waited_for(how):
+    """Mixing without it would be a wrong master; in the end the drop is refused."""
+    drop, evidence = _hollow(how)
+    settler = Settler(RULES)
+    settler.observe(drop, evidence, 0.0)
+    waiting = settler.observe(drop, evidence, FOLDER_S)
+    refused = settler.observe(drop, evidence, TRUNCATED_S)
+
+    assert ("incomplete", None) == (waiting.reason, waiting.refusal)
+    assert waiting.detail.startswith("b.wav: ")
+    assert ("INPUT_PLACEHOLDER", "b.wav") == (refused.refusal.code, refused.refusal.path)
 
 
 def test_a_manifest_settles_at_once():

@@ -363,6 +363,7 @@ def test_a_drop_that_cannot_be_put_back_at_once_is_put_back_later(studio):
     assert ["Song"] == taken([*studio.look(1.0), *studio.look(1.0)])
 
 
+@pytest.mark.usefixtures("emptied")
 @pytest.mark.parametrize("across", [False, True], ids=["same device", "other device"])
 def test_a_drop_of_any_depth_is_refused_and_kept(studio, across):
     """Deeper than the stack and than any path: it is failed with a code, and whole."""

@@ -5,12 +5,12 @@ import pytest
 
 from dsp.measure.loudness import StepEnergies, integrated_lufs
 from dsp.mixing.align.align import Evidence, align
-from dsp.mixing.mix import find_stems
 from dsp.mixing.plan import plan
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.render.strip import Strip
 from dsp.mixing.source import Resources, Source
 from dsp.mixing.stem_analysis import STEP_S, analyse_all
+from dsp.mixing.stems import find_stems
 from tests.support.sessions import make_session
 
 RATE_HZ, FRAMES = 48_000, 8 * 48_000
@@ -20,7 +20,7 @@ MEANS = Resources()
 @pytest.fixture(scope="module")
 def decided(tmp_path_factory):
     folder = make_session(tmp_path_factory.mktemp("predict") / "song")
-    probes = find_stems(folder, MEANS).probes
+    probes = find_stems(folder, MEANS, Settings()).probes
     analyses = analyse_all(probes, means=MEANS, onsets=False, report=lambda _: None)
     placements = {p.name: p for p in align(
         [Evidence(a.probe.name, "other", RATE_HZ, a.frames, a.flux, a.wave) for a in analyses],

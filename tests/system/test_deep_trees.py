@@ -7,6 +7,8 @@ from tests.support.files import DEEP, bottom_of, dig
 from tests.support.surroundings import memory_disk, needs_root
 from tests.support.truth import drop_song, states, statuses, write_wav
 
+pytestmark = pytest.mark.usefixtures("emptied")
+
 
 @pytest.fixture
 def daemon(tmp_path):
