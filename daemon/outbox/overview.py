@@ -25,6 +25,7 @@ PERIODS = 3
 """A heartbeat older than so many periods: the daemon is down."""
 
 _OVER = ("done", "failed", "skipped", "cancelled")
+_FIGURES = 3
 _NAMED = 3
 """Of what an inbox leaves alone, so many are named."""
 _WHY = {
@@ -294,7 +295,9 @@ def _result(document: Document, headline: Iterable[str]) -> Ended:
 
 def _notes(document: Document, headline: Iterable[str]) -> str:
     measured, warnings = document.get("measurements") or {}, document.get("warnings") or ()
-    notes = [figure(name, measured[name]) for name in headline if measured.get(name) is not None]
+    # A handler that names none, or that the daemon has not heard of yet, puts the best first.
+    names = list(headline) or list(measured)[:_FIGURES]
+    notes = [figure(name, measured[name]) for name in names if measured.get(name) is not None]
     if document.get("duplicate_of"):
         notes.append(f"the same as job {document['duplicate_of']}")
     if warnings:

@@ -147,6 +147,7 @@ def test_page_links_the_report_of_a_result():
         ("words 1200 · speech 12 min · language de", ["words", "speech_s", "language"],
          {"words": 1200, "speech_s": 720.4, "language": "de", "secret": 1}),
         ("", ["integrated_lufs"], {"integrated_lufs": None}),
+        ("a 1 · b 2 · c 3", [], {"a": 1, "b": 2, "c": 3, "d": 4}),
     ],
 )  # fmt: skip
 def test_page_shows_the_measurements_that_the_handler_names(expected, headline, measured):
