@@ -261,6 +261,12 @@ STEM_NOT_FINITE
 SAMPLES_WILD
     A stem has single samples far above their neighbours; straight lines stand in their place.
     Find the plug-in or the disk that made them; listen at the time that the message names.
+STEM_ONLY_NOISE
+    A stem holds nothing but idle noise; it was left as it is.
+    Take it out of the song, or record it again.
+STEM_ONE_SIDED
+    One channel of a stem that belongs into the middle is silent; it was put into the middle.
+    Nothing, or check its export: it may lack half of its sound.
 STEM_MOVED
     A stem was moved in time to fit the others.
     Nothing, or align: off in job.yaml if it was right before.

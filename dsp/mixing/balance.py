@@ -15,12 +15,17 @@ Pestana, Reiss, AES 53rd conference, 2014: a lead about as loud as the sum of th
 De Man, Reiss, "A knowledge-engineered autonomous mixing system", AES 135th, 2013.
 """
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dsp.measure.loudness import integrated_lufs
+from dsp.measure.onsets import WAVE_RATE_HZ
+from dsp.mixing.align.align import Placement
 from dsp.mixing.roles import LEADS
 from dsp.mixing.stem_analysis import STEP_S
 from dsp.mixing.track import FLOOR_LUFS, Steps, Track
@@ -36,6 +41,13 @@ LEAD_TO_REST_LU = {"lead": 0.0, "speech": 10.0}
 song decides."""
 FADER_MAX_DB = 12.0
 """How far the sum may move a stem from its role's own level."""
+
+_ALIKE = 0.5
+"""A lower correlation is bleed, and adds little to the sum of two stems."""
+
+Likeness: TypeAlias = Mapping[tuple[str, str], float]
+"""Correlation of two stems of one role, by their names, where it counts."""
+_UNLIKE: Likeness = {}
 
 _RIDE_WINDOW_STEPS = 30
 """3 s: a phrase."""
@@ -79,15 +91,55 @@ def ride_curve_db(energy: ArrayLike, *, amount: float, range_db: float) -> Steps
     return smoothed(gain_db, window)
 
 
-def role_levels_db(tracks: Sequence[Track]) -> dict[str, float]:
-    """Return each stem's level against the lead: its role's, shared among its equals."""
-    counts: dict[str, int] = {}
-    for track in tracks:
-        counts[track.role] = counts.get(track.role, 0) + 1
+def likeness_of(tracks: Sequence[Track], placements: Mapping[str, Placement]) -> Likeness:
+    """Return how alike stems of one role are once they are in their places."""
+    found = {}
+    for first, second in combinations(tracks, 2):
+        if first.role != second.role:
+            continue
+        polarity = placements[first.name].polarity * placements[second.name].polarity
+        alike = polarity * _correlation(_coarse(first), _coarse(second))
+        if alike > _ALIKE:
+            found[first.name, second.name] = min(alike, 1.0)
+    return found
+
+
+def _coarse(track: Track) -> NDArray[np.float32]:
+    """Return the coarse copy of a stem's beginning, on the song's timeline."""
+    wave, lag = track.analysis.wave, round(track.lag_s * WAVE_RATE_HZ)
+    moved = wave[lag:] if lag >= 0 else np.pad(wave, (-lag, 0))
+    return moved.astype(np.float32)
+
+
+def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    length = min(len(first), len(second))
+    powers = [float(np.square(wave, dtype=np.float64).sum()) for wave in (first, second)]
+    together = float(np.multiply(first[:length], second[:length], dtype=np.float64).sum())
+    return together / math.sqrt(powers[0] * powers[1]) if min(powers) > 0.0 else 0.0
+
+
+def role_levels_db(tracks: Sequence[Track], likeness: Likeness = _UNLIKE) -> dict[str, float]:
+    """Return each stem's level against the lead: its role's, shared among its equals.
+
+    Equals that hold the same sound add as amplitudes: two copies get 6 dB less, not 3.
+    """
+    ones = {track.name: np.ones(1) for track in tracks}
     return {
-        track.name: track.profile.level_lu - power_db_of(float(counts[track.role]))
+        track.name: track.profile.level_lu
+        - power_db_of(_power([t for t in tracks if t.role == track.role], ones, likeness))
         for track in tracks
     }
+
+
+def _power(tracks: Sequence[Track], energies: Mapping[str, Steps], likeness: Likeness) -> float:
+    """Return the power of a sum, from what each of its stems sends."""
+    powers = {t.name: float(energies[t.name].sum(dtype=np.float64)) for t in tracks}
+    shared = (
+        2.0 * alike * math.sqrt(powers[first] * powers[second])
+        for (first, second), alike in likeness.items()
+        if first in powers and second in powers
+    )
+    return sum(powers.values()) + sum(shared)
 
 
 def lead_activity(tracks: Sequence[Track]) -> NDArray[np.bool_]:
@@ -100,11 +152,13 @@ def lead_activity(tracks: Sequence[Track]) -> NDArray[np.bool_]:
     return active
 
 
-def lead_to_rest_lu(tracks: Sequence[Track], energies: Mapping[str, Steps]) -> float | None:
+def lead_to_rest_lu(
+    tracks: Sequence[Track], energies: Mapping[str, Steps], likeness: Likeness = _UNLIKE
+) -> float | None:
     """Return the lead's loudness against the rest's while the lead sounds.
 
-    ``None`` when there is no lead or no rest to compare. Stems add as powers: they are
-    taken for uncorrelated.
+    ``None`` when there is no lead or no rest to compare. Stems add as powers, but for those
+    that are alike.
 
     Parameters
     ----------
@@ -112,17 +166,17 @@ def lead_to_rest_lu(tracks: Sequence[Track], energies: Mapping[str, Steps]) -> f
         What each stem sends to the sum.
     """
     where = lead_activity(tracks)
-    lead, rest = 0.0, 0.0
-    for track in tracks:
-        power = float(energies[track.name][where].sum(dtype=np.float64))
-        if track.role in LEADS:
-            lead += power
-        else:
-            rest += power
+    sent = {t.name: energies[t.name][where] for t in tracks}
+    lead, rest = (
+        _power([t for t in tracks if (t.role in LEADS) == leading], sent, likeness)
+        for leading in (True, False)
+    )
     return power_db_of(lead / rest) if lead > 0 and rest > 0 else None
 
 
-def faders_db(tracks: Sequence[Track], energies: Mapping[str, Steps]) -> dict[str, float]:
+def faders_db(
+    tracks: Sequence[Track], energies: Mapping[str, Steps], likeness: Likeness = _UNLIKE
+) -> dict[str, float]:
     """Return the faders: role levels, and one correction for all that accompanies.
 
     Parameters
@@ -137,12 +191,12 @@ def faders_db(tracks: Sequence[Track], energies: Mapping[str, Steps]) -> dict[st
     distances between roles stay 0 and that of lead-to-rest is least where it vanishes:
     x is the least-squares correction in closed form.
     """
-    levels = role_levels_db(tracks)
+    levels = role_levels_db(tracks, likeness)
     for track in tracks:
         strayed = integrated_lufs(energies[track.name], step_s=STEP_S) - WORKING_LUFS
         levels[track.name] -= float(np.clip(strayed, -FADER_MAX_DB, FADER_MAX_DB))
     sent = {t.name: energies[t.name] * 10.0 ** (levels[t.name] / 10.0) for t in tracks}
-    distance = lead_to_rest_lu(tracks, sent)
+    distance = lead_to_rest_lu(tracks, sent, likeness)
     target = min((LEAD_TO_REST_LU[t.role] for t in tracks if t.role in LEADS), default=0.0)
     shift = 0.0 if distance is None else distance - target
     shift = float(np.clip(shift, -FADER_MAX_DB, FADER_MAX_DB))

@@ -26,6 +26,7 @@ from typing import Any
 from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits, Probe
 from dsp.mixing.align.align import Evidence, Placement, align, trust_of
+from dsp.mixing.content import content_of
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings, text_of
 from dsp.mixing.render.master import Mastered, master
@@ -167,7 +168,7 @@ def _analysed(
         onsets=settings.align != "off" and settings.stages.align and not trusted(probes),
         report=lambda part: report("loading_stems", low + part * (high - low)),
     )
-    if all(analysis.silent for analysis in analyses):
+    if all(analysis.silent or content_of(analysis) == "offset" for analysis in analyses):
         raise AudioFormatError(
             "INPUT_SILENT",
             "every stem is silent from beginning to end",
@@ -188,7 +189,7 @@ def trusted(probes: Sequence[Probe]) -> bool:
 
 def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Placement]:
     """Return where every stem belongs in time."""
-    wanted = settings.overrides().get("stems", {})
+    wanted = settings.overrides([a.probe.name for a in analyses]).get("stems", {})
     stems = [
         Evidence(
             name=a.probe.name,

@@ -16,6 +16,7 @@ already is, the less is added.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dsp.mixing.content import silent_side
 from dsp.mixing.track import Track
 
 LOWS_MONO_HZ = 120.0
@@ -48,7 +49,7 @@ def places(tracks: Sequence[Track], levels_db: Mapping[str, float]) -> dict[str,
     placed: dict[str, Place] = {}
     leaning = 0.0
     for track in sorted(tracks, key=lambda t: (-levels_db[t.name], t.name)):
-        aside = 1.0 - 2.0 * track.analysis.left_share
+        aside = 0.0 if _half_of_a_centre(track) else 1.0 - 2.0 * track.analysis.left_share
         side = -1.0 if leaning > 0 else 1.0
         pan = 0.0 if abs(aside) > ASIDE else round(side * _reach(track), 2)
         leaning += (pan + aside) * 10.0 ** (levels_db[track.name] / 10.0)
@@ -65,12 +66,20 @@ def _reach(track: Track) -> float:
     return track.profile.pan * (STEREO_LEAN + (1.0 - STEREO_LEAN) * min(max(alike, 0.0), 1.0))
 
 
+def _half_of_a_centre(track: Track) -> bool:
+    """Return whether a stem that belongs in the middle has only one of its channels."""
+    return track.profile.pan == 0.0 and bool(silent_side(track.analysis))
+
+
 def _is_stereo(track: Track) -> bool:
     probe = track.analysis.probe
     return probe.channels > 1 and track.analysis.correlation < MONO_CORRELATION
 
 
 def _place(track: Track, pan: float) -> Place:
+    if _half_of_a_centre(track):
+        why = f"its {silent_side(track.analysis)} channel is silent: to the middle"
+        return Place(0.0, 0.0, 0.0, why)
     if not _is_stereo(track):
         where = "in the middle" if pan == 0 else "to the lighter side"
         return Place(pan, 1.0, 0.0, f"{track.role}: {where}")

@@ -22,9 +22,11 @@ from dsp.errors import ParameterError
 from dsp.formats.writer import MP3_HZ, OPUS_HZ
 from dsp.mixing.align.align import Placement
 from dsp.mixing.balance import (
+    Likeness,
     faders_db,
     lead_activity,
     lead_to_rest_lu,
+    likeness_of,
     role_levels_db,
     trim_db,
 )
@@ -64,6 +66,11 @@ PRESETS: dict[str, Preset] = {
     "broadcast": Preset(-23.0),
     "aes-music": Preset(-16.0),
     "loud": Preset(-9.0, max_mean_reduction_db=5.0),
+}
+
+_LEFT_ALONE = {
+    "noise": "left as it is: nothing but idle noise",
+    "offset": "left out: nothing but a constant offset",
 }
 
 LOSSY_ROOM_DB = 0.5
@@ -115,16 +122,21 @@ def plan(
     ParameterError
         The settings name a stem that is not there.
     """
-    wanted = settings.overrides()
-    _check_names(wanted.get("stems", {}), analyses)
+    wanted = settings.overrides([analysis.probe.name for analysis in analyses])
     rate_hz = _rate_for(settings, analyses)
     tracks = _tracks(analyses, placements, wanted.get("stems", {}))
     heard = [t for t in tracks if t.energy.any() and not _muted(t.name, wanted)]
+    heard = [t for t in heard if t.content == "music"] or heard
+    likeness = likeness_of(heard, placements)
     stages = settings.stages
     lead_active = lead_activity(heard)
-    stems = {t.name: _strip(t, placements[t.name], stages, rate_hz) for t in tracks}
-    stems = _placed(heard, stems) if stages.spatial else stems
-    stems, masked = _balanced(heard, stems, stages, rate_hz)
+    aside = {t.name for t in tracks if t.content != "music"} - {t.name for t in heard}
+    stems = {
+        t.name: _strip(t, placements[t.name], stages, rate_hz, music=t.name not in aside)
+        for t in tracks
+    }
+    stems = _placed(heard, stems, likeness) if stages.spatial else stems
+    stems, masked = _balanced(heard, stems, likeness, stages, rate_hz)
     sheet = Sheet(
         soundspool=VERSION,
         preset=settings.preset,
@@ -144,7 +156,7 @@ def plan(
         song_s=max(a.duration_s - placements[a.probe.name].lag_ms / 1000 for a in analyses),
         masked=tuple(masked),
         lead_active=lead_active,
-        lead_to_rest_lu=lead_to_rest_lu(heard, energies),
+        lead_to_rest_lu=lead_to_rest_lu(heard, energies, likeness),
         loudness_lufs={name: loudness_at_sum(energy) for name, energy in energies.items()},
     )
 
@@ -165,13 +177,6 @@ def _rate_for(settings: Settings, analyses: Sequence[Analysis]) -> int:
         known = ", ".join(str(rate) for rate in possible)
         raise ParameterError(f"rate_hz: {settings.format} has {known}; got {settings.rate_hz}")
     return settings.rate_hz
-
-
-def _check_names(wanted: Mapping[str, Any], analyses: Sequence[Analysis]) -> None:
-    names = [analysis.probe.name for analysis in analyses]
-    for name in wanted:
-        if name not in names:
-            raise ParameterError(f"stems: no stem is called {name!r}; there are {', '.join(names)}")
 
 
 def _muted(name: str, wanted: Mapping[str, Any]) -> bool:
@@ -199,32 +204,36 @@ def _tracks(
     return tracks
 
 
-def _strip(track: Track, placement: Placement, stages: Stages, rate_hz: int) -> Stem:
+def _strip(
+    track: Track, placement: Placement, stages: Stages, rate_hz: int, *, music: bool
+) -> Stem:
     """Return a stem's strip up to its fader, which needs the others."""
-    corner = corner_of(track) if stages.eq else []
-    tonal = tonal_balance(track, corner, rate_hz) if stages.tonal_balance else []
-    air = air_of(track, [*corner, *tonal], rate_hz) if stages.air else []
-    eq = [*corner, *tonal, *air]
-    change = loudness_change_db(track.spectrum, power_response(eq, rate_hz))
-    trim = trim_db(track, change) if stages.auto_gain else 0.0
-    profile = track.profile
     stem = Stem.within(
         role=track.role,
         role_why=role_of(track.name)[1],
         lag_ms=placement.lag_ms,
         polarity=1 if placement.polarity > 0 else -1,
         lag_why=placement.why,
+    )
+    if not music:
+        return stem.changed(mute=track.content == "offset", trim_why=_LEFT_ALONE[track.content])
+    corner = corner_of(track) if stages.eq else []
+    tonal = tonal_balance(track, corner, rate_hz) if stages.tonal_balance else []
+    air = air_of(track, [*corner, *tonal], rate_hz) if stages.air else []
+    eq = [*corner, *tonal, *air]
+    change = loudness_change_db(track.spectrum, power_response(eq, rate_hz))
+    trim = trim_db(track, change) if stages.auto_gain else 0.0
+    ride = track.profile.ride if stages.ride else 0.0
+    driven_db = level_db(track, trim, power_response(eq, rate_hz))
+    return stem.changed(
         trim_db=trim,
         trim_why=f"{track.loudness_lufs:.1f} LUFS as recorded" if trim else "",
-        ride=Ride(amount=profile.ride, why="phrases") if stages.ride and profile.ride else None,
+        ride=Ride(amount=ride, why="phrases") if ride else None,
         eq=tuple(eq),
         deess=deess_of(track, trim) if stages.deess else None,
+        compressor=compression_of(track, driven_db) if stages.compressor else None,
         saturation=drive_of(track) if stages.saturation else None,
     )
-    if not stages.compressor:
-        return stem
-    panel = compression_of(track, level_db(track, trim, power_response(eq, rate_hz)))
-    return stem.changed(compressor=panel)
 
 
 def _energies(
@@ -236,10 +245,12 @@ def _energies(
     return {t.name: energy_at_sum(t, stems[t.name], lead_active, rate_hz) for t in tracks}
 
 
-def _placed(tracks: Sequence[Track], stems: Mapping[str, Stem]) -> dict[str, Stem]:
+def _placed(
+    tracks: Sequence[Track], stems: Mapping[str, Stem], likeness: Likeness
+) -> dict[str, Stem]:
     """Return the strips with their places in the picture."""
     done = dict(stems)
-    for name, place in places(tracks, role_levels_db(tracks)).items():
+    for name, place in places(tracks, role_levels_db(tracks, likeness)).items():
         done[name] = done[name].changed(
             pan=place.pan,
             width=place.width,
@@ -250,7 +261,11 @@ def _placed(tracks: Sequence[Track], stems: Mapping[str, Stem]) -> dict[str, Ste
 
 
 def _balanced(
-    tracks: Sequence[Track], stems: Mapping[str, Stem], stages: Stages, rate_hz: int
+    tracks: Sequence[Track],
+    stems: Mapping[str, Stem],
+    likeness: Likeness,
+    stages: Stages,
+    rate_hz: int,
 ) -> tuple[dict[str, Stem], list[Masked]]:
     """Return the strips with faders and room for the lead.
 
@@ -258,14 +273,14 @@ def _balanced(
     are set again, because the rest got softer. That gives back a part of what the cuts won,
     so they are made deeper until what is left is enough, within their bounds.
     """
-    done = _faded(tracks, stems, rate_hz) if stages.balance else dict(stems)
+    done = _faded(tracks, stems, likeness, rate_hz) if stages.balance else dict(stems)
     covered = {t.name: strip_power(t, done[t.name], rate_hz) for t in tracks}
     masked: list[Masked] = []
     wanted_db = BETTER_DB
     for _ in range(ROUNDS if stages.masking else 0):
         rooms, masked_hz = make_room(tracks, covered, wanted_db)
         done = {n: stem.changed(room=rooms.get(n, ())) for n, stem in done.items()}
-        done = _faded(tracks, done, rate_hz) if stages.balance else done
+        done = _faded(tracks, done, likeness, rate_hz) if stages.balance else done
         powers = {t.name: strip_power(t, done[t.name], rate_hz, held=True) for t in tracks}
         masked = uncovered(tracks, masked_hz, covered, powers)
         short_db = BETTER_DB - min((m.better_db for m in masked), default=BETTER_DB)
@@ -275,11 +290,13 @@ def _balanced(
     return done, masked
 
 
-def _faded(tracks: Sequence[Track], stems: Mapping[str, Stem], rate_hz: int) -> dict[str, Stem]:
+def _faded(
+    tracks: Sequence[Track], stems: Mapping[str, Stem], likeness: Likeness, rate_hz: int
+) -> dict[str, Stem]:
     """Return the strips with faders that bring every role to its distance from the lead."""
     done = {name: stem.changed(fader_db=0.0) for name, stem in stems.items()}
     energies = _energies(tracks, done, lead_activity(tracks), rate_hz)
-    for name, fader in faders_db(tracks, energies).items():
+    for name, fader in faders_db(tracks, energies, likeness).items():
         why = f"{done[name].role} against the lead"
         done[name] = done[name].changed(fader_db=fader, fader_why=why)
     return done

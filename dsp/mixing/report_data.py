@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dsp.measure.loudness import integrated_lufs
 from dsp.measure.spectrum import THIRD_OCTAVES_HZ
 from dsp.mixing.align.align import Placement
+from dsp.mixing.content import silent_side
 from dsp.mixing.plan import Plan
 from dsp.mixing.render.master import Mastered
 from dsp.mixing.render.mixdown import Rendered
@@ -113,8 +114,8 @@ def _master(heard: Verified, mastered: Mastered) -> dict[str, Any]:
 
 def _balance(decided: Plan, rendered: Rendered) -> dict[str, Any]:
     """Return the distances between roles as wanted, and as they arrived at the sum."""
-    tracks = [t for t in decided.tracks if t.name in rendered.tracks and t.energy.any()]
     wanted = decided.loudness_lufs
+    tracks = [t for t in decided.tracks if t.name in rendered.tracks and t.name in wanted]
     lead = max((wanted[t.name] for t in tracks if t.role in LEADS), default=None)
     loud = {t.name: integrated_lufs(rendered.tracks[t.name].energy, step_s=STEP_S) for t in tracks}
     leads = [loud[t.name] for t in tracks if t.role in LEADS]
@@ -269,6 +270,16 @@ def _stem_warnings(track: Track, placement: Placement) -> list[tuple[str, str]]:
     found = []
     if analysis.silent:
         found.append(("STEM_SILENT", f"{name} is silent from beginning to end"))
+    if track.content == "noise":
+        text = f"{name} holds nothing but idle noise; it was left as it is"
+        found.append(("STEM_ONLY_NOISE", text))
+    if track.content == "offset":
+        found.append(
+            ("STEM_SILENT", f"{name} holds nothing but a constant offset; it was left out")
+        )
+    if not track.profile.pan and (side := silent_side(analysis)):
+        text = f"the {side} channel of {name} is silent; a {track.role} belongs into the middle"
+        found.append(("STEM_ONE_SIDED", text))
     if clipped:
         found.append(("STEM_CLIPPED", f"{name} is clipped in {clipped} places; used as it is"))
     if nonfinite:

@@ -87,6 +87,9 @@ class Analysis:
     correlation: float
     """Between the channels, −1..1; 1 for mono."""
     dc: float
+    """The largest mean of a channel, full scale ±1.0."""
+    offset_share: float
+    """Share of the power that is a constant offset, 0..1."""
     clipped_frames: int
     nonfinite: int
     flux: NDArray[np.float32]
@@ -233,8 +236,7 @@ def analyse(
     AudioFormatError
         The file cannot be read to its end.
     """
-    channels = min(probe.channels, 2)
-    rate_hz = probe.rate_hz
+    channels, rate_hz = min(probe.channels, 2), probe.rate_hz
     energies = Energies(rate_hz, channels)
     bands = ThirdOctaves(rate_hz, channels, step_s=BANDS_STEP_S, every=2)
     levels = LevelMeter(channels)
@@ -270,6 +272,7 @@ def analyse(
         left_share=float(power[0] / power.sum()) if len(power) > 1 and power.any() else 0.5,
         correlation=levels.correlation(),
         dc=float(np.max(np.abs(levels.dc()))),
+        offset_share=float(np.square(levels.dc()).sum() / power.sum()) if power.any() else 0.0,
         clipped_frames=levels.clipped_frames(),
         nonfinite=nonfinite,
         flux=flux.flux(),

@@ -30,6 +30,9 @@ TONAL_MAX_DB = 3.0
 EMPTY_DB = -30.0
 """A region this far below the loudest holds nothing to balance, only noise to raise."""
 
+_OFFSET, _OFFSET_HZ = 0.001, 10.0
+"""A constant offset above −60 dBFS is removed, from where music does not reach."""
+
 _REGION_EQ = ((110.0, 0.8), (350.0, 0.8), (1100.0, 0.8), (3500.0, 0.8), (9500.0, 0.8))
 """Centre and q of the bell that moves each region."""
 
@@ -83,11 +86,12 @@ def role_distance_db(track: Track, gain_power: Bands) -> NDArray[np.float64]:
 
 
 def corner_of(track: Track) -> list[Band]:
-    """Return the high-pass at the role's corner, unless the stem lives below it."""
+    """Return the high-pass at the role's corner, or what takes an offset out of what is below."""
     hz = track.profile.corner_hz
     below, whole = track.spectrum[hz > CENTRES].sum(), track.spectrum.sum()
     if whole <= 0 or below > 0.5 * whole:
-        return []
+        offset = Band(kind="high_pass", hz=_OFFSET_HZ, q=0.5, why="takes out a constant offset")
+        return [offset] if track.analysis.dc > _OFFSET else []
     return [Band(kind="high_pass", hz=hz, q=0.7071, why=f"below the {track.role}'s range")]
 
 

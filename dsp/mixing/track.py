@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from dsp.measure.loudness import integrated_lufs, k_weighting_sos
 from dsp.measure.spectrum import THIRD_OCTAVES_HZ
+from dsp.mixing.content import Content, content_of
 from dsp.mixing.roles import Profile
 from dsp.mixing.stem_analysis import BANDS_STEP_S, STEP_S, Analysis
 from dsp.processors.filters import response_db
@@ -47,6 +48,8 @@ class Track:
     """Per 100 ms: whether the stem sounds."""
     spectrum: Bands
     """Mean power per third octave while it sounds."""
+    content: Content
+    """What holds no music is left as it is, and weighs nothing in any decision."""
 
     def spectrum_where(self, steps: NDArray[np.bool_]) -> Bands:
         """Return the mean power per third octave over the song's marked 100 ms steps."""
@@ -70,6 +73,7 @@ def track_of(
         energy=energy,
         active=active,
         spectrum=_mean_bands(analysis, lag_s, active),
+        content=content_of(analysis),
     )
 
 

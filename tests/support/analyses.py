@@ -65,6 +65,7 @@ def analysis_of(
         left_share=0.5,
         correlation=correlation,
         dc=0.0,
+        offset_share=0.0,
         clipped_frames=0,
         nonfinite=0,
         flux=np.zeros(0, np.float32),
