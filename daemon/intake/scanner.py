@@ -30,7 +30,7 @@ from daemon.intake.settle import DropStatus, Settler
 from daemon.layout import CANCEL
 from daemon.text import display
 
-Gate = Callable[[Drop], str | None]
+Gate = Callable[[Drop], Wait | None]
 """Asked before each admission: why not now (``slot``, ``disk``, ``memory``), or ``None``.
 
 ``None`` takes the room; ``Admitted`` or ``PutBack`` says what became of it.
@@ -40,12 +40,7 @@ _SPLIT_S = 600.0
 _TELL_S = 0.5
 """Between two sightings of one drop that differ only in numbers."""
 _LATE_MS = 2000
-_CLOSED = {
-    "paused": "the inbox is paused",
-    "slot": "the queue is full",
-    "disk": "there is too little room on the disk",
-    "memory": "there is too little memory",
-}
+_PAUSED = Wait("paused", None, "the inbox is paused")
 _FOR_ALL = frozenset({"paused", "slot", "memory"})
 """Closed for one drop is closed for all; on the disk there may be room for a smaller one."""
 _HELD_S = 60.0
@@ -91,7 +86,7 @@ class Scanner:
         """Whether the last scan took something out of the inbox."""
         self.trouble = ""
         """What the disk refused during the last scan."""
-        self._closed: str | None = None
+        self._closed: Wait | None = None
         """Why this scan takes nothing any more."""
 
     @property
@@ -160,7 +155,7 @@ class Scanner:
             if (closed := self._why_not_now(drop)) is None:
                 self._take(tracked, drop, DropStatus(settled=False, files=()), fault=error)
             else:
-                self._say(drop, Wait(closed, None, _CLOSED.get(closed, closed)))
+                self._say(drop, closed)
         except Stopping:
             raise
         except Exception:  # noqa: BLE001 - rule 5
@@ -190,7 +185,7 @@ class Scanner:
             return answer.left_s
         if closed := self._why_not_now(drop):
             tracked.held_s = self._door.clock.monotonic_s()
-            self._tell(tracked, drop, answer, Wait(closed, None, _CLOSED.get(closed, closed)))
+            self._tell(tracked, drop, answer, closed)
             return None
         try:
             self._take(tracked, drop, answer)
@@ -205,10 +200,10 @@ class Scanner:
             return False
         return self._door.clock.monotonic_s() - tracked.held_s < _HELD_S
 
-    def _why_not_now(self, drop: Drop) -> str | None:
+    def _why_not_now(self, drop: Drop) -> Wait | None:
         """Return what is in the way of taking a whole drop."""
-        closed = "paused" if self.listing.paused else self._closed or self._gate(drop)
-        if closed in _FOR_ALL:
+        closed = _PAUSED if self.listing.paused else self._closed or self._gate(drop)
+        if closed and closed.reason in _FOR_ALL:
             self._closed = closed
         return closed
 

@@ -189,24 +189,6 @@ class Settler:
         return mark is not None and mark.since_s >= self._tree_since_s
 
 
-def explain(name: str, answer: DropStatus) -> str:
-    """Tell a person how a drop stands and why, then one line per file."""
-    if answer.refusal:
-        first = f"refused, {answer.refusal}"
-    elif answer.settled:
-        first = "settled"
-    else:
-        left = "" if answer.left_s is None else f"; {answer.left_s:.1f} s left"
-        first = f"{answer.reason}, {answer.detail}{left}"
-    return "\n".join([f"{display(name)}: {first}", *map(_explained, answer.files)])
-
-
-def _explained(file: FileAnswer) -> str:
-    expected = "" if file.bytes_expected is None else f" of {file.bytes_expected}"
-    by = f"whole ({file.ready_by})" if file.ready_by else "not whole"
-    return f"  {display(file.path)}: {file.bytes}{expected} bytes, {by}"
-
-
 def _remember(before: Mapping[str, Seen], files: Iterable[Found], now_s: float) -> dict[str, Seen]:
     """Carry over what is unchanged, begin anew with the rest, forget what has gone."""
     now: dict[str, Seen] = {}

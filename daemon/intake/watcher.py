@@ -36,7 +36,7 @@ from daemon.files import Files
 from daemon.intake.admit import Door
 from daemon.intake.drop import Drop
 from daemon.intake.mounts import is_network, read_mountinfo
-from daemon.intake.observations import Health, Looked, Report
+from daemon.intake.observations import Health, Looked, Report, Wait
 from daemon.intake.recovery import CutShort, mend
 from daemon.intake.scanner import Gate, Scanner, Stopping
 from daemon.intake.watch import Watch
@@ -148,7 +148,7 @@ class Watcher:
             self._stopped.wait(min(_LONGEST_GAP_S, max(_SHORTEST_S, rest_s)))
         self._watch.stop()
 
-    def _may_take(self, drop: Drop) -> str | None:
+    def _may_take(self, drop: Drop) -> Wait | None:
         # One that hung when it was asked to end has a successor by the time that it goes on.
         if self._stopped.is_set():
             raise Stopping

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.intake.drop import Drop
+from daemon.intake.observations import Wait
 from daemon.supervisor.startup import Opened
+from daemon.text import size
 
 MEMINFO = Path("/proc/meminfo")
 _MIB = 1024 * 1024
@@ -73,16 +75,20 @@ class Capacity:
         with self._lock:
             self._coming.pop((inbox, name), None)
 
-    def gate(self, inbox: str, drop: Drop) -> str | None:
+    def gate(self, inbox: str, drop: Drop) -> Wait | None:
         """Return why a drop must wait, or ``None``: it is admitted, and its room is taken."""
-        wanted = self._opened.config.disk.per_input_byte * drop.bytes
+        config = self._opened.config
+        wanted = config.disk.per_input_byte * drop.bytes
         with self._lock:
             if self._left.jobs <= 0:
-                return "slot"
+                return Wait("slot", None, f"the queue is full: queue_limit is {config.queue_limit}")
             if self._left.bytes < wanted:
-                return "disk"
+                left_mb = max(0.0, self._left.bytes) / _MIB
+                text = f"{size(wanted / _MIB)} needed, {size(left_mb)} free for drops"
+                return Wait("disk", None, f"too little room on the disk: {text}")
             if not self._left.memory:
-                return "memory"
+                text = f"less than {size(config.memory_reserve_mb)} are available"
+                return Wait("memory", None, f"too little memory: {text}")
             self._left.jobs -= 1
             self._left.bytes -= wanted
             self._coming[inbox, drop.name] = drop.bytes

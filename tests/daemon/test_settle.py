@@ -11,7 +11,7 @@ from daemon.config.models import Limits, Settling
 from daemon.errors import BadInput
 from daemon.intake.completeness import Rules
 from daemon.intake.drop import Drop, Found, Signature
-from daemon.intake.settle import Settler, explain
+from daemon.intake.settle import Settler
 from dsp.containers.header import Format, Header
 
 RULES = Rules.of(Settling(), network=False)
@@ -385,14 +385,14 @@ def test_a_network_doubles_the_patience():
     assert (10.0, 20.0, 60.0) == (rules.settle_s, rules.settle_folder_s, rules.settle_unknown_s)
 
 
-def test_explain_tells_the_rule_and_the_time_left():
+def test_answer_tells_the_rule_and_the_time_left():
     """A person who waits reads why, and how long still."""
     settler, evidence = Settler(RULES), FakeEvidence()
     settler.observe(loose(), evidence, 0.0)
-    text = explain("a.wav", settler.observe(loose(), evidence, 0.5))
+    answer = settler.observe(loose(), evidence, 0.5)
 
-    assert "a.wav: settling, a.wav: header complete; quiet for 0.5 of 2 s; 1.5 s left" in text
-    assert "a.wav: 100 bytes, not whole" in text
+    assert "a.wav: header complete; quiet for 0.5 of 2 s" == answer.detail
+    assert 1.5 == answer.left_s
 
 
 # A story: each step lets time pass, then the writer writes, opens, closes or does nothing.

@@ -17,7 +17,7 @@ from daemon.errors import Fault
 from daemon.files import Files
 from daemon.intake import watcher as watcher_module
 from daemon.intake.mounts import is_network, kind_of_mount
-from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Sighting
+from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Sighting, Wait
 from daemon.intake.watcher import Watch, Watcher
 from tests.support.clocks import FakeClock
 from tests.support.containers import noise_bytes
@@ -37,6 +37,11 @@ class SilentWatch:
 
     def stop(self):
         pass
+
+
+def closed_by(reason):
+    """Return the answer of a gate that is closed for this reason, or open for none."""
+    return Wait(reason, None, "no room") if reason else None
 
 
 class Studio:
@@ -60,7 +65,7 @@ class Studio:
             work=self.work,
             files=Files(),
             clock=self.clock,
-            gate=lambda drop: self.closed,  # noqa: ARG005 - one answer for all drops
+            gate=lambda drop: closed_by(self.closed),  # noqa: ARG005 - one answer for all drops
             report=self.report,
         )
         if clock is None:
@@ -224,7 +229,7 @@ def test_room_that_opens_in_mid_scan_goes_to_nobody_younger(studio):
         studio.put(f"{name}/kick.wav")
         studio.put(f"{name}/.done", b"")
     answers = iter(["slot", None, None, None])
-    studio.watcher._scanner._gate = lambda drop: next(answers)  # noqa: ARG005 - a gate
+    studio.watcher._scanner._gate = lambda drop: closed_by(next(answers))  # noqa: ARG005 - a gate
 
     assert [] == [told for told in studio.look() if isinstance(told, Admitted)]
     assert ["a", "b"] == taken(studio.look(1.0))
