@@ -97,6 +97,12 @@ def age_s(moment: object, now_ms: int) -> float | None:
         return None
 
 
+def spellings(name: str) -> tuple[str, ...]:
+    """Return a name as it is, and with its accents composed and decomposed: each once."""
+    forms = (unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))
+    return tuple(dict.fromkeys((name, *forms)))
+
+
 def display(name: str) -> str:
     """Return a name fit for JSON, SQL and logs; bytes that are not UTF-8 become U+FFFD."""
     return os.fsencode(name).decode("utf-8", "replace")

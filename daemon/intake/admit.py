@@ -39,12 +39,11 @@ from daemon.clock import Clock
 from daemon.config.models import Limits
 from daemon.files import Files
 from daemon.intake.drop import Drop, look
-from daemon.intake.recovery import give_back
+from daemon.intake.recovery import give_back, markers_of
 from daemon.intake.writer_probe import open_beneath, writer_of
 from daemon.layout import (
     CLAIMED,
     JOB_IDS_PER_S,
-    MARKER_BESIDE,
     SETTINGS,
     SETTINGS_BESIDE,
     Place,
@@ -73,7 +72,7 @@ class Door:
     """Hidden folders of drops that were moved aside, not taken in, and could not be put back."""
 
     def admit(self, drop: Drop, *, whole: bool) -> Place | None:
-        """Take the drop in; ``None`` when it moved on under our hands and was put back.
+        """Take the drop in; ``None`` when it changed meanwhile and was put back.
 
         With `whole`, it must still be what it was when it settled. A refused or cancelled drop
         is taken as it is.
@@ -95,8 +94,7 @@ class Door:
             taken = self._take_across(drop, room, whole=whole)
         if not taken:
             return None
-        if os.path.lexists(mark := self.folder / (drop.name + MARKER_BESIDE)):
-            self.leftovers.append(mark)
+        self.leftovers.extend(markers_of(self.folder / drop.name))
         self.tidy()
         return Place(self.inbox, room.name, drop.name, room / "in" / drop.name)
 
@@ -178,13 +176,14 @@ class Door:
         return True
 
     def _move(self, step: str, drop: Drop, target: Path) -> None:
-        beside = self.folder / (drop.name + SETTINGS_BESIDE)
-        if drop.settings and drop.settings.path == beside.name:
-            self.files.rename(f"{step}.settings", beside, target / beside.name)
+        if drop.settings and drop.settings.path != SETTINGS:
+            # Its accents may be spelt in another way than the drop's; from here on they are not.
+            beside = self.folder / drop.settings.path
+            self.files.rename(f"{step}.settings", beside, target / (drop.name + SETTINGS_BESIDE))
         self.files.rename(f"{step}.drop", self.folder / drop.name, target / drop.name)
 
     def _is_still(self, drop: Drop, folder: Path) -> bool:
-        """Tell whether the drop in `folder` is what it was, and nobody writes into it."""
+        """Tell whether the drop in `folder` is what it was, and no writer has it open."""
         fd = os.open(folder, _FOLDER)
         try:
             now = look(fd, drop.name, self.limits, self.accepts)
@@ -213,8 +212,9 @@ def renumber(files: Files, place: Place, clock: Clock) -> Place:
             return Place(place.inbox, other.name, place.name, other / "in" / place.name)
 
 
-def _across_rename(drop: Drop) -> list[tuple[str, object]]:
-    return [(path, signature.across_rename()) for path, signature in drop.signature]
+def _across_rename(drop: Drop) -> tuple[object, ...]:
+    files = [(file.path, file.signature.across_rename()) for file in drop.files]
+    return files, drop.settings and drop.settings.signature.across_rename()
 
 
 def _is_written(folder: int, drop: Drop, path: str) -> bool:

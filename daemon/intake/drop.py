@@ -28,12 +28,12 @@ from daemon.config.models import Limits
 from daemon.errors import BadInput
 from daemon.intake.filenames import kind_of, suffix_of
 from daemon.layout import CANCEL, MARKER_BESIDE, PAUSE, SETTINGS, SETTINGS_BESIDE
-from daemon.text import display
-from dsp.containers.junk import stands_for, waits_for
+from daemon.text import display, spellings
+from dsp.containers.junk import composed, stands_for, waits_for
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 LEFT_ALONE_NAMED = 50
-"""More would be read by nobody, and written into every heartbeat."""
+"""More is of no use to a reader, and would be written into every heartbeat."""
 _NAMES_LOOKED_AT = 1 << 16
 """Names of any kind in one drop; junk is not endless. 60,000 take a tenth of a second."""
 _LONGEST_PATH_BYTES = 3000
@@ -87,7 +87,7 @@ class Drop:
     settings: Found | None = None
     """``job.yaml`` inside a folder (path ``job.yaml``), else ``NAME.job.yaml`` beside the drop."""
     marks: tuple[Found, ...] = ()
-    """Markers: ``.done`` … of the drop (path empty) or of one file (that file's path)."""
+    """Markers: ``.done`` … of the drop (path empty) or of one file (its path, composed)."""
     arriving: tuple[str, ...] = ()
     """Files whose names say that they are not complete."""
     placeholders: tuple[str, ...] = ()
@@ -118,8 +118,8 @@ class Listing:
     """The top level of an inbox, sorted."""
 
     drops: list[str] = field(default_factory=list)
-    cancels: list[str] = field(default_factory=list)
-    """Names of ``NAME.cancel`` files, without the suffix."""
+    cancels: dict[str, str] = field(default_factory=dict)
+    """Name -> file that asks for it to be cancelled; a drop's name as it is on disk."""
     paused: bool = False
     left_alone: dict[str, str] = field(default_factory=dict)
     """Name -> why it is no drop; the first ones of many."""
@@ -135,25 +135,28 @@ def list_inbox(
     Of what is left alone, the first `named` are named: there may be tens of thousands.
     """
     listing = Listing()
-    strangers: dict[str, str] = {}
+    unknown: dict[str, str] = {}
     with os.scandir(folder) as entries:
         for entry in entries:
             name, kind = entry.name, kind_of(entry.name)
             if name.lower() == PAUSE:
                 listing.paused = True
             elif kind == "cancel":
-                listing.cancels.append(name[: -len(CANCEL)])
+                listing.cancels[name[: -len(CANCEL)]] = name
             elif kind in ("settings", "marker") and _is_orphan(folder, name):
-                strangers[name] = "belongs to a drop that is not here"
+                unknown[name] = "belongs to a drop that is not here"
             elif kind == "plain" and _is_plain_but_unknown(entry, accepts):
-                strangers[name] = "not a kind of file that this inbox takes"
+                unknown[name] = "not a kind of file that this inbox takes"
             elif kind == "plain":
                 listing.drops.append(name)
     listing.drops.sort()
-    listing.cancels.sort()
-    first = sorted(strangers) if named is None else heapq.nsmallest(named, strangers)
-    listing.left_alone = {display(name): strangers[name] for name in first}
-    listing.left_alone_more = len(strangers) - len(first)
+    if listing.cancels:
+        there = {composed(name): name for name in listing.drops}
+        asked = sorted(listing.cancels.items())
+        listing.cancels = {there.get(composed(name), name): file for name, file in asked}
+    first = sorted(unknown) if named is None else heapq.nsmallest(named, unknown)
+    listing.left_alone = {display(name): unknown[name] for name in first}
+    listing.left_alone_more = len(unknown) - len(first)
     return listing
 
 
@@ -174,10 +177,10 @@ def look(inbox: int, name: str, limits: Limits, accepts: frozenset[str]) -> Drop
         tally.refuse(*_kind_refused(found.st_mode, name))
         kind = "other"
     if tally.settings is None and (beside := _beside(inbox, name, SETTINGS_BESIDE)):
-        tally.take_settings(name + SETTINGS_BESIDE, beside)
+        tally.take_settings(*beside)
     mark = _beside(inbox, name, MARKER_BESIDE)
-    if mark and stat.S_ISREG(mark.st_mode):
-        tally.marks.append(Found("", Signature.of(mark), audio=False))
+    if mark and stat.S_ISREG(mark[1].st_mode):
+        tally.marks.append(Found("", Signature.of(mark[1]), audio=False))
     tally.check_size()
     return Drop(
         name,
@@ -305,15 +308,16 @@ def _is_there(folder: int, name: str) -> bool:
 def _is_orphan(folder: int, name: str) -> bool:
     small = name.lower()
     suffix = MARKER_BESIDE if small.endswith(MARKER_BESIDE) else SETTINGS_BESIDE
-    return not (small.endswith(suffix) and _is_there(folder, name[: -len(suffix)]))
+    names = spellings(name[: -len(suffix)]) if small.endswith(suffix) else ()
+    return not any(_is_there(folder, each) for each in names)
 
 
 def _marked(path: str) -> str:
-    """Return which file a marker inside a folder is for; empty: the whole folder."""
+    """Return which file a marker inside a folder is for, composed; empty: the whole folder."""
     folder, _, name = path.rpartition("/")
     own = name.lower().endswith(MARKER_BESIDE) and name.lower() != MARKER_BESIDE
     if own:
-        return path[: -len(MARKER_BESIDE)]
+        return composed(path[: -len(MARKER_BESIDE)])
     # A marker in a sub-folder says nothing about the rest; it marks a file that is not there.
     return f"{folder}/" if folder else ""
 
@@ -326,7 +330,8 @@ def _kind_refused(mode: int, path: str) -> tuple[str, str, str]:
     return "REFUSED_KIND", f"{display(path)} is {kind}", path
 
 
-def _beside(inbox: int, name: str, suffix: str) -> os.stat_result | None:
-    with suppress(OSError):  # gone, or the longer name is too long to exist
-        return os.lstat(name + suffix, dir_fd=inbox)
+def _beside(inbox: int, name: str, suffix: str) -> tuple[str, os.stat_result] | None:
+    for each in spellings(name):
+        with suppress(OSError):  # gone, or the longer name is too long to exist
+            return each + suffix, os.lstat(each + suffix, dir_fd=inbox)
     return None

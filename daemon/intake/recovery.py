@@ -13,6 +13,7 @@ from pathlib import Path
 from daemon.files import Files
 from daemon.intake.filenames import kind_of
 from daemon.layout import CLAIMED, JOB_ID, MARKER_BESIDE, Place, with_ending
+from daemon.text import spellings
 
 
 def find_admitted(work: Path) -> list[Place]:
@@ -36,7 +37,7 @@ class CutShort:
 
 
 def find_cut_short(work: Path, inbox: str, has_row: Callable[[str], bool]) -> CutShort:
-    """Look for admissions that a crash may have cut short; call before anybody admits or works.
+    """Look for admissions that a crash may have cut short; call before any admission or attempt.
 
     A directory whose job has a row is none: its drop was there, and has gone where it belongs.
     """
@@ -57,7 +58,7 @@ def mend(files: Files, found: CutShort, folder: Path) -> list[Path]:
     Returns
     -------
     list of Path
-        What should go and cannot be removed now: to be tried again, and in nobody's way.
+        What should go and cannot be removed now: to be tried again later.
 
     Raises
     ------
@@ -76,8 +77,9 @@ def mend(files: Files, found: CutShort, folder: Path) -> list[Path]:
     for room in filter(Path.is_dir, found.abandoned):
         _move_back(files, "mend.back", room / "in", folder)
         going.append(("mend.room", room))
-    for drop in found.admitted:
-        going += [("mend.marker", mark) for mark in _left_behind(drop, folder)]
+    for place in (folder / drop.name for drop in found.admitted):
+        if not os.path.lexists(place):
+            going += [("mend.marker", mark) for mark in markers_of(place)]
     return [path for step, path in going if not _removed(files, step, path)]
 
 
@@ -103,11 +105,10 @@ def _move_back(files: Files, step: str, taken: Path, folder: Path) -> None:
         _rename_to_free(files, step, path, folder / path.name)
 
 
-def _left_behind(drop: Path, folder: Path) -> list[Path]:
-    """Return what marked an admitted drop: it would call the next one of that name whole."""
-    mark = folder / (drop.name + MARKER_BESIDE)
-    there = os.path.lexists(mark) and not os.path.lexists(folder / drop.name)
-    return [mark] if there else []
+def markers_of(drop: Path) -> list[Path]:
+    """Return what marks a drop as whole, and would mark the next one of that name."""
+    marks = (drop.with_name(each + MARKER_BESIDE) for each in spellings(drop.name))
+    return [mark for mark in marks if os.path.lexists(mark)]
 
 
 def _is_abandoned(room: Path) -> bool:

@@ -27,7 +27,6 @@ from daemon.intake.drop import Drop, Listing, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
 from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Report, Sighting, Wait
 from daemon.intake.settle import DropStatus, Settler
-from daemon.layout import CANCEL
 from daemon.text import display
 
 Gate = Callable[[Drop], Wait | None]
@@ -69,7 +68,7 @@ class _Tracked:
 
 
 class Scanner:
-    """The eyes and hands of one inbox; used by one thread."""
+    """Looks at one inbox and takes drops in; used by one thread."""
 
     def __init__(
         self, door: Door, settling: Settling, gate: Gate, report: Callable[[Report], None]
@@ -231,7 +230,7 @@ class Scanner:
             self._report(PutBack(self._door.inbox, drop.name))
             raise
         self.took = True
-        if place is None:  # somebody still wrote; it is back, and settles anew
+        if place is None:  # a writer still had it open; it is back, and settles anew
             self._report(PutBack(self._door.inbox, drop.name))
             return
         del self._tracked[drop.name]
@@ -251,7 +250,7 @@ class Scanner:
     def _cancel(self, fd: int, name: str) -> float | None:
         """Take a drop out of the inbox as cancelled, or ask for its job to be stopped.
 
-        The wish stays until it is fulfilled, so that a crash cannot swallow it.
+        The file that asks stays until the job has ended, so that a crash loses no request.
         """
         drop = look(fd, name, self._door.limits, self._door.accepts)
         if drop is not None and name in self.listing.drops:
@@ -259,7 +258,7 @@ class Scanner:
             files = tuple(FileAnswer(file.path, file.bytes) for file in drop.files)
             self._take(tracked, drop, DropStatus(settled=False, files=files), cancelled=True)
         else:
-            self._report(CancelAsked(self._door.inbox, name, name + CANCEL))
+            self._report(CancelAsked(self._door.inbox, name, self.listing.cancels[name]))
         return None
 
     def _split_warning(self, drop: Drop) -> list[tuple[str, str]]:

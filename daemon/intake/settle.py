@@ -179,7 +179,7 @@ class Settler:
         return max(self.rules.settle_folder_s - quiet_s, _SOON_S if self._tree_looks == 1 else 0.0)
 
     def _marked(self, file: Found) -> bool:
-        mark = self._marks.get(file.path)
+        mark = self._marks.get(composed(file.path))
         own = mark is not None and mark.since_s >= self._files[file.path].since_s
         return own or self._whole_marked()
 

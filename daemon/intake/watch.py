@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +13,11 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
 from daemon.files import ask_for_descriptors
+
+# Its emitter says so, at level error, when it is stopped between two reads: as we always do.
+logging.getLogger("watchdog.observers.inotify").addFilter(
+    lambda record: "when the thread is inactive" not in str(record.msg)
+)
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _IN_CREATE = 0x100  # linux/inotify.h
@@ -37,7 +43,7 @@ class Watch:
         self._identity: tuple[int, int] | None = None
         self.builds = 0
         self.problem = ""
-        """Why there is none, when there is none to be had."""
+        """Why the folder cannot be watched, when it cannot."""
 
     def check(self) -> bool:
         """Build the watch where there is none that works; tell whether one works now."""
@@ -55,7 +61,7 @@ class Watch:
             self._observer.start()
         except OSError as error:  # scans go on
             self.stop()
-            self.problem = f"no watch is to be had: {error.strerror or error}"
+            self.problem = f"cannot watch the folder: {error.strerror or error}"
             return False
         self.problem, self._identity = "", identity
         self.builds += 1

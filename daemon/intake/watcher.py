@@ -17,9 +17,9 @@ Rules
 3. Each round asks: is the inbox still the same folder, and is every emitter alive? If not, the
    watch is built anew.
 4. A missing inbox is a paused inbox, whose drops are remembered.
-5. Nobody else touches the inbox: everything that may hang in its file system hangs this thread
-   only, and the age of the last scan tells. The supervisor hears through ``report``, which must
-   not block.
+5. Only this thread touches the inbox: whatever hangs in its file system hangs this thread alone,
+   and the age of the last scan tells. The supervisor hears through ``report``, which must not
+   block.
 """
 
 import logging
@@ -89,8 +89,8 @@ class Watcher:
     ) -> None:
         self._name, self._folder, self._files, self._clock = name, folder, files, clock
         self._cut_short, self._report = cut_short, report
-        self._fulfilled: SimpleQueue[str] = SimpleQueue()
-        self._stubborn: set[str] = set()
+        self._ended_requests: SimpleQueue[str] = SimpleQueue()
+        self._unremovable: set[str] = set()
         self._door = door = Door(name, folder, work, inbox.limits, accepts, files, clock)
         self._gate = gate
         self._scanner = Scanner(door, inbox.settling, self._may_take, report)
@@ -114,10 +114,10 @@ class Watcher:
         """Scan now: for the supervisor, when there is room again."""
         self._woken.set()
 
-    def fulfil(self, wish: str) -> None:
-        """Remove the file of a wish before the next scan, which is soon."""
-        self._fulfilled.put(wish)
-        if wish not in self._stubborn:  # that scan would find it again, and so for ever
+    def remove_request(self, file: str) -> None:
+        """Remove a file that asked for a job to be cancelled, soon, and before the next scan."""
+        self._ended_requests.put(file)
+        if file not in self._unremovable:  # that scan would find it again, and so on without end
             self.wake()
 
     def ask_to_stop(self) -> None:
@@ -171,7 +171,7 @@ class Watcher:
             self._choose_mode()
             if self._cut_short is not None:
                 self._door.leftovers.extend(mend(self._files, self._cut_short, self._folder))
-            self._remove_wishes()
+            self._remove_requests()
             due_s = self._scanner.scan()
             problem = self._scanner.trouble
             self._suspect(woken=woken)
@@ -187,14 +187,14 @@ class Watcher:
         # What was refused may have been refused for a moment only, and no event says when.
         return min(self._wait_s(due_s), _RECEIVING_S if problem else _LOCAL_S)
 
-    def _remove_wishes(self) -> None:
-        while not self._fulfilled.empty():
-            wish = self._fulfilled.get()
+    def _remove_requests(self) -> None:
+        while not self._ended_requests.empty():
+            file = self._ended_requests.get()
             try:
-                self._files.remove("cancel.wish", self._folder / wish)
+                self._files.remove("cancel.request", self._folder / file)
             except OSError as error:
-                self._stubborn.add(wish)
-                _LOG.warning("inbox=%s cannot remove %s: %s", self._name, wish, error.strerror)
+                self._unremovable.add(file)
+                _LOG.warning("inbox=%s cannot remove %s: %s", self._name, file, error.strerror)
 
     def _choose_mode(self) -> None:
         network = is_network(self._folder, read_mountinfo())
@@ -205,7 +205,7 @@ class Watcher:
             return
         builds = self._watch.builds
         self._polling = "" if self._watch.check() else self._watch.problem
-        # What came between two watches was announced by nobody.
+        # No event announced what came between two watches.
         self._first = self._first or self._watch.builds != builds
 
     def _suspect(self, *, woken: bool) -> None:

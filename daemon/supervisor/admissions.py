@@ -42,6 +42,7 @@ from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
 from daemon.text import display
 from dsp.containers.identify import AUDIO_SUFFIXES
+from dsp.containers.junk import composed
 
 _POSITIONS_SHOWN, _POSITIONS_AT_ONCE = 50, 10
 """Places in the queue that statuses show, and how many are written at each beat, because each
@@ -270,8 +271,8 @@ class Admissions:
     def _cancel(self, asked: CancelAsked) -> None:
         store = self._store
         for job in (*store.jobs(State.QUEUED), *store.jobs(State.RUNNING)):
-            known_as = (job.name, display(job.name), job.label)
-            if job.inbox == asked.inbox and asked.name in known_as:
+            known_as = {composed(name) for name in (job.name, display(job.name), job.label)}
+            if job.inbox == asked.inbox and composed(asked.name) in known_as:
                 self._watchers.request_cancel(job.id, asked.inbox, asked.file)
                 if job.state is State.RUNNING:
                     self._cancel_running(job)

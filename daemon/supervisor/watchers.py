@@ -108,7 +108,7 @@ class Watchers:
     def remove_request(self, inbox: str, file: str) -> None:
         """Have a request's file removed by the watcher; an inbox that is closed keeps it."""
         if inbox in self.watchers:
-            self.watchers[inbox].fulfil(file)
+            self.watchers[inbox].remove_request(file)
 
     def _heard(self, report: Report) -> None:
         """Take a watcher's report: called in its thread."""

@@ -124,7 +124,7 @@ def test_an_undecodable_name_can_be_shown_and_kept():
 
 
 def test_a_listing_sorts_the_top_level(inbox):
-    """Drops, wishes and strangers are told apart."""
+    """Drops, requests and what is neither are told apart."""
     for name in ("b.wav", "b.wav.job.yaml", "b.wav.done", "notes.txt", "c.wav.part", ".x"):
         inbox.put(name)
     for name in ("Old.cancel", ".pause", "gone.wav.done"):
@@ -133,7 +133,7 @@ def test_a_listing_sorts_the_top_level(inbox):
     listing = inbox.listing()
 
     assert ["Song", "b.wav"] == listing.drops
-    assert ["Old"] == listing.cancels
+    assert {"Old": "Old.cancel"} == listing.cancels
     assert listing.paused
     assert {"gone.wav.done", "notes.txt"} == set(listing.left_alone)
 
@@ -359,3 +359,22 @@ def test_a_placeholder_of_a_cloud_drive_is_seen(inbox):
     inbox.put("Song/.notes.txt.icloud")
 
     assert ("bass.wav",) == inbox.look("Song").placeholders
+
+
+COMPOSED, DECOMPOSED = "Ges\u00e4ng", "Gesa\u0308ng"
+
+
+@pytest.mark.parametrize(("said", "found"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_what_lies_beside_a_drop_may_spell_its_accents_in_another_way(inbox, said, found):
+    """A keyboard composes them, a Mac's disk does not: settings, markers and requests match."""
+    for name in (f"{found}.wav", f"{said}.wav.job.yaml", f"{said}.wav.done", f"{said}.wav.cancel"):
+        inbox.put(name)
+    inbox.put(f"Song/{found}.wav")
+    inbox.put(f"Song/{said}.wav.done")
+    drop, listing = inbox.look(f"{found}.wav"), inbox.listing()
+
+    assert f"{said}.wav.job.yaml" == drop.settings.path
+    assert [""] == [mark.path for mark in drop.marks]
+    assert {f"{found}.wav": f"{said}.wav.cancel"} == listing.cancels
+    assert {} == listing.left_alone
+    assert [f"{COMPOSED}.wav"] == [mark.path for mark in inbox.look("Song").marks]

@@ -11,6 +11,8 @@ from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
+from watchdog.observers.api import ObservedWatch
+from watchdog.observers.inotify import InotifyEmitter
 
 from daemon.config.models import Inbox, Limits
 from daemon.errors import Fault
@@ -19,6 +21,7 @@ from daemon.intake import watcher as watcher_module
 from daemon.intake.mounts import is_network, kind_of_mount
 from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Sighting, Wait
 from daemon.intake.watcher import Watch, Watcher
+from daemon.layout import settings_beside
 from tests.support.clocks import FakeClock
 from tests.support.containers import noise_bytes
 from tests.support.files import DEEP, OtherDevice, bottom_of, dig
@@ -459,11 +462,30 @@ def test_a_cancelled_drop_is_taken_out(studio):
 
 
 def test_a_cancel_for_a_running_job_is_passed_on(studio):
-    """The drop is no longer here; the supervisor knows where, and removes the wish."""
+    """The drop is no longer here; the supervisor knows where, and has the file removed."""
     studio.put("Song.cancel", b"")
 
     assert [CancelAsked("mix", "Song", "Song.cancel")] == studio.look()
     assert ["Song.cancel"] == [path.name for path in studio.folder.iterdir()]
+
+
+def test_settings_and_marker_go_with_a_drop_whose_accents_are_spelt_differently(studio):
+    """They are looked for under the drop's own spelling from then on."""
+    studio.put("Gesa\u0308ng.wav")
+    studio.put("Ges\u00e4ng.wav.job.yaml", b"force: true\n")
+    studio.put("Ges\u00e4ng.wav.done", b"")
+    (admitted,) = studio.look()
+
+    assert b"force: true\n" == settings_beside(admitted.place.path).read_bytes()
+    assert [] == list(studio.folder.iterdir())
+
+
+def test_stopping_a_watch_says_nothing(caplog):
+    """The library calls it an error when its thread is stopped between two reads."""
+    watched = ObservedWatch("/", recursive=False)
+    InotifyEmitter(SimpleQueue(), watched).queue_events(0.0)
+
+    assert [] == caplog.records
 
 
 def test_a_folder_that_comes_again_soon_is_suspected(studio):
