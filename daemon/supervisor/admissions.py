@@ -218,7 +218,7 @@ class Admissions:
 
     def adopt(self) -> None:
         """Take up what a crash interrupted: drops without a row, searches, sightings."""
-        self._sightings.recall()
+        self._outage.guard("recall of sightings", self._sightings.recall)
         for place in find_admitted(self._spool.root / "work"):
             if place.inbox in self._opened.config.inboxes:
                 self._outage.guard(

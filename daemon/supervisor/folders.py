@@ -11,6 +11,7 @@ Rule 2: a lost lock ends the daemon: another one may serve the spool already.
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from daemon.errors import Unavailable
@@ -125,7 +126,8 @@ class Folders:
         if job != self._handled:
             self._handled = job
             note = f"{self._boot} {job}" if job else ""
-            os.pwrite(self._lock, note.encode().ljust(_HANDLED_BYTES), _PID_BYTES)
+            with suppress(OSError):  # it is a help; what cannot be noted must not stop the job
+                os.pwrite(self._lock, note.encode().ljust(_HANDLED_BYTES), _PID_BYTES)
 
     def close(self) -> None:
         """Let go of the spool."""

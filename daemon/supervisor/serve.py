@@ -31,6 +31,10 @@ def run(config_path: Path | None = None) -> int:
     except Unavailable as problem:
         log.error(problem.message, code=problem.code, hint=problem.hint)
         return EX_TEMPFAIL
+    except OSError as problem:
+        hint = "Check the disk that holds the spool, and who may read and write it."
+        log.error("the spool cannot be opened", problem=str(problem), hint=hint)
+        return EX_TEMPFAIL
 
 
 def _serve(config: Config, reload: Callable[[], Config]) -> int:

@@ -218,16 +218,14 @@ class Supervisor:
         steps = {name: self._steps[name] for name in ("hear", "collect", "repeat", "beat")}
         while not self._watchers.reports.empty() or self._dispatcher.working:
             if self._clock.monotonic_s() >= until_s:
-                self._pool.interrupt_all()
+                self._step("interrupt", self._pool.interrupt_all)
             self._wait(until_s)
             for name, step in steps.items():
                 self._step(name, step)
 
     def close(self, *, clean: bool) -> None:
         """Let go of everything."""
-        self._watchers.close()
-        self._pool.close()
-        self._duplicates.close()
+        self._end_threads_and_workers()
         self._document.phase = "stopped"
         self._beat.now()
         clean = self._outage.guard("close", lambda: self._opened.close(clean=clean)) and clean
@@ -235,10 +233,12 @@ class Supervisor:
 
     def abandon(self) -> None:
         """Let go of a spool that is not ours any more, or whose queue is damaged: write nothing."""
-        self._watchers.close()
-        self._pool.close()
-        self._duplicates.close()
+        self._end_threads_and_workers()
         self._opened.close(clean=False)
+
+    def _end_threads_and_workers(self) -> None:
+        for part in (self._watchers, self._pool, self._duplicates):
+            self._outage.guard(f"end of {type(part).__name__}", part.close)
 
     def reload(self, config: Config) -> None:
         """Go on with another configuration; drops and jobs do not notice.
@@ -291,9 +291,15 @@ class Supervisor:
 
     def _wait(self, until_s: float | None = None) -> None:
         """Sleep until there is a report or something is due."""
-        timeout_s = [_REFUSED_S]
-        self._step("wait", lambda: timeout_s.insert(0, self._idle_s(until_s)))
-        self.signals.wait(self._pool.descriptors(), timeout_s[0])
+        descriptors: list[int] = []
+        timeout_s = _REFUSED_S
+
+        def prepare() -> None:
+            nonlocal descriptors, timeout_s
+            descriptors, timeout_s = self._pool.descriptors(), self._idle_s(until_s)
+
+        self._step("wait", prepare)
+        self.signals.wait(descriptors, timeout_s)
 
     def _idle_s(self, until_s: float | None) -> float:
         """Return for how long nothing is due."""
