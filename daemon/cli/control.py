@@ -1,6 +1,6 @@
-"""The desk: what a person may ask of a spool, done with files alone.
+"""What a person may ask of a spool, done with files alone.
 
-Whatever can be done with a file manager is done here in the same way: a wish is an empty file
+Whatever can be done with a file manager is done here in the same way: a request is an empty file
 beside the drop, a failed drop is moved back. So every command works while the daemon is down,
 and takes effect when it comes up.
 
@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from daemon.cli.spool_reader import Failed, SpoolReader, find_status
+from daemon.cli.spool_reader import Failed, SpoolReader, find_status, lying_in
 from daemon.errors import BadInput, Unavailable
 from daemon.files import Files
 from daemon.layout import CANCEL, MARKER_BESIDE, PAUSE, SETTINGS_BESIDE
@@ -49,7 +49,7 @@ def retry(board: SpoolReader, failed: Failed, files: Files) -> Path:
 
 
 def cancel(board: SpoolReader, name: str, inbox: str | None = None) -> Path:
-    """Leave the wish that a drop or its job be cancelled; return the wish.
+    """Ask for a drop or its job to be cancelled; return the file that asks.
 
     Raises
     ------
@@ -57,9 +57,9 @@ def cancel(board: SpoolReader, name: str, inbox: str | None = None) -> Path:
         No drop and no unfinished job goes by this name.
     """
     folder, drop = _cancellable(board, name, inbox)
-    wish = folder / f"{drop}{CANCEL}"
-    _touch(wish)
-    return wish
+    request = folder / f"{drop}{CANCEL}"
+    _touch(request)
+    return request
 
 
 def pause(folder: Path) -> bool:
@@ -102,15 +102,15 @@ def refuse_taken(target: Path) -> None:
 
 
 def _cancellable(board: SpoolReader, name: str, inbox: str | None) -> tuple[Path, str]:
-    """Return the inbox folder and what the wish must be called."""
+    """Return the inbox folder and the name under which to ask."""
     told = find_status(board, name, inbox)
     if told is not None and not told.terminal and told.inbox in board.inboxes:
         # A drop is called by its name on disk, a job by its label, which is its own.
         receiving = told.document.get("state") == "receiving"
         return board.inboxes[told.inbox], told.drop if receiving else told.label
     for folder in board.inboxes.values() if inbox is None else [board.inbox(inbox)[1]]:
-        if name not in ("", ".", "..") and "/" not in name and os.path.lexists(folder / name):
-            return folder, name
+        if (found := lying_in(folder, name)) is not None:
+            return folder, found
     ended = "" if told is None else f"; it is {told.document.get('state')}"
     message = f"nothing unfinished is called {shown(name)!r}{ended}"
     raise BadInput("NOT_FOUND", message, "See what there is: soundspool status.")

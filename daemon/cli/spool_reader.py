@@ -24,7 +24,8 @@ from daemon.errors import BadConfig, BadInput, Unavailable
 from daemon.layout import REASON_SUFFIX, SETTINGS_BESIDE, inbox_folder, reason_beside
 from daemon.outbox.overview import Life, life
 from daemon.outbox.status_reader import SUFFIX, drop_in, read_status
-from daemon.text import age_s, display, shown
+from daemon.text import age_s, display, shown, spellings
+from dsp.containers.junk import composed
 
 RECENT = 200
 """Status files that an overview reads: the newest ones."""
@@ -125,7 +126,8 @@ class Told:
     def goes_by(self, name: str) -> bool:
         """Tell whether a person who says `name` may mean this one."""
         called = str(self.document.get("name"))
-        return name in (self.label, self.drop, called, shown(called), self.document.get("job"))
+        names = (self.label, self.drop, called, shown(called), str(self.document.get("job")))
+        return composed(name) in map(composed, names)
 
 
 @dataclass(frozen=True)
@@ -167,13 +169,24 @@ def statuses(board: SpoolReader, *, most: int | None = RECENT) -> list[Told]:
 
 
 def find_status(board: SpoolReader, name: str, inbox: str | None = None) -> Told | None:
-    """Return the status that a person means by `name`: a live one before one that ended."""
+    """Return the status that a person means by `name`: a live one before one that ended.
+
+    Of two that differ only in how their accents are spelt, the one that is spelt like `name`.
+    """
     found = [
         told
         for told in statuses(board, most=None)
         if told.goes_by(name) and inbox in (None, told.inbox)
     ]
-    return min(found, key=lambda told: (told.terminal, told.label != name), default=None)
+    exact = [told for told in found if name in (told.drop, told.label)] or found
+    return min(exact, key=lambda told: (told.terminal, told.label != name), default=None)
+
+
+def lying_in(folder: Path, name: str) -> str | None:
+    """Return what a drop that a person calls `name` is called in the folder, if one lies there."""
+    if name in ("", ".", "..") or "/" in name:
+        return None
+    return next((each for each in spellings(name) if os.path.lexists(folder / each)), None)
 
 
 def failed_drops(board: SpoolReader) -> list[Failed]:
@@ -195,7 +208,9 @@ def find_failed(board: SpoolReader, name: str, inbox: str | None = None) -> Fail
     """
     candidates = [one for one in failed_drops(board) if inbox in (None, one.inbox)]
     found = [one for one in candidates if one.path.name == name] or [
-        one for one in candidates if name in (display(one.path.name), shown(one.path.name))
+        one
+        for one in candidates
+        if composed(name) in map(composed, (display(one.path.name), shown(one.path.name)))
     ]
     if not found:
         hint = "See what failed: soundspool status."

@@ -1,4 +1,4 @@
-"""What the desk does, with files alone: submit, retry, cancel, pause; and what the board reads."""
+"""What commands do with files alone: submit, retry, cancel, pause; and what they read."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import os
 import pytest
 
 from daemon.cli.control import cancel, pause, resume, retry
+from daemon.cli.diagnose.explain import explanation
 from daemon.cli.spool_reader import failed_drops, find_failed, find_status, pulse_of
 from daemon.cli.submit import assigned, submit
 from daemon.config.models import Limits
@@ -266,12 +267,41 @@ def test_retry_of_a_removed_inbox_is_refused(spool):
         retry(spool.board, find_failed(spool.board, "Song"), Files())
 
 
-def test_cancel_leaves_a_wish_beside_a_drop(spool):
+def test_cancel_leaves_a_request_beside_a_drop(spool):
     """The drop is in the inbox; no status is needed."""
     (spool.inbox / "Song").mkdir()
 
     assert spool.inbox / "Song.cancel" == cancel(spool.board, "Song")
     assert ["Song", "Song.cancel"] == spool.names()
+
+
+COMPOSED, DECOMPOSED = "Ges\u00e4ng", "Gesa\u0308ng"
+
+
+@pytest.mark.parametrize(("said", "found"), [(COMPOSED, DECOMPOSED), (DECOMPOSED, COMPOSED)])
+def test_a_person_may_spell_accents_in_either_way(spool, said, found):
+    """What a keyboard types and what a Mac copied look alike: each command finds it."""
+    failed = spool.fail(found)
+
+    assert failed == find_failed(spool.board, said).path
+    assert found == explanation(spool.board, pulse_of(spool.root), said).name
+
+    spool.tell(drop("running", found, job="j1"))
+    assert found == find_status(spool.board, said).drop
+    (spool.inbox / f"{found}!").mkdir()
+    assert f"{found}!.cancel" == cancel(spool.board, f"{said}!").name
+
+
+@pytest.mark.parametrize("said", [COMPOSED, DECOMPOSED])
+def test_of_two_that_look_alike_the_one_that_is_spelt_so_is_meant(spool, said):
+    """Both may be there."""
+    for name in (COMPOSED, DECOMPOSED):
+        spool.fail(name)
+        spool.tell(drop("failed", name, job=name))
+
+    assert said == find_failed(spool.board, said).path.name
+    assert said == find_status(spool.board, said).drop
+    assert said == explanation(spool.board, pulse_of(spool.root), said).name
 
 
 def test_cancel_names_a_job_by_its_label(spool):

@@ -18,6 +18,7 @@ from daemon.cli.spool_reader import (
     SpoolReader,
     failed_drops,
     find_status,
+    lying_in,
     pulse_of,
 )
 from daemon.codes import CODES
@@ -25,6 +26,7 @@ from daemon.errors import BadInput, Fault
 from daemon.intake.filenames import kind_of
 from daemon.layout import PAUSE
 from daemon.text import shown
+from dsp.containers.junk import composed
 
 EX_OK, EX_DOWN = 0, 3
 
@@ -77,7 +79,7 @@ def explanation(
     """
     if place := _in_inbox(reader, asked, inbox):
         return _of_drop(reader, pulse, *place)
-    for failed in failed_drops(reader):
+    for failed in sorted(failed_drops(reader), key=lambda one: one.path.name != asked):
         if inbox in (None, failed.inbox) and _means(failed.path, asked):
             return _of_failed(failed)
     if told := find_status(reader, os.path.basename(asked.rstrip("/")), inbox):  # noqa: PTH119 - text
@@ -94,14 +96,14 @@ def _in_inbox(reader: SpoolReader, asked: str, inbox: str | None) -> tuple[str, 
             for base in (folder, folder.resolve()):
                 if inside.is_relative_to(base) and inside != base and os.path.lexists(inside):
                     return name, folder, inside.relative_to(base).parts[0]
-        plain = "/" not in asked and asked not in ("", ".", "..")
-        if inbox in (None, name) and plain and os.path.lexists(folder / asked):
-            return name, folder, asked
+        if inbox in (None, name) and (found := lying_in(folder, asked)) is not None:
+            return name, folder, found
     return None
 
 
 def _means(path: Path, asked: str) -> bool:
-    return asked in (path.name, shown(path.name)) or Path(os.path.abspath(asked)) == path  # noqa: PTH100 - as above
+    names = map(composed, (path.name, shown(path.name)))
+    return composed(asked) in names or Path(os.path.abspath(asked)) == path  # noqa: PTH100 - as above
 
 
 def _of_drop(reader: SpoolReader, pulse: Pulse, inbox: str, folder: Path, name: str) -> Explanation:
