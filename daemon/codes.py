@@ -68,6 +68,9 @@ INPUT_UNREADABLE
 NO_AUDIO
     The folder holds no audio file.
     Put the stems into it, as WAV, FLAC, AIFF, Ogg or MP3.
+NO_INPUT
+    The folder holds no file of a kind that its inbox takes.
+    Put such a file into it, or use another inbox; soundspool explain says what this one takes.
 ARCHIVE_DAMAGED
     The archive is broken, cut short, or no archive of the kind that its name says.
     Pack or copy it again; then drop it again.

@@ -11,7 +11,6 @@ from daemon.errors import BadInput, Unavailable
 from daemon.intake.drop import list_inbox
 from daemon.outbox.status_reader import read_status
 from daemon.text import shown
-from dsp.containers.identify import AUDIO_SUFFIXES
 
 _LOOK_S = 0.1
 
@@ -99,6 +98,8 @@ def _why_left_alone(reader: SpoolReader, inbox: str, drop: str, told: Mapping[st
         return left_alone.get(drop, "")
     fd = os.open(reader.inbox(inbox)[1], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return list_inbox(fd, AUDIO_SUFFIXES, named=None).left_alone.get(drop, "")
+        accepts = told.get("accepts")
+        kinds = None if accepts is None else frozenset(accepts)
+        return list_inbox(fd, kinds, named=None).left_alone.get(drop, "")
     finally:
         os.close(fd)

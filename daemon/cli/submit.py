@@ -34,7 +34,6 @@ from daemon.intake.drop import Drop, look
 from daemon.intake.filenames import kind_of
 from daemon.layout import SETTINGS, SETTINGS_BESIDE
 from daemon.text import shown
-from dsp.containers.identify import AUDIO_SUFFIXES
 
 # The inbox's own limits are the daemon's to apply; these only bound the look.
 _LIMITS = Limits(files=1_000_000, depth=100, bytes=1 << 62)
@@ -95,7 +94,7 @@ def _looked_at(source: Path) -> Drop:
         raise BadInput("REFUSED_NAME", message, "Rename it.")
     parent = os.open(source.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        drop = look(parent, name, _LIMITS, AUDIO_SUFFIXES)
+        drop = look(parent, name, _LIMITS)
     finally:
         os.close(parent)
     if drop is None:

@@ -44,10 +44,10 @@ class Declaration(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    accepts: frozenset[_Suffix] = Field(AUDIO_SUFFIXES, min_length=1, max_length=200)
+    accepts: frozenset[_Suffix] = Field(default=AUDIO_SUFFIXES, min_length=1, max_length=200)
     judge: Literal["all", "any", "none"] = "all"
-    headline: tuple[_Name, ...] = Field((), max_length=20)
-    stages: tuple[_Name, ...] = Field((), max_length=200)
+    headline: tuple[_Name, ...] = Field(default=(), max_length=20)
+    stages: tuple[_Name, ...] = Field(default=(), max_length=200)
 
     @classmethod
     def of(cls, module: object) -> "Declaration":

@@ -63,7 +63,6 @@ class Door:
     work: Path
     """The work directory of all inboxes."""
     limits: Limits
-    accepts: frozenset[str]
     files: Files
     clock: Clock
     leftovers: list[Path] = field(default_factory=list)
@@ -186,9 +185,9 @@ class Door:
         """Tell whether the drop in `folder` is what it was, and no writer has it open."""
         fd = os.open(folder, _FOLDER)
         try:
-            now = look(fd, drop.name, self.limits, self.accepts)
+            now = look(fd, drop.name, self.limits)
             same = now is not None and _across_rename(now) == _across_rename(drop)
-            return same and not any(_is_written(fd, drop, file.path) for file in drop.audio)
+            return same and not any(_is_written(fd, drop, file.path) for file in drop.accepted)
         finally:
             os.close(fd)
 

@@ -15,6 +15,8 @@ header ``short``, ``growing`` or  never; refused after ``truncated_after`` of qu
 ``damaged``, no bytes, or a file
 that cannot be opened
 not audio                         never; refused after ``settle_unknown`` of quiet
+anything, and the handler says    quiet for ``settle_unknown`` over two looks, and nobody
+``JUDGE = "none"``                writes
 ================================  =====================================================
 
 Rules
@@ -30,6 +32,7 @@ from typing import Literal, Protocol
 from daemon.config.manifest import Listed
 from daemon.config.models import Limits, Settling
 from daemon.errors import BadInput
+from daemon.handlers.contract import Declaration
 from daemon.intake.drop import Drop, Found, Signature
 from daemon.intake.writer_probe import Writer
 from daemon.text import display
@@ -41,7 +44,7 @@ ReadyBy = Literal["manifest", "marker", "header", "quiet", "accepted", "passed o
 _LOOKS = 2
 """One look shows no change."""
 
-_LACKING = {
+LACKING = {
     "unreadable": "INPUT_UNREADABLE",
     "empty": "INPUT_EMPTY",
     "short": "INPUT_TRUNCATED",
@@ -72,7 +75,7 @@ class Evidence(Protocol):
 
 @dataclass(frozen=True)
 class Rules:
-    """The quiet times that hold for one inbox, in seconds, and the limits of a file."""
+    """What holds for one inbox: quiet times in seconds, limits, what its handler says."""
 
     settle_s: float
     settle_folder_s: float
@@ -81,9 +84,17 @@ class Rules:
     manifest_after_s: float
     accept_truncated: bool = False
     limits: Limits = field(default_factory=Limits)
+    handler: Declaration = field(default_factory=Declaration)
 
     @classmethod
-    def of(cls, settling: Settling, limits: Limits | None = None, *, network: bool) -> "Rules":
+    def of(
+        cls,
+        settling: Settling,
+        limits: Limits | None = None,
+        handler: Declaration | None = None,
+        *,
+        network: bool,
+    ) -> "Rules":
         """Choose the times for a local or a network file system."""
         return cls(
             settling.settle_network_s if network else settling.settle_s,
@@ -93,6 +104,7 @@ class Rules:
             settling.manifest_after_s,
             settling.on_truncated == "accept",
             limits or Limits(),
+            handler or Declaration(),
         )
 
 
@@ -118,8 +130,8 @@ class FileAnswer:
     """Rough length of the audio."""
     ready_by: ReadyBy | None = None
     """By which evidence it is whole; ``None``: it is not."""
-    warning: str = ""
-    """What is wrong with its header although it can be used."""
+    warnings: tuple[tuple[str, str], ...] = ()
+    """Code and message: what is wrong with it although it is taken."""
 
 
 @dataclass(frozen=True)
@@ -157,19 +169,21 @@ class FileEvidence:
         """What is told about the file while it is not whole."""
         found, header = self.file, self.header
         seconds = header.seconds(self.rules.limits.frames, self.rules.limits.rate_hz_min)
+        wrapped = ("INPUT_SIZE_WRAPPED", f"{header.warning}; all of it is used")
+        warnings = (wrapped,) if header.warning else ()
         return FileAnswer(
-            found.path, found.bytes, header.bytes_expected, seconds, warning=header.warning
+            found.path, found.bytes, header.bytes_expected, seconds, warnings=warnings
         )
 
     def rule(self) -> FileStatus:
-        """Judge the file by the best evidence there is."""
+        """Assess the file by the best evidence there is."""
         if self.header.verdict == "unreadable":  # even if the manifest lists its size
-            return self._lacking(_LACKING["unreadable"])
+            return self._lacking(LACKING["unreadable"])
         if self.listed and self.listed.bytes is not None:
             return self._by_manifest(self.listed.bytes)
         if self.header.verdict == "not_audio":
             return self._refused_after(self.rules.settle_unknown_s, "INPUT_NOT_AUDIO")
-        if code := _LACKING.get(self.header.verdict):
+        if code := LACKING.get(self.header.verdict):
             return self._lacking(code)
         return self._whole("marker") if self.marked else self._by_quiet()
 
@@ -181,7 +195,7 @@ class FileEvidence:
         return replace(ruling, file=replace(ruling.file, bytes_expected=wanted))
 
     def _by_quiet(self) -> FileStatus:
-        """Judge a file with nothing against it: it must be left alone for long enough."""
+        """Assess a file with nothing against it: it must be left alone for long enough."""
         known = self.header.verdict == "complete"
         wanted_s = self.rules.settle_s if known else self.rules.settle_unknown_s
         if self.quiet_s < wanted_s or self.seen.looks < _LOOKS:
@@ -196,10 +210,13 @@ class FileEvidence:
         return unsupported and self.evidence.zero_tail(self.file)
 
     def _lacking(self, code: str) -> FileStatus:
-        """Judge a file of which something is missing."""
-        ruling = self._refused_after(self.rules.truncated_after_s, code)
+        """Assess a file of which something is missing."""
+        # Where others of the drop will do, a marker says that no more of this one will come.
+        hopeless = self.marked and self.rules.handler.judge == "any"
+        ruling = self._refused_after(0.0 if hopeless else self.rules.truncated_after_s, code)
         if ruling.refusal and self.header.verdict == "growing" and self.rules.accept_truncated:
-            return FileStatus(replace(self.answer, ready_by="accepted"))
+            warnings = (("INPUT_TRUNCATED", "taken although never closed"),)
+            return FileStatus(replace(self.answer, ready_by="accepted", warnings=warnings))
         return ruling if ruling.refusal else replace(ruling, reason="incomplete")
 
     def _refused_after(self, after_s: float, code: str, detail: str = "") -> FileStatus:

@@ -40,6 +40,10 @@ _LONGEST_PATH_BYTES = 3000
 """Within a drop. With the folders above it, a path of 4096 cannot be opened, by handlers either."""
 
 
+Accepts = frozenset[str] | None
+"""Lower-case suffixes of the files that a handler works on; ``None``: of any."""
+
+
 class Signature(NamedTuple):
     """By which two looks at a file are compared. Times are never compared with a clock."""
 
@@ -67,8 +71,8 @@ class Found:
     path: str
     """Relative to the drop; the drop's own name when it is a file."""
     signature: Signature
-    audio: bool
-    """By its name."""
+    accepted: bool = False
+    """By its name, it is of a kind that the handler works on."""
 
     @property
     def bytes(self) -> int:
@@ -102,9 +106,9 @@ class Drop:
         return sum(file.bytes for file in self.files)
 
     @property
-    def audio(self) -> tuple[Found, ...]:
-        """The files that may be audio."""
-        return tuple(file for file in self.files if file.audio)
+    def accepted(self) -> tuple[Found, ...]:
+        """The files that the handler works on."""
+        return tuple(file for file in self.files if file.accepted)
 
     @property
     def signature(self) -> tuple[tuple[str, Signature], ...]:
@@ -128,7 +132,7 @@ class Listing:
 
 
 def list_inbox(
-    folder: int, accepts: frozenset[str], *, named: int | None = LEFT_ALONE_NAMED
+    folder: int, accepts: Accepts = None, *, named: int | None = LEFT_ALONE_NAMED
 ) -> Listing:
     """Sort what lies in the inbox that is open as `folder`; single files by their suffix.
 
@@ -160,7 +164,7 @@ def list_inbox(
     return listing
 
 
-def look(inbox: int, name: str, limits: Limits, accepts: frozenset[str]) -> Drop | None:
+def look(inbox: int, name: str, limits: Limits, accepts: Accepts = None) -> Drop | None:
     """Take a picture of the drop `name` in the directory `inbox`; ``None`` when it has gone."""
     try:
         found = os.lstat(name, dir_fd=inbox)
@@ -180,7 +184,7 @@ def look(inbox: int, name: str, limits: Limits, accepts: frozenset[str]) -> Drop
         tally.take_settings(*beside)
     mark = _beside(inbox, name, MARKER_BESIDE)
     if mark and stat.S_ISREG(mark[1].st_mode):
-        tally.marks.append(Found("", Signature.of(mark[1]), audio=False))
+        tally.marks.append(Found("", Signature.of(mark[1])))
     tally.check_size()
     return Drop(
         name,
@@ -198,7 +202,7 @@ def look(inbox: int, name: str, limits: Limits, accepts: frozenset[str]) -> Drop
 class _Tally:
     """What a walk through one drop has found so far."""
 
-    def __init__(self, limits: Limits, accepts: frozenset[str]) -> None:
+    def __init__(self, limits: Limits, accepts: Accepts) -> None:
         self._limits, self._accepts = limits, accepts
         self._entries = 0
         self.files: list[Found] = []
@@ -222,15 +226,15 @@ class _Tally:
         """Note one plain file."""
         if found.st_nlink > 1:
             self.refuse("REFUSED_KIND", f"{display(path)} has a second name (hard link)", path)
-        audio = suffix_of(name) in self._accepts or (archive and bool(archive_suffix(name)))
-        self.files.append(Found(path, Signature.of(found), audio))
+        accepted = _is_accepted(name, self._accepts) or (archive and bool(archive_suffix(name)))
+        self.files.append(Found(path, Signature.of(found), accepted))
         if len(self.files) > self._limits.files:
             self.refuse("TOO_MANY_FILES", f"more than {self._limits.files} files", path)
 
     def take_settings(self, path: str, found: os.stat_result) -> None:
         """Note the settings file; nothing else of that name is passed over in silence."""
         if stat.S_ISREG(found.st_mode):
-            self.settings = Found(path, Signature.of(found), audio=False)
+            self.settings = Found(path, Signature.of(found))
         else:
             self.refuse("SETTINGS_INVALID", f"{display(path)} is not a plain file", path)
 
@@ -266,7 +270,7 @@ class _Tally:
         kind = kind_of(entry.name)
         if kind in ("junk", "hidden") and _is_harmless(entry):
             real = stands_for(entry.name)
-            if real and suffix_of(real) in self._accepts and not _is_there(fd, real):
+            if real and _is_accepted(real, self._accepts) and not _is_there(fd, real):
                 self.placeholders.append(path.removesuffix(entry.name) + real)
             return  # without a stat: there may be many
         found = entry.stat(follow_symlinks=False)
@@ -283,13 +287,17 @@ class _Tally:
         elif stat.S_ISDIR(found.st_mode):
             self.walk(fd, entry.name, path + "/", depth + 1)
         elif kind == "marker":
-            self.marks.append(Found(_marked(path), Signature.of(found), audio=False))
+            self.marks.append(Found(_marked(path), Signature.of(found)))
         else:
             self.take(path, entry.name, found)
 
 
-def _is_plain_but_unknown(entry: "os.DirEntry[str]", accepts: frozenset[str]) -> bool:
-    known = suffix_of(entry.name) in accepts or archive_suffix(entry.name)
+def _is_accepted(name: str, accepts: Accepts) -> bool:
+    return accepts is None or suffix_of(name) in accepts
+
+
+def _is_plain_but_unknown(entry: "os.DirEntry[str]", accepts: Accepts) -> bool:
+    known = _is_accepted(entry.name, accepts) or archive_suffix(entry.name)
     return not known and entry.is_file(follow_symlinks=False)
 
 

@@ -21,9 +21,10 @@ from dataclasses import dataclass
 
 from daemon.clock import rfc3339
 from daemon.config.models import Settling
+from daemon.handlers.contract import Declaration
 from daemon.intake.admit import Door
 from daemon.intake.completeness import FileAnswer, Rules
-from daemon.intake.drop import Drop, Listing, list_inbox, look
+from daemon.intake.drop import Accepts, Drop, Listing, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
 from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Report, Sighting, Wait
 from daemon.intake.settle import DropStatus, Settler
@@ -43,6 +44,8 @@ _PAUSED = Wait("paused", None, "the inbox is paused")
 _FOR_ALL = frozenset({"paused", "slot", "memory"})
 """Closed for one drop is closed for all; on the disk there may be room for a smaller one."""
 _HELD_S = 60.0
+_UNSERVED_TOLD = 50
+"""Without a handler any file may be a drop: of tens of thousands, so many get a status."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -74,7 +77,10 @@ class Scanner:
         self, door: Door, settling: Settling, gate: Gate, report: Callable[[Report], None]
     ) -> None:
         self._door, self._gate, self._report = door, gate, report
-        self._settling = settling
+        self._settling, self._network = settling, False
+        self._handler: Declaration | None = None
+        self._unserved = ""
+        """Why there is no handler, if a person should know."""
         self._rules = Rules.of(settling, door.limits, network=False)
         self._tracked: dict[str, _Tracked] = {}
         self._taken_s: dict[str, float] = {}
@@ -93,9 +99,29 @@ class Scanner:
         """How many drops are in sight."""
         return len(self._tracked)
 
+    @property
+    def _accepts(self) -> Accepts:
+        return self._handler.accepts if self._handler else None
+
     def use_network_times(self, *, network: bool) -> None:
         """Choose the quiet times for drops seen from now on."""
-        self._rules = Rules.of(self._settling, self._door.limits, network=network)
+        self._network = network
+        self._choose_rules()
+
+    def serve(self, handler: Declaration | str) -> None:
+        """Go by what the handler says of itself, or take nothing: why, or empty for not yet."""
+        known = handler if isinstance(handler, Declaration) else None
+        self._unserved = "" if isinstance(handler, Declaration) else handler
+        if known != self._handler:
+            self._handler = known
+            self._choose_rules()
+            for tracked in self._tracked.values():
+                tracked.settler.rules = self._rules
+
+    def _choose_rules(self) -> None:
+        self._rules = Rules.of(
+            self._settling, self._door.limits, self._handler, network=self._network
+        )
 
     def scan(self) -> float | None:
         """Look at everything once; return seconds until something falls due, if it will.
@@ -109,14 +135,22 @@ class Scanner:
         self.trouble = self._door.tidy()
         fd = os.open(self._door.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            self.listing = list_inbox(fd, self._door.accepts)
+            self.listing = list_inbox(fd, self._accepts)
             self._forget_gone()
             for name in self.listing.cancels:
                 self._guarded(self._cancel, fd, name)
-            due_s = [self._guarded(self._scan_drop, fd, name) for name in self._oldest_first()]
+            act, names = self._scan_drop, self._oldest_first()
+            if self._handler is None:
+                act, names = self._tell_unserved, names[:_UNSERVED_TOLD]
+            due_s = [self._guarded(act, fd, name) for name in names]
         finally:
             os.close(fd)
         return min((each for each in due_s if each is not None), default=None)
+
+    def _tell_unserved(self, fd: int, name: str) -> None:
+        """Tell of a drop that no handler can take now; any file may be one."""
+        if self._unserved and (drop := look(fd, name, self._door.limits)):
+            self._say(drop, Wait("paused", None, self._unserved))
 
     def _oldest_first(self) -> list[str]:
         """Return the drops as they came, so that a full queue starves none of them."""
@@ -148,7 +182,7 @@ class Scanner:
         text = f"the daemon met a fault of its own: {error!r}"
         drop = Drop(name, "other")
         with suppress(Exception):  # its settings go with it, if we can still see them
-            drop = look(fd, name, self._door.limits, self._door.accepts) or drop
+            drop = look(fd, name, self._door.limits, self._accepts) or drop
         tracked = self._tracked.get(name) or self._begin(drop)
         try:
             if (closed := self._why_not_now(drop)) is None:
@@ -171,7 +205,7 @@ class Scanner:
     def _scan_drop(self, fd: int, name: str) -> float | None:
         if self._closed and self._is_held(name):
             return None
-        drop = look(fd, name, self._door.limits, self._door.accepts)
+        drop = look(fd, name, self._door.limits, self._accepts)
         if drop is None:
             return None  # gone since the listing; the next one will say so
         tracked = self._tracked.get(name) or self._begin(drop)
@@ -240,7 +274,7 @@ class Scanner:
                 tracked.first_seen_ms,
                 drop.bytes,
                 sum(file.seconds or 0.0 for file in answer.files),
-                _inputs(answer),
+                answer.inputs,
                 (*answer.warnings, *self._split_warning(drop)),
                 fault or answer.refusal,
                 cancelled,
@@ -252,7 +286,7 @@ class Scanner:
 
         The file that asks stays until the job has ended, so that a crash loses no request.
         """
-        drop = look(fd, name, self._door.limits, self._door.accepts)
+        drop = look(fd, name, self._door.limits, self._accepts)
         if drop is not None and name in self.listing.drops:
             tracked = self._tracked.get(name) or self._begin(drop)
             files = tuple(FileAnswer(file.path, file.bytes) for file in drop.files)
@@ -282,9 +316,7 @@ class Scanner:
 
     def _tell(self, tracked: _Tracked, drop: Drop, answer: DropStatus, wait: Wait) -> None:
         """Report a sighting when it says something new, numbers twice a second at most."""
-        sighting = Sighting(
-            self._door.inbox, drop.name, tracked.first_seen_ms, _inputs(answer), wait
-        )
+        sighting = Sighting(self._door.inbox, drop.name, tracked.first_seen_ms, answer.inputs, wait)
         now_s, told = self._door.clock.monotonic_s(), hash(repr(sighting))
         soon = now_s - tracked.told_s < _TELL_S
         if told == tracked.told or (wait.reason == tracked.told_reason and soon):
@@ -296,18 +328,6 @@ class Scanner:
         if answer.left_s is None:
             return None
         return rfc3339(self._door.clock.wall_ms() + round(answer.left_s * 1000))
-
-
-def _inputs(answer: DropStatus) -> tuple[dict[str, object], ...]:
-    return tuple(
-        {
-            "path": display(file.path),
-            "bytes": file.bytes,
-            "bytes_expected": file.bytes_expected,
-            "ready_by": file.ready_by,
-        }
-        for file in answer.files
-    )
 
 
 def _refused(error: OSError) -> Wait:

@@ -3,10 +3,12 @@
 Theory of operation
 -------------------
 Each look at a drop is compared with the one before: what changed starts its quiet time anew.
-Each audio file is then judged by ``whole``. A folder has settled when each of them is whole,
-nothing in it bears the name of a file still arriving, and the tree was quiet for
-``settle_folder``; a marker or a manifest saves that wait. A file that is named like audio but
-is none is passed over with a warning, as long as the folder has other audio.
+Each file that the handler works on is then assessed by ``completeness``. A folder has settled
+when each of them is whole, nothing in it bears the name of a file still arriving, and the tree
+was quiet for ``settle_folder``; a marker or a manifest saves that wait. A file that is named like
+audio but is none is passed over with a warning, as long as the folder has another file that can
+be used. So is any file that cannot be used, where the handler says ``JUDGE = "any"``; where it
+says ``"none"``, no header is read.
 
 Rules
 -----
@@ -25,6 +27,7 @@ from dataclasses import dataclass, field, replace
 from daemon.config.manifest import Listed
 from daemon.errors import BadInput
 from daemon.intake.completeness import (
+    LACKING,
     Evidence,
     FileAnswer,
     FileEvidence,
@@ -36,8 +39,12 @@ from daemon.intake.completeness import (
 )
 from daemon.intake.drop import Drop, Found, Signature
 from daemon.text import display
+from dsp.containers.header import Header
+from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.containers.junk import composed, copies_among, said_of_copy
 
+_DISPENSABLE = {"INPUT_NOT_AUDIO", *LACKING.values()}
+_NOT_READ = Header("unknown", detail="its handler wants no header read")
 _SOON_S = 0.001
 """However short the configured wait: one look shows no change."""
 
@@ -56,6 +63,15 @@ class DropStatus:
     refusal: BadInput | None = None
     warnings: tuple[tuple[str, str], ...] = ()
     """Code and message."""
+
+    @property
+    def inputs(self) -> tuple[dict[str, object], ...]:
+        """Its files as the status has them."""
+        told = ("bytes", "bytes_expected", "ready_by")
+        return tuple(
+            {"path": display(file.path)} | {key: getattr(file, key) for key in told}
+            for file in self.files
+        )
 
 
 @dataclass(slots=True)
@@ -87,7 +103,7 @@ class Settler:
             return self._refused_when_quiet(drop, problem, quiet_s)
         if lacking := self._lacking(drop, manifest, quiet_s):
             return lacking
-        copies = copies_among(file.path for file in drop.audio)
+        copies = copies_among(file.path for file in drop.accepted)
         if copies:
             named = evidence.named(drop)
             copies = {copy: of for copy, of in copies.items() if composed(copy) not in named}
@@ -116,9 +132,11 @@ class Settler:
     ) -> list[FileStatus]:
         listed = {composed(line.name): line for line in manifest}
         rulings = []
-        for file in (file for file in drop.audio if file.path not in left_out):
+        for file in (file for file in drop.accepted if file.path not in left_out):
             seen = self._files[file.path]
-            if seen.header is None:
+            if self.rules.handler.judge == "none":
+                seen.header = _NOT_READ
+            elif seen.header is None:
                 seen.header = evidence.header(file)
             line, marked = listed.get(composed(file.path)), self._marked(file)
             case = FileEvidence(self.rules, file, seen, seen.header, line, marked, evidence, now_s)
@@ -129,9 +147,12 @@ class Settler:
         self, drop: Drop, rulings: list[FileStatus], quiet_s: float, *, listed: bool
     ) -> DropStatus:
         if drop.kind == "folder":
-            rulings = [_pass_over(ruling) for ruling in rulings]
-            if all(ruling.file.ready_by == "passed over" for ruling in rulings):
-                return self._without_audio(drop, quiet_s)
+            usable = [ruling for ruling in rulings if not self._can_do_without(ruling)]
+            if not usable:
+                return self._nothing_usable(drop, rulings, quiet_s)
+            rulings = [
+                _awaiting_bytes(each) if each in usable else _pass_over(each) for each in rulings
+            ]
         files = tuple(ruling.file for ruling in rulings)
         if problem := next((ruling.refusal for ruling in rulings if ruling.refusal), None):
             return _refused(files, problem)
@@ -144,17 +165,35 @@ class Settler:
             return DropStatus(False, files, "settling", left_s, detail)  # noqa: FBT003 - reads as "not settled"
         return DropStatus(settled=True, files=files, warnings=_warnings(rulings))
 
-    def _without_audio(self, drop: Drop, quiet_s: float) -> DropStatus:
-        """Wait for audio to come into a folder that has none, and then refuse it."""
+    def _can_do_without(self, ruling: FileStatus) -> bool:
+        """Tell whether the folder can be taken although this file cannot be used."""
+        codes = _DISPENSABLE if self.rules.handler.judge == "any" else {"INPUT_NOT_AUDIO"}
+        return ruling.refusal is not None and ruling.refusal.code in codes
+
+    def _nothing_usable(
+        self, drop: Drop, rulings: Sequence[FileStatus], quiet_s: float
+    ) -> DropStatus:
+        """Wait for something to come into a folder that has no usable file; then refuse it."""
+        refusals = [ruling.refusal for ruling in rulings if ruling.refusal]
+        known = [refusal for refusal in refusals if refusal.code != "INPUT_NOT_AUDIO"]
+        if known:
+            return _refused(tuple(ruling.file for ruling in rulings), known[0])
         if drop.files:
             after_s = self.rules.settle_unknown_s
-            problem = BadInput("NO_AUDIO", f"none of its {len(drop.files)} files is audio")
+            problem = self._none_of_its_kind(len(drop.files))
         else:
             after_s = self.rules.truncated_after_s
             problem = BadInput("INPUT_EMPTY", "the folder is empty")
         if self._whole_marked():
             return _refused(_plain(drop), problem)
         return _refused_after(drop, problem, after_s, quiet_s)
+
+    def _none_of_its_kind(self, files: int) -> BadInput:
+        accepts = self.rules.handler.accepts
+        if AUDIO_SUFFIXES & accepts:
+            return BadInput("NO_AUDIO", f"none of its {files} files is audio")
+        kinds = " ".join(sorted(accepts)[:10])
+        return BadInput("NO_INPUT", f"none of its {files} files is one that is taken here: {kinds}")
 
     def _lacking(self, drop: Drop, manifest: Iterable[Listed], quiet_s: float) -> DropStatus | None:
         """Wait for files that are known to be missing, and then refuse the drop."""
@@ -202,8 +241,13 @@ def _remember(before: Mapping[str, Seen], files: Iterable[Found], now_s: float) 
 
 
 def _pass_over(ruling: FileStatus) -> FileStatus:
-    if ruling.refusal and ruling.refusal.code == "INPUT_NOT_AUDIO":
-        return FileStatus(replace(ruling.file, ready_by="passed over"), detail=ruling.detail)
+    code = ruling.refusal.code if ruling.refusal else "INPUT_NOT_AUDIO"
+    warnings = ((code, f"passed over: {ruling.detail}"),)
+    return FileStatus(replace(ruling.file, ready_by="passed over", warnings=warnings))
+
+
+def _awaiting_bytes(ruling: FileStatus) -> FileStatus:
+    """Say of a file without bytes in a folder what it most often is."""
     if ruling.refusal and ruling.refusal.code == "INPUT_EMPTY":
         return replace(ruling, refusal=_not_fetched([ruling.file.path], "no bytes"))
     return ruling
@@ -223,15 +267,11 @@ def _last_of(unready: list[FileStatus], files: tuple[FileAnswer, ...]) -> DropSt
 
 
 def _warnings(rulings: Iterable[FileStatus]) -> tuple[tuple[str, str], ...]:
-    found = []
-    for file in (ruling.file for ruling in rulings):
-        if file.ready_by == "passed over":
-            found.append(("INPUT_NOT_AUDIO", file, "passed over: not audio"))
-        elif file.ready_by == "accepted":
-            found.append(("INPUT_TRUNCATED", file, "taken although never closed"))
-        if file.warning:
-            found.append(("INPUT_SIZE_WRAPPED", file, f"{file.warning}; all of it is used"))
-    return tuple((code, f"{display(file.path)}: {text}") for code, file, text in found)
+    return tuple(
+        (code, f"{display(ruling.file.path)}: {text}")
+        for ruling in rulings
+        for code, text in ruling.file.warnings
+    )
 
 
 def _refused_after(drop: Drop, problem: BadInput, after_s: float, quiet_s: float) -> DropStatus:

@@ -33,6 +33,7 @@ from queue import SimpleQueue
 from daemon.clock import Clock
 from daemon.config.models import Inbox
 from daemon.files import Files
+from daemon.handlers.contract import Declaration
 from daemon.intake.admit import Door
 from daemon.intake.drop import Drop
 from daemon.intake.mounts import is_network, read_mountinfo
@@ -41,7 +42,6 @@ from daemon.intake.recovery import CutShort, mend
 from daemon.intake.scanner import Gate, Scanner, Stopping
 from daemon.intake.watch import Watch
 from daemon.intake.writer_probe import ignore_lease_signals
-from dsp.containers.identify import AUDIO_SUFFIXES
 
 _LOG = logging.getLogger(__name__)
 _RECEIVING_S, _LOCAL_S, _POLLING_S = 1.0, 10.0, 5.0
@@ -69,8 +69,9 @@ class Watcher:
         Given every ``Report``, in this thread; must not block (``SimpleQueue.put``).
     cut_short
         Admissions for the first round to mend; ``None``: this daemon has looked here before.
-    accepts
-        Lower-case suffixes of single-file drops.
+    handler
+        Asked before each scan what the handler says of itself, in this thread; must not block.
+        A text says why there is none now, or, when it is empty, that none has told yet.
     """
 
     def __init__(
@@ -85,14 +86,14 @@ class Watcher:
         gate: Gate,
         report: Callable[[Report], None],
         cut_short: CutShort | None = None,
-        accepts: frozenset[str] = AUDIO_SUFFIXES,
+        handler: Callable[[], Declaration | str] = Declaration,
     ) -> None:
         self._name, self._folder, self._files, self._clock = name, folder, files, clock
         self._cut_short, self._report = cut_short, report
         self._ended_requests: SimpleQueue[str] = SimpleQueue()
         self._unremovable: set[str] = set()
-        self._door = door = Door(name, folder, work, inbox.limits, accepts, files, clock)
-        self._gate = gate
+        self._door = door = Door(name, folder, work, inbox.limits, files, clock)
+        self._gate, self._handler = gate, handler
         self._scanner = Scanner(door, inbox.settling, self._may_take, report)
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._watch = Watch(folder, self._woken.set)
@@ -172,6 +173,7 @@ class Watcher:
             if self._cut_short is not None:
                 self._door.leftovers.extend(mend(self._files, self._cut_short, self._folder))
             self._remove_requests()
+            self._scanner.serve(self._handler())
             due_s = self._scanner.scan()
             problem = self._scanner.trouble
             self._suspect(woken=woken)

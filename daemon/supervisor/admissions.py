@@ -41,7 +41,6 @@ from daemon.supervisor.sightings import Sightings, says
 from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
 from daemon.text import display
-from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.containers.junk import composed
 
 _POSITIONS_SHOWN, _POSITIONS_AT_ONCE = 50, 10
@@ -299,7 +298,7 @@ def _adopted(place: Place, limits: Limits, now_ms: int) -> Admitted:
     """Return the report that a crash swallowed, as far as the folder tells it."""
     folder = os.open(place.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        drop = look(folder, place.name, limits, AUDIO_SUFFIXES)
+        drop = look(folder, place.name, limits)
     finally:
         os.close(folder)
     drop = drop or Drop(place.name, "other")

@@ -83,7 +83,10 @@ class DaemonDocument:
             "pool": self._pool.describe(),
             "queue": self._queue(receiving),
             "running": [self._running(job, live) for job, live in running],
-            "inboxes": {name: self._inbox(each.health) for name, each in watchers.items()},
+            "inboxes": {
+                name: self._inbox(each.health) | self._declared(name)
+                for name, each in watchers.items()
+            },
             "disk": {
                 "free_mb": self._capacity.free_mb,
                 "reserved_mb": self._capacity.reserved_mb,
@@ -162,6 +165,17 @@ class DaemonDocument:
             "receiving": health.receiving,
             "left_alone": dict(health.left_alone),
             "left_alone_more": health.left_alone_more,
+        }
+
+    def _declared(self, inbox: str) -> dict[str, Any]:
+        """Return what the handler of an inbox says of itself; null while none has told."""
+        handler = self._opened.config.inboxes[inbox].handler
+        known = self._pool.handlers.get(handler)
+        return {
+            "handler": handler,
+            "accepts": sorted(known.accepts) if known else None,
+            "judge": known.judge if known else None,
+            "headline": list(known.headline) if known else None,
         }
 
     def _log_change(self, inbox: str, problem: str) -> None:

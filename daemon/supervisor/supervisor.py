@@ -102,7 +102,9 @@ class Supervisor:
         self._duplicates = DuplicateFinder(store, root / "outbox", clock.wall_ms, self.signals.wake)
         self._capacity = capacity = Capacity(opened)
         self._outage = outage = Outage(opened.folders, clock)
-        self._watchers = watchers = Watchers(opened, capacity, **common, wake=self.signals.wake)
+        self._watchers = watchers = Watchers(
+            opened, capacity, self._pool, **common, wake=self.signals.wake
+        )
         self._document = DaemonDocument(
             opened, clock, pool=self._pool, watchers=watchers, capacity=capacity, outage=outage
         )
@@ -150,6 +152,7 @@ class Supervisor:
             "hear": lambda: self._hear(for_s=_HEARING_S),
             "duplicates": self._admissions.answer_duplicates,
             "collect": self._dispatcher.collect,
+            "learn": self._watchers.learn,
             "repeat": self._outage.repeat,
             "measure capacity": self._measure,
             "dispatch": self._dispatcher.dispatch,

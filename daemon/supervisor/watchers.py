@@ -5,14 +5,16 @@ nothing else. Start-up's question whether it answers is asked in a thread, too.
 """
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from daemon.clock import Clock
 from daemon.files import Files
+from daemon.handlers.contract import Declaration
 from daemon.intake.observations import Looked, Report
 from daemon.intake.watcher import Watcher
 from daemon.logs import log
+from daemon.pool.interface import Pool
 from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.startup import PATIENCE_S, Opened
 
@@ -27,22 +29,26 @@ class Watchers:
         self,
         opened: Opened,
         capacity: Capacity,
+        pool: Pool,
         *,
         files: Files,
         clock: Clock,
         wake: Callable[[], None],
     ) -> None:
-        self._opened, self._capacity, self._wake = opened, capacity, wake
+        self._opened, self._capacity, self._pool, self._wake = opened, capacity, pool, wake
         self._files, self._clock = files, clock
         self.watchers: dict[str, Watcher] = {}
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._unseen_until_s = 0.0
+        self._handlers: Mapping[str, Declaration | str] = {}
+        """What each says of itself, or why it is not there; replaced as a whole."""
         self._cancel_requests: dict[str, tuple[str, str]] = {}
         """By job: inbox and file. The file goes when the job has ended, not before."""
 
     def open(self) -> None:
         """Begin to watch every inbox of the configuration."""
         opened = self._opened
+        self.learn()
         self._unseen_until_s = self._clock.monotonic_s() + PATIENCE_S
         for name, folder in opened.inboxes.items():
             self.watchers[name] = Watcher(
@@ -53,6 +59,7 @@ class Watchers:
                 files=self._files,
                 clock=self._clock,
                 gate=partial(self._capacity.gate, name),
+                handler=partial(self._handler_of, opened.config.inboxes[name].handler),
                 report=self._heard,
                 cut_short=opened.cut_short.get(name),
             )
@@ -72,6 +79,23 @@ class Watchers:
         """Have every inbox scanned now: there is room where there was none."""
         for watcher in self.watchers.values():
             watcher.wake()
+
+    def learn(self) -> None:
+        """Pass on what handlers say of themselves; what is new wakes every inbox."""
+        pool = self._pool
+        handlers: dict[str, Declaration | str] = {
+            name: f"its handler {name} cannot be used: {why}" for name, why in pool.unusable.items()
+        }
+        for inbox in self._opened.config.inboxes.values():
+            handlers.setdefault(inbox.handler, pool.degraded or "")
+        handlers |= pool.handlers
+        if handlers != self._handlers:
+            self._handlers = handlers
+            self.wake()
+
+    def _handler_of(self, name: str) -> Declaration | str:
+        """Answer a watcher: called in its thread."""
+        return self._handlers.get(name, "")
 
     def next_report(self) -> Report | None:
         """Return the oldest report that has not been acted on; ``None`` when there is none."""

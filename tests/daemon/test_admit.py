@@ -50,9 +50,7 @@ def spool(tmp_path):
 
 
 def door_of(spool, files):
-    return Door(
-        "mix", spool / "inbox", spool / "work", Limits(), AUDIO_SUFFIXES, files, FakeClock()
-    )
+    return Door("mix", spool / "inbox", spool / "work", Limits(), files, FakeClock())
 
 
 def seen(spool, name):

@@ -83,7 +83,7 @@ def test_check_finds_a_handler_that_cannot_be_imported(spool):
     """As a worker would, but now."""
     found = problems(spool, "inboxes:\n  mix: {handler: no.such.module}\n")
 
-    assert "no.such.module cannot be imported" in found["handler of mix"]
+    assert "no.such.module cannot be used" in found["handler of mix"]
 
 
 def test_check_holds_the_options_against_the_handler(spool):

@@ -147,7 +147,7 @@ def test_a_look_tells_what_a_folder_holds(inbox):
     drop = inbox.look("Song")
 
     assert ["b.wav", "cover.jpg", "sub/a.flac"] == [file.path for file in drop.files]
-    assert ["b.wav", "sub/a.flac"] == [file.path for file in drop.audio]
+    assert ["b.wav", "sub/a.flac"] == [file.path for file in drop.accepted]
     assert "job.yaml" == drop.settings.path
     assert [""] == [mark.path for mark in drop.marks]
     assert drop.problem is None
@@ -349,7 +349,7 @@ def test_a_partial_download_beside_the_complete_file_is_the_rest_of_another_try(
 
     assert ("bass.wav.part",) == drop.arriving
     assert ["kick.wav", "kick.wav.part"] == [file.path for file in drop.files]
-    assert ["kick.wav"] == [file.path for file in drop.audio]
+    assert ["kick.wav"] == [file.path for file in drop.accepted]
 
 
 def test_a_placeholder_of_a_cloud_drive_is_seen(inbox):

@@ -49,8 +49,8 @@ class FakeEvidence:
         return self.listed
 
 
-def found(path, version=0, size=100, *, audio=True):
-    return Found(path, Signature(1, hash(path) % 1000, size, version, version), audio)
+def found(path, version=0, size=100, *, accepted=True):
+    return Found(path, Signature(1, hash(path) % 1000, size, version, version), accepted)
 
 
 def loose(version=0, size=100, marks=()):
@@ -63,7 +63,7 @@ def folder(*files, marks=(), arriving=(), problem=None):
 
 
 def mark(path="", version=0):
-    return Found(path, Signature(1, 999, 0, version, version), audio=False)
+    return Found(path, Signature(1, 999, 0, version, version), accepted=False)
 
 
 def test_a_complete_file_settles_after_its_quiet_time():
@@ -240,7 +240,7 @@ def test_a_folder_counts_files_that_are_no_audio_as_signs_of_life():
     """A picture that is still being copied says that the copier is not done."""
     settler, evidence = Settler(RULES), FakeEvidence()
     for second in range(20):
-        drop = folder(found("a.wav"), found("cover.jpg", version=second, audio=False))
+        drop = folder(found("a.wav"), found("cover.jpg", version=second, accepted=False))
 
         assert not settler.observe(drop, evidence, float(second)).settled
 
@@ -271,7 +271,7 @@ def test_a_stranger_in_a_folder_is_passed_over():
     ("drop", "after_s", "code"),
     [
         (folder(), TRUNCATED_S, "INPUT_EMPTY"),
-        (folder(found("notes.txt", audio=False)), UNKNOWN_S, "NO_AUDIO"),
+        (folder(found("notes.txt", accepted=False)), UNKNOWN_S, "NO_AUDIO"),
         (folder(found("b.wav")), UNKNOWN_S, "NO_AUDIO"),
     ],
     ids=["empty", "only text", "only a stranger"],

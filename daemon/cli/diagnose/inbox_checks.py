@@ -16,6 +16,7 @@ from daemon.config.models import Config, Inbox
 from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document
 from daemon.errors import BadInput
+from daemon.handlers.contract import Declaration
 from daemon.intake.mounts import is_network, kind_of_mount, read_mountinfo
 from daemon.intake.writer_probe import ignore_lease_signals, writer_of
 
@@ -110,8 +111,9 @@ def handler(name: str, inbox: Inbox, paths: list[Path]) -> Finding:
         module = importlib.import_module(inbox.handler)
         document = Document.of(dict(inbox.options), name=f"inboxes.{name}.options")
         validate(module.Options, document)
+        Declaration.of(module)
     except BadInput as error:
         return Finding(what, "problem", error.message)
     except Exception as error:  # noqa: BLE001 - a user's module may raise anything
-        return Finding(what, "problem", f"{inbox.handler} cannot be imported: {error!r}")
+        return Finding(what, "problem", f"{inbox.handler} cannot be used: {error!r}")
     return Finding(what, "ok", inbox.handler)
