@@ -123,7 +123,7 @@ def test_containers_import_the_standard_library_alone():
 def test_parent_process_imports_nothing_for_people():
     """A process that lives for months carries no command line, no colours, no TLS.
 
-    Jinja2 it does carry, 2.3 MB with its template: escaping by hand costs more than that.
+    Jinja2 it does carry, 3 MB with its template: escaping by hand costs more than that.
     """
     assert not {"typer", "rich", "ssl"} & _imported_by_the_parent()
 
