@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from daemon.cli.arguments import FLAGS
 from daemon.cli.exit_codes import answering
 from daemon.version import VERSION
 
@@ -20,21 +21,21 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-config_app = typer.Typer(help="What the daemon is told by its configuration.")
+config_app = typer.Typer(help="Show or check the configuration.")
 app.add_typer(config_app, name="config", no_args_is_help=True)
 
 Config = Annotated[
-    Path | None, typer.Option("--config", "-c", metavar="FILE", help="The configuration.")
+    Path | None, typer.Option(*FLAGS["config"], metavar="FILE", help="The configuration file.")
 ]
 Inbox = Annotated[
-    str | None, typer.Option("--inbox", "-i", metavar="NAME", help="Which inbox, if several.")
+    str | None, typer.Option(*FLAGS["inbox"], metavar="NAME", help="Which inbox, if several.")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for tools.")]
+Json = Annotated[bool, typer.Option(*FLAGS["json"], help="Print JSON for tools.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", "-s", metavar="KEY=VALUE", help="A setting, as job.yaml has it."),
 ]
-Watch = Annotated[bool, typer.Option("--watch", "-w", help="Go on until it ends.")]
+Watch = Annotated[bool, typer.Option(*FLAGS["watch"], help="Keep showing it until it ends.")]
 
 
 def _say_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
@@ -47,7 +48,8 @@ def _say_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
 def soundspool(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which.")
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Print it."),
     ] = False,
 ) -> None:
     """Drop a folder of stems, find the mix."""
@@ -79,7 +81,7 @@ def mix(
 @app.command()
 def demo(
     spool: Annotated[
-        Path, typer.Option(help="Where to make the demo's spool; kept for you to look at.")
+        Path, typer.Option(help="Where to create the demo's spool, which is kept.")
     ] = Path("soundspool-demo"),
     json: Json = False,
 ) -> None:
@@ -104,11 +106,11 @@ def submit(
     config: Config = None,
 ) -> None:
     """Copy a drop into an inbox, whole at once, so that it starts immediately."""
-    from daemon.cli.submit_command import hand_in
+    from daemon.cli.submit_command import submit_and_follow
 
     with answering(as_json=json):
         asked = [*(settings or []), *([f"priority={priority}"] if priority else [])]
-        sys.exit(hand_in(config, path, inbox, asked, wait=wait, as_json=json))
+        sys.exit(submit_and_follow(config, path, inbox, asked, wait=wait, as_json=json))
 
 
 @app.command()
@@ -119,8 +121,8 @@ def status(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Show how the daemon and its drops stand."""
-    # Seldom reached: see daemon.cli.main, which must be kept in step with these arguments.
+    """Show the state of the daemon and its drops."""
+    # Seldom reached: see daemon.cli.main.
     from daemon.cli.status_view import status as show
 
     with answering(as_json=json):
@@ -129,10 +131,10 @@ def status(
 
 @app.command()
 def top(
-    once: Annotated[bool, typer.Option("--once", help="Draw one picture and end.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print one frame and exit.")] = False,
     config: Config = None,
 ) -> None:
-    """Watch the daemon at work, full screen."""
+    """Show the daemon at work, full screen."""
     from daemon.cli.top import run_top
     from daemon.config.file import root_of
 
@@ -147,7 +149,7 @@ def explain(
     json: Json = False,
     config: Config = None,
 ) -> None:
-    """Tell why something has not started: the rule that holds it back, and the time left."""
+    """Explain why something has not started, or why it failed."""
     from daemon.cli.diagnose.explain import explain_command
 
     with answering(as_json=json):
@@ -158,7 +160,9 @@ def explain(
 def retry(
     names: Annotated[list[str] | None, typer.Argument(help="Drops in failed/.")] = None,
     inbox: Inbox = None,
-    every: Annotated[bool, typer.Option("--all", help="Everything that failed.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Everything that failed, except what was cancelled.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Move failed drops back into their inbox, under their names."""
@@ -170,11 +174,13 @@ def retry(
     if bool(names) == every:
         raise typer.BadParameter("name the drops, or say --all")
     with answering():
-        board, files = SpoolReader.of(config), Files()
-        found = [find_failed(board, name, inbox) for name in names or []]
-        found += [one for one in failed_drops(board) if every and inbox in (None, one.inbox)]
+        reader, files = SpoolReader.of(config), Files()
+        found = [find_failed(reader, name, inbox) for name in names or []]
+        if every:
+            here = (one for one in failed_drops(reader) if inbox in (None, one.inbox))
+            found = [one for one in here if one.error().get("code") != "CANCELLED"]
         for one in found:
-            move_back(board, one, files)
+            move_back(reader, one, files)
             _say(f"{shown(one.path.name)} is back in the inbox {shown(one.inbox)}")
 
 
@@ -184,14 +190,14 @@ def cancel(
     inbox: Inbox = None,
     config: Config = None,
 ) -> None:
-    """Ask for drops to be cancelled: they go to failed/."""
-    from daemon.cli.control import cancel as wish
+    """Cancel drops that wait or run: they go to failed/."""
+    from daemon.cli.control import cancel as request
     from daemon.cli.spool_reader import SpoolReader
 
     with answering():
-        board = SpoolReader.of(config)
+        reader = SpoolReader.of(config)
         for name in names:
-            wish(board, name, inbox)
+            request(reader, name, inbox)
         _say("cancelling; soundspool status shows when it is done")
 
 
@@ -213,12 +219,12 @@ def resume(
     inbox: Annotated[str | None, typer.Argument(help="Without it, all of them.")] = None,
     config: Config = None,
 ) -> None:
-    """Let a paused inbox go on."""
+    """Resume a paused inbox."""
     from daemon.cli.control import resume as resume_folder
 
     with answering():
         for name, folder in _chosen(config, inbox):
-            _say(f"{name} goes on" if resume_folder(folder) else f"{name} was not paused")
+            _say(f"{name} is resumed" if resume_folder(folder) else f"{name} was not paused")
 
 
 @app.command()
@@ -263,7 +269,7 @@ def install_service(
 
 @config_app.command("show")
 def config_show(config: Config = None) -> None:
-    """Print the configuration that counts, every default filled in, as JSON."""
+    """Print the configuration in use, every default filled in, as JSON."""
     from daemon.config.models import load
 
     with answering():
@@ -272,20 +278,20 @@ def config_show(config: Config = None) -> None:
 
 @config_app.command("check")
 def config_check(config: Config = None) -> None:
-    """Check the configuration alone; each complaint has its line."""
+    """Check the configuration alone; each problem has its line."""
     from daemon.config.file import find
     from daemon.config.models import load
 
     with answering():
         load(config)
-        _say(f"{find(config).path}: in order")
+        _say(f"{find(config).path}: no problem found")
 
 
 def _chosen(config: Path | None, inbox: str | None) -> list[tuple[str, Path]]:
     from daemon.cli.spool_reader import SpoolReader
 
-    board = SpoolReader.of(config)
-    return [board.inbox(name) for name in ([inbox] if inbox else board.inboxes)]
+    reader = SpoolReader.of(config)
+    return [reader.inbox(name) for name in ([inbox] if inbox else reader.inboxes)]
 
 
 def _say(message: str) -> None:

@@ -1,10 +1,9 @@
 """What a person may ask of a spool, done with files alone.
 
-Whatever can be done with a file manager is done here in the same way: a request is an empty file
-beside the drop, a failed drop is moved back. So every command works while the daemon is down,
-and takes effect when it comes up.
+It is done as with a file manager: a request is an empty file beside the drop, a failed drop is
+moved back. So every command works while the daemon is down, and takes effect when it starts.
 
-Rule: nothing is overwritten; each name that is given was free.
+Rule: nothing is overwritten; every new name was free.
 """
 
 import errno
@@ -19,7 +18,7 @@ from daemon.layout import CANCEL, MARKER_BESIDE, PAUSE, SETTINGS_BESIDE
 from daemon.text import shown
 
 
-def retry(board: SpoolReader, failed: Failed, files: Files) -> Path:
+def retry(reader: SpoolReader, failed: Failed, files: Files) -> Path:
     """Move a failed drop back into its inbox, under its name; return where it is now.
 
     It starts as soon as it is seen: a marker beside it says that nothing more will come.
@@ -31,7 +30,7 @@ def retry(board: SpoolReader, failed: Failed, files: Files) -> Path:
     Unavailable
         The inbox holds a drop of this name already.
     """
-    _, folder = board.inbox(failed.inbox)
+    _, folder = reader.inbox(failed.inbox)
     target = folder / failed.path.name
     settings = failed.path.with_name(failed.path.name + SETTINGS_BESIDE)
     refuse_taken(target)
@@ -48,7 +47,7 @@ def retry(board: SpoolReader, failed: Failed, files: Files) -> Path:
     return target
 
 
-def cancel(board: SpoolReader, name: str, inbox: str | None = None) -> Path:
+def cancel(reader: SpoolReader, name: str, inbox: str | None = None) -> Path:
     """Ask for a drop or its job to be cancelled; return the file that asks.
 
     Raises
@@ -56,7 +55,7 @@ def cancel(board: SpoolReader, name: str, inbox: str | None = None) -> Path:
     BadInput
         No drop and no unfinished job goes by this name.
     """
-    folder, drop = _cancellable(board, name, inbox)
+    folder, drop = _cancellable(reader, name, inbox)
     request = folder / f"{drop}{CANCEL}"
     _touch(request)
     return request
@@ -68,7 +67,7 @@ def pause(folder: Path) -> bool:
 
 
 def resume(folder: Path) -> bool:
-    """Let a paused inbox go on; return whether that changed anything."""
+    """Resume a paused inbox; return whether that changed anything."""
     try:
         (folder / PAUSE).unlink()
     except FileNotFoundError:
@@ -77,9 +76,9 @@ def resume(folder: Path) -> bool:
 
 
 def mark_whole(drop: Path) -> None:
-    """Say beside a drop that is about to appear that nothing more of it will come.
+    """Create NAME.done before moving the drop in, so that the daemon takes it without waiting.
 
-    A name too long for a marker goes without: the drop then settles by itself.
+    A name too long for a marker gets none: the drop then settles by itself.
     """
     try:
         _touch(drop.with_name(drop.name + MARKER_BESIDE))
@@ -89,7 +88,7 @@ def mark_whole(drop: Path) -> None:
 
 
 def unmark(drop: Path) -> None:
-    """Take back ``mark_whole``: the drop did not appear."""
+    """Undo ``mark_whole``: the drop did not appear."""
     with suppress(OSError):
         drop.with_name(drop.name + MARKER_BESIDE).unlink()
 
@@ -97,21 +96,21 @@ def unmark(drop: Path) -> None:
 def refuse_taken(target: Path) -> None:
     """Raise ``Unavailable`` when an inbox holds this name already."""
     if os.path.lexists(target):
-        message = f"{shown(target.name)!r} lies in the inbox already"
+        message = f"{shown(target.name)!r} is already in the inbox"
         raise Unavailable("NAME_TAKEN", message, "Wait until it was taken, or rename yours.")
 
 
-def _cancellable(board: SpoolReader, name: str, inbox: str | None) -> tuple[Path, str]:
+def _cancellable(reader: SpoolReader, name: str, inbox: str | None) -> tuple[Path, str]:
     """Return the inbox folder and the name under which to ask."""
-    told = find_status(board, name, inbox)
-    if told is not None and not told.terminal and told.inbox in board.inboxes:
+    entry = find_status(reader, name, inbox)
+    if entry is not None and not entry.terminal and entry.inbox in reader.inboxes:
         # A drop is called by its name on disk, a job by its label, which is its own.
-        receiving = told.document.get("state") == "receiving"
-        return board.inboxes[told.inbox], told.drop if receiving else told.label
-    for folder in board.inboxes.values() if inbox is None else [board.inbox(inbox)[1]]:
+        receiving = entry.document.get("state") == "receiving"
+        return reader.inboxes[entry.inbox], entry.drop if receiving else entry.label
+    for folder in reader.inboxes.values() if inbox is None else [reader.inbox(inbox)[1]]:
         if (found := lying_in(folder, name)) is not None:
             return folder, found
-    ended = "" if told is None else f"; it is {told.document.get('state')}"
+    ended = "" if entry is None else f"; it is {entry.document.get('state')}"
     message = f"nothing unfinished is called {shown(name)!r}{ended}"
     raise BadInput("NOT_FOUND", message, "See what there is: soundspool status.")
 

@@ -6,7 +6,7 @@ in; a second demo uses it again.
 
 Rules
 -----
-Rule 1: nothing outside the demo's folder is touched, and no folder that is not a demo's.
+Rule 1: nothing outside the demo's folder is touched, and no folder that another program created.
 
 Rule 2: whatever ends the demo, Ctrl-C too, ends the daemon that it started, and no other.
 """
@@ -21,10 +21,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from daemon.cli.follow import follow, jobs_called
-from daemon.cli.spool_reader import SpoolReader, Told, pulse_of
+from daemon.cli.spool_reader import SpoolReader, StatusFile, pulse_of
 from daemon.cli.status_view import code_of
 from daemon.cli.submit import submit
-from daemon.cli.submit_command import results_of, say_how_it_ended, shown_until_ended
+from daemon.cli.submit_command import follow_to_end, report_end, results_of
 from daemon.errors import BadInput, Unavailable
 from daemon.files import Files
 from daemon.text import shown
@@ -49,49 +49,49 @@ def run_demo(spool: Path, *, as_json: bool) -> int:
     Raises
     ------
     BadInput
-        The folder holds something that is not a demo's spool.
+        The folder was not created by a demo.
     Unavailable
-        The daemon did not come up.
+        The daemon did not start.
     """
-    board = _prepared(spool)
-    _say(f"the spool is {shown(board.root)}")
-    with _daemon(board, spool) as process:
+    reader = _prepared(spool)
+    _say(f"the spool is {shown(reader.root)}")
+    with _daemon(reader, spool) as process:
         stems = _song(spool / "stems" / SONG)  # while the daemon starts, on the other core
-        _wait_for(board, process, spool / "daemon.log")
-        known = jobs_called(board, "mix", SONG)
-        submit(stems, board.inboxes["mix"], _FRESH, Files())
-        _say(f"dropped {SONG!r}, five stems, into {shown(board.inboxes['mix'])}")
-        looks = follow(board, "mix", SONG, known)
-        told = shown_until_ended(looks, as_json=as_json)
-    return _ending(board, told, as_json=as_json)
+        _wait_for(reader, process, spool / "daemon.log")
+        known = jobs_called(reader, "mix", SONG)
+        submit(stems, reader.inboxes["mix"], _FRESH, Files())
+        _say(f"dropped {SONG!r}, five stems, into {shown(reader.inboxes['mix'])}")
+        looks = follow(reader, "mix", SONG, known)
+        entry = follow_to_end(looks, as_json=as_json)
+    return _ending(reader, entry, as_json=as_json)
 
 
 def _prepared(spool: Path) -> SpoolReader:
-    """Make the demo's folder and its configuration, or find those of an earlier demo."""
+    """Create the demo's folder and its configuration, or find those of an earlier demo."""
     config = spool / "config.yaml"
     if not config.is_file():
         if spool.exists() and (not spool.is_dir() or any(spool.iterdir())):
-            message = f"{shown(spool)} is there already and is no demo's spool"
+            message = f"{shown(spool)} exists and was not created by `soundspool demo`"
             raise BadInput("OUTPUT_EXISTS", message, "Name another folder with --spool.")
         spool.mkdir(parents=True, exist_ok=True)
         config.write_text(CONFIG)
     if config.read_text() != CONFIG:
-        message = f"{shown(config)} is not the demo's"
+        message = f"{shown(config)} is not the one that `soundspool demo` creates"
         raise BadInput("OUTPUT_EXISTS", message, "Name another folder with --spool.")
     return SpoolReader.of(config)
 
 
 @contextmanager
-def _daemon(board: SpoolReader, spool: Path) -> Iterator["subprocess.Popen[bytes] | None"]:
-    """Let a daemon serve the spool: one of our own, unless another does already."""
-    if pulse_of(board.root).running:
+def _daemon(reader: SpoolReader, spool: Path) -> Iterator["subprocess.Popen[bytes] | None"]:
+    """Start a daemon on the spool, unless one runs already."""
+    if pulse_of(reader.root).running:
         yield None
         return
-    for number in (signal.SIGTERM, signal.SIGHUP):  # end as after Ctrl-C: in good order
+    for number in (signal.SIGTERM, signal.SIGHUP):  # shut down as after Ctrl-C
         signal.signal(number, signal.default_int_handler)
     command = [sys.executable, "-m", "daemon", "run", "--config", str(spool / "config.yaml")]
     with (spool / "daemon.log").open("ab") as log:
-        # A session of its own: Ctrl-C is for us, and we tell it to stop in good order.
+        # A session of its own: Ctrl-C reaches us alone, and we stop it.
         process = subprocess.Popen(  # noqa: S603 - our own interpreter
             command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
         )
@@ -101,13 +101,13 @@ def _daemon(board: SpoolReader, spool: Path) -> Iterator["subprocess.Popen[bytes
         _stop(process)
 
 
-def _wait_for(board: SpoolReader, process: "subprocess.Popen[bytes] | None", log: Path) -> None:
+def _wait_for(reader: SpoolReader, process: "subprocess.Popen[bytes] | None", log: Path) -> None:
     if process is None:
-        _say("a daemon serves this spool already")
+        _say("a daemon runs on this spool already")
         return
     until_s = time.monotonic() + _START_S
     while time.monotonic() < until_s:
-        pulse = pulse_of(board.root)
+        pulse = pulse_of(reader.root)
         if pulse.running and pulse.document.get("pid") == process.pid:
             _say(f"the daemon runs, process {process.pid}")
             return
@@ -143,13 +143,13 @@ def _song(folder: Path) -> Path:
     return folder
 
 
-def _ending(board: SpoolReader, told: Told, *, as_json: bool) -> int:
+def _ending(reader: SpoolReader, entry: StatusFile, *, as_json: bool) -> int:
     if as_json:
-        results = [str(path) for path in results_of(board, told)]
-        sys.stdout.write(json.dumps({"results": results, "spool": str(board.root)}) + "\n")
-        return code_of(told, pulse_of(board.root))
-    code = say_how_it_ended(board, told, as_json=False)
-    measured = told.document.get("measurements") or {}
+        results = [str(path) for path in results_of(reader, entry)]
+        sys.stdout.write(json.dumps({"results": results, "spool": str(reader.root)}) + "\n")
+        return code_of(entry, pulse_of(reader.root))
+    code = report_end(reader, entry, as_json=False)
+    measured = entry.document.get("measurements") or {}
     if lufs := measured.get("integrated_lufs"):
         _say(f"the mix has {lufs} LUFS and peaks at {measured.get('true_peak_dbtp')} dBTP")
         _say("play the first of these, open the report in a browser, and compare with the stems")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from daemon.cli.exit_codes import DAEMON_DOWN
-from daemon.cli.spool_reader import SpoolReader, Told, pulse_of, statuses
+from daemon.cli.spool_reader import SpoolReader, StatusFile, pulse_of, statuses
 from daemon.errors import BadInput, Unavailable
 from daemon.intake.drop import list_inbox
 from daemon.outbox.status_reader import read_status
@@ -22,7 +22,7 @@ def follow(
     known: Collection[object] = (),
     *,
     between: Callable[[], None] = lambda: time.sleep(_LOOK_S),
-) -> Iterator[Told]:
+) -> Iterator[StatusFile]:
     """Yield the drop's status again and again; the last one is final.
 
     Parameters
@@ -41,40 +41,42 @@ def follow(
     BadInput
         The inbox takes no such files.
     """
-    told: Told | None = None
+    entry: StatusFile | None = None
     while True:
-        told = _again(told, known) or _found(reader, inbox, drop, known)
-        if told is not None:
-            yield told
-            if told.terminal:
+        entry = _again(entry, known) or _found(reader, inbox, drop, known)
+        if entry is not None:
+            yield entry
+            if entry.terminal:
                 return
-        _refuse_hopeless(reader, inbox, drop, seen=told is not None)
+        _refuse_hopeless(reader, inbox, drop, seen=entry is not None)
         between()
 
 
 def jobs_called(reader: SpoolReader, inbox: str, drop: str) -> frozenset[object]:
     """Return the jobs that drops of this name became so far."""
     alike = [
-        told for told in statuses(reader, most=None) if (told.inbox, told.drop) == (inbox, drop)
+        entry for entry in statuses(reader, most=None) if (entry.inbox, entry.drop) == (inbox, drop)
     ]
-    return frozenset(told.document.get("job") for told in alike) - {None}
+    return frozenset(entry.document.get("job") for entry in alike) - {None}
 
 
-def _again(told: Told | None, known: Collection[object]) -> Told | None:
+def _again(entry: StatusFile | None, known: Collection[object]) -> StatusFile | None:
     """Read the same file again, unless it has gone or tells of another drop by now."""
-    found = None if told is None else read_status(told.path)
-    if told is None or found is None or found.get("name") != told.document.get("name"):
+    found = None if entry is None else read_status(entry.path)
+    if entry is None or found is None or found.get("name") != entry.document.get("name"):
         return None
-    return None if found.get("job") in known else Told(told.path, found)
+    return None if found.get("job") in known else StatusFile(entry.path, found)
 
 
-def _found(reader: SpoolReader, inbox: str, drop: str, known: Collection[object]) -> Told | None:
+def _found(
+    reader: SpoolReader, inbox: str, drop: str, known: Collection[object]
+) -> StatusFile | None:
     alike = [
-        told
-        for told in statuses(reader)
-        if (told.inbox, told.drop) == (inbox, drop) and told.document.get("job") not in known
+        entry
+        for entry in statuses(reader)
+        if (entry.inbox, entry.drop) == (inbox, drop) and entry.document.get("job") not in known
     ]
-    return min(alike, key=lambda told: told.terminal, default=None)
+    return min(alike, key=lambda entry: entry.terminal, default=None)
 
 
 def _refuse_hopeless(reader: SpoolReader, inbox: str, drop: str, *, seen: bool) -> None:
@@ -85,20 +87,20 @@ def _refuse_hopeless(reader: SpoolReader, inbox: str, drop: str, *, seen: bool) 
             f"the daemon does not run on {shown(str(reader.root))}; the drop waits",
             "Start it: soundspool run.",
         )
-    told = (pulse.document.get("inboxes") or {}).get(inbox) or {}
-    if not seen and (why := _why_left_alone(reader, inbox, drop, told)):
+    entry = (pulse.document.get("inboxes") or {}).get(inbox) or {}
+    if not seen and (why := _why_left_alone(reader, inbox, drop, entry)):
         message = f"the inbox leaves {shown(drop)!r} alone: {shown(why)}"
         raise BadInput("LEFT_ALONE", message, "Take it out of the inbox again.")
 
 
-def _why_left_alone(reader: SpoolReader, inbox: str, drop: str, told: Mapping[str, Any]) -> str:
+def _why_left_alone(reader: SpoolReader, inbox: str, drop: str, entry: Mapping[str, Any]) -> str:
     """Return the reason as the daemon tells it; of many, it tells the first ones only."""
-    left_alone: Mapping[str, str] = told.get("left_alone") or {}
-    if drop in left_alone or not told.get("left_alone_more"):
+    left_alone: Mapping[str, str] = entry.get("left_alone") or {}
+    if drop in left_alone or not entry.get("left_alone_more"):
         return left_alone.get(drop, "")
     fd = os.open(reader.inbox(inbox)[1], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        accepts = told.get("accepts")
+        accepts = entry.get("accepts")
         kinds = None if accepts is None else frozenset(accepts)
         return list_inbox(fd, kinds, named=None).left_alone.get(drop, "")
     finally:

@@ -12,7 +12,8 @@ Rules
 1. What the operator owns stays: an existing configuration is never written over, and changes
    to a unit belong into ``systemctl edit``.
 2. A path that the service could not see (it has no homes and a ``/tmp`` of its own) is refused
-   here, in words, rather than there, as ``203/EXEC``.
+   here, in words, rather than there, as ``203/EXEC``. ``--print`` says so and prints all the same.
+3. No hint names a package index: what is installed as root comes from where this came from.
 
 References
 ----------
@@ -20,6 +21,7 @@ systemd.unit(5), systemd.exec(5) ``ProtectHome=``, sysusers.d(5), tmpfiles.d(5).
 """
 
 import re
+import shlex
 import sys
 import sysconfig
 from collections.abc import Callable
@@ -28,6 +30,7 @@ from pathlib import Path
 
 from daemon.config.file import packaged
 from daemon.errors import BadConfig
+from daemon.version import VERSION
 
 _HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  # noqa: S108 - named, not used
 _INSTANCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
@@ -92,7 +95,11 @@ def install_service(
     if print_only:
         for file in files:
             say(f"# {file.path}\n{file.text}")
+        if hidden := _hidden(service):
+            sys.stderr.write(f"{hidden}\n")
         return []
+    if hidden := _hidden(service):
+        raise BadConfig("command", hidden)
     changed = [path for file in files if (path := _write(file, root, say))]
     say("\nNext:")
     for command in commands(service):
@@ -126,7 +133,7 @@ def commands(service: Service) -> list[str]:
         "systemd-tmpfiles --create",
         "systemctl daemon-reload",
         f"systemctl enable --now {service.unit}",
-        "usermod -aG audio-drop NAME    # whoever is to put drops in; counts from the next login",
+        "usermod -aG audio-drop NAME    # who may drop; from the next login",
         f"cp -r SONG {service.spool}/inbox/mix/",
     ]
 
@@ -142,15 +149,28 @@ def _check(service: Service) -> None:
         raise BadConfig("instance", "must be small letters, digits, - and _", service.instance)
     if not _USER.fullmatch(service.user):
         raise BadConfig("user", "is no name that a user can have", service.user)
-    python = Path(service.command.split()[0]).parent / "python"
-    ours = (Path(service.command.split()[0]), python.resolve(), Path(__file__))
-    for path in ours if python.exists() else ours[:1]:
+
+
+def _hidden(service: Service) -> str:
+    """Return why the service could not see its own program; empty when it can."""
+    command = Path(service.command.split()[0])
+    python = command.parent / "python"
+    ours = (command, python.resolve(), Path(__file__)) if python.exists() else (command,)
+    for path in ours:
         if any(path.is_relative_to(hidden) for hidden in _HIDDEN):
-            raise BadConfig(
-                "command",
-                f"{path} lies where a service sees nothing; install into /opt: "
-                "python3 -m venv /opt/soundspool && /opt/soundspool/bin/pip install soundspool",
+            return (
+                f"{path} is in a folder that a service cannot see; install into /opt: python3 -m "
+                f"venv /opt/soundspool && /opt/soundspool/bin/pip install {installable()}"
             )
+    return ""
+
+
+def installable() -> str:
+    """Return what this installation was made from: its checkout, or the name of its wheel."""
+    checkout = Path(__file__).resolve().parents[2]
+    if (checkout / "pyproject.toml").is_file():
+        return shlex.quote(str(checkout))
+    return f"soundspool-{VERSION}-py3-none-any.whl"
 
 
 def _text(name: str) -> str:
@@ -169,7 +189,7 @@ def _users(service: Service) -> str:
     text = _text("soundspool.sysusers")
     if service.user == "soundspool":
         return text
-    # Somebody's own account exists already; it only joins the group.
+    # An account of another name exists already; it only joins the group.
     kept = [line for line in text.splitlines() if not line.startswith(("u ", "# A static"))]
     return "\n".join(kept).replace("m soundspool", f"m {service.user}") + "\n"
 

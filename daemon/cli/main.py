@@ -1,12 +1,12 @@
 """The command line: ``soundspool``.
 
 Every command acts through files or reads them; none opens the database. Data goes to
-standard output, messages go to standard error. For the exit codes, see ``answer``.
+standard output, messages go to standard error. For the exit codes, see ``exit_codes``.
 
-``status`` is asked by prompts, loops and scripts, and must answer in a blink. Typer takes
-longer than that to import, and imports pydantic before it knows which command is meant.
-``run`` lives for months, and Typer would be 4 MB of it. So these two are read here, when they
-are plain; whatever is not plain, their help among it, is Typer's.
+``status`` is called by prompts, loops and scripts, and must start fast. Typer alone takes
+longer than a whole ``status`` to import, and imports pydantic before it knows which command is
+meant. ``run`` lives for months, and Typer would be 4 MB of it. So these two are parsed here
+when they are plain; anything else, their help included, is left to Typer.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from daemon.cli.arguments import FLAGS, OF_STATUS, SWITCHES
 from daemon.cli.exit_codes import EX_USAGE, answering
 
 
@@ -42,24 +43,25 @@ def main() -> None:
 
 def plain_run(words: Sequence[str]) -> argparse.Namespace | None:
     """Return the arguments of a plain ``run``; ``None`` for any other command line."""
-    return _read(_parser(), words[1:]) if words[:1] == ["run"] else None
+    return _read(_parser("config"), words[1:]) if words[:1] == ["run"] else None
 
 
 def plain_status(words: Sequence[str]) -> argparse.Namespace | None:
     """Return the arguments of a plain ``status``; ``None`` for any other command line."""
     if words[:1] != ["status"]:
         return None
-    parser = _parser()
+    parser = _parser(*OF_STATUS)
     parser.add_argument("name", nargs="?")
-    parser.add_argument("--inbox", "-i")
-    parser.add_argument("--watch", "-w", action="store_true")
-    parser.add_argument("--json", action="store_true")
     return _read(parser, words[1:])
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(*names: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
-    parser.add_argument("--config", "-c", type=Path)
+    for name in names:
+        if name in SWITCHES:
+            parser.add_argument(*FLAGS[name], action="store_true")
+        else:
+            parser.add_argument(*FLAGS[name], type=Path if name == "config" else str)
     return parser
 
 

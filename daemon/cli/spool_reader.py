@@ -1,14 +1,14 @@
-"""The board: where a spool lies and what it says of itself, read from files alone.
+"""Where a spool lies and what its files say, for the commands.
 
-What is known is in the status files, the heartbeat and ``failed/``. Nobody here opens the
+What is known is in the status files, the heartbeat and ``failed/``. Nothing here opens the
 database or talks to the daemon, so all of it can be read while the daemon is down.
 
 Rules
 -----
-Rule 1: no pydantic and no NumPy: ``soundspool status`` starts in a blink.
+Rule 1: no pydantic and no NumPy: ``soundspool status`` must start fast.
 
-Rule 2: names on disk were chosen by strangers. They are matched as they are, and shown
-through ``shown`` only.
+Rule 2: names on disk may be hostile. They are matched as they are, and shown through ``shown``
+only.
 """
 
 import json
@@ -97,7 +97,7 @@ class Pulse:
 
 
 @dataclass(frozen=True)
-class Told:
+class StatusFile:
     """One status document and where it lies."""
 
     path: Path
@@ -154,10 +154,10 @@ def pulse_of(root: Path, now_ms: int | None = None) -> Pulse:
     return Pulse(found, age_s(found.get("heartbeat"), now_ms), life(found or None, now_ms))
 
 
-def statuses(board: SpoolReader, *, most: int | None = RECENT) -> list[Told]:
+def statuses(reader: SpoolReader, *, most: int | None = RECENT) -> list[StatusFile]:
     """Return the status documents of all inboxes, the last written first."""
     aged = []
-    for folder in _folders(board.root / "outbox"):
+    for folder in _folders(reader.root / "outbox"):
         with os.scandir(folder) as entries:
             aged += [
                 (entry.stat(follow_symlinks=False).st_mtime_ns, entry.path)
@@ -165,21 +165,21 @@ def statuses(board: SpoolReader, *, most: int | None = RECENT) -> list[Told]:
                 if entry.name.endswith(SUFFIX) and not entry.name.startswith(".")
             ]
     paths = [Path(path) for _, path in sorted(aged, reverse=True)[:most]]
-    return [Told(path, found) for path in paths if (found := read_status(path)) is not None]
+    return [StatusFile(path, found) for path in paths if (found := read_status(path)) is not None]
 
 
-def find_status(board: SpoolReader, name: str, inbox: str | None = None) -> Told | None:
+def find_status(reader: SpoolReader, name: str, inbox: str | None = None) -> StatusFile | None:
     """Return the status that a person means by `name`: a live one before one that ended.
 
     Of two that differ only in how their accents are spelt, the one that is spelt like `name`.
     """
     found = [
-        told
-        for told in statuses(board, most=None)
-        if told.goes_by(name) and inbox in (None, told.inbox)
+        entry
+        for entry in statuses(reader, most=None)
+        if entry.goes_by(name) and inbox in (None, entry.inbox)
     ]
-    exact = [told for told in found if name in (told.drop, told.label)] or found
-    return min(exact, key=lambda told: (told.terminal, told.label != name), default=None)
+    exact = [entry for entry in found if name in (entry.drop, entry.label)] or found
+    return min(exact, key=lambda entry: (entry.terminal, entry.label != name), default=None)
 
 
 def lying_in(folder: Path, name: str) -> str | None:
@@ -189,16 +189,16 @@ def lying_in(folder: Path, name: str) -> str | None:
     return next((each for each in spellings(name) if os.path.lexists(folder / each)), None)
 
 
-def failed_drops(board: SpoolReader) -> list[Failed]:
+def failed_drops(reader: SpoolReader) -> list[Failed]:
     """Return everything that was set aside, in all inboxes, by name."""
     return [
         Failed(folder.name, path)
-        for folder in _folders(board.root / "failed")
+        for folder in _folders(reader.root / "failed")
         for path in _drops_in(folder)
     ]
 
 
-def find_failed(board: SpoolReader, name: str, inbox: str | None = None) -> Failed:
+def find_failed(reader: SpoolReader, name: str, inbox: str | None = None) -> Failed:
     """Return the failed drop of this name.
 
     Raises
@@ -206,7 +206,7 @@ def find_failed(board: SpoolReader, name: str, inbox: str | None = None) -> Fail
     BadInput
         There is none, or several inboxes have one.
     """
-    candidates = [one for one in failed_drops(board) if inbox in (None, one.inbox)]
+    candidates = [one for one in failed_drops(reader) if inbox in (None, one.inbox)]
     found = [one for one in candidates if one.path.name == name] or [
         one
         for one in candidates

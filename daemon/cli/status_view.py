@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from daemon.cli.spool_reader import Pulse, SpoolReader, Told, find_status, pulse_of, statuses
+from daemon.cli.spool_reader import Pulse, SpoolReader, StatusFile, find_status, pulse_of, statuses
 from daemon.errors import BadInput
 from daemon.outbox.overview import Ended, Overview, overview_of
 from daemon.outbox.status_reader import standing
@@ -62,34 +62,34 @@ def _view(
     """Return the text, the exit code, and whether nothing will change any more."""
     pulse = pulse_of(reader.root)
     if name is None:
-        found = [told for told in statuses(reader) if inbox in (None, told.inbox)]
+        found = [entry for entry in statuses(reader) if inbox in (None, entry.inbox)]
         render = overview_json if as_json else overview
         return render(reader.root, pulse, found), EX_OK if pulse.running else EX_DOWN, False
-    told = find_status(reader, name, inbox)
-    if told is None:
+    entry = find_status(reader, name, inbox)
+    if entry is None:
         hint = f"It may not have been seen yet: soundspool explain {shown(name)!r}."
         raise BadInput("NOT_FOUND", f"no drop is called {shown(name)!r}", hint)
-    text = json.dumps(told.document) if as_json else detail(reader.root, pulse, told)
-    return text, code_of(told, pulse), told.terminal
+    text = json.dumps(entry.document) if as_json else detail(reader.root, pulse, entry)
+    return text, code_of(entry, pulse), entry.terminal
 
 
-def code_of(told: Told, pulse: Pulse) -> int:
+def code_of(entry: StatusFile, pulse: Pulse) -> int:
     """Return the exit code that tells how one drop stands."""
-    if told.terminal:
-        return EX_FAILED if told.document.get("state") == "failed" else EX_OK
+    if entry.terminal:
+        return EX_FAILED if entry.document.get("state") == "failed" else EX_OK
     return EX_OK if pulse.running else EX_DOWN
 
 
-def overview_json(root: Path, pulse: Pulse, found: Sequence[Told]) -> str:
+def overview_json(root: Path, pulse: Pulse, found: Sequence[StatusFile]) -> str:
     """Return the daemon's document and the drops', on one line."""
     daemon = {**pulse.document, "life": pulse.life, "heartbeat_age_s": pulse.age_s}
-    drops = [{"status_file": str(told.path), **told.document} for told in found]
+    drops = [{"status_file": str(entry.path), **entry.document} for entry in found]
     return json.dumps({"root": str(root), "daemon": daemon, "drops": drops})
 
 
-def overview(root: Path, pulse: Pulse, found: Sequence[Told]) -> str:
+def overview(root: Path, pulse: Pulse, found: Sequence[StatusFile]) -> str:
     """Return the spool at a glance: what lives, what failed, what is done."""
-    seen = overview_of(pulse.document, standing(root, (told.document for told in found)))
+    seen = overview_of(pulse.document, standing(root, (entry.document for entry in found)))
     lines = _head(root, pulse, seen)
     tables = [(title, rows) for title, rows in _tables(seen) if rows]
     for title, rows in tables:
@@ -99,14 +99,14 @@ def overview(root: Path, pulse: Pulse, found: Sequence[Told]) -> str:
     return "\n".join(lines)
 
 
-def detail(root: Path, pulse: Pulse, told: Told) -> str:
+def detail(root: Path, pulse: Pulse, entry: StatusFile) -> str:
     """Return all that a person wants to know of one drop."""
-    found = told.document
-    lines = [f"{shown(found.get('name'))} ({shown(told.inbox)}): {shown(found.get('state'))}"]
-    if not told.terminal and not pulse.running:
+    found = entry.document
+    lines = [f"{shown(found.get('name'))} ({shown(entry.inbox)}): {shown(found.get('state'))}"]
+    if not entry.terminal and not pulse.running:
         lines.append("  The daemon does not run; this is the last state. Start it: soundspool run")
     return "\n".join(
-        [*lines, *(f"  {key:<11}{value}" for key, value in _facts(root, told) if value)]
+        [*lines, *(f"  {key:<11}{value}" for key, value in _facts(root, entry) if value)]
     )
 
 
@@ -155,8 +155,8 @@ def _columns(rows: Sequence[Row]) -> list[str]:
     return [_cut(f"  {line}".rstrip(), room) for line in lines]
 
 
-def _facts(root: Path, told: Told) -> Iterable[tuple[str, str]]:
-    found = told.document
+def _facts(root: Path, entry: StatusFile) -> Iterable[tuple[str, str]]:
+    found = entry.document
     error = found.get("error") or {}
     if found.get("state") == "running":
         yield "progress", _progress(found)
@@ -171,10 +171,10 @@ def _facts(root: Path, told: Told) -> Iterable[tuple[str, str]]:
         yield "input", _input(one)
     for one in found.get("warnings") or ():
         yield "warning", f"{shown(one.get('code'))}: {shown(one.get('message'))}"
-    folder = root / "outbox" / told.inbox / str(found.get("output_folder"))
+    folder = root / "outbox" / entry.inbox / str(found.get("output_folder"))
     for one in found.get("outputs") or ():
         yield shown(one.get("role")), shown(folder / str(one.get("path")))
-    yield "status", shown(told.path)
+    yield "status", shown(entry.path)
 
 
 def _progress(found: Mapping[str, Any]) -> str:

@@ -49,7 +49,7 @@ def submit(source: Path, inbox: Path, settings: Mapping[str, Any], files: Files)
     BadInput
         The daemon could not take it: links, devices, a name it would not look at.
     Unavailable
-        The name is taken, or somebody still writes to the source.
+        The name is taken, or the source is still being written.
     """
     source = Path(os.path.abspath(source))  # noqa: PTH100 - resolve() would follow a link
     drop = _looked_at(source)

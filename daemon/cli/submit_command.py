@@ -1,4 +1,4 @@
-"""``soundspool submit``: hand a drop in, and stay until it has ended if asked to."""
+"""``soundspool submit``: copy a drop into an inbox, and wait until it has ended if asked to."""
 
 import json
 import sys
@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from daemon.cli.follow import follow, jobs_called
-from daemon.cli.spool_reader import SpoolReader, Told, find_status, pulse_of
+from daemon.cli.spool_reader import SpoolReader, StatusFile, find_status, pulse_of
 from daemon.cli.status_view import code_of, detail
 from daemon.cli.submit import assigned, submit
 from daemon.files import Files
 from daemon.text import shown
 
 
-def hand_in(
+def submit_and_follow(
     config: Path | None,
     source: Path,
     inbox: str | None,
@@ -31,66 +31,66 @@ def hand_in(
     SpoolError
         See ``submit.submit`` and ``follow.follow``.
     """
-    board = SpoolReader.of(config)
-    name, folder = board.inbox(inbox)
-    known = jobs_called(board, name, source.absolute().name)
+    reader = SpoolReader.of(config)
+    name, folder = reader.inbox(inbox)
+    known = jobs_called(reader, name, source.absolute().name)
     place = submit(source, folder, assigned(assignments), Files())
     if wait:
-        told = shown_until_ended(follow(board, name, place.name, known), as_json=as_json)
-        return say_how_it_ended(board, told, as_json=as_json)
+        entry = follow_to_end(follow(reader, name, place.name, known), as_json=as_json)
+        return report_end(reader, entry, as_json=as_json)
     if as_json:
         _print({"inbox": name, "name": place.name, "path": str(place)})
         return 0
-    _say(f"{shown(place.name)} lies in the inbox {name}")
+    _say(f"{shown(place.name)} is in the inbox {name}")
     follow_it = f"Follow it: soundspool status --watch {shown(place.name)!r}"
-    _say(follow_it if pulse_of(board.root).running else "It waits for the daemon: soundspool run")
+    _say(follow_it if pulse_of(reader.root).running else "It waits for the daemon: soundspool run")
     return 0
 
 
-def shown_until_ended(looks: Iterable[Told], *, as_json: bool) -> Told:
+def follow_to_end(looks: Iterable[StatusFile], *, as_json: bool) -> StatusFile:
     """Show on a terminal how far a drop is; return its last status.
 
     Into a pipe goes nothing, or with `as_json` each status that says something new.
     """
-    told, before = None, None
+    entry, before = None, None
     with _bar(disabled=as_json) as draw:
-        for told in looks:
-            if as_json and told.document.get("seq") != before:
-                _print(told.document)
-            before = told.document.get("seq")
-            draw(told)
-    if told is None:
+        for entry in looks:
+            if as_json and entry.document.get("seq") != before:
+                _print(entry.document)
+            before = entry.document.get("seq")
+            draw(entry)
+    if entry is None:
         raise AssertionError  # follow() yields at least the final status, or raises
-    return told
+    return entry
 
 
-def say_how_it_ended(board: SpoolReader, told: Told, *, as_json: bool) -> int:
+def report_end(reader: SpoolReader, entry: StatusFile, *, as_json: bool) -> int:
     """Print where the results lie, or what went wrong; return the exit code."""
-    pulse, found = pulse_of(board.root), told.document
+    pulse, found = pulse_of(reader.root), entry.document
     if not as_json:
         if found.get("state") != "done":
-            _say(detail(board.root, pulse, told))
-        for path in results_of(board, told):
+            _say(detail(reader.root, pulse, entry))
+        for path in results_of(reader, entry):
             sys.stdout.write(f"{shown(path)}\n")
-    return code_of(told, pulse)
+    return code_of(entry, pulse)
 
 
-def results_of(board: SpoolReader, told: Told) -> list[Path]:
+def results_of(reader: SpoolReader, entry: StatusFile) -> list[Path]:
     """Return the files that a job made, or for a duplicate those that it is answered with."""
-    original = told.document.get("duplicate_of")
+    original = entry.document.get("duplicate_of")
     if original is not None:
-        told = find_status(board, str(original), told.inbox) or told
-    if told.document.get("output_folder") is None:
+        entry = find_status(reader, str(original), entry.inbox) or entry
+    if entry.document.get("output_folder") is None:
         return []
-    folder = board.root / "outbox" / told.inbox / str(told.document["output_folder"])
-    return [folder / str(one.get("path")) for one in told.document.get("outputs") or ()]
+    folder = reader.root / "outbox" / entry.inbox / str(entry.document["output_folder"])
+    return [folder / str(one.get("path")) for one in entry.document.get("outputs") or ()]
 
 
 @contextmanager
 def _bar(*, disabled: bool) -> Iterator[Any]:
     """Give a function that draws a status as a progress bar, on a terminal."""
     if disabled or not sys.stderr.isatty():
-        yield lambda told: None  # noqa: ARG005 - nothing is drawn
+        yield lambda entry: None  # noqa: ARG005 - nothing is drawn
         return
     from rich.console import Console  # noqa: PLC0415 - only a terminal waits for it
     from rich.progress import (  # noqa: PLC0415 - likewise
@@ -104,13 +104,13 @@ def _bar(*, disabled: bool) -> Iterator[Any]:
     console = Console(stderr=True)
     with Progress(text, BarColumn(), TaskProgressColumn(), console=console, transient=True) as bar:
         row = bar.add_task("", total=1.0)
-        yield lambda told: bar.update(
-            row, description=_phrase(told), completed=float(told.document.get("progress") or 0.0)
+        yield lambda entry: bar.update(
+            row, description=_phrase(entry), completed=float(entry.document.get("progress") or 0.0)
         )
 
 
-def _phrase(told: Told) -> str:
-    found = told.document
+def _phrase(entry: StatusFile) -> str:
+    found = entry.document
     stage = (found.get("stage") or {}).get("name") if found.get("state") == "running" else None
     why = (found.get("wait") or {}).get("detail")
     doing = str(stage or why or found.get("state")).replace("_", " ")

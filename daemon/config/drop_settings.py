@@ -4,7 +4,7 @@ Some keys speak to the daemon (``files``, ``priority``, ``force``); the rest are
 handler's options and go over those of the inbox, key by key. What the options *mean* is
 checked where the handler is known: in a worker, or in the process that mixes by hand.
 
-Rule: nobody reads a key of the daemon's but through ``DaemonKeys``, so each value was
+Rule: keys that speak to the daemon are read through ``DaemonKeys`` only, so each value is
 checked before it is used.
 """
 

@@ -30,7 +30,7 @@ def problems(spool, config=""):
 
 
 def explained(spool, asked):
-    return explanation(spool.board, pulse_of(spool.root), str(asked))
+    return explanation(spool.reader, pulse_of(spool.root), str(asked))
 
 
 def test_check_finds_nothing_wrong_with_a_plain_spool(spool):

@@ -113,7 +113,7 @@ def test_submit_refuses_a_name_that_is_taken(spool, tmp_path):
     """And does not mark the drop that lies there as complete."""
     (spool.inbox / "Song").mkdir()
 
-    with pytest.raises(Unavailable, match="lies in the inbox already"):
+    with pytest.raises(Unavailable, match="is already in the inbox"):
         submit(stems(tmp_path), spool.inbox, {}, Files())
     assert ["Song"] == spool.names()
 
@@ -186,7 +186,7 @@ def test_retry_moves_the_drop_back_under_its_name(spool):
     """And its reason goes."""
     failed = spool.fail("Song")
 
-    place = retry(spool.board, find_failed(spool.board, "Song"), Files())
+    place = retry(spool.reader, find_failed(spool.reader, "Song"), Files())
 
     assert spool.inbox / "Song" == place
     assert (place / "kick.wav").is_file()
@@ -197,7 +197,7 @@ def test_retry_starts_without_settling(spool):
     """Nothing more will come of a drop that was moved."""
     spool.fail("Song")
 
-    retry(spool.board, find_failed(spool.board, "Song"), Files())
+    retry(spool.reader, find_failed(spool.reader, "Song"), Files())
 
     assert first_look(spool.inbox, "Song").settled
 
@@ -210,7 +210,7 @@ def test_retry_finds_any_name(spool, name):
     else:
         (spool.root / "failed/mix" / name).mkdir()
 
-    place = retry(spool.board, find_failed(spool.board, name), Files())
+    place = retry(spool.reader, find_failed(spool.reader, name), Files())
 
     assert name == place.name
 
@@ -219,7 +219,7 @@ def test_retry_finds_a_name_as_the_terminal_showed_it(spool):
     """What status printed can be pasted."""
     spool.fail("a\x1bb")
 
-    assert "a\x1bb" == find_failed(spool.board, "a\\x1bb").path.name
+    assert "a\x1bb" == find_failed(spool.reader, "a\\x1bb").path.name
 
 
 def test_retry_takes_a_files_settings_along(spool):
@@ -228,8 +228,8 @@ def test_retry_takes_a_files_settings_along(spool):
     (folder / "a.wav").touch()
     (folder / "a.wav.job.yaml").write_text("preset: song\n")
 
-    [only] = failed_drops(spool.board)
-    retry(spool.board, only, Files())
+    [only] = failed_drops(spool.reader)
+    retry(spool.reader, only, Files())
 
     assert ["a.wav", "a.wav.done", "a.wav.job.yaml"] == spool.names()
 
@@ -240,14 +240,14 @@ def test_retry_refuses_a_name_that_is_taken(spool):
     (spool.inbox / "Song").mkdir()
 
     with pytest.raises(Unavailable, match="NAME_TAKEN"):
-        retry(spool.board, find_failed(spool.board, "Song"), Files())
+        retry(spool.reader, find_failed(spool.reader, "Song"), Files())
     assert 2 == len(list(failed.parent.iterdir()))
 
 
 def test_retry_of_an_unknown_name_is_refused(spool):
     """With a way to find the right one."""
     with pytest.raises(BadInput, match="no failed drop is called 'Nothing'"):
-        find_failed(spool.board, "Nothing")
+        find_failed(spool.reader, "Nothing")
 
 
 def test_retry_of_a_name_in_two_inboxes_asks_which(spool):
@@ -256,7 +256,7 @@ def test_retry_of_a_name_in_two_inboxes_asks_which(spool):
     (spool.root / "failed/voice/Song").mkdir(parents=True)
 
     with pytest.raises(BadInput, match="in several inboxes: mix, voice"):
-        find_failed(spool.board, "Song")
+        find_failed(spool.reader, "Song")
 
 
 def test_retry_of_a_removed_inbox_is_refused(spool):
@@ -264,14 +264,14 @@ def test_retry_of_a_removed_inbox_is_refused(spool):
     (spool.root / "failed/voice/Song").mkdir(parents=True)
 
     with pytest.raises(BadInput, match="there is no inbox 'voice'"):
-        retry(spool.board, find_failed(spool.board, "Song"), Files())
+        retry(spool.reader, find_failed(spool.reader, "Song"), Files())
 
 
 def test_cancel_leaves_a_request_beside_a_drop(spool):
     """The drop is in the inbox; no status is needed."""
     (spool.inbox / "Song").mkdir()
 
-    assert spool.inbox / "Song.cancel" == cancel(spool.board, "Song")
+    assert spool.inbox / "Song.cancel" == cancel(spool.reader, "Song")
     assert ["Song", "Song.cancel"] == spool.names()
 
 
@@ -283,13 +283,13 @@ def test_a_person_may_spell_accents_in_either_way(spool, said, found):
     """What a keyboard types and what a Mac copied look alike: each command finds it."""
     failed = spool.fail(found)
 
-    assert failed == find_failed(spool.board, said).path
-    assert found == explanation(spool.board, pulse_of(spool.root), said).name
+    assert failed == find_failed(spool.reader, said).path
+    assert found == explanation(spool.reader, pulse_of(spool.root), said).name
 
     spool.tell(drop("running", found, job="j1"))
-    assert found == find_status(spool.board, said).drop
+    assert found == find_status(spool.reader, said).drop
     (spool.inbox / f"{found}!").mkdir()
-    assert f"{found}!.cancel" == cancel(spool.board, f"{said}!").name
+    assert f"{found}!.cancel" == cancel(spool.reader, f"{said}!").name
 
 
 @pytest.mark.parametrize("said", [COMPOSED, DECOMPOSED])
@@ -299,9 +299,9 @@ def test_of_two_that_look_alike_the_one_that_is_spelt_so_is_meant(spool, said):
         spool.fail(name)
         spool.tell(drop("failed", name, job=name))
 
-    assert said == find_failed(spool.board, said).path.name
-    assert said == find_status(spool.board, said).drop
-    assert said == explanation(spool.board, pulse_of(spool.root), said).name
+    assert said == find_failed(spool.reader, said).path.name
+    assert said == find_status(spool.reader, said).drop
+    assert said == explanation(spool.reader, pulse_of(spool.root), said).name
 
 
 def test_cancel_names_a_job_by_its_label(spool):
@@ -309,7 +309,7 @@ def test_cancel_names_a_job_by_its_label(spool):
     spool.tell(drop("running", "Song", job="j1"), "Song")
     spool.tell(drop("queued", "Song", job="j2"), "Song (2)")
 
-    assert "Song (2).cancel" == cancel(spool.board, "Song (2)").name
+    assert "Song (2).cancel" == cancel(spool.reader, "Song (2)").name
 
 
 def test_cancel_of_what_has_ended_is_refused(spool):
@@ -317,14 +317,14 @@ def test_cancel_of_what_has_ended_is_refused(spool):
     spool.tell(drop("done", "Song", job="j1"))
 
     with pytest.raises(BadInput, match="nothing unfinished is called 'Song'; it is done"):
-        cancel(spool.board, "Song")
+        cancel(spool.reader, "Song")
     assert [] == spool.names()
 
 
 def test_cancel_stays_inside_the_inbox(spool):
     """A name with a slash is no name."""
     with pytest.raises(BadInput, match="nothing unfinished"):
-        cancel(spool.board, "../mix")
+        cancel(spool.reader, "../mix")
 
 
 def test_pause_and_resume_tell_whether_they_changed_anything(spool):
@@ -339,7 +339,7 @@ def test_board_reads_where_an_inbox_lies(tmp_path):
     spool = DeskSpool(tmp_path)
     spool.config.write_text("root: spool\ninboxes:\n  mix: {}\n  voice: {path: share}\n")
 
-    assert {"mix": spool.inbox, "voice": tmp_path / "share"} == spool.board.inboxes
+    assert {"mix": spool.inbox, "voice": tmp_path / "share"} == spool.reader.inboxes
 
 
 def test_board_names_an_inbox_whose_folder_is_missing(spool):
@@ -347,7 +347,7 @@ def test_board_names_an_inbox_whose_folder_is_missing(spool):
     spool.inbox.rmdir()
 
     with pytest.raises(Unavailable, match="INBOX_MISSING"):
-        spool.board.inbox(None)
+        spool.reader.inbox(None)
 
 
 @pytest.mark.parametrize(
@@ -379,7 +379,7 @@ def test_find_status_prefers_what_lives(spool):
     spool.tell(drop("done", "Song", job="j1"), "Song")
     spool.tell(drop("running", "Song", job="j2"), "Song (2)")
 
-    assert "Song (2)" == find_status(spool.board, "Song").label
+    assert "Song (2)" == find_status(spool.reader, "Song").label
 
 
 def test_find_status_knows_labels_jobs_and_shown_names(spool):
@@ -388,4 +388,4 @@ def test_find_status_knows_labels_jobs_and_shown_names(spool):
 
     names = ("a_b", "a\x1bb", "a\\x1bb", "j1")
 
-    assert {"a_b"} == {find_status(spool.board, name).label for name in names}
+    assert {"a_b"} == {find_status(spool.reader, name).label for name in names}

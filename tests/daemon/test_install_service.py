@@ -162,6 +162,18 @@ def test_printing_writes_nothing(tmp_path):
     ]
 
 
+def test_printing_outside_opt_shows_the_files_and_the_reason(capsys):
+    """Whoever only looks is told what would be in the way, and how to install it from here."""
+    said = []
+    service = Service(command="/home/alice/.local/bin/soundspool")
+    install_service(service, print_only=True, say=said.append)
+
+    assert len(placed(service)) == len(said)
+    told = capsys.readouterr().err
+    assert "/home/alice/.local/bin/soundspool is in a folder that a service cannot see" in told
+    assert f"pip install {Path(__file__).parents[2]}\n" in told
+
+
 @pytest.mark.parametrize(
     "service",
     [

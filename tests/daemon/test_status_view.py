@@ -5,7 +5,7 @@ import json
 import pytest
 
 from daemon.cli.follow import follow, jobs_called
-from daemon.cli.spool_reader import Told, find_status, pulse_of, statuses
+from daemon.cli.spool_reader import StatusFile, find_status, pulse_of, statuses
 from daemon.cli.status_view import bar, code_of, detail, overview, overview_json
 from daemon.cli.submit_command import results_of
 from daemon.errors import BadInput, Unavailable
@@ -19,11 +19,11 @@ def spool(tmp_path):
 
 
 def drawn(spool):
-    return overview(spool.root, pulse_of(spool.root), statuses(spool.board))
+    return overview(spool.root, pulse_of(spool.root), statuses(spool.reader))
 
 
 def told_of(spool, name):
-    told = find_status(spool.board, name)
+    told = find_status(spool.reader, name)
     return detail(spool.root, pulse_of(spool.root), told)
 
 
@@ -73,7 +73,7 @@ def test_overview_json_holds_every_status_as_it_is(spool):
     spool.beat()
     path = spool.tell(done())
 
-    found = json.loads(overview_json(spool.root, pulse_of(spool.root), statuses(spool.board)))
+    found = json.loads(overview_json(spool.root, pulse_of(spool.root), statuses(spool.reader)))
 
     assert "alive" == found["daemon"]["life"]
     assert [{"status_file": str(path), **done()}] == found["drops"]
@@ -138,7 +138,7 @@ def test_code_of_a_drop(spool, document, alive, code):
         spool.beat()
     path = spool.tell(document)
 
-    assert code == code_of(Told(path, document), pulse_of(spool.root))
+    assert code == code_of(StatusFile(path, document), pulse_of(spool.root))
 
 
 def test_bar_is_text():
@@ -152,7 +152,7 @@ def test_follow_ends_with_the_final_status(spool):
     script = iter([drop("running", job="j1"), done("Song", job="j1")])
     spool.tell(drop("queued", job="j1"))
 
-    looks = follow(spool.board, "mix", "Song", between=lambda: spool.tell(next(script)))
+    looks = follow(spool.reader, "mix", "Song", between=lambda: spool.tell(next(script)))
 
     assert ["queued", "running", "done"] == [told.document["state"] for told in looks]
 
@@ -161,7 +161,7 @@ def test_follow_waits_for_the_first_sighting(spool):
     """A drop that was not seen yet has no status."""
     spool.beat()
 
-    looks = follow(spool.board, "mix", "Song", between=lambda: spool.tell(done("Song")))
+    looks = follow(spool.reader, "mix", "Song", between=lambda: spool.tell(done("Song")))
 
     assert ["done"] == [told.document["state"] for told in looks]
 
@@ -170,10 +170,10 @@ def test_follow_passes_over_earlier_drops_of_the_name(spool):
     """A second "Song" is not answered with the first one's result."""
     spool.beat()
     spool.tell(done("Song", job="j1"))
-    known = jobs_called(spool.board, "mix", "Song")
+    known = jobs_called(spool.reader, "mix", "Song")
 
     looks = follow(
-        spool.board,
+        spool.reader,
         "mix",
         "Song",
         known,
@@ -192,7 +192,7 @@ def test_follow_goes_along_when_the_status_is_renamed(spool):
         first.unlink()
         spool.tell(done("Song", job="j1"), "Song (2)")
 
-    states = [told.label for told in follow(spool.board, "mix", "Song", between=rename)]
+    states = [told.label for told in follow(spool.reader, "mix", "Song", between=rename)]
 
     assert ["Song", "Song (2)"] == states
 
@@ -200,7 +200,7 @@ def test_follow_goes_along_when_the_status_is_renamed(spool):
 def test_follow_stops_when_the_daemon_is_down(spool):
     """Nothing would ever come."""
     with pytest.raises(Unavailable, match="DAEMON_DOWN"):
-        list(follow(spool.board, "mix", "Song", between=lambda: None))
+        list(follow(spool.reader, "mix", "Song", between=lambda: None))
 
 
 def test_follow_stops_at_a_file_that_the_inbox_leaves_alone(spool):
@@ -208,7 +208,7 @@ def test_follow_stops_at_a_file_that_the_inbox_leaves_alone(spool):
     spool.beat()
 
     with pytest.raises(BadInput, match=r"leaves 'notes\.txt' alone: not audio"):
-        list(follow(spool.board, "mix", "notes.txt", between=lambda: None))
+        list(follow(spool.reader, "mix", "notes.txt", between=lambda: None))
 
 
 def test_results_of_a_duplicate_are_those_of_its_original(spool):
@@ -217,6 +217,6 @@ def test_results_of_a_duplicate_are_those_of_its_original(spool):
     twin = done("Again", job="j2", duplicate_of="j1", output_folder=None, outputs=())
     path = spool.tell(twin)
 
-    [master, _] = results_of(spool.board, Told(path, twin))
+    [master, _] = results_of(spool.reader, StatusFile(path, twin))
 
     assert spool.root / "outbox/mix/Blue Hour/final_mix.wav" == master

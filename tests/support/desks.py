@@ -21,7 +21,7 @@ class DeskSpool:
             (self.root / kind / "mix").mkdir(parents=True)
 
     @property
-    def board(self):
+    def reader(self):
         return SpoolReader.of(self.config)
 
     def beat(self, **changes):

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from daemon.cli.spool_reader import Pulse, Told
+from daemon.cli.spool_reader import Pulse, StatusFile
 from daemon.cli.status_view import detail, overview, overview_json
 from daemon.config.drop_settings import daemon_keys
 from daemon.config.yaml_reader import load
@@ -44,7 +44,7 @@ def status_of(data: bytes):
     document = document_of(data, "status")
     if document is None:
         return None
-    told = Told(ROOT / "outbox" / "mix" / "Song.status.json", document)
+    told = StatusFile(ROOT / "outbox" / "mix" / "Song.status.json", document)
     pulse = Pulse({}, None, "absent")
     told.goes_by("Song")
     for text in (

@@ -82,8 +82,8 @@ def explanation(
     for failed in sorted(failed_drops(reader), key=lambda one: one.path.name != asked):
         if inbox in (None, failed.inbox) and _means(failed.path, asked):
             return _of_failed(failed)
-    if told := find_status(reader, os.path.basename(asked.rstrip("/")), inbox):  # noqa: PTH119 - text
-        return _of_status(told.document)
+    if entry := find_status(reader, os.path.basename(asked.rstrip("/")), inbox):  # noqa: PTH119 - text
+        return _of_status(entry.document)
     hint = "Name a path in an inbox or in failed/, or a drop that soundspool status shows."
     raise BadInput("NOT_FOUND", f"nothing in the spool is called {shown(asked)!r}", hint)
 
@@ -107,8 +107,8 @@ def _means(path: Path, asked: str) -> bool:
 
 
 def _of_drop(reader: SpoolReader, pulse: Pulse, inbox: str, folder: Path, name: str) -> Explanation:
-    told = (pulse.document.get("inboxes") or {}).get(inbox) or {}
-    ignored = _NAMES.get(kind_of(name)) or (told.get("left_alone") or {}).get(shown(name))
+    entry = (pulse.document.get("inboxes") or {}).get(inbox) or {}
+    ignored = _NAMES.get(kind_of(name)) or (entry.get("left_alone") or {}).get(shown(name))
     if ignored:
         return Explanation(name, inbox, "inbox", (f"{shown(name)}: {shown(ignored)}",))
     paused = os.path.lexists(folder / PAUSE)
@@ -118,7 +118,7 @@ def _of_drop(reader: SpoolReader, pulse: Pulse, inbox: str, folder: Path, name: 
         found = _of_status(status.document)
     else:
         why = "it has no status yet: the daemon has not looked at it"
-        if more := told.get("left_alone_more"):
+        if more := entry.get("left_alone_more"):
             why += f", or it is one of {more} more that this inbox leaves alone"
         found = Explanation(name, inbox, "inbox", (f"{shown(name)}: {why}",), {"wait": {}})
     lines = (*pause, *found.lines) if paused else found.lines
