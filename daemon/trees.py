@@ -29,6 +29,8 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _COPY_BYTES = 1 << 20
 _NAMES_AT_ONCE = 4096
+STAYS = frozenset({errno.EPERM, errno.EACCES, errno.EBUSY, errno.EXDEV, errno.ENOTEMPTY})
+"""Why an entry cannot be removed now or later: it is another user's, immutable, or a mount."""
 _NAMED_BYTES = 4096
 """A longer path says no more to anybody."""
 

@@ -35,6 +35,7 @@ from daemon.clock import rfc3339
 from daemon.files import Files
 from daemon.layout import SETTINGS_BESIDE, Spool, reason_beside
 from daemon.outbox.transfer import has_moved, move
+from daemon.trees import STAYS
 
 _MAX_NAME_BYTES = 255
 _SENT_DROP = "sent.drop"
@@ -111,8 +112,8 @@ class Publisher:
         self._files.write("write error", reason_beside(folder / target), text, durable=True)
         return self._move_drop("set drop aside", inbox, job, name, folder / target)
 
-    def clear(self, inbox: str, job: str) -> None:
-        """Remove what is left of the job's private folder: attempts that came to nothing.
+    def clear(self, inbox: str, job: str) -> str:
+        """Remove what is left of the job's private folder; return what stays, and why.
 
         The drop must have left; if it has not, the folder stays as it is.
         """
@@ -120,8 +121,14 @@ class Publisher:
         inside = folder / "in"
         # Listed, not globbed: glob calls a folder empty that it cannot open.
         if inside.is_dir() and os.listdir(inside):  # noqa: PTH208
-            return
-        self._files.remove_tree("clear work", folder)
+            return ""
+        try:
+            self._files.remove_tree("clear work", folder)
+        except OSError as error:
+            if error.errno not in STAYS:
+                raise
+            return f"{error.filename}: {error.strerror}"
+        return ""
 
     def discard_attempt(self, inbox: str, job: str, attempt: int) -> None:
         """Remove the output of an attempt that did not end well."""

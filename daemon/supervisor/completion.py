@@ -94,7 +94,8 @@ class Completion:
         self._capacity.release(job.id)
         job = self._with_result(job)
         drop_at = self._move_drop(job)
-        self._publisher.clear(job.inbox, job.id)
+        if left := self._publisher.clear(job.inbox, job.id):
+            log.warning("cannot be removed from work/", job=job.id, left=left)
         self._write_status(job)
         self._statuses.forget(job.inbox, job.label)
         self._emit(job)

@@ -26,20 +26,33 @@ def tidy(config: Config, spool: Spool, store: Store, *, files: Files, clock: Clo
     Raises
     ------
     OSError, Unavailable
-        The surroundings refused; call again later.
+        The surroundings refused something, all else was put away; call again later.
     """
     now_ms = clock.wall_ms()
     store.prune(config.retention)
+    refused: list[OSError] = []
+
+    def put_away(step: str, paths: Iterator[Path]) -> None:
+        try:
+            for path in islice(paths, AT_ONCE):
+                try:
+                    files.remove_tree(step, path)
+                except OSError as error:
+                    refused.append(error)
+        except OSError as error:
+            refused.append(error)
+
     for inbox, settings in config.inboxes.items():
         kept_ms = now_ms - config.retention.status_days * _DAY_MS
-        for path in islice(_old_statuses(spool.folder("outbox", inbox), kept_ms), AT_ONCE):
-            files.remove("prune status", path)
-        for path in islice(_orphans(spool.folder("failed", inbox), now_ms - _DAY_MS), AT_ONCE):
-            files.remove("remove orphaned reason", path)
+        put_away("prune status", _old_statuses(spool.folder("outbox", inbox), kept_ms))
+        orphans = _orphans(spool.folder("failed", inbox), now_ms - _DAY_MS)
+        put_away("remove orphaned reason", orphans)
         if settings.archive == "delete":
             kept_ms = now_ms - settings.archive_days * _DAY_MS
-            for path in islice(_old_drops(spool.folder("archive", inbox), kept_ms), AT_ONCE):
-                files.remove_tree("delete archived drop", path)
+            archived = _old_drops(spool.folder("archive", inbox), kept_ms)
+            put_away("delete archived drop", archived)
+    if refused:
+        raise refused[0]
 
 
 def _old_statuses(outbox: Path, before_ms: int) -> Iterator[Path]:

@@ -7,6 +7,7 @@ import pytest
 from daemon.files import Files
 from daemon.layout import Spool
 from daemon.outbox.publisher import Publisher
+from tests.support.surroundings import memory_disk, needs_root
 
 JOB = "20261120-214501-3f9a"
 
@@ -86,4 +87,18 @@ def test_work_is_cleared_only_after_the_drop_has_left(spool, publisher):
 
     publisher.archive("mix", JOB, "Song", 0)
     publisher.clear("mix", JOB)
+    assert not spool.job("mix", JOB).exists()
+
+
+@needs_root
+def test_what_cannot_be_removed_from_work_is_named_and_left(spool, publisher):
+    """A mount, another user's file: to try again would change nothing."""
+    publisher.archive("mix", JOB, "Song", 0)
+    mounted = spool.result("mix", JOB, 1) / "mounted"
+    mounted.mkdir()
+    with memory_disk(mounted, "size=1m"):
+        left = publisher.clear("mix", JOB)
+
+        assert left.startswith(f"{mounted}: ")
+    assert "" == publisher.clear("mix", JOB)
     assert not spool.job("mix", JOB).exists()

@@ -11,6 +11,7 @@ from daemon.layout import Spool, reason_beside
 from daemon.outbox.status_writer import Report, document, encoded
 from daemon.supervisor.retention import tidy
 from tests.support.clocks import FakeClock
+from tests.support.surroundings import memory_disk, needs_root
 
 DAY_S = 86_400
 
@@ -102,3 +103,15 @@ def test_status_of_what_still_runs_stays(spool, tmp_path):
     tidied(spool, tmp_path)
 
     assert old.exists()
+
+
+@needs_root
+def test_a_drop_that_cannot_be_removed_keeps_no_other_one(spool, tmp_path):
+    """It is named when all else has been put away."""
+    month = spool.folder("archive", "mix") / "2026-11"
+    for name in ("A", "Z"):
+        (month / name / "stems").mkdir(parents=True)
+    with memory_disk(month / "A" / "stems", "size=1m"), pytest.raises(OSError, match=r"A/stems"):
+        tidied(spool, tmp_path, ahead_s=8 * DAY_S, archive="delete", archive_days=7)
+
+    assert ["A"] == [path.name for path in month.iterdir()]
