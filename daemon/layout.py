@@ -112,7 +112,7 @@ def refuse_nesting(root: Path, inboxes: dict[str, Path]) -> None:
 
     Compared by device and inode as well as by real path: bind mounts have two names.
     """
-    ours = [root / kind for kind in ("outbox", "failed", "archive", "work", "state")]
+    ours = _ours(root)
     for name, folder in inboxes.items():
         others = [*ours, *(other for inbox, other in inboxes.items() if inbox != name)]
         for other in others:
@@ -122,6 +122,15 @@ def refuse_nesting(root: Path, inboxes: dict[str, Path]) -> None:
                 )
         if _holds(folder, root):
             raise BadConfig(f"inboxes.{name}.path", f"{folder} must not hold the spool {root}")
+
+
+def is_ours(root: Path, folder: Path) -> bool:
+    """Tell whether a folder is, or lies in, one of the daemon's own, under whatever name."""
+    return any(_holds(own, folder) for own in _ours(root) if own.exists())
+
+
+def _ours(root: Path) -> list[Path]:
+    return [root / kind for kind in ("outbox", "failed", "archive", "work", "state")]
 
 
 def _holds(outer: Path, inner: Path) -> bool:

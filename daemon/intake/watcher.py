@@ -22,6 +22,7 @@ Rules
    block.
 """
 
+import errno
 import logging
 import threading
 import time
@@ -42,6 +43,7 @@ from daemon.intake.recovery import CutShort, mend
 from daemon.intake.scanner import Gate, Scanner, Stopping
 from daemon.intake.watch import Watch
 from daemon.intake.writer_probe import ignore_lease_signals
+from daemon.layout import is_ours
 
 _LOG = logging.getLogger(__name__)
 _RECEIVING_S, _LOCAL_S, _POLLING_S = 1.0, 10.0, 5.0
@@ -93,7 +95,9 @@ class Watcher:
         self._ended_requests: SimpleQueue[str] = SimpleQueue()
         self._unremovable: set[str] = set()
         self._door = door = Door(name, folder, work, inbox.limits, files, clock)
-        self._gate, self._handler = gate, handler
+        self._gate, self._handler, self._work = gate, handler, work
+        self._identity = 0, 0
+        """Device and inode of the inbox that was found to be none of our own folders."""
         self._scanner = Scanner(door, inbox.settling, self._may_take, report)
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._watch = Watch(folder, self._woken.set)
@@ -169,6 +173,7 @@ class Watcher:
         """Make one round; return seconds until the next one unless woken before."""
         problem, due_s = "", None
         try:
+            self._refuse_our_own()
             self._choose_mode()
             if self._cut_short is not None:
                 self._door.leftovers.extend(mend(self._files, self._cut_short, self._folder))
@@ -188,6 +193,15 @@ class Watcher:
         self._note(problem)
         # What was refused may have been refused for a moment only, and no event says when.
         return min(self._wait_s(due_s), _RECEIVING_S if problem else _LOCAL_S)
+
+    def _refuse_our_own(self) -> None:
+        """Raise when the inbox has become a way into our own folders: it would eat the jobs."""
+        found = self._folder.stat()
+        if self._identity != (found.st_dev, found.st_ino):
+            if is_ours(self._work.parent, self._folder):
+                text = "the inbox leads into the daemon's own folders"
+                raise OSError(errno.ELOOP, text, str(self._folder))
+            self._identity = found.st_dev, found.st_ino
 
     def _remove_requests(self) -> None:
         while not self._ended_requests.empty():

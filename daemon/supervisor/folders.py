@@ -112,12 +112,6 @@ class Folders:
                 return f"{place.relative_to(self._root)}: {error.strerror or error}"
         return ""
 
-    def holds(self, folder: Path) -> bool:
-        """Tell whether a folder is, or lies in, one of ours: as an inbox it would eat itself."""
-        ours = {_identity(self._root / kind) for kind in (*KINDS, "state")}
-        real = folder.resolve()
-        return any(_identity(place) in ours for place in (real, *real.parents))
-
     def note_handled(self, job: str) -> None:
         """Note in the lock file which job is handled: a dead daemon cannot say it any more.
 

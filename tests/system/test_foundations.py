@@ -103,6 +103,26 @@ def test_folder_that_leads_into_another_of_ours_is_not_used(daemon):
     assert 0 == daemon.stop()
 
 
+def test_inbox_that_becomes_a_way_into_work_is_closed_and_named(daemon):
+    """A link to work/mix in the inbox's place would have running jobs taken in as drops."""
+    daemon.start()
+    drop_song(daemon.root, "Running", "seconds: 1.5\n")
+    until(lambda: states(daemon.root).get("Running") == "running", "it runs")
+    inbox = daemon.root / "inbox" / "mix"
+    inbox.rename(daemon.root / "inbox" / "aside")
+    inbox.symlink_to(daemon.root / "work" / "mix")
+    until(lambda: "own folders" in str(read_json(daemon.root / "daemon.json")), "it says so")
+    done(daemon, "Running")
+    assert {"Running": "done"} == states(daemon.root)
+    inbox.unlink()
+    (daemon.root / "inbox" / "aside").rename(inbox)
+    drop_song(daemon.root, "Later")
+
+    done(daemon, "Later")
+    assert 2 == len(rows(daemon.root))
+    assert 0 == daemon.stop()
+
+
 def test_result_that_the_queue_has_forgotten_is_not_made_again(daemon):
     """A disk that lied about syncing gives back an older queue: the drop left, the result lies."""
     daemon.start()
