@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from daemon.config.manifest import Listed
 from daemon.config.models import Limits, Settling
 from daemon.errors import BadInput
+from daemon.handlers.contract import Declaration
 from daemon.intake.completeness import Rules
 from daemon.intake.drop import Drop, Found, Signature
 from daemon.intake.settle import Settler
@@ -265,6 +266,98 @@ def test_a_stranger_in_a_folder_is_passed_over():
 
     assert answer.settled
     assert ["INPUT_NOT_AUDIO"] == [code for code, _ in answer.warnings]
+
+
+ANY, NONE = (
+    Rules.of(Settling(), handler=Declaration(judge=judge), network=False)
+    for judge in ("any", "none")
+)
+UNUSABLE = {
+    "short": "INPUT_TRUNCATED",
+    "growing": "INPUT_TRUNCATED",
+    "damaged": "INPUT_DAMAGED",
+    "empty": "INPUT_EMPTY",
+    "unreadable": "INPUT_UNREADABLE",
+    "not_audio": "INPUT_NOT_AUDIO",
+}
+
+
+@pytest.mark.parametrize(("verdict", "code"), UNUSABLE.items())
+def test_a_handler_may_do_without_files_that_cannot_be_used(verdict, code):
+    """Of chunks, each unusable one is named in a warning, once nothing more comes of it."""
+    settler, evidence = Settler(ANY), FakeEvidence({"b.wav": verdict})
+    drop = folder(found("a.wav"), found("b.wav"))
+    settler.observe(drop, evidence, 0.0)
+    patience_s = UNKNOWN_S if verdict == "not_audio" else TRUNCATED_S
+    before = settler.observe(drop, evidence, patience_s - 1)
+    after = settler.observe(drop, evidence, patience_s)
+
+    assert (False, None) == (before.settled, before.refusal)
+    assert after.settled
+    assert [code] == [warning for warning, _ in after.warnings]
+    assert "b.wav: passed over" in after.warnings[0][1]
+
+
+@pytest.mark.parametrize("verdict", [each for each in UNUSABLE if each != "not_audio"])
+def test_a_marker_says_that_no_more_of_a_cut_file_will_come(verdict):
+    """A submitted folder of chunks starts at once, without the one that was cut."""
+    settler, evidence = Settler(ANY), FakeEvidence({"b.wav": verdict})
+    drop = folder(found("a.wav"), found("b.wav"), marks=[mark()])
+    settler.observe(drop, evidence, 0.0)
+
+    assert settler.observe(drop, evidence, 0.0).settled
+
+
+def test_a_folder_in_which_nothing_can_be_used_is_refused():
+    """Doing without some is not doing without all."""
+    settler, evidence = Settler(ANY), FakeEvidence({"a.wav": "short", "b.wav": "short"})
+    drop = folder(found("a.wav"), found("b.wav"))
+    settler.observe(drop, evidence, 0.0)
+
+    assert "INPUT_TRUNCATED" == settler.observe(drop, evidence, TRUNCATED_S).refusal.code
+
+
+def test_a_loose_file_that_cannot_be_used_is_refused():
+    """There is nothing else in the drop."""
+    settler, evidence = Settler(ANY), FakeEvidence({"a.wav": "short"})
+    settler.observe(loose(), evidence, 0.0)
+
+    assert "INPUT_TRUNCATED" == settler.observe(loose(), evidence, TRUNCATED_S).refusal.code
+
+
+def test_a_manifest_is_held_even_by_a_handler_that_does_without():
+    """What a sender lists is wanted."""
+    settler = Settler(ANY)
+    evidence = FakeEvidence(listed=(Listed("a.wav", 100), Listed("b.wav", 200)))
+    drop = folder(found("a.wav"), found("b.wav"))
+    settler.observe(drop, evidence, 0.0)
+
+    assert (
+        "MANIFEST_MISMATCH" == settler.observe(drop, evidence, RULES.manifest_after_s).refusal.code
+    )
+
+
+@pytest.mark.parametrize("verdict", UNUSABLE)
+def test_a_handler_may_want_no_header_read(verdict):
+    """Then quiet alone decides, and whatever is there is the handler's to understand."""
+    settler, evidence = Settler(NONE), FakeEvidence(dict.fromkeys(("a.wav", "b.wav"), verdict))
+    drop = folder(found("a.wav"), found("b.wav"))
+    settler.observe(drop, evidence, 0.0)
+
+    assert not settler.observe(drop, evidence, UNKNOWN_S - 1).settled
+    assert settler.observe(drop, evidence, UNKNOWN_S).settled
+    assert 0 == evidence.headers_read
+
+
+def test_a_folder_with_nothing_that_the_handler_takes_is_refused_in_its_words():
+    """Whoever drops a song into an inbox for texts reads which suffixes it takes."""
+    rules = Rules.of(Settling(), handler=Declaration(accepts={".md", ".txt"}), network=False)
+    settler, drop = Settler(rules), folder(found("a.wav", accepted=False))
+    settler.observe(drop, FakeEvidence(), 0.0)
+    refusal = settler.observe(drop, FakeEvidence(), UNKNOWN_S).refusal
+
+    assert "NO_INPUT" == refusal.code
+    assert ".md .txt" in refusal.message
 
 
 @pytest.mark.parametrize(

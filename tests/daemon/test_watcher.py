@@ -17,6 +17,7 @@ from watchdog.observers.inotify import InotifyEmitter
 from daemon.config.models import Inbox, Limits
 from daemon.errors import Fault
 from daemon.files import Files
+from daemon.handlers.contract import Declaration
 from daemon.intake import watcher as watcher_module
 from daemon.intake.mounts import is_network, kind_of_mount
 from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Sighting, Wait
@@ -61,6 +62,7 @@ class Studio:
         self.reports = []
         self.queue = SimpleQueue()
         self.closed = None
+        self.handler = Declaration()
         self.watcher = Watcher(
             "mix",
             self.folder,
@@ -70,6 +72,7 @@ class Studio:
             clock=self.clock,
             gate=lambda drop: closed_by(self.closed),  # noqa: ARG005 - one answer for all drops
             report=self.report,
+            handler=lambda: self.handler,
         )
         if clock is None:
             self.watcher._watch = SilentWatch()
@@ -101,6 +104,48 @@ class Studio:
 @pytest.fixture
 def studio(tmp_path):
     return Studio(tmp_path)
+
+
+def test_nothing_is_taken_before_the_handler_has_told(studio):
+    """Any file may be a drop by then; none is told of, for it is known in a moment."""
+    studio.handler = ""
+    studio.put("a.wav")
+    studio.put("note.txt")
+
+    assert [] == studio.look() + studio.look(100.0)
+
+    studio.handler = Declaration(accepts={".txt"})
+    studio.look()
+    (admitted,) = studio.look(30.0)
+    assert "note.txt" == admitted.place.name
+    assert {"a.wav"} == set(studio.watcher.health.left_alone)
+
+
+def test_drops_without_a_handler_say_why_they_wait(studio):
+    """They keep their place; when the handler is there, strange files are no drops any more."""
+    studio.handler = "its handler shout cannot be used: No module named shout"
+    studio.put("Song/a.wav")
+    studio.put("note.txt")
+    sightings = studio.look()
+
+    assert ["Song", "note.txt"] == [sighting.name for sighting in sightings]
+    assert {studio.handler} == {sighting.wait.detail for sighting in sightings}
+
+    studio.handler = Declaration()
+    gone, song = studio.look()
+    (admitted,) = studio.look(5.0)
+    assert Gone("mix", "note.txt") == gone
+    assert ("Song", "settling") == (song.name, song.wait.reason)
+    assert "Song" == admitted.place.name
+
+
+def test_of_tens_of_thousands_of_files_without_a_handler_the_first_are_told_of(studio):
+    """Any of them may be a drop; a status for each would be a burden."""
+    studio.handler = "no worker starts"
+    for number in range(200):
+        studio.put(f"{number:03}.txt", b"text")
+
+    assert 50 == len(studio.look())
 
 
 def test_a_loose_file_is_seen_settles_and_is_taken(studio):

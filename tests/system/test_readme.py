@@ -1,60 +1,120 @@
 """What the README shows is what works."""
 
-import json
 import re
-import wave
+import signal
 from pathlib import Path
 
 import pytest
+import yaml
 
-from daemon.config.models import Config
-from daemon.supervisor.supervisor import Supervisor
+from tests.support.containers import noise_bytes
+from tests.support.daemons import Daemon, read_json, settings_for, until
 
 README = Path(__file__).parents[2] / "README.md"
 
 
+def block(kind, containing):
+    """Return the one block of the README in this language that holds this text."""
+    blocks = re.findall(rf"```{kind}\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
+    (found,) = [each for each in blocks if containing in each]
+    return found
+
+
 @pytest.fixture
-def handler(tmp_path):
-    """The handler of the README, saved where the README says: outside the package."""
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text("utf-8"), re.DOTALL)
-    (code,) = [block for block in blocks if "def handle(" in block]
+def daemon(tmp_path):
+    """A daemon with the README's handler and configuration, word for word but for its folder."""
     folder = tmp_path / "handlers"
     folder.mkdir()
-    (folder / "shout.py").write_text(code, encoding="utf-8")
-    return folder
+    (folder / "shout.py").write_text(block("python", "def handle("), encoding="utf-8")
+    text = block("yaml", "handler: shout").replace("/srv/handlers", str(folder))
+    settings = settings_for(tmp_path / "spool") | yaml.safe_load(text)
+    quick = dict.fromkeys(("settle_s", "settle_folder_s", "settle_unknown_s"), 0.05)
+    for inbox in settings["inboxes"].values():
+        inbox["settling"] = dict(quick)  # no YAML alias
+    with Daemon(tmp_path / "spool", settings) as daemon:
+        daemon.start()
+        yield daemon
 
 
-def test_handler_of_ones_own_runs_from_outside_the_package(handler, tmp_path):
-    """The README's handler, named in the configuration, handles a drop with its options."""
-    config = Config.model_validate(
-        {
-            "root": tmp_path / "spool",
-            "handler_paths": [handler],
-            "inboxes": {"shout": {"handler": "shout", "options": {"ending": "?"}}},
-            "pool": {"slots": 1, "spare": False},
-        }
-    )
-    supervisor = Supervisor(config)
-    supervisor.start()
-    drop = tmp_path / "Song"
-    drop.mkdir()
-    with wave.open(str(drop / "kick.wav"), "wb") as file:
-        file.setparams((1, 2, 48_000, 0, "NONE", ""))
-        file.writeframes(bytes(960))
-    (drop / ".done").touch()
-    (drop / "job.yaml").write_text("ending: '!'\n")
-    drop.rename(tmp_path / "spool" / "inbox" / "shout" / "Song")
-    status = tmp_path / "spool" / "outbox" / "shout" / "Song.status.json"
-    try:
-        while not (status.exists() and json.loads(status.read_bytes())["terminal"]):
-            supervisor.round()
-    finally:
-        supervisor.close(clean=True)
-    body = json.loads(status.read_bytes())
+def ended(daemon, inbox, label):
+    """Return the final status of a drop."""
+    path = daemon.root / "outbox" / inbox / f"{label}.status.json"
+    until(lambda: read_json(path).get("terminal"), f"{label} has ended")
+    return read_json(path)
 
-    assert "done" == body["state"], body["error"]
-    made = tmp_path / "spool" / "outbox" / "shout" / "Song" / "names.txt"
-    assert "KICK.WAV!" in made.read_text("utf-8")
+
+def into(daemon, inbox, name, files):
+    """Drop a folder with these files, or a loose file."""
+    place = daemon.root.parent / name
+    if isinstance(files, bytes):
+        place.write_bytes(files)
+    else:
+        place.mkdir()
+        for path, content in files.items():
+            (place / path).write_bytes(content)
+    place.rename(daemon.root / "inbox" / inbox / name)
+
+
+def test_handler_of_ones_own_takes_what_it_says(daemon):
+    """Text in folders and loose files, with its options; beside it, songs are mixed."""
+    into(daemon, "shout", "Article", {"article.md": b"# Hello", "job.yaml": b"ending: '!'"})
+    into(daemon, "shout", "note.txt", b"one line")
+    into(daemon, "shout", "Song", {"kick.wav": noise_bytes("wav")})
+    into(daemon, "mix", "loud.wav", noise_bytes("wav"))
+    into(daemon, "mix", "words", {"article.md": b"# Hello"})
+    article, note = (ended(daemon, "shout", name) for name in ("Article", "note.txt"))
+    refused = ended(daemon, "shout", "Song")["error"]
+    mixed, silent = ended(daemon, "mix", "loud.wav"), ended(daemon, "mix", "words")["error"]
+    made = {
+        name: (daemon.root / "outbox" / "shout" / name / "names.txt").read_text("utf-8")
+        for name in ("Article", "note.txt")
+    }
+
+    assert ("done", "done", "done") == (article["state"], note["state"], mixed["state"])
+    assert {"Article": "ARTICLE.MD!\nJOB.YAML!", "note.txt": "NOTE.TXT?"} == made
+    assert 1 == note["measurements"]["names"]
+    assert ("NO_INPUT", "NO_AUDIO") == (refused["code"], silent["code"])
+    assert ".md .txt" in refused["message"]
+
+
+def test_inbox_leaves_alone_what_its_handler_does_not_take(daemon):
+    """A loose file of another kind is no drop; the heartbeat names it in the inbox it lies in."""
+    into(daemon, "shout", "kick.wav", noise_bytes("wav"))
+    into(daemon, "mix", "note.txt", b"one line")
+
+    def left_alone():
+        inboxes = read_json(daemon.root / "daemon.json")["inboxes"]
+        return {name: list(inbox["left_alone"]) for name, inbox in inboxes.items()}
+
+    until(lambda: {"mix": ["note.txt"], "shout": ["kick.wav"]} == left_alone(), "both are named")
+    told = read_json(daemon.root / "daemon.json")["inboxes"]["shout"]
+    assert [".md", ".txt"] == told["accepts"]
+    assert ("shout", "all", ["names"]) == (told["handler"], told["judge"], told["headline"])
+
+
+def test_drops_wait_for_a_handler_that_cannot_be_imported(daemon):
+    """They stay in the inbox and say why; mended and reloaded, they are taken."""
+    module = Path(daemon.settings["handler_paths"][0]) / "shout.py"
+    good = module.read_text("utf-8")
+    module.write_text("import nowhere_to_be_found\n")
+    daemon.process.send_signal(signal.SIGHUP)
+    unusable = "unusable_handlers"
+    until(lambda: read_json(daemon.root / "daemon.json")["pool"][unusable], "it is known")
+    into(daemon, "shout", "note.txt", b"one line")
+    into(daemon, "mix", "loud.wav", noise_bytes("wav"))
+    status = daemon.root / "outbox" / "shout" / "note.txt.status.json"
+    until(lambda: read_json(status).get("wait"), "the drop says why it waits")
+    waiting = read_json(status)
+    mixed = ended(daemon, "mix", "loud.wav")
+
+    assert "receiving" == waiting["state"]
+    assert "No module named 'nowhere_to_be_found'" in waiting["wait"]["detail"]
+    assert (daemon.root / "inbox" / "shout" / "note.txt").exists()
+    assert "done" == mixed["state"]
+
+    module.write_text(good)
+    daemon.process.send_signal(signal.SIGHUP)
+    assert "done" == ended(daemon, "shout", "note.txt")["state"]
 
 
 def test_every_local_link_of_the_readme_leads_somewhere():
