@@ -101,8 +101,8 @@ class Daemon:
         """Kill it as ``kill -9`` does, and see that nothing of it is left."""
         assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-        until(lambda: not list(workers_of(self.process.pid)), "its workers are gone", 5.0)
+        self.process.wait(PATIENCE_S)
+        until(lambda: not list(workers_of(self.process.pid)), "its workers are gone")
 
     def stop(self, patience_s: float = PATIENCE_S) -> int:
         """Ask it to stop; return its exit code."""

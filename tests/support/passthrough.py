@@ -1,8 +1,11 @@
 """A folder served through FUSE by this process, so that a mount can be made to stop answering.
 
-``python -m tests.support.passthrough SOURCE MOUNTPOINT`` shows SOURCE at MOUNTPOINT until it is
-unmounted. Stopped with SIGSTOP, it leaves whoever touches the mount waiting, as a dead file
-server does; continued, it answers. Root only; no library, just the kernel's protocol.
+``python -m tests.support.passthrough SOURCE MOUNTPOINT`` shows SOURCE at MOUNTPOINT until its
+standard input ends. A byte there makes it fall silent, and the next one answer again; it repeats
+each when it has been heard, and says ``w`` when the first request waits. Silent, it leaves
+whoever touches the mount waiting, as a dead file server does, but it has taken no request: the
+kernel lets a killed process give up only those that no server has seen. Root only; no library,
+just the kernel's protocol.
 
 References
 ----------
@@ -12,6 +15,7 @@ linux/fuse.h, protocol 7.31.
 import ctypes
 import errno
 import os
+import select
 import struct
 import sys
 from collections.abc import Callable
@@ -44,7 +48,6 @@ class Passthrough:
             17: self.free_space,
             18: lambda _, body: done(os.close(_u64(body))),
             20: lambda _, body: done(os.fsync(_u64(body))),
-            25: lambda *_: b"",
             26: lambda *_: _OURS,
             27: lambda *_: bytes(16),
             28: self.list,
@@ -134,17 +137,46 @@ def attributes(path: str) -> bytes:
 
 
 def serve(source: Path, mountpoint: Path) -> None:
-    """Mount, and answer until it is unmounted."""
+    """Mount, and answer until standard input ends or the mount goes."""
     device = os.open("/dev/fuse", os.O_RDWR)
     options = f"fd={device},rootmode=40000,user_id=0,group_id=0".encode()
     if _LIBC.mount(b"passthrough", os.fsencode(mountpoint), b"fuse.passthrough", 6, options):
         raise OSError(ctypes.get_errno(), "cannot mount", str(mountpoint))
     served = Passthrough(source)
     with suppress(OSError):  # ENODEV: unmounted
-        while request := os.read(device, _WRITE_MAX + 4_096):
-            _, call, number, node, *_ = _HEAD.unpack_from(request)
-            if call not in (2, 42, 36):  # forget, and interrupt: they want no answer
-                answer(device, number, served.calls.get(call), node, request[_HEAD.size :])
+        while True:
+            if sys.stdin.fileno() not in readable(device, sys.stdin.fileno()):
+                serve_one(device, served)
+            elif not (heard() and waited_for(device) and heard()):
+                return
+
+
+def readable(*descriptors: int) -> list[int]:
+    """Wait until one of these has something to read; return which."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return [descriptor for descriptor, _ in poll.poll()]
+
+
+def heard() -> bool:
+    """Wait for a byte of standard input, and repeat it; return whether there was one."""
+    return bool(os.write(sys.stdout.fileno(), os.read(sys.stdin.fileno(), 1)))
+
+
+def waited_for(device: int) -> bool:
+    """Say when a request waits, unless we are to go on before."""
+    if sys.stdin.fileno() not in readable(device, sys.stdin.fileno()):
+        os.write(sys.stdout.fileno(), b"w")
+    return True
+
+
+def serve_one(device: int, served: Passthrough) -> None:
+    """Answer one request."""
+    request = os.read(device, _WRITE_MAX + 4_096)
+    _, call, number, node, *_ = _HEAD.unpack_from(request)
+    if call not in (2, 42, 36):  # forget, and interrupt: they want no answer
+        answer(device, number, served.calls.get(call), node, request[_HEAD.size :])
 
 
 def answer(device: int, number: int, call: Callable | None, node: int, body: bytes) -> None:

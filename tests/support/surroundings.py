@@ -120,11 +120,12 @@ IMPATIENT = (
     sys.executable,
     "-c",
     (
-        "from daemon.cli.main import main; from daemon.supervisor import outage;"
-        " outage.RETRY_S = 0.3; main()"
+        "from daemon.cli.main import main; from daemon.intake import watcher;"
+        " from daemon.supervisor import outage, watchers;"
+        " outage.RETRY_S = watcher._POLLING_S = watchers._STOPPING_S = 0.3; main()"
     ),
 )
-"""The daemon's command, but what was refused is tried again soon: tests wait for it."""
+"""The daemon's command, but what waits for no event is tried again soon: tests wait for it."""
 
 
 class Disk:

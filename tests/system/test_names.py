@@ -57,7 +57,7 @@ def spool(tmp_path_factory):
         assert 0 == daemon.stop()
     finally:
         daemon.process.kill()
-        daemon.process.wait()
+        daemon.process.wait(PATIENCE_S)
 
 
 def _drop_all(root):
