@@ -10,12 +10,11 @@ import pytest
 
 from daemon.cli.install_service import Service, commands, install_service, own_command, placed
 from daemon.errors import BadConfig
+from tests.support.surroundings import needs
 
 UNITS = Path(__file__).parents[2] / "systemd"
 
-needs_analyze = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
-)
+needs_analyze = needs("systemd-analyze", debian="systemd")
 
 
 def settings(text: str) -> list[str]:

@@ -17,7 +17,7 @@ DASHBOARD = Path(__file__).parents[2] / "systemd" / "grafana-dashboard.json"
 
 def read_back(text):
     """Return what Prometheus' own client reads: {(name, labels): value}."""
-    parser = pytest.importorskip("prometheus_client.parser")
+    parser = pytest.importorskip("prometheus_client.parser", reason="pip install prometheus-client")
     return {
         (sample.name.removeprefix(PREFIX), *sorted(sample.labels.items())): sample.value
         for family in parser.text_string_to_metric_families(text)

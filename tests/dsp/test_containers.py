@@ -2,7 +2,6 @@
 
 import io
 import os
-import shutil
 import struct
 import subprocess
 from dataclasses import asdict
@@ -19,11 +18,12 @@ from dsp.containers.streams import _crc
 from dsp.formats.reader import Limits, StemReader, probe
 from tests.support.containers import FORMATS, noise_bytes
 from tests.support.stems import refusal, whole
+from tests.support.surroundings import needs
 
 FORMATS_OF_CHUNKS = ("wav", "wavex", "rf64", "w64", "aiff", "caf")
 
-needs_ffmpeg = pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="no ffmpeg here")
-needs_sox = pytest.mark.skipif(shutil.which("sox") is None, reason="no sox here")
+needs_ffmpeg = needs("ffmpeg", debian="ffmpeg")
+needs_sox = needs("sox", debian="sox")
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Loudness: the standard's filter, its gates, its windows, and second opinions."""
 
 import re
-import shutil
 import subprocess
 
 import numpy as np
@@ -25,6 +24,7 @@ from dsp.measure.loudness import (
     range_lu,
     sliding_lufs,
 )
+from tests.support.surroundings import needs
 from tests.support.tones import cut, in_blocks, noise, sine, tone
 
 RATE_HZ = 48_000
@@ -239,7 +239,7 @@ def test_pyloudnorm_agrees(programme):
     assert theirs == pytest.approx(metered(RATE_HZ, programme).integrated_lufs(), abs=0.06)
 
 
-@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="a second opinion needs ffmpeg")
+@needs("ffmpeg", debian="ffmpeg")
 def test_ffmpeg_agrees(programme, tmp_path):
     """The EBU R 128 meter of ffmpeg reads the same, to the one decimal that it prints."""
     path = tmp_path / "programme.wav"

@@ -1,5 +1,4 @@
 import os
-import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -15,12 +14,10 @@ from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits, StemReader, probe
 from dsp.formats.wavefile import header_of
 from tests.support.stems import heard, open_descriptors, refusal, whole, written
+from tests.support.surroundings import needs
 from tests.support.tones import noise
 
-needs_ffmpeg = pytest.mark.skipif(
-    shutil.which("ffmpeg") is None or shutil.which("ffprobe") is None,
-    reason="ffmpeg makes and decodes M4A",
-)
+needs_ffmpeg = needs("ffmpeg", debian="ffmpeg")
 
 PCM = {"PCM_U8": 2**-7, "PCM_S8": 2**-7, "PCM_16": 2**-15, "PCM_24": 2**-23, "PCM_32": 2**-24}
 STEP = {**PCM, "FLOAT": 2**-24, "DOUBLE": 2**-24}

@@ -5,6 +5,7 @@ Loaded by workers, by its dotted name. ``how`` in the drop's settings asks for a
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 from typing import Literal
@@ -22,6 +23,8 @@ class Options(BaseModel, extra="forbid"):
     how: Literal["well", "bad_input", "nothing", "unavailable", "badly"] = "well"
     seconds: float = 0.0
     """How long it takes, with a report every few milliseconds."""
+    held_by: str = ""
+    """A file: it takes as long as this is there, too."""
     deep: bool = False
     """Whether it leaves folders behind that lie deeper than any path is long."""
     fill_bytes: int = 0
@@ -33,7 +36,7 @@ def handle(task: Task) -> Result:
     options: Options = task.options
     if options.deep:
         dig(task.workdir / "deep")
-    _take_time(task, options.seconds)
+    _take_time(task, options)
     if options.how == "unavailable":
         raise Unavailable("REMOTE_BUSY", "ask again later")
     if options.how == "nothing":
@@ -71,8 +74,8 @@ def count(drop: Path) -> list[dict[str, object]]:
     ]
 
 
-def _take_time(task: Task, seconds: float) -> None:
-    began_s = time.monotonic()
-    while (gone_s := time.monotonic() - began_s) < seconds:
-        task.report("counting", gone_s / seconds)
+def _take_time(task: Task, options: Options) -> None:
+    began_s, seconds, held_by = time.monotonic(), options.seconds, options.held_by
+    while (gone_s := time.monotonic() - began_s) < seconds or (held_by and os.path.exists(held_by)):  # noqa: PTH110
+        task.report("counting", min(1.0, gone_s / (seconds or 60.0)))
         time.sleep(0.01)  # this is the work

@@ -14,7 +14,8 @@ from typing import Any, Self
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
+"""A limit for what hangs; no measure of what is slow."""
 _LOOK_S = 0.005
 
 
@@ -36,12 +37,17 @@ def settings_for(root: Path, **changes: Any) -> dict[str, Any]:
     return given | changes
 
 
-def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
+def until(
+    condition: Callable[[], Any],
+    what: str,
+    patience_s: float = PATIENCE_S,
+    every_s: float = _LOOK_S,
+) -> Any:
     """Look again and again until `condition` holds; return what it returned."""
     give_up_s = time.monotonic() + patience_s
     while not (found := condition()):
         assert time.monotonic() < give_up_s, f"waited in vain until {what}"
-        time.sleep(_LOOK_S)
+        time.sleep(every_s)
     return found
 
 

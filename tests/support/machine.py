@@ -27,9 +27,9 @@ _PYTHON, _LIBRARIES, _CHECKOUT = "/opt/test-python", "/opt/test-libraries", "/op
 def why_not() -> str:
     """Return why no machine can be booted here; empty when one can."""
     if os.geteuid() != 0:
-        return "only root can boot a container"
+        return "run as root: only it can boot a container"
     if shutil.which("systemd-nspawn") is None:
-        return "systemd-nspawn is not installed (Debian: systemd-container)"
+        return "install systemd-nspawn (Debian: systemd-container)"
     if not Path("/usr/lib/systemd/systemd").exists():
         return "this machine has no systemd to boot"
     tried = subprocess.run(

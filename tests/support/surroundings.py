@@ -15,7 +15,13 @@ import pytest
 
 from tests.support.daemons import read_json, until
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a file system needs root")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="run as root: only it may mount")
+
+
+def needs(*programs: str, debian: str) -> pytest.MarkDecorator:
+    """Skip a test where none of these programs is, and say what to install."""
+    missing = not any(shutil.which(program) for program in programs)
+    return pytest.mark.skipif(missing, reason=f"install {programs[0]} (Debian: {debian})")
 
 
 def mount(*words: str | Path) -> None:
@@ -98,12 +104,6 @@ def descriptors_of(process: int) -> int:
     return fewest
 
 
-def seconds_of(process: int) -> float:
-    """Return the processor time that a process has had."""
-    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def memory_mb_of(process: int) -> float:
     """Return how much memory of a process is resident."""
     pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
@@ -137,7 +137,7 @@ class Disk:
             file.truncate(32 << 20)
         made = subprocess.run(["mkfs.ext4", "-qF", image], capture_output=True, check=False)
         if made.returncode:
-            pytest.skip("this machine cannot make an ext4")
+            pytest.skip("install mkfs.ext4 (Debian: e2fsprogs)")
         folder.mkdir()
         self.mount()
 

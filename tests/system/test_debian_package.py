@@ -13,12 +13,13 @@ import pytest
 import soundfile
 
 from tests.support.machine import CODE, Machine, booted, why_not
+from tests.support.surroundings import needs
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.nspawn,
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "-"),
-    pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="this is no Debian"),
+    needs("dpkg-deb", debian="dpkg"),
 ]
 
 SLOW = """

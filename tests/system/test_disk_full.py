@@ -148,7 +148,7 @@ def test_folder_on_a_full_disk_of_its_own_delays_and_loses_nothing(tmp_path, kin
         until(lambda: "No space" in _said(daemon) or "disk" in _said(daemon), "it says why")
         rounds_pass(daemon)
         free(folder)
-        until(lambda: states(root) == {"Good": "done", "Bad": "failed"}, "all is done", 25.0)
+        until(lambda: states(root) == {"Good": "done", "Bad": "failed"}, "all is done")
         assert [] == [*broken_sentences(root), *torn_outputs(root)]
         assert [] == list((root / "work" / "mix").iterdir())
         assert 2 == len(rows(root))

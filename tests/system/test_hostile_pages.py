@@ -9,13 +9,12 @@ import soundfile
 from daemon.outbox.page import page as front_page
 from daemon.text import shown
 from dsp.report.page import page_parts
-from tests.support.browser import NAMES, browser_path, browsing
+from tests.support.browser import NAMES, browsing
 from tests.support.reports import cut, report, stem_row
 from tests.support.spools import NOW_MS, done, drop, failed, state
+from tests.support.surroundings import needs
 
-pytestmark = pytest.mark.skipif(
-    browser_path() is None, reason=f"needs a browser: one of {', '.join(NAMES)}"
-)
+pytestmark = needs(*NAMES, debian="chromium")
 
 ATTACKS = {
     "element": "<img src=x onerror=window.ran=1><script>window.ran=1</script>",

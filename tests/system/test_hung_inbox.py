@@ -14,7 +14,7 @@ from tests.support.surroundings import IMPATIENT, rounds_pass, unmount
 from tests.support.truth import broken_sentences, drop_folder, torn_outputs, write_wav
 
 pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not Path("/dev/fuse").exists(), reason="a FUSE mount needs root"
+    os.geteuid() != 0 or not Path("/dev/fuse").exists(), reason="run as root, with /dev/fuse"
 )
 
 

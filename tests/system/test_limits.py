@@ -39,7 +39,7 @@ def drop(daemon, tmp_path):
             (folder / "job.yaml").write_text(json.dumps(settings))
         shutil.copytree(folder, daemon.root / "inbox" / "mix" / folder.name)
         status = daemon.root / "outbox" / "mix" / f"{folder.name}.status.json"
-        until(lambda: read_json(status).get("terminal"), f"{status} is terminal", 60.0)
+        until(lambda: read_json(status).get("terminal"), f"{status} is terminal")
         return read_json(status)
 
     return drop

@@ -11,7 +11,7 @@ from base64 import b64decode
 import pytest
 
 from tests.support.containers import noise_bytes
-from tests.support.daemons import ROOT, Daemon, settings_for, until
+from tests.support.daemons import PATIENCE_S, ROOT, Daemon, settings_for, until
 
 NAMES = {
     "newline": b"first\nphase=stopped level=error",
@@ -68,7 +68,7 @@ def _drop_all(root):
         drop(root / "inbox" / "badly", name, b"a.wav", sound, "how: bad_input\n")
     drop(root / "inbox" / "mix", NAMES["terminal"] + NAMES["undecodable"], STEM, noise_bytes("wav"))
     wanted = 2 * len(ENDS_WELL) + 1
-    until(lambda: len(told(root)) >= wanted and all(ended(root)), "all have ended", 60.0)
+    until(lambda: len(told(root)) >= wanted and all(ended(root)), "all have ended")
     until(lambda: b"owned" in (root / "index.html").read_bytes(), "the front page is drawn")
 
 

@@ -13,7 +13,6 @@ from tests.support.surroundings import (
     needs_root,
     read_only,
     rounds_pass,
-    seconds_of,
     unmount,
 )
 from tests.support.truth import (
@@ -64,15 +63,18 @@ def test_folder_that_turns_read_only_delays_and_loses_nothing(daemon, drop, kind
     ends = {"Good": "done", "Bad": "failed", "Slow": "done"}
     with mount_of_its_own(folder):
         daemon.start()
-        drop("Slow", "seconds: 0.5")
+        held = daemon.root.with_name("held")
+        held.touch()
+        drop("Slow", f"held_by: {held}")
         until(lambda: states(daemon.root).get("Slow") == "running", "one runs")
         with read_only(folder):
             drop("Good")
             drop("Bad", "how: bad_input")
+            held.unlink()
             until(lambda: "Read-only" in _said(daemon), "it says why")
             rounds_pass(daemon)
             assert daemon.process.poll() is None
-        until(lambda: states(daemon.root) == ends, "all is done", 25.0)
+        until(lambda: states(daemon.root) == ends, "all is done")
         assert 0 == daemon.stop()
         assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
         assert [] == list((daemon.root / "work" / "mix").iterdir())
@@ -103,18 +105,16 @@ def test_disk_that_dies_under_the_spool_loses_nothing(disk, daemon):
     until(lambda: "running" in states(daemon.root).values(), "one runs")
     disk.fail()
     until(lambda: "will try again" in daemon.log.read_text(), "it notices")
-    told, spent_s = statuses(daemon.root), seconds_of(daemon.process.pid)
-    tries, lines = _tries(daemon), _lines(daemon)
+    told, tries, lines = statuses(daemon.root), _tries(daemon), _lines(daemon)
     until(lambda: _tries(daemon) >= tries + 4, "four tries have failed")
     assert daemon.process.poll() is None
     assert told == statuses(daemon.root)
-    assert 0.5 > seconds_of(daemon.process.pid) - spent_s
-    assert 0 == daemon.stop(5.0)
+    assert 0 == daemon.stop()
     assert lines + 12 > _lines(daemon)
     disk.repair()
     (daemon.root / "daemon.json").unlink()  # a heartbeat is not synced: it may be empty now
     daemon.start()
-    until(lambda: states(daemon.root) == {f"Song {n}": "done" for n in range(3)}, "all is done", 25)
+    until(lambda: states(daemon.root) == {f"Song {n}": "done" for n in range(3)}, "all is done")
     assert 0 == daemon.stop()
     assert [] == [*broken_sentences(daemon.root), *torn_outputs(daemon.root)]
     assert 3 == len(rows(daemon.root)) == len(list(daemon.root.glob("archive/mix/*/*")))

@@ -4,12 +4,11 @@ import pytest
 
 from dsp.mixing.mix import mix
 from dsp.mixing.recall_sheet import Settings
-from tests.support.browser import NAMES, browser_path, browsing
+from tests.support.browser import NAMES, browsing
 from tests.support.sessions import make_session
+from tests.support.surroundings import needs
 
-pytestmark = pytest.mark.skipif(
-    browser_path() is None, reason=f"needs a browser: one of {', '.join(NAMES)}"
-)
+pytestmark = needs(*NAMES, debian="chromium")
 
 SECONDS = 8.0
 AUDIO = "document.querySelector('audio')"

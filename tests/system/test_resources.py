@@ -50,7 +50,7 @@ def test_full_disk_delays_and_loses_nothing(small):
     assert small.process.poll() is None
     ballast.unlink()
 
-    until(lambda: all(state_of(small, name) == "done" for name in names), "all is done", 60.0)
+    until(lambda: all(state_of(small, name) == "done" for name in names), "all is done")
     assert 0 == small.stop()
     assert [] == [*broken_sentences(small.root), *torn_outputs(small.root)]
 
@@ -71,7 +71,7 @@ def test_result_too_large_for_the_disk_is_tried_again(small):
     until(lambda: len(outcomes()) > 1, "it was tried twice")
     assert {"unavailable"} == set(outcomes())
     ballast.unlink()
-    until(lambda: state_of(small, "Song") == "done", "it is done", 60.0)
+    until(lambda: state_of(small, "Song") == "done", "it is done")
 
 
 def test_inbox_that_went_and_came_back_is_served(daemon):

@@ -25,6 +25,7 @@ import pytest
 from daemon.files import Files
 from tests.support import lives
 from tests.support.lives import ROOT, Life, WarmPool, config_for
+from tests.support.surroundings import needs
 from tests.support.truth import broken_sentences, statuses, torn_outputs
 from tests.system.power.disk import WAYS, Disk, Event, events_of, lay_out
 from tests.system.power.life import DROPS, counted, samples
@@ -32,10 +33,7 @@ from tests.system.power.life import DROPS, counted, samples
 HERE = Path(__file__).parent
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
-pytestmark = pytest.mark.skipif(
-    COMPILER is None or not sys.platform.startswith("linux"),
-    reason="the recorder is a preloaded C library: it needs Linux and a C compiler",
-)
+pytestmark = needs("cc", "gcc", "clang", debian="gcc libc6-dev")
 
 
 @dataclass
