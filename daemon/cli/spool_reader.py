@@ -14,6 +14,7 @@ only.
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ from daemon.outbox.status_reader import SUFFIX, drop_in, read_status
 from daemon.text import age_s, display, shown, spellings
 from dsp.containers.junk import composed
 
+_PLAINLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_LARGEST_BYTES = 1 << 22
 RECENT = 200
 """Status files that an overview reads: the newest ones."""
 
@@ -159,11 +162,10 @@ def statuses(reader: SpoolReader, *, most: int | None = RECENT) -> list[StatusFi
     aged = []
     for folder in _folders(reader.root / "outbox"):
         with os.scandir(folder) as entries:
-            aged += [
-                (entry.stat(follow_symlinks=False).st_mtime_ns, entry.path)
-                for entry in entries
-                if entry.name.endswith(SUFFIX) and not entry.name.startswith(".")
-            ]
+            for entry in entries:
+                if entry.name.endswith(SUFFIX) and not entry.name.startswith("."):
+                    with suppress(FileNotFoundError):  # gone since it was listed
+                        aged.append((entry.stat(follow_symlinks=False).st_mtime_ns, entry.path))
     paths = [Path(path) for _, path in sorted(aged, reverse=True)[:most]]
     return [StatusFile(path, found) for path in paths if (found := read_status(path)) is not None]
 
@@ -245,7 +247,8 @@ def _drops_in(folder: Path) -> Iterator[Path]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_bytes())
+        with open(os.open(path, _PLAINLY), "rb") as file:  # noqa: PTH123 - a descriptor
+            value = json.loads(file.read(_LARGEST_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

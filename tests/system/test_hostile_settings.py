@@ -2,14 +2,13 @@
 
 import os
 import signal
-import socket
-from pathlib import Path
 
 import pytest
 import yaml
 
 from daemon.config.drop_settings import DaemonKeys
 from tests.support.daemons import Daemon, settings_for, until
+from tests.support.hostile_files import KINDS, make
 from tests.support.hostile_yaml import HOSTILE, document
 from tests.support.truth import drop_folder, drop_song, states, statuses, write_wav
 
@@ -39,35 +38,6 @@ def ended(daemon, names):
 
     until(are_final, "all have ended", 120.0)
     return {name: statuses(daemon.root)[name] for name in names}
-
-
-def make(place: Path, kind: str) -> None:
-    """Make something of this kind in a place where a small plain file is expected."""
-    if kind == "folder":
-        (place / "deep" / "er").mkdir(parents=True)
-    elif kind == "pipe":
-        os.mkfifo(place)
-    elif kind == "link":
-        place.symlink_to("/dev/zero")
-    elif kind == "dangling":
-        place.symlink_to("nowhere")
-    elif kind == "socket":
-        with socket.socket(socket.AF_UNIX) as listener:
-            here = Path.cwd()
-            os.chdir(place.parent)  # a path of a socket has room for 108 bytes
-            listener.bind(place.name)
-            os.chdir(here)
-    elif kind == "huge":
-        with place.open("wb") as file:
-            file.truncate(1 << 40)
-    elif kind == "unreadable":
-        place.write_text("priority: rush\n")
-        place.chmod(0)
-    else:
-        place.write_bytes(os.urandom(4_000))
-
-
-KINDS = ("folder", "pipe", "link", "dangling", "socket", "huge", "unreadable", "noise")
 
 
 def test_daemon_answers_every_job_yaml(daemon):
