@@ -111,9 +111,9 @@ class Fault:
         return cls(
             code=_text(known.code if known else code, _CODE_CHARS),
             message=_text(known.message if known else words(error), _TEXT_CHARS),
-            hint=_text(known.hint, _TEXT_CHARS) if known else "",
+            hint=_text(known.hint or "", _TEXT_CHARS) if known else "",
             kind=_text(type(error).__name__, _CODE_CHARS),
-            path=_text(known.path, _TEXT_CHARS) if known else "",
+            path=_text(known.path or "", _TEXT_CHARS) if known else "",
             stage=stage,
             traceback=_text(trace, len(trace))[-_TRACEBACK_CHARS:],
             details=known.details if known else {},

@@ -31,12 +31,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from daemon.text import shown
 from dsp.containers.identify import AUDIO_SUFFIXES
 
-_Name = Annotated[str, Field(min_length=1, max_length=200)]
-_Suffix = Annotated[str, Field(pattern=r"^\.[^\s/.A-Z]{1,30}$")]
+_Name = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(shown)]
+_Suffix = Annotated[str, Field(pattern=r"^\.[^\s/.A-Z]{1,30}$"), AfterValidator(shown)]
 
 
 class Declaration(BaseModel):

@@ -2,8 +2,8 @@
 
 Theory of operation
 -------------------
-A worker has written and synced ``work/<inbox>/<job>/out.<n>/`` and its row says how the job
-ended. What is left, in this order:
+A worker has written ``work/<inbox>/<job>/out.<n>/``, the pool has checked and synced what is in
+it (``pool.outputs``), and its row says how the job ended. What is left, in this order:
 
 1. *done*: one exclusive rename of ``out.<n>`` to ``outbox/<inbox>/<label>``. At that instant
    the result exists. (``carry`` tells how it gets to another file system.) The label was

@@ -2,10 +2,8 @@
 
 Theory of operation
 -------------------
-The supervisor calls ``start`` when ``free_slots`` says so, sleeps on ``descriptors`` until
-``next_deadline_s``, and calls ``collect``, which does one round of everything: hear what
-workers say, kill what is too late, bury what has died, hand out waiting orders, open slots.
-No call waits for a worker.
+``collect`` does one round of everything: read what workers say, kill what is too late, reap
+what has died, take over outputs that have been checked, assign waiting orders, start workers.
 
 At most ``slots`` attempts run. Beside them one *spare* worker is kept warm, because a worker
 needs most of a second to import its libraries. With confinement a worker serves one job and
@@ -21,12 +19,12 @@ Rules
 -----
 1. Everything that was started ends in exactly one ``Ended``.
 2. Between a worker's death and its ``Ended`` its whole group, and whatever left the group,
-   has been killed.
+   has been killed; and only then are its outputs looked at (``outputs``).
 3. A worker that cannot start is not tried again and again in silence: after
    ``start_failures`` in a row the pool is ``degraded``, offers no slot, ends what waits as
    ``start_failed``, and tries again every ``_SLOW_S`` seconds.
 4. Only one thread, the one that made the pool, may call it (``process``, rule 2), and a
-   process has one pool: another's workers would look like strays.
+   process has one pool: another's workers would look like orphans.
 """
 
 import os
@@ -43,6 +41,7 @@ from daemon.handlers.contract import Declaration
 from daemon.pool import orphans
 from daemon.pool.interface import Ended, Order, Outcome, Progress
 from daemon.pool.oom import oom_kills
+from daemon.pool.outputs import Checks
 from daemon.pool.process import Process
 from daemon.pool.protocol import (
     ORDER_BYTES,
@@ -101,37 +100,32 @@ class LocalPool:
         )
         self._slots: list[Slot] = []
         self._waiting: deque[Order] = deque()
-        self._handed_back: Counter[tuple[str, int]] = Counter()
+        self._requeued: Counter[tuple[str, int]] = Counter()
         self._ended: list[Ended] = []
+        self._checks = Checks()
+        self._held: dict[tuple[str, int], Slot] = {}
+        """Workers that could serve again, when the outputs of their last attempt are right."""
         self._failures = 0
         self._next_start_s = 0.0
         self._closing = False
         orphans.adopt_orphans()
 
-    # What the supervisor asks for
+    # What the supervisor asks for: see ``interface.Pool``
 
     def free_slots(self) -> int:
-        """Return how many orders may be started now."""
         if self.degraded or self._closing:
             return 0
         return max(0, self.size - self._busy() - len(self._waiting))
 
     def start(self, order: Order) -> None:
-        """Give an order to a worker, or to the next that is there.
-
-        Raises
-        ------
-        ValueError
-            No slot is free, or the order has more than ``ORDER_BYTES``.
-        """
         if not self.free_slots():
             raise ValueError("no slot is free")
         if len(line_down(order)) > ORDER_BYTES:
             raise ValueError(f"an order has at most {ORDER_BYTES} bytes")
         self._waiting.append(order)
         now_s = self._clock.monotonic_s()
-        self._hand_out(now_s)
-        self._open_slots(now_s)
+        self._assign(now_s)
+        self._start_workers(now_s)
 
     def serve(self, handlers: Sequence[str]) -> None:
         """Have workers import these from now on; idle ones go, and new ones tell of them."""
@@ -141,35 +135,32 @@ class LocalPool:
                 slot.retire("the handlers may have changed")
 
     def cancel(self, job: str, attempt: int) -> bool:
-        """End an attempt as ``cancelled``; return whether it was there to be cancelled."""
         key = job, attempt
         return self._end_those(Outcome.CANCELLED, "CANCELLED", "cancelled", {key}) > 0
 
     def interrupt_all(self) -> None:
-        """End every attempt as ``interrupted``; the Endeds come from ``collect``."""
         self._end_those(Outcome.INTERRUPTED, "INTERRUPTED", "the daemon stopped", None)
 
     def collect(self) -> list[Progress | Ended]:
-        """Do one round; return what happened since the last, in the order it happened."""
         now_s = self._clock.monotonic_s()
         events: list[Progress | Ended] = []
         for slot in list(self._slots):
             events += self._tend(slot, now_s)
-        self._hand_out(now_s)
-        self._open_slots(now_s)
-        events += self._ended
-        for ended in self._ended:
-            self._handed_back.pop((ended.job, ended.attempt), None)
-        self._ended = []
-        return events
+        ends, self._ended = [*self._ended, *self._checks.collect(now_s)], []
+        for ended in ends:
+            self._requeued.pop((ended.job, ended.attempt), None)
+            self._release(ended)
+        self._assign(now_s)
+        self._start_workers(now_s)
+        return [*events, *ends]
 
     def descriptors(self) -> list[int]:
-        """Return what becomes readable when ``collect`` has something to do."""
-        return [fd for slot in self._slots for fd in slot.process.descriptors()]
+        talk = [fd for slot in self._slots for fd in slot.process.descriptors()]
+        return [self._checks.descriptor, *talk]
 
     def next_deadline_s(self) -> float | None:
-        """Return in how many seconds ``collect`` has something to do even so; ``None``: never."""
-        moments = [slot.deadline_s for slot in self._slots if slot.deadline_s is not None]
+        limits = [self._checks.deadline_s(), *(slot.deadline_s for slot in self._slots)]
+        moments = [limit_s for limit_s in limits if limit_s is not None]
         if self._wanted() > 0:
             moments.append(self._next_start_s)
         if self._ended:
@@ -177,11 +168,11 @@ class LocalPool:
         return max(0.0, min(moments) - self._clock.monotonic_s()) if moments else None
 
     def describe(self) -> dict[str, Any]:
-        """Return what ``daemon.json`` says about the pool."""
         return {
             "slots": self.size,
             "free": self.free_slots(),
             "waiting": len(self._waiting),
+            "checking": len(self._checks),
             "degraded": self.degraded,
             "unusable_handlers": self.unusable,
             "workers": [
@@ -192,15 +183,15 @@ class LocalPool:
         }
 
     def close(self) -> None:
-        """Kill and bury every worker; attempts that still ran get no ``Ended``."""
         self._closing = True
         self._waiting.clear()
         for slot in self._slots:
             slot.retire("the pool closes")
         for slot in self._slots:
             if slot.process.wait(_CLOSE_S):
-                slot.bury()
+                slot.reap()
         self._slots.clear()
+        self._checks.close()
         orphans.sweep(())
 
     # One round
@@ -211,13 +202,14 @@ class LocalPool:
         slot.expire(now_s)
         if slot.process.dead:
             events += slot.read(now_s)  # its last words
-            self._bury(slot, now_s)
+            self._reap(slot, now_s)
         elif ended := slot.finished:
             if why := self._why_no_more(slot, ended):
                 slot.retire(why)  # and its Ended waits until nothing is left of it
             else:
-                slot.relieve()
-                self._ended.append(ended)
+                self._held[ended.job, ended.attempt] = slot
+                self._finish(slot.order, ended, now_s)
+                slot.hold()
         if starting and slot.ready:
             self._failures, self.degraded = 0, None
             self.unusable, self.handlers = slot.unusable, slot.handlers
@@ -225,18 +217,36 @@ class LocalPool:
                 slot.retire("was asked about other handlers")
         return events
 
-    def _bury(self, slot: Slot, now_s: float) -> None:
-        ended = slot.bury()
+    def _finish(self, order: Order | None, ended: Ended, now_s: float) -> None:
+        """Give out the end of an attempt, of which nothing runs any more."""
+        if order and ended.result and ended.result["outputs"]:
+            self._checks.begin(order, ended, now_s)
+        else:
+            self._ended.append(ended)
+
+    def _release(self, ended: Ended) -> None:
+        """Let the worker that made an attempt serve again, if all that it said was true."""
+        slot = self._held.pop((ended.job, ended.attempt), None)
+        if slot is None or slot not in self._slots:
+            return
+        well = ended.outcome in (Outcome.DONE, Outcome.NOTHING_TO_DO)
+        if well and not self._is_outdated(slot):
+            slot.release()
+        else:
+            slot.retire("was asked about other handlers" if well else "named wrong outputs")
+
+    def _reap(self, slot: Slot, now_s: float) -> None:
+        ended = slot.reap()
         self._slots.remove(slot)
         self._sweep()
         if ended:
-            self._ended.append(ended)
+            self._finish(slot.order, ended, now_s)
         elif not slot.ready:
             self._failed_to_start(slot.why(), now_s)
         elif slot.served == 0:
             self._next_start_s = now_s + _FIRST_WAIT_S  # killed while idle: mend, without a spin
         if slot.order and not ended:
-            self._hand_back(slot.order)
+            self._requeue(slot.order)
 
     def _failed_to_start(self, why: str, now_s: float) -> None:
         self._failures += 1
@@ -247,11 +257,11 @@ class LocalPool:
                 self._start_failed(self._waiting.popleft())
         self._next_start_s = now_s + wait_s
 
-    def _hand_back(self, order: Order) -> None:
+    def _requeue(self, order: Order) -> None:
         """Let an order that its worker has not touched wait for another, a few times."""
         key = order.job, order.attempt
-        self._handed_back[key] += 1
-        if self.degraded or self._handed_back[key] >= self._settings.start_failures:
+        self._requeued[key] += 1
+        if self.degraded or self._requeued[key] >= self._settings.start_failures:
             self._start_failed(order)
         else:
             self._waiting.appendleft(order)
@@ -268,14 +278,17 @@ class LocalPool:
         def meant(order: Order) -> bool:
             return keys is None or (order.job, order.attempt) in keys
 
+        def ended(order: Order) -> Ended:
+            return ending(order, outcome, code, message)
+
         waiting = [order for order in self._waiting if meant(order)]
         running = [slot for slot in self._slots if slot.order and meant(slot.order)]
         for order in waiting:
             self._waiting.remove(order)
-            self._ended.append(ending(order, outcome, code, message))
+            self._ended.append(ended(order))
         for slot in running:
             slot.end(outcome, code, message)
-        return len(waiting) + len(running)
+        return len(waiting) + len(running) + self._checks.replace(meant, ended)
 
     def _why_no_more(self, slot: Slot, ended: Ended) -> str:
         """Return why a worker that has done well must not serve again; empty when it may."""
@@ -297,26 +310,27 @@ class LocalPool:
     def _sweep(self) -> None:
         orphans.sweep([slot.process.pid for slot in self._slots])
 
-    def _hand_out(self, now_s: float) -> None:
+    def _assign(self, now_s: float) -> None:
         idle = deque(slot for slot in self._slots if slot.phase == "idle")
         while self._waiting and idle:
             idle.popleft().take(self._waiting.popleft(), now_s)
 
     def _busy(self) -> int:
-        return sum(slot.order is not None for slot in self._slots)
+        return sum(slot.order is not None for slot in self._slots) + len(self._checks)
 
     def _wanted(self) -> int:
         """Return how many more workers there should be."""
         if self._closing:
             return 0
-        needed = self._busy() + len(self._waiting) + self._settings.spare
+        serving = sum(slot.order is not None for slot in self._slots)
+        needed = serving + len(self._waiting) + self._settings.spare
         untold = {*self.handlers, *self.unusable} != {*self._hello.handlers}
         # One at least, to hear of the handlers, and to see whether it has become better.
         needed = max(needed, untold or self.degraded is not None)
         alive = sum(slot.phase != "ending" or slot.order is not None for slot in self._slots)
         return min(needed, self.size + self._settings.spare) - alive
 
-    def _open_slots(self, now_s: float) -> None:
+    def _start_workers(self, now_s: float) -> None:
         while self._wanted() > 0 and now_s >= self._next_start_s:
             try:
                 process = Process(self._python)
@@ -327,7 +341,8 @@ class LocalPool:
             self._slots.append(
                 Slot(
                     process,
-                    start_by_s=now_s + self._settings.start_s,
+                    now_s=now_s,
+                    start_s=self._settings.start_s,
                     confined=self._settings.confine,
                     oom_kills=oom_kills,
                 )

@@ -7,7 +7,7 @@ that called ``setsid`` has left the group; but because the daemon is a *child su
 such an orphan becomes the daemon's own child, and here it is found and killed.
 
 Workers each lead a session of their own, and a session can be left but not joined. Hence a
-child of ours is a stray exactly when it is in neither our session nor a living worker's.
+child of ours is an orphan exactly when it is in neither our session nor a living worker's.
 
 Rule: the daemon starts nothing in a session of its own, except workers.
 
@@ -38,7 +38,7 @@ def adopt_orphans() -> None:
 
 
 def sweep(workers: Collection[int]) -> int:
-    """Kill and reap strays, and the strays that their deaths uncover; return how many.
+    """Kill and reap orphans, and those that their deaths uncover; return how many.
 
     `workers` are the process ids of the living workers. One that will not die within a
     second (it hangs in the kernel) is left to the next sweep, and so are all while no
@@ -47,10 +47,10 @@ def sweep(workers: Collection[int]) -> int:
     swept = 0
     with suppress(OSError):
         for _ in range(_PASSES):
-            strays = [pid for pid in children(os.getpid()) if _is_stray(pid, workers)]
-            if not strays:
+            found = [pid for pid in children(os.getpid()) if _is_orphan(pid, workers)]
+            if not found:
                 break
-            swept += sum(_end(pid) for pid in strays)
+            swept += sum(_end(pid) for pid in found)
     return swept
 
 
@@ -92,7 +92,7 @@ def _parents() -> Iterator[tuple[int, int]]:
                     yield int(name), int(after[1])
 
 
-def _is_stray(pid: int, workers: Collection[int]) -> bool:
+def _is_orphan(pid: int, workers: Collection[int]) -> bool:
     if pid in workers:
         return False
     try:

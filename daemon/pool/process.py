@@ -1,4 +1,4 @@
-"""One worker process as the operating system sees it: start, talk, kill, bury.
+"""One worker process as the operating system sees it: start, talk, kill, reap.
 
 Theory of operation
 -------------------
@@ -7,8 +7,8 @@ socketpair, ``/dev/null`` as its standard input and output (a damaged file makes
 decoders *print*), and a pipe as its standard error, of which the end is kept.
 
 Its death shows on a pidfd. Until it is reaped it is a zombie that keeps its process id, and
-with it the group's id, from being used again: so ``bury`` kills the group first and reaps
-last, and no signal can reach a stranger.
+with it the group's id, from being used again: so ``reap`` kills the group first and reaps
+last, and no signal can reach another process.
 
 Rules
 -----
@@ -65,7 +65,7 @@ class Death:
 
 
 class Process:
-    """A worker process; alive, or dead and not yet buried."""
+    """A worker process; alive, or dead and not yet reaped."""
 
     def __init__(self, python: str) -> None:
         """Start a worker; ``OSError`` when the machine has no room for one."""
@@ -104,8 +104,8 @@ class Process:
         )
 
     def descriptors(self) -> list[int]:
-        """Return what becomes readable when there is something to ``read`` or to ``bury``."""
-        # What has ended stays readable for ever, and would never let the daemon sleep.
+        """Return what becomes readable when there is something to ``read`` or to ``reap``."""
+        # What has ended stays readable, and would never let the daemon sleep.
         talk = {self._socket.fileno(), self._stderr.fileno()} - self._ended
         return [self._pidfd, *talk]
 
@@ -133,21 +133,21 @@ class Process:
 
     @property
     def dead(self) -> bool:
-        """Whether it has died; it stays a zombie until it is buried."""
+        """Whether it has died; it stays a zombie until it is reaped."""
         return self.wait(0.0)
 
-    def wait(self, patience_s: float) -> bool:
-        """Wait for its death; return whether it came. Only a pool that closes has patience."""
+    def wait(self, timeout_s: float) -> bool:
+        """Wait for its death; return whether it came. Only a pool that closes waits at all."""
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
-        return bool(poll.poll(patience_s * 1000))
+        return bool(poll.poll(timeout_s * 1000))
 
     def kill(self) -> None:
         """Kill it, and everything in its group."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
 
-    def bury(self) -> Death:
+    def reap(self) -> Death:
         """Take the group along, reap the process, close its descriptors. It must be dead."""
         self.kill()
         _, status, usage = os.wait4(self.pid, 0)

@@ -10,8 +10,9 @@ Theory of operation
     pool ◀─ Begun, Beat*, Report*, Verdict ── worker
 
 Downwards we trust what we wrote ourselves. Upwards we trust nothing: a worker decodes bytes
-from strangers, so whatever it says is held against a type, a length and a range before any
-code looks at it. Nothing is ever unpickled. Results go to files; a message only names them.
+that anybody may have made, so whatever it says is held against a type, a length and a range
+(``bounds``) before any code looks at it. Nothing is ever unpickled. Results go to files; a
+message only names them.
 
 Rules
 -----
@@ -23,13 +24,12 @@ Rules
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -40,6 +40,18 @@ from pydantic import (
 
 from daemon.errors import Fault
 from daemon.handlers.contract import Declaration
+from daemon.pool.bounds import (
+    Count,
+    InputFile,
+    InsidePath,
+    Megabytes,
+    Sentence,
+    Sha256,
+    Text,
+    Values,
+    Word,
+    complaint,
+)
 from daemon.pool.interface import Order, Outcome
 
 LINE_BYTES = 1 << 20
@@ -77,26 +89,15 @@ class Hello:
     confine: bool
 
 
-def _inside(path: str) -> str:
-    parts = PurePosixPath(path)
-    if parts.is_absolute() or ".." in parts.parts or "\0" in path or path in ("", "."):
-        raise ValueError("not a path inside the work directory")
-    return path
-
-
-_Short = Annotated[str, Field(max_length=200)]
-_Text = Annotated[str, Field(max_length=64_000)]
-
-
 class _Said(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Remark(_Said):
     """A warning or a note: a stable code and a sentence."""
 
-    code: _Short
-    message: Annotated[str, Field(max_length=4_000)]
+    code: Word
+    message: Sentence
 
 
 class Ready(_Said):
@@ -106,8 +107,8 @@ class Ready(_Said):
     """
 
     kind: Literal["ready"] = "ready"
-    unusable: dict[str, _Text] = {}
-    handlers: dict[str, Declaration] = {}
+    unusable: dict[Word, Sentence] = {}
+    handlers: dict[Word, Declaration] = {}
 
 
 class Begun(_Said):
@@ -126,40 +127,47 @@ class Report(_Said):
     """What the handler said through ``task.report``."""
 
     kind: Literal["report"] = "report"
-    stage: _Short
+    stage: Word
     fraction: Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class MadeFile(_Said):
     """An output, synced to disk, with what it was when the worker hashed it."""
 
-    path: Annotated[str, Field(max_length=4_000), AfterValidator(_inside)]
-    role: _Short
-    bytes: Annotated[int, Field(ge=0)]
-    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    measurements: dict[str, Any] = {}
+    path: InsidePath
+    role: Word
+    bytes: Count
+    sha256: Sha256
+    measurements: Values = {}
 
 
 class Made(_Said):
     """A handler's result as it goes into the database and the status file."""
 
     outputs: list[MadeFile]
-    measurements: dict[str, Any] = {}
+    measurements: Values = {}
     notes: list[Remark] = []
-    inputs: list[dict[str, Any]] = []
+    inputs: list[InputFile] = []
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        paths = Counter(file.path for file in self.outputs)
+        if twice := [path for path, count in paths.items() if count > 1]:
+            raise ValueError(f"the output {twice[0]} is named twice")
+        return self
 
 
 class Failure(_Said):
     """Why an attempt did not succeed: a ``Fault`` on its way up."""
 
-    code: _Short
-    kind: _Short
-    message: _Text
-    hint: Annotated[str, Field(max_length=4_000)] = ""
-    path: Annotated[str, Field(max_length=4_000)] = ""
-    stage: _Short = ""
-    traceback: _Text = ""
-    details: dict[str, Any] = {}
+    code: Word
+    kind: Word
+    message: Text
+    hint: Sentence = ""
+    path: Sentence = ""
+    stage: Word = ""
+    traceback: Text = ""
+    details: Values = {}
 
     def fault(self) -> Fault:
         """Return it as the rest of the daemon knows it."""
@@ -174,7 +182,7 @@ class Verdict(_Said):
     result: Made | None = None
     error: Failure | None = None
     warnings: list[Remark] = []
-    max_rss_mb: float
+    max_rss_mb: Megabytes
     clean: bool
     """The handler left no thread behind, so that the worker may serve again."""
 
@@ -239,10 +247,7 @@ def said(line: bytes) -> Said:
     try:
         return _SAID.validate_json(line)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        raise BadMessage(
-            f"{first['msg']} at {'.'.join(map(str, first['loc'])) or 'start'}"
-        ) from None
+        raise BadMessage(complaint(error)) from None
 
 
 class Lines:

@@ -40,10 +40,12 @@ def content_key(
 
 def key_of_done(job: Job, read: Sequence[Mapping[str, Any]]) -> str | None:
     """Return the key of a finished job, when its handler read all that was dropped."""
-    dropped = {str(one["path"]) for one in job.inputs}
-    if dropped != {str(one.get("path")) for one in read}:
+    hashes = {str(one.get("path")): one.get("sha256") for one in read}
+    if hashes.keys() != {str(one["path"]) for one in job.inputs}:
         return None
-    return content_key(read, job.options, job.handler)
+    # Sizes are the daemon's own; of the content it has only the handler's word.
+    dropped = [{**one, "sha256": hashes[str(one["path"])]} for one in job.inputs]
+    return content_key(dropped, job.options, job.handler)
 
 
 def _size_prefix(inputs: Sequence[Mapping[str, Any]]) -> str:

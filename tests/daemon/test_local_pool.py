@@ -1,6 +1,7 @@
 """The pool with real workers: whatever one handler does, everybody else goes on."""
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -17,6 +18,7 @@ from daemon.config.models import Pool as Settings
 from daemon.handlers.contract import Declaration
 from daemon.pool import orphans
 from dsp.containers.identify import AUDIO_SUFFIXES
+from tests.support import forging
 from tests.support.clocks import FakeClock
 from tests.support.crew import HANDLER, Crew
 
@@ -210,6 +212,25 @@ def test_order_that_its_worker_never_read_goes_to_another(crew):
 
     crew.until(lambda: "job" in crew.ended)
     assert "done" == crew.ended["job"].outcome
+
+
+def test_worker_that_lies_about_being_ready_costs_no_attempt(tmp_path):
+    """One that takes orders and never begins them is killed; another does the job."""
+    mute = tmp_path / "mute"
+    ready = json.dumps({"kind": "ready", "handlers": {HANDLER: {}}})
+    mute.write_text(
+        f'#!/bin/sh\n[ -e {tmp_path}/once ] && exec {forging.program(tmp_path)} "$@"\n'
+        f"touch {tmp_path}/once\n"
+        f"eval \"exec 9>&\\${{6}}\"; echo '{ready}' >&9; exec sleep 600\n"
+    )
+    mute.chmod(0o755)
+    crew = Crew(tmp_path, Settings(slots=1, spare=False, confine=False, start_s=1.0),
+                python=str(mute))  # fmt: skip
+    end = crew.run_one("well")
+    crew.pool.close()
+
+    assert (tmp_path / "once").exists()
+    assert "done" == end.outcome
 
 
 ALONE = {"slots": 1, "spare": False, "confine": False}

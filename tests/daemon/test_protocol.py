@@ -110,7 +110,7 @@ def test_any_bytes_are_a_message_or_refused(line):
 
 def test_message_longer_than_a_line_is_not_sent():
     """A worker finds out by itself that its result is too long."""
-    made = Made(outputs=[], measurements={"text": "x" * LINE_BYTES})
+    made = Made(outputs=[], measurements={"texts": ["x" * 1_000] * 2_000})
 
     with pytest.raises(BadMessage, match="are allowed"):
         line_up(Verdict(outcome=Outcome.DONE, result=made, max_rss_mb=1.0, clean=True))

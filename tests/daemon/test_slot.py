@@ -35,7 +35,7 @@ class ScriptedProcess:
     def kill(self):
         self.killed = True
 
-    def bury(self):
+    def reap(self):
         return self.death
 
 
@@ -61,7 +61,7 @@ def process():
 @pytest.fixture
 def slot(process, kernel):
     """A slot whose worker has begun an order at second 0."""
-    slot = Slot(process, start_by_s=30.0, confined=False, oom_kills=kernel)
+    slot = Slot(process, now_s=0.0, start_s=30.0, confined=False, oom_kills=kernel)
     process.says = [Ready()]
     slot.read(0.0)
     slot.take(ORDER, 0.0)
@@ -74,12 +74,12 @@ def test_kill_that_the_kernel_counts_is_out_of_memory(slot, kernel):
     """SIGKILL from nobody we know, and one more victim of memory: out_of_memory."""
     kernel.kills += 1
 
-    assert "out_of_memory" == slot.bury().outcome
+    assert "out_of_memory" == slot.reap().outcome
 
 
 def test_kill_that_the_kernel_does_not_count_is_a_crash(slot):
     """SIGKILL with no victim of memory came from a person: crashed."""
-    ended = slot.bury()
+    ended = slot.reap()
 
     assert ("crashed", signal.SIGKILL) == (ended.outcome, ended.signal)
     assert "the worker was killed by SIGKILL" == ended.error["message"]
@@ -91,7 +91,7 @@ def test_verdict_that_came_first_counts(slot, process):
     slot.read(1.0)
     slot.end(Outcome.CANCELLED, "CANCELLED", "cancelled")
 
-    ended = slot.bury()
+    ended = slot.reap()
     assert ("done", None) == (ended.outcome, ended.signal)
 
 
@@ -101,7 +101,7 @@ def test_cancel_that_came_first_counts(slot, process):
     process.says = [DONE]
     slot.read(1.0)
 
-    assert "cancelled" == slot.bury().outcome
+    assert "cancelled" == slot.reap().outcome
 
 
 def test_silence_is_a_stall_at_its_limit_and_not_before(slot, process):
@@ -111,14 +111,14 @@ def test_silence_is_a_stall_at_its_limit_and_not_before(slot, process):
 
     slot.expire(10.0)
     assert process.killed
-    assert "STALLED" == slot.bury().error["code"]
+    assert "STALLED" == slot.reap().error["code"]
 
 
 def test_second_verdict_of_one_order_is_no_message(slot, process):
     """After its verdict a worker has nothing more to say about that order."""
     process.says = [DONE]
     slot.read(1.0)
-    slot.relieve()
+    slot.hold()
     process.says = [DONE]
     slot.read(1.0)
 
@@ -127,12 +127,12 @@ def test_second_verdict_of_one_order_is_no_message(slot, process):
 
 def test_worker_that_had_not_begun_leaves_its_order(process, kernel):
     """Before Begun, a death ends no attempt: the order is there to be given to another."""
-    slot = Slot(process, start_by_s=30.0, confined=False, oom_kills=kernel)
+    slot = Slot(process, now_s=0.0, start_s=30.0, confined=False, oom_kills=kernel)
     process.says = [Ready()]
     slot.read(0.0)
     slot.take(ORDER, 0.0)
 
-    assert slot.bury() is None
+    assert slot.reap() is None
     assert ORDER == slot.order
 
 

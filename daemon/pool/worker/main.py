@@ -4,7 +4,7 @@ Theory of operation
 -------------------
 It binds its life to the daemon's, lowers its own limits, imports the handlers, says
 ``Ready`` and waits for orders. For each it says ``Begun``, imports the handler if it has not
-yet, confines itself, calls ``handle``, syncs and hashes what was made, and says how it ended.
+yet, confines itself, calls ``handle``, hashes what was made, and says how it ended.
 A thread beats meanwhile: a handler that holds the interpreter is silent, and gets killed.
 
 Rules
@@ -56,6 +56,7 @@ from daemon.pool.worker.result import HandlerError, ResultError, judge, made_of
 _BEATS_PER_STALL = 5
 _LONGEST_BEAT_S = 2.0
 _REPORT_S = 0.1
+_STAGES, _STAGES_PER_S = 200.0, 50.0
 
 _NESTED = Remark(
     code="NESTED_POOL",
@@ -117,6 +118,7 @@ class Reporter:
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
         self._stage, self._next_s = "", 0.0
+        self._stages, self._since_s = _STAGES, time.monotonic()
 
     @property
     def stage(self) -> str:
@@ -127,6 +129,12 @@ class Reporter:
         now_s = time.monotonic()
         if stage == self._stage and now_s < self._next_s and fraction < 1.0:
             return
+        # A thousand stages in a second are no news, and would look like a flood.
+        self._stages = min(_STAGES, self._stages + (now_s - self._since_s) * _STAGES_PER_S)
+        self._since_s = now_s
+        if self._stages < 1.0:
+            return
+        self._stages -= 1.0
         self._stage, self._next_s = plain(str(stage))[:200], now_s + _REPORT_S
         share = min(1.0, max(0.0, float(fraction)))
         self._channel.send(Report(stage=self._stage, fraction=share))

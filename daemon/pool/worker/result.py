@@ -2,28 +2,28 @@
 
 Rules
 -----
-1. An output is synced to disk before it is named, and named with what it was then.
+1. An output is named with what it was then; the pool compares, and syncs (``outputs``).
 2. Every exception has a verdict; the exception itself never leaves the worker, only words.
 """
 
-import errno
 import hashlib
 import json
-import os
 import stat
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from daemon.errors import BadInput, Fault, NothingToDo, Unavailable, words
 from daemon.handlers.contract import Output, Result
+from daemon.pool.bounds import InsidePath, Values, complaint
 from daemon.pool.interface import Outcome
+from daemon.pool.outputs import NO_ROOM, WRONG
 from daemon.pool.protocol import BadMessage, Made, MadeFile, Remark, plain
 
 _SENTENCE_CHARS = 4_000
 _DETAILS_CHARS = 16_000
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_INSIDE, _VALUES = TypeAdapter(InsidePath), TypeAdapter(Values)
 
 
 class HandlerError(Exception):
@@ -49,7 +49,7 @@ _VERDICTS: tuple[tuple[type[BaseException], Outcome, str], ...] = (
 
 def judge(error: BaseException, stage: str) -> tuple[Outcome, Fault]:
     """Return whose fault an exception is, and what there is to say about it."""
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         return Outcome.UNAVAILABLE, _fault(error, "DISK_FULL", stage)
     outcome, code = next(
         (outcome, code) for kind, outcome, code in _VERDICTS if isinstance(error, kind)
@@ -68,14 +68,14 @@ def _text(value: object, most: int) -> str:
 
 def _details(fault: Fault) -> dict[str, object]:
     try:
-        details: dict[str, object] = plain(fault.details)
-    except (TypeError, RecursionError):
-        return {}  # an error must not fail over its own footnotes
+        details: dict[str, object] = _VALUES.validate_python(plain(fault.details))
+    except Exception:  # noqa: BLE001 - an error must not fail over its own footnotes
+        return {}
     return details if len(json.dumps(details)) <= _DETAILS_CHARS else {}
 
 
 def made_of(result: Result, workdir: Path) -> Made:
-    """Sync and hash the outputs; return the result in the words of JSON.
+    """Hash the outputs; return the result in the words of JSON.
 
     Raises
     ------
@@ -83,47 +83,36 @@ def made_of(result: Result, workdir: Path) -> Made:
         An output is missing, or something has no form in JSON, or is out of range.
     """
     try:
-        made = _made(result, workdir)
-    except (ValidationError, TypeError, FileNotFoundError, RecursionError) as error:
+        return Made(
+            outputs=[_made_file(output, workdir) for output in result.outputs],
+            measurements=plain(result.measurements, "measurements"),
+            notes=[
+                Remark(code=_text(note.code, 200), message=_text(note.message, _SENTENCE_CHARS))
+                for note in result.notes
+            ],
+            inputs=plain(result.inputs, "inputs"),
+        )
+    except ValidationError as error:
+        raise ResultError(complaint(error)) from error
+    except OSError as error:
+        if error.errno not in WRONG:
+            raise
+        raise ResultError(f"an output cannot be read: {words(error)}") from error
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise ResultError(words(error)) from error
-    above = (folder for output in result.outputs for folder in (workdir / output.path).parents)
-    for folder in {folder for folder in above if folder.is_relative_to(workdir)} | {workdir}:
-        _sync(folder)
-    return made
-
-
-def _made(result: Result, workdir: Path) -> Made:
-    return Made(
-        outputs=[_made_file(output, workdir) for output in result.outputs],
-        measurements=plain(result.measurements, "measurements"),
-        notes=[
-            Remark(code=_text(note.code, 200), message=_text(note.message, _SENTENCE_CHARS))
-            for note in result.notes
-        ],
-        inputs=plain(result.inputs, "inputs"),
-    )
 
 
 def _made_file(output: Output, workdir: Path) -> MadeFile:
-    path = workdir / output.path
+    path = workdir / _INSIDE.validate_python(str(PurePosixPath(output.path)))
     if not stat.S_ISREG(path.lstat().st_mode):
-        raise TypeError(f"the output {output.path} is no file")
+        raise TypeError(f"the output {output.path} is no regular file")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        os.fsync(file.fileno())
         size = file.tell()
     return MadeFile(
-        path=output.path,
+        path=str(path.relative_to(workdir)),
         role=output.role,
         bytes=size,
         sha256=digest,
         measurements=plain(output.measurements, f"measurements of {output.path}"),
     )
-
-
-def _sync(directory: Path) -> None:
-    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
