@@ -35,7 +35,6 @@ _WHY = {
     "disk": "waits for the disk",
     "memory": "waits for memory",
     "paused": "the inbox is paused",
-    "handler": "waits for its handler",
     "retry": "will be tried again",
 }
 _SAID_BY_DETAIL = ("slot", "paused")

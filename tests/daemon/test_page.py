@@ -85,11 +85,6 @@ def test_page_tells_what_runs_and_how_far():
         ),
         ("waits for the disk", "receiving", {"reason": "disk", "detail": ""}),
         ("handler h is gone", "queued", {"reason": "paused", "detail": "handler h is gone"}),
-        (
-            "waits for its handler: none yet",
-            "receiving",
-            {"reason": "handler", "detail": "none yet"},
-        ),
         ("waits for memory", "receiving", {"reason": "memory"}),
         ("being taken in", "receiving", None),
         (
