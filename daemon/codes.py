@@ -270,6 +270,9 @@ STEM_ONLY_NOISE
 STEM_ONE_SIDED
     One channel of a stem that belongs into the middle is silent; it was put into the middle.
     Nothing, or check its export: it may lack half of its sound.
+STEM_SET_ASIDE
+    A click, a reference or a finished mix lay among the stems, by its name; it was not mixed.
+    Nothing, or name it under stems in job.yaml if it belongs to the song.
 STEM_MOVED
     A stem was moved in time to fit the others.
     Nothing, or align: off in job.yaml if it was right before.

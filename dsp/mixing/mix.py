@@ -33,7 +33,7 @@ from dsp.mixing.render.master import Mastered, master
 from dsp.mixing.render.mixdown import Rendered, render
 from dsp.mixing.render.verify import Verified
 from dsp.mixing.report_data import report_of, warnings_of
-from dsp.mixing.roles import role_of
+from dsp.mixing.roles import roles_of
 from dsp.mixing.source import Resources
 from dsp.mixing.stem_analysis import Analysis, analyse_all
 from dsp.mixing.stems import Warned, by_found_names, find_stems, heard_once
@@ -189,11 +189,12 @@ def trusted(probes: Sequence[Probe]) -> bool:
 
 def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Placement]:
     """Return where every stem belongs in time."""
-    wanted = settings.overrides([a.probe.name for a in analyses]).get("stems", {})
+    wanted = settings.overrides().get("stems", {})
+    told = roles_of([a.probe.name for a in analyses])
     stems = [
         Evidence(
             name=a.probe.name,
-            role=wanted.get(a.probe.name, {}).get("role") or role_of(a.probe.name)[0],
+            role=wanted.get(a.probe.name, {}).get("role") or told[a.probe.name].role,
             rate_hz=a.probe.rate_hz,
             frames=a.frames,
             flux=a.flux,

@@ -35,7 +35,7 @@ from dsp.mixing.masking import BETTER_DB, Masked, make_room, uncovered
 from dsp.mixing.panning import places
 from dsp.mixing.prediction import energy_at_sum, level_db, loudness_at_sum, strip_power
 from dsp.mixing.recall_sheet import Band, Master, Ride, Settings, Sheet, Stages, Stem, merge
-from dsp.mixing.roles import PROFILES, role_of
+from dsp.mixing.roles import PROFILES, roles_of
 from dsp.mixing.stem_analysis import STEP_S, Analysis
 from dsp.mixing.tone import CENTRES, air_of, corner_of, master_eq, power_response, tonal_balance
 from dsp.mixing.track import Steps, Track, loudness_change_db, track_of
@@ -122,7 +122,8 @@ def plan(
     ParameterError
         The settings name a stem that is not there.
     """
-    wanted = settings.overrides([analysis.probe.name for analysis in analyses])
+    wanted = settings.overrides()
+    _check_names(wanted.get("stems", {}), analyses)
     rate_hz = _rate_for(settings, analyses)
     tracks = _tracks(analyses, placements, wanted.get("stems", {}))
     heard = [t for t in tracks if t.energy.any() and not _muted(t.name, wanted)]
@@ -179,6 +180,13 @@ def _rate_for(settings: Settings, analyses: Sequence[Analysis]) -> int:
     return settings.rate_hz
 
 
+def _check_names(wanted: Mapping[str, Any], analyses: Sequence[Analysis]) -> None:
+    names = [analysis.probe.name for analysis in analyses]
+    for name in wanted:
+        if name not in names:
+            raise ParameterError(f"stems: no stem is called {name!r}; there are {', '.join(names)}")
+
+
 def _muted(name: str, wanted: Mapping[str, Any]) -> bool:
     return bool(wanted.get("stems", {}).get(name, {}).get("mute", False))
 
@@ -187,15 +195,17 @@ def _tracks(
     analyses: Sequence[Analysis], placements: Mapping[str, Placement], wanted: Mapping[str, Any]
 ) -> list[Track]:
     song_s = max(a.duration_s for a in analyses)
+    told = roles_of([analysis.probe.name for analysis in analyses])
     tracks = []
     for analysis in analyses:
         name = analysis.probe.name
-        role = wanted.get(name, {}).get("role") or role_of(name)[0]
+        role = wanted.get(name, {}).get("role") or told[name].role
         tracks.append(
             track_of(
                 analysis,
                 name=name,
                 role=role if role in PROFILES else "other",
+                role_why=told[name].why,
                 profile=PROFILES.get(role, PROFILES["other"]),
                 lag_s=placements[name].lag_ms / 1000.0,
                 song_steps=int(np.ceil(song_s / STEP_S)),
@@ -210,7 +220,7 @@ def _strip(
     """Return a stem's strip up to its fader, which needs the others."""
     stem = Stem.within(
         role=track.role,
-        role_why=role_of(track.name)[1],
+        role_why=track.role_why,
         lag_ms=placement.lag_ms,
         polarity=1 if placement.polarity > 0 else -1,
         lag_why=placement.why,

@@ -21,15 +21,12 @@ way back in.
 """
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 import yaml
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, create_model
-
-from dsp.errors import ParameterError
 
 Hz = Annotated[float, Field(gt=0, le=96_000)]
 Q = Annotated[float, Field(gt=0.05, le=40)]
@@ -235,30 +232,10 @@ class Settings(_Part):
     stems: dict[str, StemSettings] = Field(default_factory=dict)  # type: ignore[valid-type]
     master: MasterSettings | None = None  # type: ignore[valid-type]
 
-    def overrides(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return what was set, and nothing that was not, under the stems' names as given.
-
-        People and systems write ``Sänger`` in two ways that look the same; either is meant.
-
-        Raises
-        ------
-        ParameterError
-            No stem has the name.
-        """
+    def overrides(self) -> dict[str, Any]:
+        """Return what was set, and nothing that was not."""
         given = self.model_dump(exclude_unset=True)
-        kept = {key: given[key] for key in ("stems", "master") if given.get(key)}
-        if "stems" in kept:
-            kept["stems"] = {_among(names, name): row for name, row in kept["stems"].items()}
-        return kept
-
-
-def _among(names: Sequence[str], wanted: str) -> str:
-    if wanted in names:
-        return wanted
-    for name in names:
-        if unicodedata.normalize("NFC", name) == unicodedata.normalize("NFC", wanted):
-            return name
-    raise ParameterError(f"stems: no stem is called {wanted!r}; there are {', '.join(names)}")
+        return {key: given[key] for key in ("stems", "master") if given.get(key)}
 
 
 def merge(decided: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:

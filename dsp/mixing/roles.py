@@ -1,15 +1,19 @@
 """What a stem is, and what a mix wants of it.
 
-A role is read from the words of the file name, in several languages, or given in the
-settings. ``PROFILES`` holds what each role asks for: its loudness against the lead, its
-place in the picture, its corner and its broad spectrum.
+A role is read from the words of the file name (``role_words``), or given in the settings.
+``PROFILES`` holds what each role asks for: its loudness against the lead, its place in the
+picture, its corner and its broad spectrum.
 
 Rules
 -----
-Rule 1: a word names a role only as a whole word: ``bassoon`` is no bass.
+Rule 1: a word names a role only as a whole word: ``bassoon`` is no bass. A phrase goes before
+its words: a lead guitar is a guitar. What is said to be lacking (``no kick``) names nothing.
 
-Rule 2: of several words the narrower wins (``drums_hats`` is hats), except that kick and
+Rule 2: of several roles the narrower wins (``drums_hats`` is hats), except that kick and
 snare in one stem are the drums, and a voice that backs is never the lead.
+
+Rule 3: what all names of a folder share is the song's title and tells nothing, unless it is all
+that there is. What stands in brackets, and the name of a folder, speak where the name does not.
 
 References
 ----------
@@ -20,7 +24,13 @@ recordings", AES 135th, 2013, drawn as five broad regions.
 """
 
 import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from dsp.mixing.role_words import AND, ASIDE, LACKING, LANGUAGES, NO_VOICE, WEAK, WITHOUT
 
 
 @dataclass(frozen=True)
@@ -79,66 +89,144 @@ PROFILES: dict[str, Profile] = {
 LEADS = frozenset({"lead", "speech"})
 RHYTHM = frozenset({"drums", "kick", "snare", "hats", "perc"})
 
-_WORDS: dict[str, str] = {
-    "lead": "lead vocal vocals vox vocalist singer voice voices voc vx stimme gesang sänger voix "
-    "chant chanteur voz vozes canto cantante solista zang 歌 ボーカル",
-    "speech": "speech talk narration narrator host guest interview dialog dialogue sprecher "
-    "sprache moderator podcast parole dialogo",
-    "backing": "bgv bv bvs bvox backing backings harmony harmonies choir chor choeur chœur coro "
-    "gang ahs oohs background adlib adlibs",
-    "drums": "beat beats drum drums drumkit kit loop schlagzeug batterie bateria batería batteria "
-    "overhead overheads oh room",
-    "kick": "kick kik bd bassdrum bombo grosse cassa",
-    "snare": "snare snr sd clap claps rim kleine caisse redoblante rullante",
-    "hats": "hat hats hihat hihats hh cymbal cymbals crash ride becken",
-    "perc": "perc percs percussion percussions conga congas bongo bongos shaker tambourine tamb "
-    "cowbell tom toms",
-    "bass": "bass bas sub subbass basse bajo basso baixo kontrabass contrabass 808",
-    "guitar": "guitar guitars gtr git gitarre guitare guitarra chitarra acoustic banjo ukulele "
-    "mandolin",
-    "keys": "keys key piano pno rhodes organ orgel klavier tasten clavier teclado pianoforte "
-    "epiano wurli wurlitzer keyboard",
-    "synth": "synth synths syn arp lead_synth pluck plucks saw sequence seq",
-    "pad": "pad pads atmo atmos ambience ambient drone texture",
-    "strings": "string strings violin violins viola cello celli streicher cordes cuerdas archi "
-    "geige",
-    "brass": "brass horn horns trumpet trumpets trombone sax saxophone bläser cuivres metales "
-    "ottoni flute clarinet woodwind winds",
-    "fx": "fx sfx effect effects noise riser impact sweep foley",
-}
-_ROLE_OF = {word: role for role, words in _WORDS.items() for word in words.split()}
 _NARROW_FIRST = (
     "backing", "lead", "speech", "bass", "guitar", "keys", "pad", "strings", "brass", "synth",
-    "fx", "hats", "perc", "snare", "kick", "drums",
+    "fx", "hats", "perc", "snare", "kick", "drums", "other",
 )  # fmt: skip
+_VOICES = ("backing", "lead", "speech")
+_LONGEST = 4  # words of a phrase
+_BRACKETS = re.compile(r"[(\[{（【]([^)\]}）】]*)[)\]}）】]")
+_UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+_MARKS = re.compile(r"[\u0300-\u036f]")
+
+Parts: TypeAlias = list[list[str]]
+"""The words of a name: those outside brackets, then those of each bracket."""
 
 
-def words_of(name: str) -> list[str]:
-    """Return the words of a file name: split at case changes, digits and punctuation."""
-    stem = re.sub(r"\.[A-Za-z0-9]{2,4}$", "", name.rsplit("/", 1)[-1])
-    spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", stem)
-    return [word for word in re.split(r"[\W_]+|(?<=\D)(?=\d)", spaced.lower()) if word]
+class Told(NamedTuple):
+    """What a name says."""
+
+    role: str
+    """A key of ``PROFILES``."""
+    why: str
+    """For the recall sheet."""
+    aside: bool = False
+    """A click, a reference or a mix: no stem of the song."""
 
 
-def role_of(name: str) -> tuple[str, str]:
-    """Return a stem's role and the words that told it.
+_NOTHING = Told("other", "its name names no role")
 
-    Parameters
-    ----------
-    name : str
-        The file's name, with or without folders and suffix.
 
-    Returns
-    -------
-    tuple of str
-        A key of ``PROFILES`` and a reason for the recall sheet.
-    """
-    told = {_ROLE_OF[word]: word for word in reversed(words_of(name)) if word in _ROLE_OF}
-    if {"kick", "snare"} <= told.keys():
-        return "drums", "its name says kick and snare"
-    if "synth" in told and told.get("lead") == "lead":
-        return "synth", f"its name says {told['synth']}"
+def role_of(name: str) -> Told:
+    """Return what one name says, with or without folders and suffix."""
+    return roles_of([name])[name]
+
+
+def roles_of(names: Sequence[str]) -> dict[str, Told]:
+    """Return what each name says among the others of its folder."""
+    parts = {name: _parts_of(name.rsplit("/", 1)[-1]) for name in names}
+    shared = _shared(list(parts.values()))
+    told = {name: _told(_less(each, shared)) for name, each in parts.items()}
+    if not any(told.values()) or all(word in _TELLING or word.isdigit() for word in shared):
+        told = {name: told[name] or _told(each) for name, each in parts.items()}
+    folders = {name: name.rpartition("/")[0] for name in names}
+    if len(set(folders.values())) > 1:
+        told = {name: told[name] or _told(_parts_of(folders[name])) for name in names}
+    return {name: each or _NOTHING for name, each in told.items()}
+
+
+def _parts_of(name: str) -> Parts:
+    text = re.sub(r"\.[A-Za-z0-9]{2,4}$", "", unicodedata.normalize("NFC", name))
+    return [_words(text) for text in (_BRACKETS.sub(" | ", text), *_BRACKETS.findall(text))]
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text: split at case changes, digits and punctuation."""
+    spaced = re.sub(r"(?<=[a-zß-ÿ])(?=[A-Z])", " ", unicodedata.normalize("NFC", text))
+    bare = _MARKS.sub("", unicodedata.normalize("NFKD", spaced.casefold()))
+    plain = unicodedata.normalize("NFC", bare)
+    return [word for word in re.split(r"[\W_]+|(?<=\D)(?=\d)|(?<=\d)(?=\D)", plain) if word]
+
+
+_PHRASES = {
+    " ".join(_words(phrase)): (role, phrase.strip())
+    for language in reversed(LANGUAGES)
+    for role, phrases in language.items()
+    for phrase in phrases.split(",")
+}
+"""The role of every phrase, and the phrase as it is spelt."""
+_TELLING = frozenset(word for phrase in _PHRASES for word in phrase.split())
+_INSIDE = sorted((p for p in _PHRASES if _UNSPACED.search(p)), key=lambda p: (-len(p), p))
+
+
+def _shared(parts: Sequence[Parts]) -> frozenset[str]:
+    """Return the words that all names have, or all but a fifth of them."""
+    if len(parts) < 2:  # noqa: PLR2004 - one name shares with none
+        return frozenset()
+    counts = Counter(word for each in parts for word in {word for words in each for word in words})
+    return frozenset(w for w, count in counts.items() if count >= len(parts) - len(parts) // 5)
+
+
+def _less(parts: Parts, shared: frozenset[str]) -> Parts:
+    return [["" if word in shared else word for word in words] for words in parts]
+
+
+def _told(parts: Parts) -> Told | None:
+    """Return what the words say; those in brackets only where the others say nothing."""
+    found = [phrases for phrases in map(_found, parts) if phrases]
+    voiceless = any(phrase in NO_VOICE for phrases in found for phrase in phrases.values())
+    for phrases in found:
+        kept = {
+            role: phrase
+            for role, phrase in phrases.items()
+            if not (voiceless and (role in _VOICES or phrase in WEAK))
+        }
+        if kept:
+            return _decided(kept)
+    return None
+
+
+def _found(words: Sequence[str]) -> dict[str, str]:
+    """Return the first phrase of each role, longest phrases first, what is lacking left out."""
+    found: dict[str, str] = {}
+    place, lacking = 0, False
+    while place < len(words):
+        word = words[place]
+        phrase = next((p for p in _phrases_at(words, place) if p in _PHRASES), "")
+        if word in WITHOUT or (lacking and word in AND):
+            lacking = True
+        elif phrase:
+            if not lacking:
+                found.setdefault(*_PHRASES[phrase])
+            place += len(phrase.split()) - 1
+        else:
+            lacking = False
+            for inside in _inside(word):
+                found.setdefault(*_PHRASES[inside])
+        place += 1
+    return found
+
+
+def _phrases_at(words: Sequence[str], place: int) -> Iterator[str]:
+    for length in range(min(_LONGEST, len(words) - place), 0, -1):
+        yield " ".join(words[place : place + length])
+
+
+def _inside(word: str) -> Iterator[str]:
+    """Yield the phrases in a word of a language without spaces, longest first."""
+    if not _UNSPACED.search(word) or any(sign in word for sign in LACKING):
+        return
+    for phrase in _INSIDE:
+        if phrase in word:
+            word = word.replace(phrase, " ")
+            yield phrase
+
+
+def _decided(found: Mapping[str, str]) -> Told:
+    found = {r: p for r, p in found.items() if p not in WEAK} or found
+    if {"kick", "snare"} <= found.keys():
+        return Told("drums", "its name says kick and snare")
     for role in _NARROW_FIRST:
-        if role in told:
-            return role, f"its name says {told[role]}"
-    return "other", "its name names no role"
+        if role in found and (role != "other" or ASIDE not in found):
+            return Told(role, f"its name says {found[role]}")
+    return Told("other", f"its name says {found[ASIDE]}", aside=True)

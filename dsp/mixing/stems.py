@@ -6,10 +6,10 @@ Rules
 2. What lies beside the stems and is none (``junk``) is passed over in silence; what may have been
    meant is named in a warning.
 3. A copy that a sync tool made is left out by its name, and the same bytes are heard once, unless
-   the settings name the file: who names it, means it.
+   the settings name the file: who names it, means it. So are clicks, references and finished mixes.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from dsp.containers.junk import composed, copies_among, files_in, kind_of, said_
 from dsp.errors import AudioFormatError, ParameterError
 from dsp.formats.reader import Probe
 from dsp.mixing.recall_sheet import Settings
+from dsp.mixing.roles import roles_of
 from dsp.mixing.source import Resources
 from dsp.mixing.stem_analysis import Analysis
 
@@ -70,7 +71,19 @@ def find_stems(source: Path, means: Resources, settings: Settings) -> Stems:
             f"there is no audio in {source.name!r}",
             hint="Put WAV, AIFF, FLAC, Ogg, Opus or MP3 files into the folder and drop it again.",
         )
-    return Stems(tuple(probes), tuple(warnings))
+    aids = _aids_among([probe.name for probe in probes], named)
+    warnings += [("STEM_SET_ASIDE", f"{name} was not mixed: {why}") for name, why in aids.items()]
+    return Stems(tuple(probe for probe in probes if probe.name not in aids), tuple(warnings))
+
+
+def _aids_among(names: Sequence[str], named: Collection[str]) -> dict[str, str]:
+    """Return the clicks, references and finished mixes beside stems, and what tells them."""
+    aids = {
+        name: told.why
+        for name, told in roles_of(names).items()
+        if told.aside and composed(name) not in named
+    }
+    return aids if len(aids) < len(names) else {}
 
 
 def by_found_names(settings: Settings, names: Iterable[str]) -> Settings:

@@ -37,6 +37,7 @@ class Track:
 
     name: str
     role: str
+    role_why: str
     profile: Profile
     analysis: Analysis
     lag_s: float
@@ -57,7 +58,14 @@ class Track:
 
 
 def track_of(
-    analysis: Analysis, *, name: str, role: str, profile: Profile, lag_s: float, song_steps: int
+    analysis: Analysis,
+    *,
+    name: str,
+    role: str,
+    role_why: str = "",
+    profile: Profile,
+    lag_s: float,
+    song_steps: int,
 ) -> Track:
     """Return the stem with everything put on the song's timeline of ``song_steps`` steps."""
     energy = _on_timeline(analysis.energy, lag_s, song_steps)
@@ -66,6 +74,7 @@ def track_of(
     return Track(
         name=name,
         role=role,
+        role_why=role_why,
         profile=profile,
         analysis=analysis,
         lag_s=lag_s,

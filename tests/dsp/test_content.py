@@ -111,7 +111,7 @@ def test_guitar_with_a_silent_channel_stays_aside(tmp_path):
     assert "STEM_ONE_SIDED" not in dict(made.warnings)
 
 
-@pytest.mark.parametrize("copy", [1.0, -1.0], ids=["as it is", "turned over"])
+@pytest.mark.parametrize("copy", [0.9, -0.9], ids=["as it is", "turned over"])
 def test_copies_share_the_level_of_one(tmp_path, copy):
     """Two that hold the same sound add as amplitudes: each gets 6 dB less, not 3."""
     _, alone, _ = mixed(tmp_path / "one", lead=LEAD, **{"pad 1": WIND})
@@ -133,3 +133,22 @@ def test_names_match_however_their_marks_are_written(tmp_path, name, on_disk, in
 
     assert [f"{stem}.wav"] == list(stems)
     assert -3.0 == stems[f"{stem}.wav"]["fader_db"]
+
+
+def test_click_is_set_aside_unless_it_is_named(tmp_path):
+    """It is in no strip and no mix; a line in the settings brings it back."""
+    made, stems, _ = mixed(tmp_path / "without", lead=LEAD, bass=BASS, Click=HISS * 0.3)
+    _, named, _ = mixed(
+        tmp_path / "with", {"stems": {"Click.wav": {"pan": 0.5}}}, lead=LEAD, Click=BASS
+    )
+
+    assert {"lead.wav", "bass.wav"} == set(stems)
+    assert "Click.wav" in dict(made.warnings)["STEM_SET_ASIDE"]
+    assert {"lead.wav", "Click.wav"} == set(named)
+
+
+def test_finished_mix_alone_is_mixed(tmp_path):
+    """Nothing is set aside where nothing would be left."""
+    _, stems, _ = mixed(tmp_path, Master=LEAD)
+
+    assert ["Master.wav"] == list(stems)
