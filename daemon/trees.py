@@ -32,7 +32,7 @@ _NAMES_AT_ONCE = 4096
 STAYS = frozenset({errno.EPERM, errno.EACCES, errno.EBUSY, errno.EXDEV, errno.ENOTEMPTY})
 """Why an entry cannot be removed now or later: it is another user's, immutable, or a mount."""
 _NAMED_BYTES = 4096
-"""A longer path says no more to anybody."""
+"""A longer path says no more to a reader."""
 
 
 class _Place:

@@ -54,7 +54,7 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
-class Door:
+class Admitter:
     """The way from one inbox into the daemon's work directory."""
 
     inbox: str
@@ -83,19 +83,19 @@ class Door:
             after ``tidy`` or ``mend``.
         """
         self._sync(drop)
-        room = self._make_room()
+        job_dir = self._make_job_dir()
         try:
-            taken = self._take(drop, room, whole=whole)
+            taken = self._take(drop, job_dir, whole=whole)
         except Exception as error:
             if not (isinstance(error, OSError) and error.errno == errno.EXDEV):
-                self._put_back(room / "in", room)
+                self._put_back(job_dir / "in", job_dir)
                 raise
-            taken = self._take_across(drop, room, whole=whole)
+            taken = self._take_across(drop, job_dir, whole=whole)
         if not taken:
             return None
         self.leftovers.extend(markers_of(self.folder / drop.name))
         self.tidy()
-        return Place(self.inbox, room.name, drop.name, room / "in" / drop.name)
+        return Place(self.inbox, job_dir.name, drop.name, job_dir / "in" / drop.name)
 
     def tidy(self) -> str:
         """Put back what is stranded, remove what admitted drops left; return what is in the way."""
@@ -114,25 +114,25 @@ class Door:
                 trouble = f"cannot remove {path}: {error.strerror}"
         return trouble
 
-    def _make_room(self) -> Path:
-        shelf = self.work / self.inbox
-        if not shelf.is_dir():
-            self.files.make_dir("admit.shelf", shelf)
+    def _make_job_dir(self) -> Path:
+        inbox_dir = self.work / self.inbox
+        if not inbox_dir.is_dir():
+            self.files.make_dir("admit.inbox", inbox_dir)
         wall_ms, chance = self.clock.wall_ms(), self.clock.chance()
         # When two drops of one second draw the same number, the next one is taken.
         for step in range(JOB_IDS_PER_S):
-            room = shelf / job_id(wall_ms, chance + step / JOB_IDS_PER_S)
+            job_dir = inbox_dir / job_id(wall_ms, chance + step / JOB_IDS_PER_S)
             with suppress(FileExistsError):
-                self.files.make_dir("admit.room", room)
-                self._furnish(room)
-                return room
-        raise FileExistsError(errno.EEXIST, "every job id of this second is taken", str(shelf))
+                self.files.make_dir("admit.job", job_dir)
+                self._make_in(job_dir)
+                return job_dir
+        raise FileExistsError(errno.EEXIST, "every job id of this second is taken", str(inbox_dir))
 
-    def _furnish(self, room: Path) -> None:
+    def _make_in(self, job_dir: Path) -> None:
         try:
-            self.files.make_dir("admit.in", room / "in")
+            self.files.make_dir("admit.in", job_dir / "in")
         except OSError:
-            self.files.remove_tree("admit.no_room", room)
+            self.files.remove_tree("admit.no_job", job_dir)
             raise
 
     def _sync(self, drop: Drop) -> None:
@@ -146,30 +146,30 @@ class Door:
         }
         self.files.sync("admit.sync", [*files, *sorted(holders)])
 
-    def _take(self, drop: Drop, room: Path, *, whole: bool) -> bool:
-        self._move("admit", drop, room / "in")
-        if whole and not self._is_still(drop, room / "in"):
-            self._put_back(room / "in", room)
+    def _take(self, drop: Drop, job_dir: Path, *, whole: bool) -> bool:
+        self._move("admit", drop, job_dir / "in")
+        if whole and not self._is_still(drop, job_dir / "in"):
+            self._put_back(job_dir / "in", job_dir)
             return False
         return True
 
-    def _take_across(self, drop: Drop, room: Path, *, whole: bool) -> bool:
-        aside = self.folder / f"{CLAIMED}{room.name}"
+    def _take_across(self, drop: Drop, job_dir: Path, *, whole: bool) -> bool:
+        aside = self.folder / f"{CLAIMED}{job_dir.name}"
         try:
-            self.files.remove_tree("admit.no_in", room / "in")
+            self.files.remove_tree("admit.no_in", job_dir / "in")
             self.files.make_dir("admit.aside", aside)
             self._move("admit.aside", drop, aside)
             still = not whole or self._is_still(drop, aside)
             if still:
-                self.files.copy_tree("admit.copy", aside, room / "arriving")
+                self.files.copy_tree("admit.copy", aside, job_dir / "arriving")
                 still = not whole or self._is_still(drop, aside)
             if still:
-                self.files.rename("admit.arrived", room / "arriving", room / "in")
+                self.files.rename("admit.arrived", job_dir / "arriving", job_dir / "in")
         except Exception:
-            self._put_back(aside, room)
+            self._put_back(aside, job_dir)
             raise
         if not still:
-            self._put_back(aside, room)
+            self._put_back(aside, job_dir)
             return False
         self.leftovers.append(aside)
         return True
@@ -191,23 +191,23 @@ class Door:
         finally:
             os.close(fd)
 
-    def _put_back(self, taken: Path, room: Path) -> None:
+    def _put_back(self, taken: Path, job_dir: Path) -> None:
         try:
             give_back(self.files, "admit.back", taken, self.folder)
         except OSError:
             if taken.parent == self.folder:  # what lies in work/ is adopted by the supervisor
                 self.stranded.append(taken)
             raise
-        self.files.remove_tree("admit.no_room", room)
+        self.files.remove_tree("admit.no_job", job_dir)
 
 
 def renumber(files: Files, place: Place, clock: Clock) -> Place:
     """Give the job directory of a drop that has no row yet another id; return the new place."""
-    room = place.path.parent.parent
+    job_dir = place.path.parent.parent
     while True:
-        other = room.with_name(job_id(clock.wall_ms(), clock.chance()))
+        other = job_dir.with_name(job_id(clock.wall_ms(), clock.chance()))
         with suppress(FileExistsError):
-            files.rename("admit.renumber", room, other)
+            files.rename("admit.renumber", job_dir, other)
             return Place(place.inbox, other.name, place.name, other / "in" / place.name)
 
 

@@ -18,11 +18,11 @@ from daemon.text import spellings
 
 def find_admitted(work: Path) -> list[Place]:
     """Return every drop that lies in the work directory, oldest job first."""
-    rooms = (room for room in work.glob("*/*") if JOB_ID.fullmatch(room.name))
+    job_dirs = (job_dir for job_dir in work.glob("*/*") if JOB_ID.fullmatch(job_dir.name))
     places: list[Place] = []
-    for room in sorted(rooms, key=lambda room: room.name):
-        drops = (path for path in _entries(room / "in") if kind_of(path.name) != "settings")
-        places += [Place(room.parent.name, room.name, path.name, path) for path in sorted(drops)]
+    for job in sorted(job_dirs, key=lambda job: job.name):
+        drops = (path for path in _entries(job / "in") if kind_of(path.name) != "settings")
+        places += [Place(job.parent.name, job.name, path.name, path) for path in sorted(drops)]
     return places
 
 
@@ -41,10 +41,10 @@ def find_cut_short(work: Path, inbox: str, has_row: Callable[[str], bool]) -> Cu
 
     A directory whose job has a row is none: its drop was there, and has gone where it belongs.
     """
-    rooms = [room for room in sorted(_entries(work / inbox)) if JOB_ID.fullmatch(room.name)]
+    jobs = [path for path in sorted(_entries(work / inbox)) if JOB_ID.fullmatch(path.name)]
     return CutShort(
-        [drop for room in rooms for drop in _entries(room / "in")],
-        [room for room in rooms if _is_abandoned(room) and not has_row(room.name)],
+        [drop for job in jobs for drop in _entries(job / "in")],
+        [job for job in jobs if _is_abandoned(job) and not has_row(job.name)],
     )
 
 
@@ -74,9 +74,9 @@ def mend(files: Files, found: CutShort, folder: Path) -> list[Path]:
         if job not in arrived:
             _move_back(files, "mend.back", aside, folder)
         going.append(("mend.back.done" if job not in arrived else "mend.original", aside))
-    for room in filter(Path.is_dir, found.abandoned):
-        _move_back(files, "mend.back", room / "in", folder)
-        going.append(("mend.room", room))
+    for job_dir in filter(Path.is_dir, found.abandoned):
+        _move_back(files, "mend.back", job_dir / "in", folder)
+        going.append(("mend.job_dir", job_dir))
     for place in (folder / drop.name for drop in found.admitted):
         if not os.path.lexists(place):
             going += [("mend.marker", mark) for mark in markers_of(place)]
@@ -111,11 +111,11 @@ def markers_of(drop: Path) -> list[Path]:
     return [mark for mark in marks if os.path.lexists(mark)]
 
 
-def _is_abandoned(room: Path) -> bool:
+def _is_abandoned(job_dir: Path) -> bool:
     """Tell whether a job directory holds neither a drop nor anything of an attempt."""
-    if any(path.name not in ("in", "arriving") for path in _entries(room)):
+    if any(path.name not in ("in", "arriving") for path in _entries(job_dir)):
         return False
-    return all(kind_of(path.name) == "settings" for path in _entries(room / "in"))
+    return all(kind_of(path.name) == "settings" for path in _entries(job_dir / "in"))
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from daemon.clock import rfc3339
 from daemon.config.models import Settling
 from daemon.handlers.contract import Declaration
-from daemon.intake.admit import Door
+from daemon.intake.admit import Admitter
 from daemon.intake.completeness import FileAnswer, Rules
 from daemon.intake.drop import Accepts, Drop, Listing, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
@@ -74,14 +74,14 @@ class Scanner:
     """Looks at one inbox and takes drops in; used by one thread."""
 
     def __init__(
-        self, door: Door, settling: Settling, gate: Gate, report: Callable[[Report], None]
+        self, admitter: Admitter, settling: Settling, gate: Gate, report: Callable[[Report], None]
     ) -> None:
-        self._door, self._gate, self._report = door, gate, report
+        self._admitter, self._gate, self._report = admitter, gate, report
         self._settling, self._network = settling, False
         self._handler: Declaration | None = None
         self._unserved = ""
         """Why there is no handler, if a person should know."""
-        self._rules = Rules.of(settling, door.limits, network=False)
+        self._rules = Rules.of(settling, admitter.limits, network=False)
         self._tracked: dict[str, _Tracked] = {}
         self._taken_s: dict[str, float] = {}
         self.listing = Listing()
@@ -120,7 +120,7 @@ class Scanner:
 
     def _choose_rules(self) -> None:
         self._rules = Rules.of(
-            self._settling, self._door.limits, self._handler, network=self._network
+            self._settling, self._admitter.limits, self._handler, network=self._network
         )
 
     def scan(self) -> float | None:
@@ -132,8 +132,8 @@ class Scanner:
             The inbox is missing or cannot be read; nothing has been forgotten.
         """
         self.late, self.took, self._closed = 0, False, None
-        self.trouble = self._door.tidy()
-        fd = os.open(self._door.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.trouble = self._admitter.tidy()
+        fd = os.open(self._admitter.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self.listing = list_inbox(fd, self._accepts)
             self._forget_gone()
@@ -149,7 +149,7 @@ class Scanner:
 
     def _tell_unserved(self, fd: int, name: str) -> None:
         """Tell of a drop that no handler can take now; any file may be one."""
-        if self._unserved and (drop := look(fd, name, self._door.limits)):
+        if self._unserved and (drop := look(fd, name, self._admitter.limits)):
             self._say(drop, Wait("paused", None, self._unserved))
 
     def _oldest_first(self) -> list[str]:
@@ -160,7 +160,7 @@ class Scanner:
 
     def _guarded(self, act: Callable[[int, str], float | None], fd: int, name: str) -> float | None:
         """Act on one drop; whatever goes wrong is noted and does not stop the others."""
-        tracked, now_s = self._tracked.get(name), self._door.clock.monotonic_s()
+        tracked, now_s = self._tracked.get(name), self._admitter.clock.monotonic_s()
         if tracked is not None and tracked.fault and now_s - tracked.fault_s < _HELD_S:
             self.trouble = tracked.fault
             return None
@@ -173,7 +173,7 @@ class Scanner:
         except Stopping:
             raise
         except Exception as error:  # noqa: BLE001 - rule 5
-            _LOG.exception("inbox=%s drop=%s: our fault", self._door.inbox, display(name))
+            _LOG.exception("inbox=%s drop=%s: our fault", self._admitter.inbox, display(name))
             self._fail(fd, name, error)
         return None
 
@@ -182,7 +182,7 @@ class Scanner:
         text = f"the daemon met a fault of its own: {error!r}"
         drop = Drop(name, "other")
         with suppress(Exception):  # its settings go with it, if we can still see them
-            drop = look(fd, name, self._door.limits, self._accepts) or drop
+            drop = look(fd, name, self._admitter.limits, self._accepts) or drop
         tracked = self._tracked.get(name) or self._begin(drop)
         try:
             if (closed := self._why_not_now(drop)) is None:
@@ -192,9 +192,9 @@ class Scanner:
         except Stopping:
             raise
         except Exception:  # noqa: BLE001 - rule 5
-            _LOG.exception("inbox=%s drop=%s stays", self._door.inbox, display(name))
+            _LOG.exception("inbox=%s drop=%s stays", self._admitter.inbox, display(name))
             tracked.fault = self.trouble = f"{display(name)}: {text}"
-            tracked.fault_s = self._door.clock.monotonic_s()
+            tracked.fault_s = self._admitter.clock.monotonic_s()
             self._say(drop, Wait("incomplete", None, text))
 
     def _say(self, drop: Drop, wait: Wait) -> None:
@@ -205,19 +205,19 @@ class Scanner:
     def _scan_drop(self, fd: int, name: str) -> float | None:
         if self._closed and self._is_held(name):
             return None
-        drop = look(fd, name, self._door.limits, self._accepts)
+        drop = look(fd, name, self._admitter.limits, self._accepts)
         if drop is None:
             return None  # gone since the listing; the next one will say so
         tracked = self._tracked.get(name) or self._begin(drop)
-        evidence = DiskEvidence(fd, drop, self._door.limits.settings_bytes)
-        answer = tracked.settler.observe(drop, evidence, self._door.clock.monotonic_s())
+        evidence = DiskEvidence(fd, drop, self._admitter.limits.settings_bytes)
+        answer = tracked.settler.observe(drop, evidence, self._admitter.clock.monotonic_s())
         tracked.held_s = None
         if not (answer.settled or answer.refusal):
             wait = Wait(answer.reason or "settling", self._until(answer), answer.detail)
             self._tell(tracked, drop, answer, wait)
             return answer.left_s
         if closed := self._why_not_now(drop):
-            tracked.held_s = self._door.clock.monotonic_s()
+            tracked.held_s = self._admitter.clock.monotonic_s()
             self._tell(tracked, drop, answer, closed)
             return None
         try:
@@ -231,7 +231,7 @@ class Scanner:
         tracked = self._tracked.get(name)
         if tracked is None or tracked.held_s is None:
             return False
-        return self._door.clock.monotonic_s() - tracked.held_s < _HELD_S
+        return self._admitter.clock.monotonic_s() - tracked.held_s < _HELD_S
 
     def _why_not_now(self, drop: Drop) -> Wait | None:
         """Return what is in the way of taking a whole drop."""
@@ -241,7 +241,7 @@ class Scanner:
         return closed
 
     def _begin(self, drop: Drop) -> _Tracked:
-        wall_ms = self._door.clock.wall_ms()
+        wall_ms = self._admitter.clock.wall_ms()
         # The one place where a file's time meets a clock; it decides nothing but a suspicion.
         self.late += wall_ms - drop.ctime_ns // 1_000_000 > _LATE_MS
         tracked = _Tracked(Settler(self._rules), wall_ms)
@@ -259,13 +259,13 @@ class Scanner:
     ) -> None:
         whole = answer.settled and not cancelled
         try:
-            place = self._door.admit(drop, whole=whole)
+            place = self._admitter.admit(drop, whole=whole)
         except Exception:
-            self._report(PutBack(self._door.inbox, drop.name))
+            self._report(PutBack(self._admitter.inbox, drop.name))
             raise
         self.took = True
         if place is None:  # a writer still had it open; it is back, and settles anew
-            self._report(PutBack(self._door.inbox, drop.name))
+            self._report(PutBack(self._admitter.inbox, drop.name))
             return
         del self._tracked[drop.name]
         self._report(
@@ -286,20 +286,20 @@ class Scanner:
 
         The file that asks stays until the job has ended, so that a crash loses no request.
         """
-        drop = look(fd, name, self._door.limits, self._accepts)
+        drop = look(fd, name, self._admitter.limits, self._accepts)
         if drop is not None and name in self.listing.drops:
             tracked = self._tracked.get(name) or self._begin(drop)
             files = tuple(FileAnswer(file.path, file.bytes) for file in drop.files)
             self._take(tracked, drop, DropStatus(settled=False, files=files), cancelled=True)
         else:
-            self._report(CancelAsked(self._door.inbox, name, self.listing.cancels[name]))
+            self._report(CancelAsked(self._admitter.inbox, name, self.listing.cancels[name]))
         return None
 
     def _split_warning(self, drop: Drop) -> list[tuple[str, str]]:
         """Warn when a folder's name comes again so soon that it may be the rest of one."""
         if drop.kind != "folder":
             return []
-        now_s = self._door.clock.monotonic_s()
+        now_s = self._admitter.clock.monotonic_s()
         before = self._taken_s.pop(drop.name, None)
         self._taken_s[drop.name] = now_s  # the last one now: the first is always the oldest
         while now_s - self._taken_s[oldest := next(iter(self._taken_s))] >= _SPLIT_S:
@@ -312,12 +312,13 @@ class Scanner:
     def _forget_gone(self) -> None:
         for name in self._tracked.keys() - set(self.listing.drops):
             del self._tracked[name]
-            self._report(Gone(self._door.inbox, name))
+            self._report(Gone(self._admitter.inbox, name))
 
     def _tell(self, tracked: _Tracked, drop: Drop, answer: DropStatus, wait: Wait) -> None:
         """Report a sighting when it says something new, numbers twice a second at most."""
-        sighting = Sighting(self._door.inbox, drop.name, tracked.first_seen_ms, answer.inputs, wait)
-        now_s, told = self._door.clock.monotonic_s(), hash(repr(sighting))
+        inbox = self._admitter.inbox
+        sighting = Sighting(inbox, drop.name, tracked.first_seen_ms, answer.inputs, wait)
+        now_s, told = self._admitter.clock.monotonic_s(), hash(repr(sighting))
         soon = now_s - tracked.told_s < _TELL_S
         if told == tracked.told or (wait.reason == tracked.told_reason and soon):
             return
@@ -327,7 +328,7 @@ class Scanner:
     def _until(self, answer: DropStatus) -> str | None:
         if answer.left_s is None:
             return None
-        return rfc3339(self._door.clock.wall_ms() + round(answer.left_s * 1000))
+        return rfc3339(self._admitter.clock.wall_ms() + round(answer.left_s * 1000))
 
 
 def _refused(error: OSError) -> Wait:

@@ -35,7 +35,7 @@ from daemon.clock import Clock
 from daemon.config.models import Inbox
 from daemon.files import Files
 from daemon.handlers.contract import Declaration
-from daemon.intake.admit import Door
+from daemon.intake.admit import Admitter
 from daemon.intake.drop import Drop
 from daemon.intake.mounts import is_network, read_mountinfo
 from daemon.intake.observations import Health, Looked, Report, Wait
@@ -94,11 +94,11 @@ class Watcher:
         self._cut_short, self._report = cut_short, report
         self._ended_requests: SimpleQueue[str] = SimpleQueue()
         self._unremovable: set[str] = set()
-        self._door = door = Door(name, folder, work, inbox.limits, files, clock)
+        self._admitter = admitter = Admitter(name, folder, work, inbox.limits, files, clock)
         self._gate, self._handler, self._work = gate, handler, work
         self._identity = 0, 0
         """Device and inode of the inbox that was found to be none of our own folders."""
-        self._scanner = Scanner(door, inbox.settling, self._may_take, report)
+        self._scanner = Scanner(admitter, inbox.settling, self._may_take, report)
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._watch = Watch(folder, self._woken.set)
         self._late: deque[float] = deque(maxlen=_LATE_LIMIT)
@@ -176,7 +176,7 @@ class Watcher:
             self._refuse_our_own()
             self._choose_mode()
             if self._cut_short is not None:
-                self._door.leftovers.extend(mend(self._files, self._cut_short, self._folder))
+                self._admitter.leftovers.extend(mend(self._files, self._cut_short, self._folder))
             self._remove_requests()
             self._scanner.serve(self._handler())
             due_s = self._scanner.scan()

@@ -1,4 +1,4 @@
-"""Open what a stranger named, safely; and ask whether anybody is still writing it.
+"""Open what others named, safely; and ask whether a file is still being written.
 
 Theory of operation
 -------------------
@@ -7,7 +7,7 @@ Theory of operation
 folder. What it opens is a plain file or the call fails; a pipe is not waited for.
 
 ``writer_of`` takes a *read lease* (fcntl(2), "Leases") and gives it back at once. The kernel
-grants one only when nobody has the file open for writing or mapped writably. It takes some
+grants one only when no process has the file open for writing or mapped writably. It takes some
 5 µs. It sees every local writer, smbd and sftp on this host included; it cannot see other
 clients of a server of which we are a client ourselves.
 
@@ -61,7 +61,7 @@ def open_beneath(folder: int, path: str) -> int:
 
 
 def writer_of(fd: int) -> Writer:
-    """Tell whether anybody has the file that is open as `fd` (for reading) open for writing."""
+    """Tell whether a process has the file that is open as `fd`, for reading, open for writing."""
     if signal.getsignal(signal.SIGIO) is not signal.SIG_IGN:
         return "unsupported"
     try:

@@ -49,12 +49,12 @@ _JUNK = re.compile(
     "|".join(
         (
             # macOS
-            rf"[._ ]*ds[_ .-]?store{_AGAIN}|\._.*|icon[\r?]?|\.localized|__macosx{_AGAIN}",
+            rf"[._ ]*ds[_ .-]?store{_AGAIN}|\._.*|icon[\r?]|\.localized|__macosx{_AGAIN}",
             r"\.(?:spotlight-v\d+|fseventsd|trashes?|trash-\d+|temporaryitems|apple(?:double|db))",
-            r"\.documentrevisions-v\d+|\.apdisk|network trash folder|temporary items",
+            r"\.documentrevisions-v\d+|\.apdisk|network trash folder",
             # Windows, and the streams of a file that copiers write as files of their own
             rf"(?:eh)?thumbs(?:_vista)?{_AGAIN}\.db(?:[:_.]encryptable)?|desktop{_AGAIN}\.ini",
-            r"\$recycle\.bin|recycler|system volume information|found\.\d{3}|~\$.*",
+            r"\$recycle\.bin|system volume information|found\.\d{3}|~\$.*",
             r".+(?:[:._\ua789\uff1a]|%3a)zone\.identifier(?:[:._]\$data)?.*",
             r".+[:\ua789\uff1a](?:afp_\w+|com\.apple\..+|smartscreen|encryptable|\$data)",
             # Linux, servers, programs that synchronise

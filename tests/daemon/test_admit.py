@@ -10,7 +10,7 @@ import pytest
 
 from daemon.config.models import Limits
 from daemon.files import Files
-from daemon.intake.admit import Door
+from daemon.intake.admit import Admitter
 from daemon.intake.drop import look
 from daemon.intake.recovery import find_admitted, find_cut_short, mend
 from daemon.intake.writer_probe import ignore_lease_signals
@@ -49,8 +49,8 @@ def spool(tmp_path):
     return fresh(tmp_path)
 
 
-def door_of(spool, files):
-    return Door("mix", spool / "inbox", spool / "work", Limits(), files, FakeClock())
+def admitter_of(spool, files):
+    return Admitter("mix", spool / "inbox", spool / "work", Limits(), files, FakeClock())
 
 
 def seen(spool, name):
@@ -79,7 +79,7 @@ def test_a_job_id_is_a_time_and_a_throw():
 @pytest.mark.parametrize("files", [Files(), FilesAcross()], ids=["rename", "other device"])
 def test_a_folder_is_taken_whole(spool, files):
     """The drop is in the work directory and no longer in the inbox."""
-    place = door_of(spool, files).admit(seen(spool, "Song"), whole=True)
+    place = admitter_of(spool, files).admit(seen(spool, "Song"), whole=True)
 
     assert {"a.wav": b"Song/a.wav", "sub/b.wav": b"Song/sub/b.wav"} == tree(place.path)
     assert {"loose.wav", "loose.wav.job.yaml", "loose.wav.done"} == set(tree(spool / "inbox"))
@@ -88,7 +88,7 @@ def test_a_folder_is_taken_whole(spool, files):
 @pytest.mark.parametrize("files", [Files(), FilesAcross()], ids=["rename", "other device"])
 def test_a_file_takes_its_settings_along(spool, files):
     """Settings beside a file go with it; the marker has served."""
-    place = door_of(spool, files).admit(seen(spool, "loose.wav"), whole=True)
+    place = admitter_of(spool, files).admit(seen(spool, "loose.wav"), whole=True)
 
     assert b"loose.wav" == place.path.read_bytes()
     assert b"loose.wav.job.yaml" == settings_beside(place.path).read_bytes()
@@ -97,7 +97,7 @@ def test_a_file_takes_its_settings_along(spool, files):
 
 def test_the_path_tells_all(spool):
     """Inbox, job and name are read off the work directory, as after a crash."""
-    place = door_of(spool, Files()).admit(seen(spool, "loose.wav"), whole=True)
+    place = admitter_of(spool, Files()).admit(seen(spool, "loose.wav"), whole=True)
 
     assert [place] == find_admitted(spool / "work")
     assert ("mix", "20261120-214501-8000", "loose.wav") == (place.inbox, place.job, place.name)
@@ -105,8 +105,8 @@ def test_the_path_tells_all(spool):
 
 def test_two_jobs_in_one_second_differ(spool):
     """When the dice agree, the next number is taken."""
-    door = door_of(spool, Files())
-    places = [door.admit(seen(spool, name), whole=True) for name in ("Song", "loose.wav")]
+    admitter = admitter_of(spool, Files())
+    places = [admitter.admit(seen(spool, name), whole=True) for name in ("Song", "loose.wav")]
 
     assert ["20261120-214501-8000", "20261120-214501-8001"] == [place.job for place in places]
 
@@ -118,7 +118,7 @@ def test_a_drop_that_changed_is_put_back(spool, files):
     (spool / "inbox" / "loose.wav").write_bytes(b"more")
     before = tree(spool / "inbox")
 
-    assert door_of(spool, files).admit(drop, whole=True) is None
+    assert admitter_of(spool, files).admit(drop, whole=True) is None
     assert before == tree(spool / "inbox")
     assert [] == list((spool / "work" / "mix").iterdir())
 
@@ -129,7 +129,7 @@ def test_a_drop_somebody_writes_is_put_back(spool, files):
     before = signal.getsignal(signal.SIGIO)
     ignore_lease_signals()
     with (spool / "inbox" / "loose.wav").open("r+b"):
-        place = door_of(spool, files).admit(seen(spool, "loose.wav"), whole=True)
+        place = admitter_of(spool, files).admit(seen(spool, "loose.wav"), whole=True)
     signal.signal(signal.SIGIO, before)
 
     if place is not None and os.uname().sysname != "Linux":
@@ -140,7 +140,7 @@ def test_a_drop_somebody_writes_is_put_back(spool, files):
 def test_a_refused_drop_is_taken_as_it_is(spool):
     """A link is moved, not followed: its row must have its drop."""
     (spool / "inbox" / "link.wav").symlink_to("/etc/passwd")
-    place = door_of(spool, Files()).admit(seen(spool, "link.wav"), whole=False)
+    place = admitter_of(spool, Files()).admit(seen(spool, "link.wav"), whole=False)
 
     assert place.path.is_symlink()
 
@@ -156,7 +156,7 @@ def test_a_failing_disk_leaves_the_drop_in_the_inbox(spool):
 
     before = tree(spool / "inbox")
     with pytest.raises(OSError, match="full"):
-        door_of(spool, Failing()).admit(seen(spool, "loose.wav"), whole=True)
+        admitter_of(spool, Failing()).admit(seen(spool, "loose.wav"), whole=True)
 
     assert before == tree(spool / "inbox")
 
@@ -170,7 +170,7 @@ def _admit(files, spool, name, *, changed):
     if changed:
         path = spool / "inbox" / name
         (path / "a.wav" if path.is_dir() else path).write_bytes(b"written meanwhile")
-    door_of(spool, files).admit(drop, whole=True)
+    admitter_of(spool, files).admit(drop, whole=True)
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -216,7 +216,7 @@ def mended(spool, inbox="inbox"):
 
 def test_mend_spares_jobs_that_have_their_drop(spool):
     """A job with its drop, or with the outputs of an attempt, is none of its business."""
-    place = door_of(spool, Files()).admit(seen(spool, "Song"), whole=True)
+    place = admitter_of(spool, Files()).admit(seen(spool, "Song"), whole=True)
     other = spool / "work" / "mix" / "20261120-214501-0001" / "out.1"
     other.mkdir(parents=True)
     mended(spool)

@@ -9,6 +9,7 @@ from daemon.config.manifest import Listed
 from daemon.config.yaml_reader import Document
 from daemon.errors import BadInput
 from daemon.pool.worker.manifest_check import compare
+from tests.support.files import dig
 
 GOOD = hashlib.sha256(b"good").hexdigest()
 BAD = hashlib.sha256(b"bad").hexdigest()
@@ -100,6 +101,15 @@ def test_names_are_compared_composed(tmp_path):
     (tmp_path / "e\u0301.wav").write_bytes(b"good")
 
     compare(tmp_path, {"\u00e9.wav": GOOD}, told)
+
+
+@pytest.mark.usefixtures("emptied")
+def test_what_is_not_listed_is_not_entered(tmp_path):
+    """Hidden folders may be deeper than any stack."""
+    dig(tmp_path / ".deep")
+    (tmp_path / "a.wav").write_bytes(b"good")
+
+    compare(tmp_path, {"a.wav": GOOD}, told)
 
 
 def test_another_hash_is_the_drops_fault(tmp_path):

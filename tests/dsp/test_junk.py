@@ -9,11 +9,11 @@ from dsp.containers.junk import composed, copies_among, files_in, kind_of, stand
 from tests.support.files import dig
 
 JUNK = [
-    *("Icon\r", "Icon", "icon\uf00d", ".DS_Store", ".ds_store", "DS_Store", "_DS_Store"),
+    *("Icon\r", "Icon?", "icon\uf00d", ".DS_Store", ".ds_store", "DS_Store", "_DS_Store"),
     *(".DS_Store (1)", ".DS_Store copy", "._kick.wav", ".localized", "__MACOSX", "__macosx"),
     *(".Spotlight-V100", ".fseventsd", ".Trashes", ".Trash-1000", ".TemporaryItems"),
     *("Thumbs.db", "THUMBS.DB", "ehthumbs.db", "ehthumbs_vista.db", "Thumbs.db:encryptable"),
-    *("desktop.ini", "Desktop.ini", "desktop (1).ini", "$RECYCLE.BIN", "RECYCLER"),
+    *("desktop.ini", "Desktop.ini", "desktop (1).ini", "$RECYCLE.BIN"),
     *("System Volume Information", "~$notes.docx", ".~lock.notes.odt#"),
     *("kick.wav:Zone.Identifier", "kick.wav\uf03aZone.Identifier", "kick.wav.Zone.Identifier"),
     *("kick.wav_Zone.Identifier", "kick.wav%3AZone.Identifier", "kick.wav:Zone.Identifier:$DATA"),
@@ -23,7 +23,8 @@ JUNK = [
     *("kick.wav.asd", "kick.pkf", "kick.wav.reapeaks", "kick.gpk", "kick.wav.PEAK", ".nfs0001"),
 ]
 SOUND = [
-    *("kick.wav", "Icon.wav", "icons.wav", "DS Store Jingle.wav", "desktop.wav", "thumbs up.wav"),
+    *("kick.wav", "Icon", "Recycler", "Icon.wav", "icons.wav", "DS Store Jingle.wav"),
+    *("desktop.wav", "thumbs up.wav"),
     *("identifier.wav", "zone.wav", "recycle.wav", "Song", "part.wav", "copy.wav", "~kick.wav"),
     *("\u5927\u9f13.wav", "Bassdrum \u2013 neu.wav", "kick\udcff.wav", "peak.wav", "asd.wav"),
 ]

@@ -3,6 +3,7 @@
 import hashlib
 import unicodedata
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 
 from daemon.errors import BadInput
@@ -19,10 +20,10 @@ def compare(source: Path, sha256: Mapping[str, str], report: Callable[[str, floa
         ``MANIFEST_MISMATCH``, naming the first file that has another one, or
         ``MANIFEST_MISSING_FILES``.
     """
-    files = _files_of(source) if sha256 else {}
+    names_in = cache(_names_in)
     for number, (name, expected) in enumerate(sha256.items()):
         report(STAGE, number / len(sha256))
-        path = files.get(_composed(name))
+        path = _find(source, name, names_in)
         if path is None:
             message = f"{name}, which job.yaml lists, is not there"
             raise BadInput("MANIFEST_MISSING_FILES", message, path=name)
@@ -37,14 +38,19 @@ def compare(source: Path, sha256: Mapping[str, str], report: Callable[[str, floa
             )
 
 
-def _files_of(source: Path) -> dict[str, Path]:
+def _find(source: Path, name: str, names_in: Callable[[Path], Mapping[str, Path]]) -> Path | None:
+    """Return the file of the drop that is called so, in either spelling of its accents."""
     if not source.is_dir():
-        return {_composed(source.name): source}
-    return {
-        _composed(str(path.relative_to(source))): path
-        for path in source.rglob("*")
-        if path.is_file() and not path.is_symlink()
-    }
+        return source if _composed(source.name) == _composed(name) else None
+    path: Path | None = source
+    for part in _composed(name).split("/"):
+        path = names_in(path).get(part) if path else None
+    return path if path and path.is_file() else None
+
+
+def _names_in(folder: Path) -> dict[str, Path]:
+    entries = folder.iterdir() if folder.is_dir() else ()
+    return {_composed(path.name): path for path in entries if not path.is_symlink()}
 
 
 def _composed(name: str) -> str:
