@@ -167,9 +167,12 @@ class Outage:
         (log.debug if quiet else log.warning)(
             "will try again", thing=thing, error=message, retry_s=RETRY_S
         )
+        # A thing that is refused again meanwhile is not put off by that.
+        waits = before is not None and before.retry_at_s > now_s
+        retry_at_s = before.retry_at_s if before and waits else now_s + RETRY_S
         of_queue = isinstance(error, Unavailable)
         self._troubles[thing] = _Trouble(
-            "SURROUNDINGS", message, inbox, now_s + RETRY_S, repeat, of_queue
+            "SURROUNDINGS", message, inbox, retry_at_s, repeat, of_queue
         )
         if now_s >= self._probe_at_s or (inbox and inbox not in self._inboxes):
             self._probe({*self._inboxes, inbox})

@@ -1,68 +1,88 @@
-"""Room for one more drop: what closes the gate says by how much."""
-
-import os
-from types import SimpleNamespace
+"""Whether there is room for one more drop."""
 
 import pytest
 
-from daemon.config.models import Config, Disk
+from daemon.config.models import Config
 from daemon.intake.drop import Drop, Found, Signature
-from daemon.layout import Spool
-from daemon.supervisor.capacity import Capacity
-
-MIB = 1 << 20
+from daemon.supervisor.supervisor import Supervisor
 
 
-def capacity(root, **settings):
-    """Return the capacity of a spool, measured on its own disk."""
-    made = Capacity(SimpleNamespace(config=Config(root=root, **settings), spool=Spool(root)))
-    made.measure(0)
-    return made
+@pytest.fixture
+def daemon(tmp_path):
+    """Return a function that makes a daemon that does not go round."""
+    made = []
+
+    def make(**settings):
+        settings = {"disk": {"reserve_mb": 0}, "memory_reserve_mb": 0} | settings
+        config = Config.model_validate({"root": tmp_path / "spool", **settings})
+        made.append(Supervisor(config))
+        return made[0]
+
+    yield make
+    made[0].close(clean=True)
 
 
-def drop_of(size):
-    return Drop("Song", "file", (Found("Song", Signature(1, 1, size, 0, 0), audio=True),))
+def asked(capacity, name, size=0):
+    """Return why a drop of one file must wait; ``None``: its room is taken."""
+    drop = Drop(name, "file", files=(Found(name, Signature(0, 0, size, 0, 0)),))
+    wait = capacity.gate("mix", drop)
+    return wait and wait.reason
 
 
-@pytest.mark.parametrize(
-    ("settings", "size", "reason", "detail"),
-    [
-        (
-            {"disk": Disk(reserve_mb=1 << 29)},
-            100 * MIB,
-            "disk",
-            "too little room on the disk: 300 MiB needed, 0 MiB free for drops",
-        ),
-        (
-            {"memory_reserve_mb": 1 << 29, "disk": Disk(reserve_mb=0, per_input_byte=0)},
-            MIB,
-            "memory",
-            "too little memory: less than 524288.0 GiB are available",
-        ),
-    ],
-)
-def test_wait_carries_its_numbers(tmp_path, settings, size, reason, detail):
-    """How much is needed and how much there is, not only that it is too little."""
-    wait = capacity(tmp_path, **settings).gate("mix", drop_of(size))
-
-    assert (reason, detail) == (wait.reason, wait.detail)
+def test_nothing_is_taken_before_the_first_measurement(daemon):
+    """The watchers' threads may be quicker than the loop."""
+    assert asked(daemon()._capacity, "a") is not None
 
 
-def test_queue_that_is_full_says_how_many_wait(tmp_path):
-    """One fits, the second does not."""
-    room = capacity(tmp_path, queue_limit=1, memory_reserve_mb=0, disk=Disk(reserve_mb=0))
+def test_burst_between_two_measurements_cannot_overrun_the_queue(daemon):
+    """Each admission takes its room at once."""
+    capacity = daemon(queue_limit=2)._capacity
+    capacity.measure(0)
 
-    assert room.gate("mix", drop_of(0)) is None
-    assert "the queue is full: queue_limit is 1" == room.gate("mix", drop_of(0)).detail
+    assert [None, None, "slot"] == [asked(capacity, n) for n in "abc"]
 
 
-def test_disk_says_what_is_free_beyond_the_reserve(tmp_path):
-    """In steps that a person reads, not in bytes."""
-    found = os.statvfs(tmp_path)
-    wait = capacity(tmp_path, disk=Disk(reserve_mb=0)).gate(
-        "mix", drop_of(found.f_bavail * found.f_frsize)
-    )
+def test_room_of_a_drop_that_is_put_back_is_free_again(daemon):
+    """It takes no place in the queue after all."""
+    capacity = daemon(queue_limit=1)._capacity
+    capacity.measure(0)
+    asked(capacity, "a")
+    assert not capacity.measure(0)
+    capacity.came("mix", "a")
 
-    assert "disk" == wait.reason
-    assert "needed" in wait.detail
-    assert not wait.detail.endswith(" 0 MiB free for drops")
+    assert capacity.measure(0)
+    assert asked(capacity, "b") is None
+
+
+def test_job_holds_its_room_until_it_has_ended(daemon):
+    """Its result is still to be written; one that runs waits no more, and needs the disk."""
+    capacity = daemon(queue_limit=1)._capacity
+    capacity.hold("job", 100 << 20)
+    capacity.measure(0)
+    assert (300, "slot") == (capacity.reserved_mb, asked(capacity, "a"))
+    capacity.measure(1)
+    assert 300 == capacity.reserved_mb
+    assert asked(capacity, "a") is None
+    capacity.came("mix", "a")
+    capacity.release("job")
+    capacity.measure(0)
+
+    assert 0 == capacity.reserved_mb
+
+
+def test_drop_for_which_the_disk_is_too_small_waits_and_a_smaller_one_passes(daemon):
+    """Room is measured in bytes of the result, not in drops."""
+    capacity = daemon(disk={"reserve_mb": 0, "per_input_byte": 1_000.0})._capacity
+    capacity.measure(0)
+    assert ["disk", None] == [
+        asked(capacity, "large", 1 << 50),
+        asked(capacity, "empty"),
+    ]
+
+
+def test_too_little_memory_closes_the_inboxes(daemon):
+    """Until there is as much as the operator wants to keep."""
+    capacity = daemon(memory_reserve_mb=1 << 30)._capacity
+    capacity.measure(0)
+
+    assert "memory" == asked(capacity, "a")

@@ -1,0 +1,62 @@
+"""What follows when a job has ended, as readers see it."""
+
+import json
+
+import pytest
+
+from daemon.config.models import Budgets
+from daemon.files import Files
+from tests.support.lives import Life, config_for
+from tests.support.truth import drop_folder, statuses
+
+
+@pytest.fixture
+def live(fleeting, pool):
+    """Return a function that drops a folder and lives until it has ended."""
+    (fleeting / "inbox" / "mix").mkdir(parents=True)
+    config = config_for(fleeting, budgets=Budgets(backoff_s=0.01, backoff_max_s=0.01))
+
+    def live(name, settings="", content=b"\1\2" * 500):
+        drop_folder(fleeting, name, {"a.wav": content}, settings)
+        Life(config, Files(), pool).live(
+            lambda life: statuses(fleeting).get(name, {}).get("terminal") and life.at_rest()
+        )
+        return statuses(fleeting)[name]
+
+    return live
+
+
+def test_history_tells_how_a_job_ended(fleeting, live):
+    """One event per end, with the code of the error: what a dashboard counts."""
+    live("Good")
+    live("Bad", "how: bad_input\n")
+
+    lines = map(json.loads, (fleeting / "events.jsonl").read_text().splitlines())
+    ends = {line["subject"]: (line["type"], line["data"]["error"]) for line in lines
+            if line["type"] != "soundspool.job.queued"}  # fmt: skip
+    assert {
+        "mix/Good": ("soundspool.job.done", None),
+        "mix/Bad": ("soundspool.job.failed", "UNCOUNTABLE"),
+    } == ends
+
+
+def test_drop_of_known_content_shares_the_result_unless_it_asks_for_its_own(fleeting, live):
+    """``force: true`` is how a person says: do it again."""
+    original = live("Original")
+    twin = live("Twin")
+    forced = live("Forced", "force: true\n")
+
+    assert (original["job"], None) == (twin["duplicate_of"], forced["duplicate_of"])
+    assert {"Original", "Forced"} == {
+        path.name for path in (fleeting / "outbox" / "mix").iterdir() if path.is_dir()
+    }
+
+
+def test_result_whose_name_is_taken_gets_another(fleeting, live):
+    """What a person has put into the outbox is not replaced."""
+    (fleeting / "outbox" / "mix" / "Song").mkdir(parents=True)
+    drop_folder(fleeting, "Song", {"a.wav": bytes(200)})
+    live("Other", content=b"\3\4" * 500)
+
+    assert "done" == statuses(fleeting)["Song (2)"]["state"]
+    assert [] == list((fleeting / "outbox" / "mix" / "Song").iterdir())

@@ -1,0 +1,70 @@
+"""From a due job to a worker, and from a worker's end to what follows."""
+
+from contextlib import contextmanager
+
+import pytest
+
+from daemon.config.models import Budgets
+from daemon.errors import Unavailable
+from daemon.files import Files
+from daemon.jobs.job import NOTHING_SPENT, State
+from daemon.supervisor import outage
+from tests.support.lives import Life, config_for
+from tests.support.truth import drop_song, states
+
+
+@pytest.fixture
+def root(fleeting):
+    (fleeting / "inbox" / "mix").mkdir(parents=True)
+    return fleeting
+
+
+class RefusingFiles(Files):
+    """Refuse the commits of one method for as long as it is named."""
+
+    refused = "commit finish"
+    tries = 0
+
+    @contextmanager
+    def _step(self, name):
+        if name == self.refused:
+            self.tries += 1
+            raise Unavailable("DISK_FULL", "as the test wanted")
+        yield
+
+
+def test_outcome_that_cannot_be_recorded_is_kept_and_nothing_else_is_begun(root, pool, monkeypatch):
+    """Its slot is free and the next job is due; but that claim could not be recorded either."""
+    monkeypatch.setattr(outage, "RETRY_S", 0.05)
+    files = RefusingFiles()
+    for name in ("First", "Second"):
+        drop_song(root, name)
+
+    def until(life):
+        store = life.supervisor._store
+        waiting = store.jobs(State.QUEUED)
+        if files.refused and waiting and files.tries > 3:
+            assert 1 == len(store.jobs(State.RUNNING))
+            assert not waiting[0].attempts
+            files.refused = ""
+        return {"done"} == {*states(root).values()} and life.at_rest()
+
+    Life(config_for(root), files, pool).live(until)
+
+    assert {"First": "done", "Second": "done"} == states(root)
+
+
+def test_clean_stops_cost_a_job_nothing_however_often(root, pool):
+    """A song longer than the daemon's life is not the song's fault."""
+    budgets = Budgets(backoff_s=0.01, backoff_max_s=0.01, interruptions=1)
+    drop_song(root, "Long", "seconds: 600\n")
+    jobs = []
+
+    def runs(life):
+        jobs[:] = life.supervisor._store.jobs(State.RUNNING)
+        return bool(jobs)
+
+    for number in range(1, 5):
+        Life(config_for(root, budgets=budgets, drain_s=0.0), Files(), pool).live(runs)
+
+        assert (number, NOTHING_SPENT) == (jobs[0].attempts, jobs[0].tally)
