@@ -3,25 +3,24 @@
 Theory of operation
 -------------------
 ================================  =====================================================
-Evidence                          A file is whole when
+Evidence                          A file is whole when no program writes it, and
 ================================  =====================================================
-manifest entry with its size      the size agrees, and nobody writes          → at once
-marker, first seen no earlier     its header is not short, and nobody writes  → at once
+manifest entry with its size      the size agrees                                → at once
+marker, first seen no earlier     its header is not short                        → at once
 than the last change
-header ``complete``               quiet for ``settle`` over two looks, and nobody writes
-header ``unknown``, or a long     quiet for ``settle_unknown`` over two looks, and nobody
-tail of zeros and no probe        writes
+header ``complete``               it was quiet for ``settle`` over two looks
+header ``unknown``; a long tail   it was quiet for ``settle_unknown`` over two looks
+of zeros and no probe; or the
+handler says ``JUDGE = "none"``
 header ``short``, ``growing`` or  never; refused after ``truncated_after`` of quiet
-``damaged``, no bytes, or a file
+``damaged``; no bytes; or a file
 that cannot be opened
 not audio                         never; refused after ``settle_unknown`` of quiet
-anything, and the handler says    quiet for ``settle_unknown`` over two looks, and nobody
-``JUDGE = "none"``                writes
 ================================  =====================================================
 
 Rules
 -----
-1. A file that somebody has open for writing is neither whole nor refused, however quiet.
+1. A file that a program has open for writing is neither whole nor refused, however quiet.
 2. The writer is asked after last: the answer holds for an instant only.
 3. No clock and no disk here: evidence is asked of the caller, and only when it decides.
 """
@@ -64,7 +63,7 @@ class Evidence(Protocol):
         """Tell whether the file ends in a long run of zeros."""
 
     def writer(self, file: Found) -> Writer:
-        """Tell whether anybody has the file open for writing, now."""
+        """Tell whether a program has the file open for writing, now."""
 
     def named(self, drop: Drop) -> frozenset[str]:
         """Return every text in the settings: a file that they name is meant."""
@@ -175,7 +174,7 @@ class FileEvidence:
             found.path, found.bytes, header.bytes_expected, seconds, warnings=warnings
         )
 
-    def rule(self) -> FileStatus:
+    def assess(self) -> FileStatus:
         """Assess the file by the best evidence there is."""
         if self.header.verdict == "unreadable":  # even if the manifest lists its size
             return self._lacking(LACKING["unreadable"])
@@ -191,8 +190,8 @@ class FileEvidence:
         if self.file.bytes == wanted:
             return self._whole("manifest")
         detail = f"{self.file.bytes} of {wanted} bytes that job.yaml lists"
-        ruling = self._refused_after(self.rules.manifest_after_s, "MANIFEST_MISMATCH", detail)
-        return replace(ruling, file=replace(ruling.file, bytes_expected=wanted))
+        status = self._refused_after(self.rules.manifest_after_s, "MANIFEST_MISMATCH", detail)
+        return replace(status, file=replace(status.file, bytes_expected=wanted))
 
     def _by_quiet(self) -> FileStatus:
         """Assess a file with nothing against it: it must be left alone for long enough."""
@@ -213,11 +212,11 @@ class FileEvidence:
         """Assess a file of which something is missing."""
         # Where others of the drop will do, a marker says that no more of this one will come.
         hopeless = self.marked and self.rules.handler.judge == "any"
-        ruling = self._refused_after(0.0 if hopeless else self.rules.truncated_after_s, code)
-        if ruling.refusal and self.header.verdict == "growing" and self.rules.accept_truncated:
+        status = self._refused_after(0.0 if hopeless else self.rules.truncated_after_s, code)
+        if status.refusal and self.header.verdict == "growing" and self.rules.accept_truncated:
             warnings = (("INPUT_TRUNCATED", "taken although never closed"),)
             return FileStatus(replace(self.answer, ready_by="accepted", warnings=warnings))
-        return ruling if ruling.refusal else replace(ruling, reason="incomplete")
+        return status if status.refusal else replace(status, reason="incomplete")
 
     def _refused_after(self, after_s: float, code: str, detail: str = "") -> FileStatus:
         detail = detail or self.header.detail
@@ -237,7 +236,7 @@ class FileEvidence:
         return FileStatus(replace(self.answer, ready_by=by))
 
     def _busy(self) -> FileStatus:
-        return FileStatus(self.answer, "incomplete", None, "somebody has it open for writing")
+        return FileStatus(self.answer, "incomplete", None, "a program has it open for writing")
 
     def _wait(self, wanted_s: float, why: str) -> FileStatus:
         left_s = max(0.0, wanted_s - self.quiet_s)

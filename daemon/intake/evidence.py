@@ -55,7 +55,7 @@ class DiskEvidence:
             return False
 
     def writer(self, file: Found) -> Writer:
-        """Tell whether anybody has the file open for writing, now."""
+        """Tell whether a program has the file open for writing, now."""
         try:
             with self._opened(file) as fd:
                 return writer_of(fd)

@@ -14,7 +14,7 @@ Rules
 -----
 1. Ages are monotonic seconds since *we* saw a change. File times are compared with each other,
    never with a clock: clocks differ, and copiers preserve times.
-2. A drop is judged anew at every look until it is whole or refused; nothing is checked once and
+2. A drop is assessed anew at every look until it is whole or refused; nothing is checked once and
    then forgotten.
 3. A refusal, too, waits for quiet: taking a folder away from under its copier would leave the
    rest of it in the inbox as a second drop.
@@ -107,13 +107,13 @@ class Settler:
         if copies:
             named = evidence.named(drop)
             copies = {copy: of for copy, of in copies.items() if composed(copy) not in named}
-        rulings = self._rulings(drop, evidence, manifest, now_s, copies)
-        status = self._judged(drop, rulings, quiet_s, listed=bool(manifest))
-        if not status.settled:
-            return status
+        statuses = self._assess_files(drop, evidence, manifest, now_s, copies)
+        found = self._assess_drop(drop, statuses, quiet_s, listed=bool(manifest))
+        if not found.settled:
+            return found
         told = [said_of_copy(display(copy), display(of)) for copy, of in copies.items()]
-        warnings = (*status.warnings, *(("CONFLICT_COPY", text) for text in told))
-        return replace(status, warnings=warnings)
+        warnings = (*found.warnings, *(("CONFLICT_COPY", text) for text in told))
+        return replace(found, warnings=warnings)
 
     def _note(self, drop: Drop, now_s: float) -> None:
         self._files = _remember(self._files, drop.files, now_s)
@@ -122,7 +122,7 @@ class Settler:
             self._tree, self._tree_since_s, self._tree_looks = drop.signature, now_s, 0
         self._tree_looks += 1
 
-    def _rulings(
+    def _assess_files(
         self,
         drop: Drop,
         evidence: Evidence,
@@ -131,7 +131,7 @@ class Settler:
         left_out: Container[str],
     ) -> list[FileStatus]:
         listed = {composed(line.name): line for line in manifest}
-        rulings = []
+        statuses = []
         for file in (file for file in drop.accepted if file.path not in left_out):
             seen = self._files[file.path]
             if self.rules.handler.judge == "none":
@@ -140,44 +140,44 @@ class Settler:
                 seen.header = evidence.header(file)
             line, marked = listed.get(composed(file.path)), self._marked(file)
             case = FileEvidence(self.rules, file, seen, seen.header, line, marked, evidence, now_s)
-            rulings.append(case.rule())
-        return rulings
+            statuses.append(case.assess())
+        return statuses
 
-    def _judged(
-        self, drop: Drop, rulings: list[FileStatus], quiet_s: float, *, listed: bool
+    def _assess_drop(
+        self, drop: Drop, statuses: list[FileStatus], quiet_s: float, *, listed: bool
     ) -> DropStatus:
         if drop.kind == "folder":
-            usable = [ruling for ruling in rulings if not self._can_do_without(ruling)]
+            usable = [status for status in statuses if not self._can_do_without(status)]
             if not usable:
-                return self._nothing_usable(drop, rulings, quiet_s)
-            rulings = [
-                _awaiting_bytes(each) if each in usable else _pass_over(each) for each in rulings
+                return self._nothing_usable(drop, statuses, quiet_s)
+            statuses = [
+                _awaiting_bytes(each) if each in usable else _pass_over(each) for each in statuses
             ]
-        files = tuple(ruling.file for ruling in rulings)
-        if problem := next((ruling.refusal for ruling in rulings if ruling.refusal), None):
+        files = tuple(status.file for status in statuses)
+        if problem := next((status.refusal for status in statuses if status.refusal), None):
             return _refused(files, problem)
-        if unready := [ruling for ruling in rulings if ruling.file.ready_by is None]:
+        if unready := [status for status in statuses if status.file.ready_by is None]:
             return _last_of(unready, files)
         left_s = 0.0 if listed else self._tree_left_s(drop, quiet_s)
         if left_s > 0:
             why = "all files are whole, the folder settles"
             detail = waiting(why, self.rules.settle_folder_s, left_s)
             return DropStatus(False, files, "settling", left_s, detail)  # noqa: FBT003 - reads as "not settled"
-        return DropStatus(settled=True, files=files, warnings=_warnings(rulings))
+        return DropStatus(settled=True, files=files, warnings=_warnings(statuses))
 
-    def _can_do_without(self, ruling: FileStatus) -> bool:
+    def _can_do_without(self, status: FileStatus) -> bool:
         """Tell whether the folder can be taken although this file cannot be used."""
         codes = _DISPENSABLE if self.rules.handler.judge == "any" else {"INPUT_NOT_AUDIO"}
-        return ruling.refusal is not None and ruling.refusal.code in codes
+        return status.refusal is not None and status.refusal.code in codes
 
     def _nothing_usable(
-        self, drop: Drop, rulings: Sequence[FileStatus], quiet_s: float
+        self, drop: Drop, statuses: Sequence[FileStatus], quiet_s: float
     ) -> DropStatus:
         """Wait for something to come into a folder that has no usable file; then refuse it."""
-        refusals = [ruling.refusal for ruling in rulings if ruling.refusal]
+        refusals = [status.refusal for status in statuses if status.refusal]
         known = [refusal for refusal in refusals if refusal.code != "INPUT_NOT_AUDIO"]
         if known:
-            return _refused(tuple(ruling.file for ruling in rulings), known[0])
+            return _refused(tuple(status.file for status in statuses), known[0])
         if drop.files:
             after_s = self.rules.settle_unknown_s
             problem = self._none_of_its_kind(len(drop.files))
@@ -240,17 +240,17 @@ def _remember(before: Mapping[str, Seen], files: Iterable[Found], now_s: float) 
     return now
 
 
-def _pass_over(ruling: FileStatus) -> FileStatus:
-    code = ruling.refusal.code if ruling.refusal else "INPUT_NOT_AUDIO"
-    warnings = ((code, f"passed over: {ruling.detail}"),)
-    return FileStatus(replace(ruling.file, ready_by="passed over", warnings=warnings))
+def _pass_over(status: FileStatus) -> FileStatus:
+    code = status.refusal.code if status.refusal else "INPUT_NOT_AUDIO"
+    warnings = ((code, f"passed over: {status.detail}"),)
+    return FileStatus(replace(status.file, ready_by="passed over", warnings=warnings))
 
 
-def _awaiting_bytes(ruling: FileStatus) -> FileStatus:
+def _awaiting_bytes(status: FileStatus) -> FileStatus:
     """Say of a file without bytes in a folder what it most often is."""
-    if ruling.refusal and ruling.refusal.code == "INPUT_EMPTY":
-        return replace(ruling, refusal=_not_fetched([ruling.file.path], "no bytes"))
-    return ruling
+    if status.refusal and status.refusal.code == "INPUT_EMPTY":
+        return replace(status, refusal=_not_fetched([status.file.path], "no bytes"))
+    return status
 
 
 def _not_fetched(paths: Sequence[str], why: str) -> BadInput:
@@ -266,11 +266,11 @@ def _last_of(unready: list[FileStatus], files: tuple[FileAnswer, ...]) -> DropSt
     return DropStatus(False, files, last.reason, last.left_s, detail)  # noqa: FBT003 - reads as "not settled"
 
 
-def _warnings(rulings: Iterable[FileStatus]) -> tuple[tuple[str, str], ...]:
+def _warnings(statuses: Iterable[FileStatus]) -> tuple[tuple[str, str], ...]:
     return tuple(
-        (code, f"{display(ruling.file.path)}: {text}")
-        for ruling in rulings
-        for code, text in ruling.file.warnings
+        (code, f"{display(status.file.path)}: {text}")
+        for status in statuses
+        for code, text in status.file.warnings
     )
 
 

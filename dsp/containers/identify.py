@@ -7,7 +7,7 @@ in half, and decodes them with no error, just shorter. A half-copied stem would 
 wrong master. So what the header declares is compared with the size of the file.
 
 libsndfile chooses a parser by content, not by name, and has parsers for thirty formats; most of
-its memory errors were in the ones that nobody uses. So the engine asks here first, and only what
+its memory errors were in the ones that are never used. So the engine asks here first, and only what
 is not ``unsupported`` passes. MP4, AAC and Ogg FLAC, which libsndfile 1.2 opens in none of
 ffmpeg's files, name the ``demuxer`` with which ffmpeg reads them.
 

@@ -28,7 +28,7 @@ def odd_kind(name: str) -> AudioFormatError:
 
 
 def not_audio(name: str, head: bytes) -> AudioFormatError:
-    """Bytes that nobody knows."""
+    """Bytes in no format that we know."""
     found = f"is no audio that we know: it begins with {head!r}"
     hint = "Take it out of the drop, or export it again as WAV, FLAC or AIFF."
     return _refusal("INPUT_NOT_AUDIO", name, found, hint)

@@ -1,16 +1,22 @@
 """Archives: when they are whole, and what comes out of them."""
 
 import unicodedata
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from daemon.archives import archive_suffix, completeness
+from daemon.config.models import Pool
 from daemon.errors import BadInput
+from daemon.pool.worker.prepare import prepared
 from daemon.pool.worker.unpack import unpack
 from tests.support.archives import HOSTILE, SONG, SUFFIXES, packed, tarred, zipped
+from tests.support.crew import Crew
 
 LIMITS = {"files": 50, "depth": 4, "bytes": 20 << 20}
 
@@ -165,3 +171,18 @@ def test_any_bytes_get_an_answer(data, suffix):
 def test_archive_is_known_by_its_name(name, suffix):
     """Whatever the case."""
     assert suffix == archive_suffix(name)
+
+
+@pytest.mark.parametrize(("accepts", "expected"), [({".wav"}, "Song"), ({".zip"}, "Song.zip")])
+def test_handler_that_works_on_archives_gets_them_as_they_are(tmp_path, accepts, expected):
+    """Whoever accepts .zip wants the archive, not what is in it."""
+    (tmp_path / "Song.zip").write_bytes(packed(SONG, ".zip"))
+    (tmp_path / "out").mkdir()
+    order = Crew(tmp_path, Pool()).order("job")
+    order = replace(
+        order, name="Song.zip", source=str(tmp_path / "Song.zip"), options={}, limits=LIMITS
+    )
+    handler = SimpleNamespace(ACCEPTS=accepts, Options=BaseModel)
+
+    with prepared(handler, order, told) as task:
+        assert expected == task.source.name

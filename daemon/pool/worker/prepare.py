@@ -39,7 +39,7 @@ def prepared(
     """
     dropped = Path(order.source)
     manifest_check.compare(dropped, order.sha256, report)
-    with _unpacked(dropped, order, report) as source:
+    with _unpacked(dropped, order, handler, report) as source:
         document = _beside(dropped).with_value(order.options)
         if source != dropped:
             document = _with_inner(document, dropped, source, report)
@@ -55,9 +55,18 @@ def prepared(
 
 
 @contextmanager
-def _unpacked(dropped: Path, order: Order, report: Callable[[str, float], None]) -> Iterator[Path]:
-    """Give the drop as a handler is to see it: of an archive, the folder in it."""
-    if not archive_suffix(order.name) or not dropped.is_file():
+def _unpacked(
+    dropped: Path,
+    order: Order,
+    handler: Any,  # noqa: ANN401 - a module
+    report: Callable[[str, float], None],
+) -> Iterator[Path]:
+    """Give the drop as a handler is to see it: of an archive, the folder in it.
+
+    A handler that says it works on archives gets them as they are.
+    """
+    wanted = Path(order.name).suffix.lower() in getattr(handler, "ACCEPTS", ())
+    if wanted or not archive_suffix(order.name) or not dropped.is_file():
         yield dropped
         return
     # Few drops are archives, and three decompressors would be in every worker.
