@@ -12,7 +12,7 @@ from daemon.config.models import Pool as Settings
 from daemon.pool.interface import Ended
 from tests.support.crew import Crew
 from tests.support.decoding import corpus
-from tests.support.untrusted import header_of, heartbeat_of, settings_of, status_of
+from tests.support.untrusted import archive_of, header_of, heartbeat_of, settings_of, status_of
 
 CORPUS = Path(__file__).parents[1] / "fuzz" / "corpus"
 
@@ -45,6 +45,14 @@ def test_settings_loader_answers(data):
     value = settings_of(data)
 
     assert value is None or isinstance(value, str | int | float | bool | dict | list)
+
+
+@each("archives")
+def test_unpacking_answers(data):
+    """Files within their limits, or a code of ours."""
+    found = archive_of(data)
+
+    assert found is None or found
 
 
 @each("status")

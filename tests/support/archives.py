@@ -66,6 +66,12 @@ def lying() -> bytes:
     return bytes(found)
 
 
+def before_its_beginning() -> bytes:
+    """Return a ZIP file that says an entry lies before the file begins."""
+    whole = zipped({"Song/a.wav": b"x" * 100, "Song/b.wav": b"y" * 100})
+    return whole[:20] + whole[60:]
+
+
 def flipped(data: bytes, share: float) -> bytes:
     """Return bytes with one of them changed, this far from the beginning."""
     at = int(len(data) * share)
@@ -98,6 +104,7 @@ HOSTILE: dict[str, tuple[str, bytes, str]] = {
     "encrypted": (".zip", encrypted(), "ARCHIVE_ENCRYPTED"),
     "unknown method": (".zip", by_method(93), "ARCHIVE_NOT_SUPPORTED"),
     "lying size": (".zip", lying(), "ARCHIVE_DAMAGED"),
+    "before its beginning": (".zip", before_its_beginning(), "ARCHIVE_DAMAGED"),
     "flipped byte": (".zip", flipped(zipped(SONG), 0.2), "ARCHIVE_DAMAGED"),
     "no end": (".zip", zipped(SONG)[:-30], "ARCHIVE_DAMAGED"),
     "no zip": (".zip", b"RIFF" * 100, "ARCHIVE_DAMAGED"),

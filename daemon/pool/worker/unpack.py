@@ -15,6 +15,7 @@ Rules
 """
 
 import bz2
+import errno
 import gzip
 import lzma
 import os
@@ -41,6 +42,8 @@ _MOST_NAMES = 10_000
 _MOST_NAME_BYTES = 255
 _MOST_HEADER_BYTES = 1 << 20  # of a name in a tar file
 _MOST_DIRECTORY_BYTES = 16 << 20  # of a ZIP file
+_OF_THE_ARCHIVE = (None, errno.EINVAL, errno.EOVERFLOW)
+"""Errors of decoders, and of seeking to where an archive says."""
 _SYSTEMS_OWN = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 _UNFIT = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Categories of Unicode: controls, lone surrogates, ends of lines and of paragraphs."""
@@ -82,7 +85,7 @@ def unpack(
     except (SpoolError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.errno not in _OF_THE_ARCHIVE:
             raise
         message = f"{archive.name} cannot be unpacked: {words(error)}"
         raise BadInput("ARCHIVE_DAMAGED", message) from error
