@@ -3,7 +3,7 @@
 Pure: rows and live progress in, a ``Report`` out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -81,7 +81,7 @@ def status_of_job(
         output_folder=folder,
         measurements=dict(job.result.get("measurements", {})),
         duplicate_of=job.duplicate_of,
-        warnings=[*job.warnings, *job.result.get("notes", ())],
+        warnings=_each_once([*job.warnings, *job.result.get("notes", ())]),
         error=Fault.read(job.error or {}).public() if job.state is State.FAILED else None,
     )
 
@@ -131,3 +131,8 @@ def _output(output: OutputFile) -> dict[str, Any]:
         "sha256": output.sha256,
         **output.measurements,
     }
+
+
+def _each_once(warnings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Leave out what the inbox and the handler both found."""
+    return list({(one.get("code"), one.get("message")): one for one in warnings}.values())
