@@ -46,6 +46,15 @@ for (const button of document.querySelectorAll("button.copy")) {
   });
 }
 
+// A list that was unfolded stays so.
+const lists = [...document.querySelectorAll("details")];
+const unfolded = (memory.get("unfolded") ?? "").split(" ");
+for (const list of lists) {
+  list.open = unfolded.includes(list.id);
+  list.addEventListener("toggle", () =>
+    memory.set("unfolded", lists.filter((one) => one.open).map((one) => one.id).join(" ")));
+}
+
 // Reloading: not while a person reads with it paused, selects text or looks elsewhere; and the
 // keyboard's place is found again.
 let paused = memory.get("paused") === "yes";
@@ -60,8 +69,8 @@ pause.addEventListener("click", () => {
 });
 showPause();
 
-const places = () => [...document.querySelectorAll("a, button, [tabindex]")];
-const nameOf = (place) => place.id || place.getAttribute("href") || "";
+const places = () => [...document.querySelectorAll("a, button, summary, [tabindex]")];
+const nameOf = (place) => place.id || place.parentElement?.id || place.getAttribute("href") || "";
 const place = memory.get("focus");
 if (place) places().find((one) => nameOf(one) === place)?.focus({ preventScroll: true });
 

@@ -36,8 +36,9 @@ from daemon.text import shown
 NAME = "index.html"
 REFRESH_S = 10.0
 """The page is rewritten, and reloads itself, at least this often."""
-ROWS = 50
-"""Failures that are shown, and results; the rest is counted."""
+ROWS, SHARE = 50, 5
+"""Failures that are listed, and results; the rest is counted. Of each list, so many rows stand on
+the page at once, and the others are folded: old failures must not push the queue off it."""
 
 
 class FrontPage:
@@ -95,6 +96,7 @@ def _rendered(seen: Overview, state: Document, now_ms: int) -> str:
         down_after_s=round(PERIODS * REFRESH_S),
         inboxes=[inbox.get("path") for inbox in (state.get("inboxes") or {}).values()],
         rows=ROWS,
+        share=SHARE,
     )
 
 

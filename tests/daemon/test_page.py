@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from daemon.outbox.overview import WAITING, life, overview_of
-from daemon.outbox.page import NAME, REFRESH_S, FrontPage, page
+from daemon.outbox.page import NAME, REFRESH_S, SHARE, FrontPage, page
 from daemon.text import age_s, shown, size, span
 from tests.support.clocks import FakeClock
 from tests.support.files import RecordingFiles
@@ -192,6 +192,17 @@ def test_page_names_how_many_rows_it_leaves_out():
     many = [drop("queued", f"Song {n}") for n in range(WAITING + 7)]
 
     assert "And 7 more" in read(many).words
+
+
+def test_page_folds_long_lists_and_leaves_nothing_out():
+    """Each list has its share of the page; the rest of it is there, folded, and counted."""
+    text = page(state(), [failed(f"Take {n:02}") for n in range(SHARE + 3)], now_ms=NOW_MS)
+    before, folded = text.split('<details id="more-failed">')
+    folded, _ = folded.split("</details>")
+
+    assert SHARE == before.count("<bdi>Take")
+    assert 3 == folded.count("<bdi>Take")
+    assert "<summary>3 more</summary>" in folded
 
 
 def test_page_of_a_daemon_from_another_version_still_stands():
