@@ -34,6 +34,8 @@ KEEP = 100
 _LARGEST_BYTES = 1 << 22
 _ALIKE = 10
 """Failures of one name that lie beside each other, ``Song`` to ``Song (9)``."""
+_NAMES_KEPT_BYTES = 240
+"""Longer names are cut where another must fit beside them."""
 
 _LARGEST = 2**63
 _DEEPEST = 20
@@ -87,13 +89,15 @@ def standing(root: Path, documents: Iterable[Document]) -> list[Document]:
 def _lies_there(root: Path, failure: Document) -> bool:
     folder = root / "failed" / str(failure.get("inbox"))
     name = drop_in(failure)
-    names = (name, *(f"{name} ({number})" for number in range(2, _ALIKE)))
     try:
-        # Without its folder, as when a mount is gone, there is nothing to go by.
-        gone = folder.is_dir() and not any(os.path.lexists(folder / each) for each in names)
-    except (OSError, ValueError):  # a name that no file could have
+        cut = len(os.fsencode(name)) > _NAMES_KEPT_BYTES
+    except ValueError:  # a name that no file could have
         return True
-    return not gone or failure.get("job") is None
+    # Without its folder, as when a mount is gone, there is nothing to go by.
+    if failure.get("job") is None or cut or not folder.is_dir():
+        return True
+    names = (name, *(f"{name} ({number})" for number in range(2, _ALIKE)))
+    return any(os.path.lexists(folder / each) for each in names)
 
 
 @dataclass

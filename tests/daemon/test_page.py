@@ -419,6 +419,16 @@ def test_front_lists_no_failure_that_was_cleared_away(front, tmp_path):
     assert "Cleared Take" not in words
 
 
+@pytest.mark.parametrize("name", ["S" * 250, "\ud800x"], ids=["cut", "no name"])
+def test_front_lists_failures_of_which_it_cannot_tell_whether_they_lie_there(front, tmp_path, name):
+    """A name that was cut, or that no file can have, is no sign that it was dealt with."""
+    (tmp_path / "failed" / "mix").mkdir(parents=True)
+
+    front.write(state(), [failed(name, job="j1")])
+
+    assert "INPUT_TRUNCATED" in (tmp_path / NAME).read_text()
+
+
 def test_front_lists_failures_while_their_folder_is_away(front, tmp_path):
     """A failed/ that is not mounted is no sign that a failure was dealt with."""
     front.write(state(), [failed(job="j1")])

@@ -19,7 +19,7 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-dev-shm-usage", "--mute-audio", "--remote-debugging-pipe",
 )  # fmt: skip
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 LAUNCH = """
 import fcntl, os, sys
