@@ -197,6 +197,8 @@ class NewJob:
     first_seen_ms: int | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     """The settings of the inbox and of the drop, merged."""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    """Of the files that the drop's settings list with one: compared before the handler runs."""
     inputs: Sequence[Mapping[str, Any]] = ()
     """What the status says about each file."""
     warnings: Sequence[Mapping[str, Any]] = ()

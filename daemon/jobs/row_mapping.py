@@ -1,13 +1,15 @@
 """Between rows and values: how a job, an attempt and an output look in a table.
 
-Drop names are bytes in a row and strings outside (``os.fsencode``): Linux has names that are
-not text. Documents are JSON; what is not plain JSON is refused, not guessed at.
+A field of ``Job`` and its column have one name; ``_OTHERWISE`` lists the fields that are not the
+same in a row. Drop names are bytes in a row and strings outside (``os.fsencode``): Linux has names
+that are not text. Documents are JSON; what is not plain JSON is refused, not guessed at.
 """
 
 import json
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from daemon.jobs.job import Attempt, Job, NewJob, Outcome, OutputFile, State, Tally, order_key_ms
@@ -15,21 +17,9 @@ from daemon.jobs.job import Attempt, Job, NewJob, Outcome, OutputFile, State, Ta
 
 def columns_of(new: NewJob) -> dict[str, Any]:
     """Return a new job as the columns of its row."""
-    return {
-        "id": new.id,
-        "inbox": new.inbox,
-        "name": os.fsencode(new.name),
-        "label": new.label,
-        "handler": new.handler,
-        "lane": new.lane,
-        "first_seen_ms": new.first_seen_ms,
-        "created_ms": new.created_ms,
-        "order_key_ms": order_key_ms(new.created_ms, new.lane),
-        "options": encoded(new.options),
-        "inputs": encoded(new.inputs),
-        "warnings": encoded(new.warnings),
-        "audio_s": new.audio_s,
-    }
+    own = {one.name: getattr(new, one.name) for one in fields(NewJob)}
+    columns = {name: _written(name, value) for name, value in own.items()}
+    return {**columns, "order_key_ms": order_key_ms(new.created_ms, new.lane)}
 
 
 def columns_of_output(job_id: str, place: int, one: OutputFile) -> tuple[object, ...]:
@@ -40,32 +30,8 @@ def columns_of_output(job_id: str, place: int, one: OutputFile) -> tuple[object,
 
 def job_of(row: sqlite3.Row) -> Job:
     """Return the job that a row of ``job`` tells of."""
-    return Job(
-        id=row["id"],
-        inbox=row["inbox"],
-        name=os.fsdecode(row["name"]),
-        label=row["label"],
-        handler=row["handler"],
-        lane=row["lane"],
-        first_seen_ms=row["first_seen_ms"],
-        created_ms=row["created_ms"],
-        options=json.loads(row["options"]),
-        inputs=json.loads(row["inputs"]),
-        warnings=json.loads(row["warnings"]),
-        audio_s=row["audio_s"],
-        state=State(row["state"]),
-        not_before_ms=row["not_before_ms"],
-        attempts=row["attempts"],
-        tally=Tally(row["failures"], row["crashes"], row["interruptions"]),
-        started_ms=row["started_ms"],
-        finished_ms=row["finished_ms"],
-        published_ms=row["published_ms"],
-        drop_at=row["drop_at"],
-        error=_decoded(row["error"]),
-        result=json.loads(row["result"]),
-        content_key=row["content_key"],
-        duplicate_of=row["duplicate_of"],
-    )
+    own = {one.name: _read(one.name, row) for one in fields(Job) if one.name != "tally"}
+    return Job(**own, tally=Tally(row["failures"], row["crashes"], row["interruptions"]))
 
 
 def attempt_of(row: sqlite3.Row) -> Attempt:
@@ -113,3 +79,20 @@ def _plain(value: object) -> object:
 
 def _decoded(text: str | None) -> Any:  # noqa: ANN401 - any JSON
     return None if text is None else json.loads(text)
+
+
+_OTHERWISE: Mapping[str, tuple[Callable[[Any], object], Callable[[Any], object]]] = {
+    "name": (os.fsencode, os.fsdecode),
+    "state": (str, State),
+    **dict.fromkeys(("options", "sha256", "inputs", "warnings", "result"), (encoded, json.loads)),
+    "error": (encoded_or_none, _decoded),
+}
+"""How a field is written into its column, and how it is read."""
+
+
+def _written(name: str, value: object) -> object:
+    return _OTHERWISE[name][0](value) if name in _OTHERWISE else value
+
+
+def _read(name: str, row: sqlite3.Row) -> Any:  # noqa: ANN401 - of any field
+    return _OTHERWISE[name][1](row[name]) if name in _OTHERWISE else row[name]

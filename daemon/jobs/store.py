@@ -48,14 +48,6 @@ _DAEMON_DIED = Fault(
     "DAEMON_DIED", "The daemon's process died while it was handling this job."
 ).document()
 
-_INSERT = """
-    INSERT INTO job (id, inbox, name, label, handler, lane, first_seen_ms, created_ms,
-                     order_key_ms, options, inputs, warnings, audio_s)
-    VALUES (:id, :inbox, :name, :label, :handler, :lane, :first_seen_ms, :created_ms,
-            :order_key_ms, :options, :inputs, :warnings, :audio_s)
-    ON CONFLICT (id) DO NOTHING
-    """
-
 
 class Claim(NamedTuple):
     """A job that is running now, and the number of its attempt."""
@@ -93,8 +85,13 @@ class Store(Transitions):
 
         One that is refused or cancelled ends in the same instant: no crash makes it a job.
         """
+        columns = columns_of(new)
+        names, marks = ", ".join(columns), ", ".join(f":{name}" for name in columns)
         with self._database.transaction() as db:
-            insert = db.execute(_INSERT, columns_of(new))
+            insert = db.execute(
+                f"INSERT INTO job ({names}) VALUES ({marks}) ON CONFLICT (id) DO NOTHING",  # noqa: S608 - our own names
+                columns,
+            )
             if insert.rowcount != 1:
                 return False
             if cancelled:

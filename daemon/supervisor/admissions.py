@@ -9,11 +9,11 @@ Rule 2: one report, one guard: a drop that provokes an error of ours fails with 
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from daemon.clock import Clock
-from daemon.config.drop_settings import settings_of
-from daemon.config.models import Limits
+from daemon.config.drop_settings import DropSettings, settings_of
+from daemon.config.models import Inbox, Limits
+from daemon.config.yaml_reader import Document
 from daemon.errors import BadInput, Fault, SpoolError, is_ours
 from daemon.files import Files
 from daemon.intake.admit import renumber
@@ -135,46 +135,32 @@ class Admissions:
         inbox = self._opened.config.inboxes.get(place.inbox)
         if inbox is None:  # it left the configuration meanwhile: adopted when it is back
             return
-        refusal: Exception | None = admitted.refusal
-        lane, alone = inbox.lane, False
-        options: Any = inbox.options
-        try:
-            asked = settings_of(place.path, options, max_bytes=inbox.limits.settings_bytes)
-            options, lane = asked.options.value, asked.lane or lane
-            # A drop that lists hashes is what it says only when a worker has compared them.
-            alone = asked.force or bool(asked.sha256)
-        except SpoolError as error:
-            refusal = refusal or error
-        except OSError as error:
-            if is_ours(error):
-                raise
-            text = f"the settings cannot be read: {error.strerror}"
-            refusal = refusal or BadInput("INPUT_UNREADABLE", text)
-        new = NewJob(
-            id=place.job,
-            inbox=place.inbox,
-            name=place.name,
-            label=self._sightings.label_of(place),
-            handler=inbox.handler,
-            created_ms=self._clock.wall_ms(),
-            lane=lane,
+        asked, refusal = _settings(place, inbox)
+        refusal = admitted.refusal or refusal
+        new = replace(
+            self._bare(place, inbox),
+            lane=asked.lane or inbox.lane,
             first_seen_ms=admitted.first_seen_ms,
-            options=options,
+            options=asked.options.value,
+            sha256=asked.sha256,
             inputs=admitted.inputs,
             warnings=[{"code": code, "message": text} for code, text in admitted.warnings],
             audio_s=admitted.seconds,
         )
         self._enter(admitted, new, refusal=Fault.of(refusal) if refusal else None)
-        if not (admitted.cancelled or refusal or alone):
+        # A drop that lists hashes is what it says only when a worker has compared them.
+        if not (admitted.cancelled or refusal or asked.force or asked.sha256):
             thing = f"search for {new.id}'s content"
             self._outage.guard(thing, lambda: self._duplicates.consider(new, place.path))
             self._outage.forget(thing)
 
     def _refuse(self, admitted: Admitted, fault: Fault) -> None:
         """Fail a drop that we have a bug on; its row says no more than that."""
-        place = admitted.place
-        inbox = self._opened.config.inboxes[place.inbox]
-        new = NewJob(
+        inbox = self._opened.config.inboxes[admitted.place.inbox]
+        self._enter(admitted, self._bare(admitted.place, inbox), refusal=fault)
+
+    def _bare(self, place: Place, inbox: Inbox) -> NewJob:
+        return NewJob(
             id=place.job,
             inbox=place.inbox,
             name=place.name,
@@ -182,7 +168,6 @@ class Admissions:
             handler=inbox.handler,
             created_ms=self._clock.wall_ms(),
         )
-        self._enter(admitted, new, refusal=fault)
 
     def _enter(self, admitted: Admitted, new: NewJob, *, refusal: Fault | None) -> None:
         """Write the row, and do what follows from its being there."""
@@ -282,6 +267,22 @@ class Admissions:
         # No warning: it may have been fulfilled since the inbox was scanned.
         log.debug("nothing to cancel", inbox=asked.inbox, drop=display(asked.name))
         self._watchers.remove_request(asked.inbox, asked.file)
+
+
+def _settings(place: Place, inbox: Inbox) -> tuple[DropSettings, Exception | None]:
+    """Return what a drop asks for, and why it cannot be read: then it is what its inbox says."""
+    problem: SpoolError
+    try:
+        return settings_of(place.path, inbox.options, max_bytes=inbox.limits.settings_bytes), None
+    except SpoolError as error:
+        problem = error
+    except OSError as error:
+        if is_ours(error):
+            raise
+        text = f"the settings cannot be read: {error.strerror}"
+        problem = BadInput("INPUT_UNREADABLE", text)
+    options = Document.of(inbox.options, name="options")
+    return DropSettings(options, None, force=False), problem
 
 
 def _sight(inbox: str, name: str) -> str:

@@ -8,13 +8,11 @@ further job is claimed meanwhile.
 """
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from daemon.clock import Clock
-from daemon.config.drop_settings import settings_of
-from daemon.errors import Fault, SpoolError
+from daemon.errors import Fault
 from daemon.files import Files
 from daemon.jobs.job import Ending, Job, Outcome, OutputFile
 from daemon.jobs.store import Claim
@@ -148,7 +146,7 @@ class Dispatcher:
             read_paths=_settings_paths(drop),
             limits=inbox.limits.model_dump(exclude={"settings_bytes"}),
             accept_truncated=inbox.settling.on_truncated == "accept",
-            sha256=_listed_sha256(drop, inbox.limits.settings_bytes),
+            sha256=dict(job.sha256),
             deadline_s=max(inbox.timeout_s, inbox.timeout_per_audio_s * job.audio_s),
             stall_s=inbox.stall_s,
             no_progress_s=inbox.no_progress_s,
@@ -243,13 +241,6 @@ def _settings_paths(drop: Path) -> tuple[str, ...]:
     """Return the settings file beside a drop: a worker names its lines in a complaint."""
     found = settings_beside(drop)
     return () if found is None else (str(found),)
-
-
-def _listed_sha256(drop: Path, max_bytes: int) -> dict[str, str]:
-    """Return the hashes that a drop's manifest lists, by file."""
-    with suppress(SpoolError, OSError):  # changed by hand while it waited
-        return dict(settings_of(drop, {}, max_bytes=max_bytes).sha256)
-    return {}
 
 
 def _ending_of(ended: Ended) -> Ending:
