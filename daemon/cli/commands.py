@@ -85,7 +85,7 @@ def demo(
     ] = Path("soundspool-demo"),
     json: Json = False,
 ) -> None:
-    """Make a short song, start a daemon, drop the song, and show the mix."""
+    """Create a short song, start a daemon, drop the song, and show the mix."""
     from daemon.cli.demo import run_demo
 
     with answering(as_json=json):
@@ -206,7 +206,7 @@ def pause(
     inbox: Annotated[str | None, typer.Argument(help="Without it, all of them.")] = None,
     config: Config = None,
 ) -> None:
-    """Take nothing more from an inbox until it is resumed; what runs goes on."""
+    """Pause an inbox: it takes nothing more; what runs is finished."""
     from daemon.cli.control import pause as pause_folder
 
     with answering():
@@ -257,7 +257,7 @@ def install_service(
     network: Annotated[bool, typer.Option(help="Give handlers the network.")] = False,
     print_only: Annotated[bool, typer.Option("--print", help="Print it, write nothing.")] = False,
 ) -> None:
-    """Make the daemon a service of this machine (systemd); needs root."""
+    """Install the daemon as a service of this machine (systemd); needs root."""
     from daemon.cli import install_service
 
     with answering():

@@ -1,4 +1,4 @@
-"""``soundspool demo``: the whole way of a drop, shown in half a minute.
+"""``soundspool demo``: the way of a drop from inbox to mix, in half a minute.
 
 A spool of its own is made (``./soundspool-demo``), a daemon is started on it, a song is made
 and dropped, and when the mix is there, the daemon is stopped. The spool stays, to look around

@@ -1,4 +1,4 @@
-"""From an error to its message and its exit code: one table for all commands.
+"""Turn errors into messages and exit codes; the same for all commands.
 
 Exit codes: 0 done · 1 the job failed · 3 the daemon does not run · 64 usage · 65 bad input ·
 70 our bug · 75 try later · 78 configuration.
@@ -32,7 +32,7 @@ def answering(*, as_json: bool = False) -> Iterator[None]:
         code = EX_DOWN if error.code == DAEMON_DOWN else code
         _fail(error.code, error.message, error.hint, code, as_json=as_json)
     except BrokenPipeError:
-        # The reader has seen enough; what is still buffered has nowhere to go.
+        # The reader of the pipe has gone; what is still buffered is discarded.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except OSError as error:

@@ -53,7 +53,7 @@ def follow(
 
 
 def jobs_called(reader: SpoolReader, inbox: str, drop: str) -> frozenset[object]:
-    """Return the jobs that drops of this name became so far."""
+    """Return the jobs of earlier drops of this name."""
     alike = [
         entry for entry in statuses(reader, most=None) if (entry.inbox, entry.drop) == (inbox, drop)
     ]
@@ -94,7 +94,7 @@ def _refuse_hopeless(reader: SpoolReader, inbox: str, drop: str, *, seen: bool) 
 
 
 def _why_left_alone(reader: SpoolReader, inbox: str, drop: str, entry: Mapping[str, Any]) -> str:
-    """Return the reason as the daemon tells it; of many, it tells the first ones only."""
+    """Return the reason that the daemon gives; of many drops, it names the first ones only."""
     left_alone: Mapping[str, str] = entry.get("left_alone") or {}
     if drop in left_alone or not entry.get("left_alone_more"):
         return left_alone.get(drop, "")

@@ -152,7 +152,7 @@ def _check(service: Service) -> None:
 
 
 def _hidden(service: Service) -> str:
-    """Return why the service could not see its own program; empty when it can."""
+    """Return why the service could not reach its program; empty when it can."""
     command = Path(service.command.split()[0])
     python = command.parent / "python"
     ours = (command, python.resolve(), Path(__file__)) if python.exists() else (command,)
@@ -201,7 +201,7 @@ def _folders(service: Service) -> str:
 
 
 def _config(service: Service) -> str:
-    """Return the manual, with the one key that a service must have different."""
+    """Return the default configuration with the root of the service."""
     return packaged().read_text().replace("\nroot: spool\n", f"\nroot: {service.spool}\n")
 
 

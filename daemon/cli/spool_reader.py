@@ -43,7 +43,7 @@ class SpoolReader:
 
     @classmethod
     def of(cls, config: Path | None = None) -> "SpoolReader":
-        """Return the spool that the configuration names, without judging the rest of it.
+        """Return the spool that the configuration names, without checking the rest of it.
 
         Raises
         ------
@@ -83,7 +83,7 @@ class SpoolReader:
 
 @dataclass(frozen=True)
 class Pulse:
-    """What the daemon last said of itself."""
+    """The last state that the daemon wrote."""
 
     document: Mapping[str, Any]
     """``daemon.json``; empty when there is none."""
@@ -95,7 +95,7 @@ class Pulse:
 
     @property
     def running(self) -> bool:
-        """Whether the daemon lives."""
+        """Whether the daemon runs."""
         return self.life == "alive"
 
 
@@ -127,7 +127,7 @@ class StatusFile:
         return bool(self.document.get("terminal"))
 
     def goes_by(self, name: str) -> bool:
-        """Tell whether a person who says `name` may mean this one."""
+        """Tell whether `name`, as a person types it, may mean this one."""
         called = str(self.document.get("name"))
         names = (self.label, self.drop, called, shown(called), str(self.document.get("job")))
         return composed(name) in map(composed, names)
@@ -171,7 +171,7 @@ def statuses(reader: SpoolReader, *, most: int | None = RECENT) -> list[StatusFi
 
 
 def find_status(reader: SpoolReader, name: str, inbox: str | None = None) -> StatusFile | None:
-    """Return the status that a person means by `name`: a live one before one that ended.
+    """Return the status that `name` means: a live one before one that ended.
 
     Of two that differ only in how their accents are spelt, the one that is spelt like `name`.
     """
@@ -185,7 +185,7 @@ def find_status(reader: SpoolReader, name: str, inbox: str | None = None) -> Sta
 
 
 def lying_in(folder: Path, name: str) -> str | None:
-    """Return what a drop that a person calls `name` is called in the folder, if one lies there."""
+    """Return the name on disk of the drop in `folder` that `name` means, if there is one."""
     if name in ("", ".", "..") or "/" in name:
         return None
     return next((each for each in spellings(name) if os.path.lexists(folder / each)), None)

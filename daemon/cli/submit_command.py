@@ -48,7 +48,7 @@ def submit_and_follow(
 
 
 def follow_to_end(looks: Iterable[StatusFile], *, as_json: bool) -> StatusFile:
-    """Show on a terminal how far a drop is; return its last status.
+    """Show the progress of a drop on a terminal; return its last status.
 
     Into a pipe goes nothing, or with `as_json` each status that says something new.
     """
@@ -76,7 +76,7 @@ def report_end(reader: SpoolReader, entry: StatusFile, *, as_json: bool) -> int:
 
 
 def results_of(reader: SpoolReader, entry: StatusFile) -> list[Path]:
-    """Return the files that a job made, or for a duplicate those that it is answered with."""
+    """Return the files that a job made; of a duplicate, those of the original."""
     original = entry.document.get("duplicate_of")
     if original is not None:
         entry = find_status(reader, str(original), entry.inbox) or entry

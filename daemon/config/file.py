@@ -1,10 +1,10 @@
-"""Which configuration file counts, and where the spool is: answered without pydantic.
+"""Find the configuration file in use, and the root of the spool; without pydantic.
 
-Looked for in this order: what the caller names (``--config``), ``$SOUNDSPOOL_CONFIG``,
-``./config.yaml``, ``/etc/soundspool/config.yaml``, the copy inside the package. The first that
-is there counts, alone; files are not merged.
+The first of these that exists is used, alone: what the caller names (``--config``),
+``$SOUNDSPOOL_CONFIG``, ``./config.yaml``, ``/etc/soundspool/config.yaml``, the copy inside the
+package. Files are not merged.
 
-A variable ``SOUNDSPOOL_POOL__SLOTS=2`` overrules the key ``pool.slots``.
+A variable ``SOUNDSPOOL_POOL__SLOTS=2`` overrides the key ``pool.slots``.
 
 Rule: relative paths in a file start at the file's folder, so that it means the same from
 everywhere; those of the packaged copy start where the daemon was started.
@@ -37,12 +37,12 @@ class ConfigFile:
 
 
 def find(named: Path | None = None, environment: Mapping[str, str] = os.environ) -> ConfigFile:
-    """Return the configuration file that counts.
+    """Return the configuration file in use.
 
     Raises
     ------
     BadConfig
-        A file was named and is not there.
+        A file was named and does not exist.
     """
     wanted = named or (Path(text) if (text := environment.get(NAMES_THE_FILE)) else None)
     if wanted and not wanted.is_file():
@@ -60,7 +60,7 @@ def packaged() -> Path:
 
 
 def read(file: ConfigFile, environment: Mapping[str, str] = os.environ) -> yaml_reader.Document:
-    """Return what the file says, overruled by the environment.
+    """Return the content of the file, overridden by the environment.
 
     Raises
     ------
@@ -106,7 +106,7 @@ def absolute(file: ConfigFile, path: Path) -> Path:
 
 
 def as_bad_config(error: BadInput) -> BadConfig:
-    """Return the operator's form of an error in settings: the first problem leads."""
+    """Return an error in settings as a ``BadConfig``: the first problem leads."""
     lines = error.message.splitlines()
     first = error.details["problems"][0]  # type: ignore[index]
     problem = "\n".join([first["message"], *lines[1:]])

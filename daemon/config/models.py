@@ -1,4 +1,4 @@
-"""What the operator may set: the shape of ``config.yaml``, every default, every bound.
+"""The schema of ``config.yaml``: every key, default and bound.
 
 ``config.yaml`` at the root of the project is the manual of these models: the same keys in
 the same order, each with its unit, its default and a sentence (a test proves it complete).
@@ -16,7 +16,7 @@ from daemon.config.validation import validate
 from daemon.errors import BadInput
 from dsp.containers.header import LOWEST_RATE_HZ, MOST_FRAMES
 
-# Every number has an upper bound: what is beyond it is a slip, and overflows somewhere.
+# Every number has an upper bound: a larger value is a typing error, and would overflow somewhere.
 Seconds = Annotated[float, Field(ge=0, le=30 * 86_400)]
 Timeout = Annotated[float, Field(ge=0.01, le=30 * 86_400)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -41,7 +41,7 @@ class _Section(BaseModel):
 
 
 class Settling(_Section):
-    """When a drop is whole. Network file systems double the quiet times."""
+    """When a drop is complete. Network file systems double the quiet times."""
 
     settle_s: Seconds = 2.0
     settle_folder_s: Seconds = 5.0
@@ -149,7 +149,7 @@ class Config(_Section):
 
 
 def load(named: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
-    """Return the configuration that counts, with every path absolute.
+    """Return the configuration in use, with every path absolute.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""Hold settings against a model, and tell what is wrong with them in our words.
+"""Validate settings with a pydantic model, and report the problems for people.
 
-The models are pydantic's; its messages are not for people who write YAML. Each problem is told
+Pydantic's own messages are for programmers. Each problem is reported
 as ``job.yaml:3:7: preset: …``: its place, its key, what was expected, what was found.
 """
 
@@ -14,12 +14,12 @@ from daemon.config.yaml_reader import MAX_DEPTH, Document, Key, Path, Problem, q
 Model = TypeVar("Model")
 
 _TOLD = 20
-"""Problems of one document that are told apart; the rest is counted."""
+"""Problems of one document that are reported singly; the rest is counted."""
 _LONGEST_KEY = 60
 
 
 def assign(value: dict[str, Any], key: str, new: object) -> None:
-    """Set the dotted `key` in `value`, making the mappings on the way.
+    """Set the dotted `key` in `value`, creating the mappings on the way.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def validate(model: type[Model], document: Document) -> Model:
         ``SETTINGS_INVALID``, with one line per problem: its place, its key, what was found,
         what was expected, the nearest known key. ``details["problems"]`` has them apart.
     """
-    # `soundspool status` reads YAML and never validates; it must not wait for pydantic.
+    # `soundspool status` reads YAML and never validates; importing pydantic would double its start.
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415
 
     adapter = TypeAdapter(model)
@@ -65,7 +65,7 @@ def validate(model: type[Model], document: Document) -> Model:
 def _problem(
     document: Document, error: Mapping[str, Any], schema: Callable[[], Mapping[str, Any]]
 ) -> Problem:
-    """Return one of pydantic's errors in our words."""
+    """Translate one of pydantic's errors."""
     path = _path_in(document.value, error)
     key = ".".join(map(_step, path))
     place = document.place_of(path)

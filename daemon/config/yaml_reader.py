@@ -1,9 +1,9 @@
-"""YAML as far as settings need it, with a place for every complaint.
+"""Read the plain part of YAML, and remember the place of every value for messages.
 
 Theory of operation
 -------------------
 Settings come with drops (``job.yaml``), so from anyone, and from the operator
-(``config.yaml``). Both are read here, so that both are answered alike:
+(``config.yaml``). Both are read here, so that both get the same messages:
 ``job.yaml:3:7: preset: …``. PyYAML scans and parses; this module composes the value itself
 and remembers where each key stands. What YAML offers beyond plain data is refused.
 What the values mean is checked in ``validation``.
@@ -82,7 +82,7 @@ class Problem:
 
 
 def load(data: bytes, *, name: str, max_bytes: int = 65_536) -> Document:
-    """Return what `data` says.
+    """Return the document in `data`.
 
     Raises
     ------
@@ -159,7 +159,7 @@ class _Composer:
             event = self._next()
             key = self._key(event, path)
             if key in value:
-                self._refuse(event, f"{quoted(key)} stands here twice")
+                self._refuse(event, f"{quoted(key)} is set twice")
             self._places[*path, key] = _place(self._name, event.start_mark)
             value[key] = self._node((*path, key))
         self._next()
@@ -204,7 +204,7 @@ class _Composer:
 
 
 def refused(*problems: Problem) -> BadInput:
-    """Return the error that tells all these problems."""
+    """Return the error that reports these problems."""
     lines = "\n".join(str(problem) for problem in problems)
     return BadInput(
         "SETTINGS_INVALID", lines, details={"problems": [asdict(one) for one in problems]}

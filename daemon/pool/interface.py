@@ -40,7 +40,7 @@ class Order:
     workdir: str
     options: dict[str, Any] = field(default_factory=dict)
     limits: dict[str, int] = field(default_factory=dict)
-    """What each file may be: see ``Task``."""
+    """Of the drop (``files depth bytes``) and of each file: see ``Task``."""
     accept_truncated: bool = False
     sha256: dict[str, str] = field(default_factory=dict)
     """What the drop's manifest lists, by file; compared before the handler is called."""

@@ -145,7 +145,7 @@ def test_environment_overrules_the_file(here):
         ("drain_s: -1", "c.yaml:1:1: drain_s: input should be greater than or equal to 0"),
         ("inboxes:\n  ../etc: {}", "c.yaml:2:3: inboxes.../etc: string should match"),
         ("inboxes:\n  a:\n    limits: {chanels: 2}", "c.yaml:3:14: inboxes.a.limits.chanels: "),
-        ("a: 1\na: 2", "c.yaml:2:1: config: 'a' stands here twice"),
+        ("a: 1\na: 2", "c.yaml:2:1: config: 'a' is set twice"),
         ("- root", "c.yaml:1:1: config: must hold keys and values"),
     ],
 )

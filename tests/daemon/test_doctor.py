@@ -61,8 +61,7 @@ def test_doctor_fails_when_a_promise_does_not_hold(tmp_path, capsys):
     assert not (tmp_path / "spool").exists()
 
 
-@pytest.mark.parametrize("slots", [4, 100, 200])
-@pytest.mark.parametrize("allowed", [200, 212, 600, 10_000])
+@pytest.mark.parametrize(("slots", "allowed"), [(4, 180), (4, 10_000), (200, 600)])
 def test_doctor_and_daemon_count_descriptors_alike(slots, allowed):
     """What one calls too few, the other refuses to start with, by the same number."""
     code = """

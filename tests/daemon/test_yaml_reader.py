@@ -79,7 +79,7 @@ def test_load_leaves_words_alone(text):
         ("a: 1\nb: *x", "job.yaml:2:4: anchors (&) and aliases (*) are not read"),
         ("a:\n  <<: {b: 1}", "job.yaml:2:3: merge keys (<<) are not read"),
         ("a: !!python/object:os.system x", "job.yaml:1:4: tags (!) are not read"),
-        ("a: 1\nb: 2\na: 3", "job.yaml:3:1: 'a' stands here twice"),
+        ("a: 1\nb: 2\na: 3", "job.yaml:3:1: 'a' is set twice"),
         ("[a]: 1", "job.yaml:1:1: a key must be plain text"),
         ("a: 1\n---\nb: 2", "job.yaml:2:1: a second document"),
         ("a: [1", "job.yaml:1:6: expected ',' or ']'"),

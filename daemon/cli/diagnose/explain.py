@@ -1,7 +1,7 @@
 """``soundspool explain``: why something has not started.
 
 What a drop waits for is in its status, and is repeated here. What has no status is explained by
-its name, by what the daemon leaves alone, or by its reason in ``failed/``.
+its name, by what the daemon ignores, or by its reason in ``failed/``.
 """
 
 import json
@@ -42,7 +42,7 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class Explanation:
-    """How one thing stands, and why."""
+    """The state of one drop, and why."""
 
     name: str
     inbox: str
@@ -55,7 +55,7 @@ class Explanation:
 
 
 def explain_command(config: Path | None, asked: str, inbox: str | None, *, as_json: bool) -> int:
-    """Print why `asked`, a path or a name, stands as it does; return the exit code."""
+    """Print the state of `asked`, a path or a name, and why; return the exit code."""
     reader = SpoolReader.of(config)
     pulse = pulse_of(reader.root)
     found = explanation(reader, pulse, asked, inbox)
@@ -70,7 +70,7 @@ def explain_command(config: Path | None, asked: str, inbox: str | None, *, as_js
 def explanation(
     reader: SpoolReader, pulse: Pulse, asked: str, inbox: str | None = None
 ) -> Explanation:
-    """Return why a path or a name stands as it does.
+    """Return the state of what a path or a name means, and why.
 
     Raises
     ------

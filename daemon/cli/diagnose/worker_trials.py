@@ -1,4 +1,4 @@
-"""What happens here when a job misbehaves: a real pool, and a handler that does its worst.
+"""Try what a misbehaving job does here: a real pool, and a handler that hangs, crashes, hoards.
 
 Theory of operation
 -------------------
@@ -59,7 +59,7 @@ _WELL = Trial("", "well", "done", None, "")
 
 
 def worker_findings(folder: Path, *, confine: bool) -> Iterator[Finding]:
-    """Put every trial to a real pool, below `folder`.
+    """Run every trial with a real pool, below `folder`.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def worker_findings(folder: Path, *, confine: bool) -> Iterator[Finding]:
 
 
 class _Trials:
-    """A pool of two, and the rounds of one trial after another."""
+    """A pool of two slots that runs one trial after another."""
 
     def __init__(self, folder: Path, *, confine: bool) -> None:
         self._folder, self._clock = folder, Clock()
