@@ -42,6 +42,17 @@ def test_overview_shows_what_runs_and_how_far_it_is(spool):
     assert "Midnight Train  mix  [########....]  62%  analyzing spectrum 36 s left" in drawn(spool)
 
 
+def test_overview_leaves_out_failures_that_were_cleared_away(spool):
+    """Their drop is in failed/ no more; their status says how it was, to who asks by name."""
+    spool.tell(failed("Broken Take", job="j1"))
+    spool.tell(failed("Cleared Take", job="j2"))
+    spool.fail("Broken Take")
+
+    assert "Broken Take" in drawn(spool)
+    assert "Cleared Take" not in drawn(spool)
+    assert "INPUT_TRUNCATED" in told_of(spool, "Cleared Take")
+
+
 def test_overview_shows_failures_with_what_to_do(spool):
     """The code, the message, the remedy and the command."""
     spool.tell(failed("Broken Take"))

@@ -141,6 +141,15 @@ def test_top_once_returns_3_when_the_daemon_is_down(spool, capsys):
     assert "Blue Hour" in capsys.readouterr().out
 
 
+def test_top_lists_no_failure_that_was_cleared_away(spool, capsys):
+    """The list follows the folder."""
+    put(spool, "Cleared Take", failed("Cleared Take", job="j1"))
+    (spool / "failed" / "mix").mkdir(parents=True)
+    run_top(spool, once=True)
+
+    assert "Cleared Take" not in capsys.readouterr().out
+
+
 def test_top_once_returns_0_when_the_daemon_lives(spool, capsys):
     """The heartbeat of this moment is a sign of life."""
     far = "2100-01-01T00:00:00.000Z"  # ahead of any clock this test may meet
