@@ -51,12 +51,15 @@ class Foreign:
     def __init__(self, fd: int, demuxer: str) -> None:
         self._demuxer = demuxer
         stream = self._asked(fd)
-        self.rate_hz, self.channels = int(stream["sample_rate"]), int(stream["channels"])
-        self.subtype = stream["codec_name"].upper()
+        try:
+            self.rate_hz, self.channels = int(stream["sample_rate"]), int(stream["channels"])
+            self.subtype = stream["codec_name"].upper()
+            # Raw AAC has no clock: its duration is guessed from the bit rate.
+            ticks = int(stream.get("duration_ts", 0)) if demuxer != "aac" else 0
+            self._least_frames = int(ticks * Fraction(stream["time_base"]) * self.rate_hz)
+        except (ValueError, LookupError, ArithmeticError) as error:
+            raise Broken("ffprobe does not know its kind of sound") from error
         self.frames: int | None = None
-        # Raw AAC has no clock: its duration is guessed from the bit rate.
-        ticks = int(stream.get("duration_ts", 0)) if demuxer != "aac" else 0
-        self._least_frames = int(ticks * Fraction(stream["time_base"]) * self.rate_hz)
         self._frames_read = 0
         self._process = self._started(fd)
 

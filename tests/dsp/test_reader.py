@@ -555,6 +555,15 @@ def test_cut_m4a_is_refused(tmp_path):
 
 
 @needs_ffmpeg
+def test_m4a_of_an_unknown_codec_is_damaged(tmp_path):
+    """ffprobe finds a stream and no name for it, which is no fault of ours."""
+    path = as_m4a(tmp_path, "-c:a", "aac")
+    path.write_bytes(path.read_bytes().replace(b"stsd", b"\0tsd"))
+
+    assert refusal(path, allow_ffmpeg=True) == "INPUT_DAMAGED"
+
+
+@needs_ffmpeg
 def test_playlist_cannot_pass_for_m4a(tmp_path):
     """What is inside the box is not looked at by another demuxer."""
     path = tmp_path / "a.m4a"
