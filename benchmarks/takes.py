@@ -12,7 +12,7 @@ from scipy.signal import butter, sosfilt
 from dsp.audio import BLOCK_FRAMES, blocks_of
 from dsp.measure.loudness import StepEnergies, integrated_lufs
 from dsp.measure.spectrum import ThirdOctaves
-from dsp.mixing.align.align import Evidence, Placement, align
+from dsp.mixing.align.align import Placement, TimingCues, align
 from dsp.mixing.mix import trusted
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings
@@ -39,7 +39,7 @@ class Song:
     def placements(self, *, moved: bool) -> dict[str, Placement]:
         """Return where the stems belong, or where they lie."""
         stems = [
-            Evidence(
+            TimingCues(
                 name=a.probe.name,
                 role=role_of(a.probe.name)[0],
                 rate_hz=a.probe.rate_hz,
@@ -56,7 +56,9 @@ class Song:
 def song_in(folder: Path) -> Song:
     """Return the analysed stems of a folder."""
     probes = find_stems(folder, MEANS, Settings()).probes
-    return Song(analyse_all(probes, means=MEANS, onsets=not trusted(probes), report=lambda _: None))
+    return Song(
+        analyse_all(probes, resources=MEANS, onsets=not trusted(probes), report=lambda _: None)
+    )
 
 
 class Sound:
@@ -148,7 +150,7 @@ def heard_as(song: Song, settings: Settings, folder: Path) -> Take:
     moved = settings.stages.align and settings.align != "off"
     decided = plan(song.analyses, song.placements(moved=moved), settings)
     probes = [analysis.probe for analysis in song.analyses]
-    rendered = render(decided, probes, folder, means=MEANS, report=lambda _: None)
+    rendered = render(decided, probes, folder, resources=MEANS, report=lambda _: None)
     mastered = master(
         rendered,
         decided.sheet,
@@ -169,7 +171,7 @@ def _sound_of(decided: Plan, name: str, song: Song) -> Sound:
         rate_hz=rate_hz,
         lag=round(stem.lag_ms * rate_hz / 1000.0),
         polarity=stem.polarity,
-        means=MEANS,
+        resources=MEANS,
     )
     energy = next(track.energy for track in decided.tracks if track.name == name)
     key = decided.lead_active.astype(np.float64)

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike, NDArray
 SILENCE_DB = -300.0
 """The floor of every level: what lies below is flushed to exact zero.
 
-Filters that decay into denormals cost thirteen times the CPU, for sound that nobody can hear.
+Filters that decay into denormals cost thirteen times the CPU, for inaudible sound.
 """
 
 SILENCE = 10.0 ** (SILENCE_DB / 20.0)

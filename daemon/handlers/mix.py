@@ -62,7 +62,7 @@ def handle(task: Task) -> Result:
             task.workdir,
             options,
             report=task.report,
-            means=Resources(
+            resources=Resources(
                 limits=Limits(**task.limits),
                 foreign=options.foreign,
                 accept_truncated=task.accept_truncated,

@@ -12,7 +12,7 @@ the same mix gives the same bytes, and channels differ.
 
 Rules
 -----
-Rule 1: 16 and 24 bits are both dithered: at −139 dB it costs nothing, and nobody needs to
+Rule 1: 16 and 24 bits are both dithered: at −139 dB it costs nothing, and no one needs to
 know from which depth on it may be left out.
 
 Rule 2: a sample of exactly 0.0 stays 0. Digital silence stays digital silence, whatever the

@@ -8,7 +8,7 @@ import errno
 from dsp.errors import AudioFormatError
 
 _CONVERT = "Convert it to FLAC, WAV or AIFF, for instance with: ffmpeg -i IN.m4a OUT.flac"
-_COPY = "Copy or export it again from where it is whole."
+_COPY = "Copy or export it again from the original."
 
 
 def unopened(name: str, error: OSError) -> AudioFormatError | OSError:
@@ -28,8 +28,8 @@ def odd_kind(name: str) -> AudioFormatError:
 
 
 def not_audio(name: str, head: bytes) -> AudioFormatError:
-    """Bytes in no format that we know."""
-    found = f"is no audio that we know: it begins with {head!r}"
+    """A file of unknown format."""
+    found = f"is not audio in any known format: it begins with {head!r}"
     hint = "Take it out of the drop, or export it again as WAV, FLAC or AIFF."
     return _refusal("INPUT_NOT_AUDIO", name, found, hint)
 
@@ -41,7 +41,7 @@ def not_supported(name: str, kind: str) -> AudioFormatError:
 
 def empty(name: str, found: str) -> AudioFormatError:
     """A file without sound."""
-    return _refusal("INPUT_EMPTY", name, f"has {found}", "Export it again; nothing is in it.")
+    return _refusal("INPUT_EMPTY", name, f"has {found}", "Export it again; this file is empty.")
 
 
 def truncated(name: str, found: str) -> AudioFormatError:

@@ -3,8 +3,8 @@
 Theory of operation
 -------------------
 ``TruePeakMeter`` looks between the samples with a long windowed sinc, and checks the limiter
-with it. So this interpolator is written anew, by another method than ``process.oversample``
-which the limiter uses: a mistake in one must not hide in the other.
+with it. So this interpolator is written anew, by another method than the
+limiter's ``oversample``: a mistake in one must not hide in the other.
 
 Interpolating everything would cost more than making the mix. Most of it can be skipped without
 loss. Every interpolated value is a straight line between its two neighbours plus a weighted sum

@@ -5,7 +5,7 @@ Theory of operation
 *Trim* brings every stem to ``WORKING_LUFS`` (gated, after its EQ), so that the dynamics
 behind it meet a known level. The *fader* then does the balance: each role has a distance to
 the lead; stems that share a role share its loudness. What the strip adds or takes on the
-way (see ``foretell``) the fader takes back, so that distances are kept *at the sum*. One
+way (see ``prediction``) the fader takes back, so that distances are kept *at the sum*. One
 correction for all that accompanies makes a singing lead as loud as the sum of the rest
 while it sounds, and puts what lies under speech well below it.
 
@@ -37,8 +37,8 @@ WORKING_LUFS = -20.0
 TRIM_MAX_DB = 40.0
 
 LEAD_TO_REST_LU = {"lead": 0.0, "speech": 10.0}
-"""The lead against the sum of the rest, while the lead sounds. Where somebody sings, the
-song decides."""
+"""The lead against the sum of the rest, while the lead sounds. With both, the
+smaller distance holds."""
 FADER_MAX_DB = 12.0
 """How far the sum may move a stem from its role's own level."""
 

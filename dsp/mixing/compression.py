@@ -85,7 +85,7 @@ def _threshold_for(
     """Return the threshold whose mean reduction is wanted, by bisection to 0.25 dB."""
     sounds = level_db > level_db.max() + _SOUNDS_DB
     low, high = float(level_db.max()) - 50.0, float(level_db.max())
-    while high - low > 0.25:  # noqa: PLR2004 - nobody sets a knob finer
+    while high - low > 0.25:  # noqa: PLR2004 - finer than anyone sets a threshold
         middle = 0.5 * (low + high)
         reduction = _reduction_db(level_db, panel, middle, hop_s)
         if reduction[sounds].mean() > wanted_db:

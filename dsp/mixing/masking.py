@@ -53,7 +53,7 @@ class Masked:
     excess_db: float
     """The rest above the lead, before."""
     better_db: float
-    """How much the lead gains on the rest, foretold."""
+    """How much the lead gains on the rest, as predicted."""
 
 
 def make_room(

@@ -25,7 +25,7 @@ from typing import Any
 
 from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits, Probe
-from dsp.mixing.align.align import Evidence, Placement, align, trust_of
+from dsp.mixing.align.align import Placement, TimingCues, align, trust_of
 from dsp.mixing.content import content_of
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings, text_of
@@ -39,7 +39,7 @@ from dsp.mixing.stem_analysis import Analysis, analyse_all
 from dsp.mixing.stems import Warned, by_found_names, find_stems, heard_once
 from dsp.report.page import page_parts
 
-Report = Callable[[str, float], None]
+OnProgress = Callable[[str, float], None]
 
 STAGES = {
     "loading_stems": 0.10,
@@ -57,7 +57,7 @@ _OF_OUR_OWN = Limits(rate_hz_max=1 << 20, channels=2, frames=1 << 62)
 
 
 @dataclass(frozen=True)
-class Made:
+class Mixed:
     """What a mix made, and what is worth saying about it."""
 
     outputs: Mapping[str, str]
@@ -74,9 +74,9 @@ def mix(
     out: Path,
     settings: Settings,
     *,
-    report: Report,
-    means: Resources | None = None,
-) -> Made:
+    report: OnProgress,
+    resources: Resources | None = None,
+) -> Mixed:
     """Mix a folder of stems, or one file, into ``out``.
 
     Parameters
@@ -89,7 +89,7 @@ def mix(
         What the person asked for; a recall sheet is one way.
     report : callable
         Told the stage and the progress, 0..1.
-    means : Means
+    resources : Resources
         What may be used. The result does not depend on the number of threads.
 
     Raises
@@ -99,19 +99,19 @@ def mix(
     ParameterError
         The settings name what is not there.
     """
-    means, report = means or Resources(), _rising(report)
+    resources, report = resources or Resources(), _rising(report)
     report("loading_stems", STAGES["loading_stems"])
-    stems = find_stems(source, means, settings)
+    stems = find_stems(source, resources, settings)
     settings = by_found_names(settings, [probe.name for probe in stems.probes])
-    decided, placements, inputs, repeated = _decided(stems.probes, settings, means, report)
+    decided, placements, inputs, repeated = _decided(stems.probes, settings, resources, report)
     probes = [probe for probe in stems.probes if probe.name in decided.sheet.stems]
-    rendered, mastered = _made_sound(decided, probes, out, means, report)
+    rendered, mastered = _made_sound(decided, probes, out, resources, report)
     report("exporting", STAGES["exporting"])
     warnings = (*stems.warnings, *repeated, *warnings_of(decided, placements, mastered))
     data = report_of(decided, placements, rendered, mastered, warnings)
     outputs = _write_papers(out, data, mastered, song=source.name)
     report("complete", STAGES["complete"])
-    return Made(
+    return Mixed(
         outputs=outputs,
         heard=mastered.heard,
         warnings=warnings,
@@ -120,7 +120,7 @@ def mix(
     )
 
 
-def _rising(report: Report) -> Report:
+def _rising(report: OnProgress) -> OnProgress:
     """Return a report whose progress never falls: the master may need more than one pass."""
     highest = 0.0
 
@@ -133,13 +133,13 @@ def _rising(report: Report) -> Report:
 
 
 def _decided(
-    probes: Sequence[Probe], settings: Settings, means: Resources, report: Report
+    probes: Sequence[Probe], settings: Settings, resources: Resources, report: OnProgress
 ) -> tuple[Plan, dict[str, Placement], tuple[Mapping[str, object], ...], tuple[Warned, ...]]:
     """Return the plan, where the stems belong, what was read, and what is heard once only.
 
     What was heard of the stems is let go here: rendering needs the room.
     """
-    analyses = _analysed(probes, settings, means, report)
+    analyses = _analysed(probes, settings, resources, report)
     report("aligning_stems", STAGES["aligning_stems"])
     inputs = tuple(
         {
@@ -158,13 +158,13 @@ def _decided(
 
 
 def _analysed(
-    probes: Sequence[Probe], settings: Settings, means: Resources, report: Report
+    probes: Sequence[Probe], settings: Settings, resources: Resources, report: OnProgress
 ) -> list[Analysis]:
     """Return what was found in the stems."""
     low, high = STAGES["loading_stems"], STAGES["aligning_stems"]
     analyses = analyse_all(
         probes,
-        means=means,
+        resources=resources,
         onsets=settings.align != "off" and settings.stages.align and not trusted(probes),
         report=lambda part: report("loading_stems", low + part * (high - low)),
     )
@@ -192,7 +192,7 @@ def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Place
     wanted = settings.overrides().get("stems", {})
     told = roles_of([a.probe.name for a in analyses])
     stems = [
-        Evidence(
+        TimingCues(
             name=a.probe.name,
             role=wanted.get(a.probe.name, {}).get("role") or told[a.probe.name].role,
             rate_hz=a.probe.rate_hz,
@@ -208,7 +208,7 @@ def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Place
 
 
 def _made_sound(
-    decided: Plan, probes: Sequence[Probe], out: Path, means: Resources, report: Report
+    decided: Plan, probes: Sequence[Probe], out: Path, resources: Resources, report: OnProgress
 ) -> tuple[Rendered, Mastered]:
     """Return the rendered and the finished mix; the work files between them are gone."""
     low, middle, high = STAGES["processing_tracks"], STAGES["mixing"], STAGES["mastering"]
@@ -218,7 +218,7 @@ def _made_sound(
         report("processing_tracks" if progress < middle else "mixing", progress)
 
     rendering(0.0)
-    rendered = render(decided, probes, out, means=means, report=rendering)
+    rendered = render(decided, probes, out, resources=resources, report=rendering)
     try:
         span = STAGES["exporting"] - high
         mastered = master(

@@ -1,7 +1,7 @@
 """Every decision of a mix: analyses in, a sheet of numbers out.
 
-Rule 1: this module, with ``balance``, ``compress``, ``masking``, ``space`` and ``tone``
-below it, decides; ``render`` and ``master`` obey. No audio is touched here, no clock read,
+Rule 1: this module, with ``balance``, ``compression``, ``masking``, ``panning`` and ``tone``
+below it, decides; ``render`` obeys. No audio is touched here, no clock read,
 nothing drawn by chance: the same analyses and settings give the same sheet.
 
 Rule 2: what the settings name is not decided again; it overrules at the end, number by
@@ -32,7 +32,7 @@ from dsp.mixing.balance import (
 )
 from dsp.mixing.compression import compression_of, deess_of, drive_of, glue_of
 from dsp.mixing.masking import BETTER_DB, Masked, make_room, uncovered
-from dsp.mixing.panning import places
+from dsp.mixing.panning import positions
 from dsp.mixing.prediction import energy_at_sum, level_db, loudness_at_sum, strip_power
 from dsp.mixing.recall_sheet import Band, Master, Ride, Settings, Sheet, Stages, Stem, merge
 from dsp.mixing.roles import PROFILES, roles_of
@@ -89,9 +89,9 @@ class Plan:
     lead_active: Any
     """``(steps,)`` bool: per 100 ms of the song, whether a lead sounds."""
     lead_to_rest_lu: float | None
-    """Foretold, as planned."""
+    """As predicted."""
     loudness_lufs: Mapping[str, float]
-    """Foretold for every stem that is heard, at the sum."""
+    """As predicted for every stem that is heard, at the sum."""
 
 
 def song_rate_hz(analyses: Sequence[Analysis]) -> int:
@@ -260,12 +260,12 @@ def _placed(
 ) -> dict[str, Stem]:
     """Return the strips with their places in the picture."""
     done = dict(stems)
-    for name, place in places(tracks, role_levels_db(tracks, likeness)).items():
+    for name, position in positions(tracks, role_levels_db(tracks, likeness)).items():
         done[name] = done[name].changed(
-            pan=place.pan,
-            width=place.width,
-            lows_mono_hz=place.lows_mono_hz,
-            pan_why=place.why,
+            pan=position.pan,
+            width=position.width,
+            lows_mono_hz=position.lows_mono_hz,
+            pan_why=position.why,
         )
     return done
 

@@ -1,4 +1,4 @@
-"""What a strip will do to its stem's loudness, told from the analysis alone.
+"""What a strip will do to its stem's loudness, predicted from the analysis alone.
 
 Theory of operation
 -------------------
@@ -63,7 +63,7 @@ def _pan_power(track: Track, pan: float) -> float:
 
 
 def level_db(track: Track, gain_db: float, power: Bands) -> float:
-    """Return what a gain and a filter do to the level of the peaks, which nobody weighs."""
+    """Return what a gain and a filter do to the level of the peaks, which are not K-weighted."""
     whole = float(track.spectrum.sum())
     change = float((track.spectrum * power).sum()) / whole if whole > 0.0 else 1.0
     return gain_db + power_db_of(change)

@@ -259,7 +259,7 @@ _HEAD = """\
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes text that holds characters nobody sees, so that these can be spelt out."""
+    """Quotes text with invisible characters, so that they can be escaped."""
 
 
 def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
@@ -273,7 +273,7 @@ _Dumper.add_representer(str, _text)
 def text_of(sheet: Sheet) -> str:
     """Return the recall sheet as YAML that reads back to the same numbers and names.
 
-    What cannot be printed is spelt out: names are anybody's, and may turn a line around.
+    What cannot be printed is escaped: names are untrusted, and may reverse a line.
     """
     plain = sheet.model_dump(mode="json")
     body = yaml.dump(plain, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

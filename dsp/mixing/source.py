@@ -39,7 +39,7 @@ class Resources:
     threads: int = 2
 
     def probe(self, path: Path, name: str) -> Probe:
-        """Return what the file at `path` is; see ``load.probe``."""
+        """Return what the file at `path` is; see ``reader.probe``."""
         return probe(
             path,
             name=name,
@@ -49,7 +49,7 @@ class Resources:
         )
 
     def reader(self, probe: Probe) -> StemReader:
-        """Return a reader of a stem; see ``load.StemReader``."""
+        """Return a reader of a stem; see ``reader.StemReader``."""
         return StemReader(
             probe,
             limits=self.limits,
@@ -93,10 +93,10 @@ class Source:
     """
 
     def __init__(
-        self, probe: Probe, *, rate_hz: int, lag: int, polarity: int, means: Resources
+        self, probe: Probe, *, rate_hz: int, lag: int, polarity: int, resources: Resources
     ) -> None:
         self.channels = min(probe.channels, 2)
-        self._reader = means.reader(probe)
+        self._reader = resources.reader(probe)
         self._resampler = Resampler(probe.rate_hz, rate_hz, self.channels)
         self._stretch = probe.rate_hz / rate_hz
         self._polarity = np.float32(polarity)

@@ -220,7 +220,7 @@ class Energies:
 
 
 def analyse(
-    probe: Probe, *, means: Resources, onsets: bool, heard: Callable[[int], None]
+    probe: Probe, *, resources: Resources, onsets: bool, heard: Callable[[int], None]
 ) -> Analysis:
     """Return what one stem holds.
 
@@ -246,7 +246,7 @@ def analyse(
     meters: list[Meter] = [energies, bands, levels, excerpt, wave]
     meters += [side] if channels == 2 else []  # noqa: PLR2004 - mono has no side
     meters += [flux] if onsets else []
-    with means.reader(probe) as reader:
+    with resources.reader(probe) as reader:
         while len(block := fold(reader.read(BLOCK_FRAMES))):
             for meter in meters:
                 meter.update(block)
@@ -290,7 +290,7 @@ def _sha256(path: Path) -> str:
 def analyse_all(
     probes: Sequence[Probe],
     *,
-    means: Resources,
+    resources: Resources,
     onsets: bool,
     report: Callable[[float], None],
 ) -> list[Analysis]:
@@ -305,7 +305,7 @@ def analyse_all(
             report(min(done / total, 1.0))
 
     def one(probe: Probe) -> Analysis:
-        return analyse(probe, means=means, onsets=onsets, heard=heard)
+        return analyse(probe, resources=resources, onsets=onsets, heard=heard)
 
-    with ThreadPoolExecutor(means.threads) as pool:
+    with ThreadPoolExecutor(resources.threads) as pool:
         return list(pool.map(one, probes))

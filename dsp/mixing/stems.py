@@ -37,7 +37,7 @@ class Stems:
     warnings: tuple[Warned, ...]
 
 
-def find_stems(source: Path, means: Resources, settings: Settings) -> Stems:
+def find_stems(source: Path, resources: Resources, settings: Settings) -> Stems:
     """Return the stems of a folder in the order of their names, or the one file.
 
     Files that are not audio are warned about inside a folder, as long as audio is left.
@@ -48,7 +48,7 @@ def find_stems(source: Path, means: Resources, settings: Settings) -> Stems:
         ``NO_AUDIO``, or what is wrong with a stem.
     """
     if not source.is_dir():
-        return Stems((means.probe(source, source.name),), ())
+        return Stems((resources.probe(source, source.name),), ())
     paths = {path.relative_to(source).as_posix(): path for path in files_in(source)}
     named = {composed(name) for name in settings.stems}
     audio = [name for name, path in paths.items() if path.suffix.lower() in AUDIO_SUFFIXES]
@@ -60,7 +60,7 @@ def find_stems(source: Path, means: Resources, settings: Settings) -> Stems:
         if nothing or name in copies or name in NOT_STEMS or kind_of(path.name) == "arriving":
             continue
         try:
-            probes.append(means.probe(path, name))
+            probes.append(resources.probe(path, name))
         except AudioFormatError as error:
             if error.code != "INPUT_NOT_AUDIO":
                 raise

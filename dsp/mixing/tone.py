@@ -65,8 +65,8 @@ def power_response(bands: Sequence[Band], rate_hz: int) -> Bands:
 
 def region_levels_db(spectrum: Bands) -> NDArray[np.float64]:
     """Return the mean level per third octave in each region."""
-    means = [spectrum[(low <= CENTRES) & (high > CENTRES)].mean() for low, high in REGIONS]
-    return power_dbs_of(means)
+    resources = [spectrum[(low <= CENTRES) & (high > CENTRES)].mean() for low, high in REGIONS]
+    return power_dbs_of(resources)
 
 
 def role_distance_db(track: Track, gain_power: Bands) -> NDArray[np.float64]:
@@ -112,7 +112,7 @@ def air_of(track: Track, bands: Sequence[Band], rate_hz: int) -> list[Band]:
     """Return a gentle high shelf where the role wants air and the stem lacks it."""
     gain_db = track.profile.air_db
     lacking = -role_distance_db(track, power_response(bands, rate_hz))[-1]
-    if gain_db <= 0 or lacking <= 0 or rate_hz < 32_000:  # noqa: PLR2004 - no air to be had
+    if gain_db <= 0 or lacking <= 0 or rate_hz < 32_000:  # noqa: PLR2004 - no air at these rates
         return []
     gain_db = round(min(gain_db, 0.5 * lacking), 1)
     return [Band(kind="high_shelf", hz=11_000.0, gain_db=gain_db, why="air")] if gain_db else []
@@ -158,7 +158,7 @@ def master_eq(spectrum: Bands, rate_hz: int) -> list[Band]:
     return [
         Band(kind="peak", hz=hz, gain_db=float(gain), q=_MASTER_Q, why="toward the master target")
         for hz, gain in zip(OCTAVES_HZ, gains, strict=True)
-        if abs(gain) >= 0.3  # noqa: PLR2004 - nobody hears less
+        if abs(gain) >= 0.3  # noqa: PLR2004 - inaudible below
     ]
 
 

@@ -1,4 +1,4 @@
-"""One band that is held down: by its own level, or by somebody else's.
+"""One band that is held down: by its own level, or by another signal's.
 
 Theory of operation
 -------------------
@@ -123,7 +123,7 @@ class DeEsser:
 
 
 class KeyedBand:
-    """Hold one band down where a key says so: make room for somebody else.
+    """Hold one band down where a key says so: make room for another signal.
 
     Parameters
     ----------

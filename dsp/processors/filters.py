@@ -15,7 +15,7 @@ Rules
 -----
 Rule 1: the layout of a block is free, but planar is fast: ``sosfilt`` wants time last and
 contiguous. What is returned here is in Fortran order, so its ``.T`` is contiguous and the
-next filter finds it as it likes it. Nobody may rely on either order.
+next filter finds it as it likes it. Neither order may be relied upon.
 
 Rule 2: ``tail_frames`` is where the slowest pole has decayed to ``units.SILENCE``. Poles
 that share their pace add a few dB to that: still far below what float32 keeps of a sound.

@@ -4,7 +4,7 @@ The laws
 --------
 1. *Blocks do not show*: processing a then b equals processing a+b, bit for bit.
 2. *Length is kept*: as many frames out as in. ``latency`` says how many frames the output
-   is late; rendering takes it out in one place, so nobody shifts samples by hand.
+   is late; rendering takes it out in one place, so no other code shifts samples.
 3. *The input is not touched.*
 4. *Silence in, exact silence out* once ``tail_s`` has passed; *finite in, finite out*.
 5. *Reset is rebirth*: after ``reset`` a processor equals a new one.

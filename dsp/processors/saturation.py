@@ -1,4 +1,4 @@
-"""Saturation: a soft clip that does not alias where anybody could hear it.
+"""Saturation: a soft clip without audible aliasing.
 
 Theory of operation
 -------------------

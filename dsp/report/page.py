@@ -3,7 +3,7 @@
 The page is made from ``report.json`` alone, with pictures drawn as SVG and a small encoded
 copy of the mix inside, so that it can be mailed.
 
-Rule 1: every text goes through Jinja's escaping and ``plain``: file names are anybody's.
+Rule 1: every text goes through Jinja's escaping and ``plain``: file names are untrusted.
 
 Rule 2: the page asks for nothing and runs nothing but its own script, by its hash: should a name
 ever escape the escaping, the browser refuses it.

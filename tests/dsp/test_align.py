@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from dsp.errors import ParameterError
-from dsp.mixing.align.align import Evidence, align
+from dsp.mixing.align.align import TimingCues, align
 from tests.support.songs import RATE_HZ, evidence, late, notes, rhythm
 
 LENGTH_S = 30.0
@@ -57,7 +57,7 @@ def test_equal_lengths_are_trusted():
     """Files exported together are not second-guessed."""
     stems = song(keys=160.0)
     equal = [
-        Evidence(s.name, s.role, s.rate_hz, round(LENGTH_S * RATE_HZ), s.flux, s.wave)
+        TimingCues(s.name, s.role, s.rate_hz, round(LENGTH_S * RATE_HZ), s.flux, s.wave)
         for s in stems
     ]
 

@@ -60,7 +60,7 @@ def track(tmp_path):
     def of(sound, role):
         path = written(tmp_path / f"{role}.wav", sound)
         found = probe(path, name=path.name, limits=Limits())
-        analysis = analyse(found, means=Resources(), onsets=False, heard=lambda _: None)
+        analysis = analyse(found, resources=Resources(), onsets=False, heard=lambda _: None)
         return track_of(
             analysis,
             name=path.name,

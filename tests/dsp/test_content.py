@@ -33,7 +33,7 @@ def mixed(folder, settings=None, **stems):
         folder / "out",
         Settings.model_validate(settings or {}),
         report=lambda *_: None,
-        means=Resources(),
+        resources=Resources(),
     )
     sheet = yaml.safe_load((folder / "out" / "mix.yaml").read_text())
     return made, sheet["stems"], sf.read(folder / "out" / "final_mix.wav")[0]

@@ -30,7 +30,7 @@ def mixed(source, out, *, threads=2, report=lambda *_: None, **settings):
         out,
         Settings.model_validate(settings),
         report=report,
-        means=Resources(threads=threads),
+        resources=Resources(threads=threads),
     )
 
 

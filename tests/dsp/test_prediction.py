@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dsp.measure.loudness import StepEnergies, integrated_lufs
-from dsp.mixing.align.align import Evidence, align
+from dsp.mixing.align.align import TimingCues, align
 from dsp.mixing.plan import plan
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.render.strip import Strip
@@ -21,9 +21,9 @@ MEANS = Resources()
 def decided(tmp_path_factory):
     folder = make_session(tmp_path_factory.mktemp("predict") / "song")
     probes = find_stems(folder, MEANS, Settings()).probes
-    analyses = analyse_all(probes, means=MEANS, onsets=False, report=lambda _: None)
+    analyses = analyse_all(probes, resources=MEANS, onsets=False, report=lambda _: None)
     placements = {p.name: p for p in align(
-        [Evidence(a.probe.name, "other", RATE_HZ, a.frames, a.flux, a.wave) for a in analyses],
+        [TimingCues(a.probe.name, "other", RATE_HZ, a.frames, a.flux, a.wave) for a in analyses],
         mode="off",
     )}  # fmt: skip
     return plan(analyses, placements, Settings()), {p.name: p for p in probes}
@@ -31,7 +31,7 @@ def decided(tmp_path_factory):
 
 def heard_lufs(plan_, probe):
     stem = plan_.sheet.stems[probe.name]
-    source = Source(probe, rate_hz=RATE_HZ, lag=0, polarity=1, means=MEANS)
+    source = Source(probe, rate_hz=RATE_HZ, lag=0, polarity=1, resources=MEANS)
     energy = next(t.energy for t in plan_.tracks if t.name == probe.name)
     key = plan_.lead_active.astype(np.float64)
     strip = Strip(stem, source, energy=energy, key=key, rate_hz=RATE_HZ)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.measure.onsets import Decimated, OnsetFlux
-from dsp.mixing.align.align import Evidence
+from dsp.mixing.align.align import TimingCues
 
 RATE_HZ = 16_000
 
@@ -49,12 +49,12 @@ def evidence(
     *,
     rate_hz: int = RATE_HZ,
     stamped: bool = False,
-) -> Evidence:
+) -> TimingCues:
     """Return what alignment is given of these frames."""
     flux, wave = OnsetFlux(rate_hz, frames.shape[1]), Decimated(rate_hz, frames.shape[1])
     flux.update(frames)
     wave.update(frames)
-    return Evidence(name, role, rate_hz, len(frames), flux.flux(), wave.wave(), stamped)
+    return TimingCues(name, role, rate_hz, len(frames), flux.flux(), wave.wave(), stamped)
 
 
 def late(frames: NDArray[np.float32], lag_ms: float, rate_hz: int = RATE_HZ) -> NDArray[np.float32]:

@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from dsp.errors import ParameterError
 from dsp.measure.onsets import Onsets, onsets_of
 from dsp.mixing.align.correlation import Shared, shared_of, spectra_of
-from dsp.mixing.align.votes import BEYOND_MS, RIGHT_MS, Verdict, step_of, verdict_of, votes_of
+from dsp.mixing.align.votes import BEYOND_MS, RIGHT_MS, LagEstimate, estimate_of, step_of, votes_of
 
 TRUSTED_LENGTH_S = 0.05
 """Files whose lengths differ by less were exported together."""
@@ -56,7 +56,7 @@ _BEAT_ROLES = ("drums", "beat", "kick", "snare", "perc", "hats")
 
 
 @dataclass(frozen=True)
-class Evidence:
+class TimingCues:
     """What alignment knows of a stem."""
 
     name: str
@@ -89,7 +89,7 @@ class Placement:
 
 
 def align(
-    stems: Sequence[Evidence],
+    stems: Sequence[TimingCues],
     *,
     mode: Literal["auto", "first_onset", "off"],
     window_ms: float = 250.0,
@@ -99,7 +99,7 @@ def align(
 
     Parameters
     ----------
-    stems : sequence of Evidence
+    stems : sequence of TimingCues
     mode : {"auto", "first_onset", "off"}
         ``first_onset`` makes all first notes start together, and asks for no proof.
     window_ms : float
@@ -138,7 +138,7 @@ def _stay(name: str, why: str, confidence: float = 0.0) -> Placement:
 
 
 def _reference_of(
-    stems: Sequence[Evidence], onsets: Sequence[Onsets], reference: str | None
+    stems: Sequence[TimingCues], onsets: Sequence[Onsets], reference: str | None
 ) -> int:
     """Return which stem stays: the one named, else of the beat, else of all, the clearest."""
     names = [stem.name for stem in stems]
@@ -182,46 +182,46 @@ def _by_first_onset(name: str, own: Onsets, anchor: Onsets, window_ms: float) ->
 
 
 def _byvotes_of(
-    stems: Sequence[Evidence], onsets: Sequence[Onsets], anchor: int, window_ms: int
+    stems: Sequence[TimingCues], onsets: Sequence[Onsets], anchor: int, window_ms: int
 ) -> list[Placement]:
     """Place the surest stem, let it join the reference, and so on until none is sure."""
     reach_ms = window_ms + BEYOND_MS
     step_ms = step_of(onsets[anchor])
     votes = np.zeros((len(stems), 2, 2 * reach_ms + 1))
-    placed = {anchor: Verdict(0.0, 0.0, "")}
+    placed = {anchor: LagEstimate(0.0, 0.0, "")}
     waiting = set(range(len(stems))) - {anchor}
-    verdicts = dict(placed)
+    estimates = dict(placed)
     latest = anchor
     while waiting:
         for i in waiting:
             votes[i] += votes_of(onsets[latest], placed[latest].lag_ms, onsets[i], reach_ms)
             timed = onsets[i].lead_s is not None
-            verdicts[i] = verdict_of(votes[i], window_ms, step_ms, timed=timed)
-        latest = max(waiting, key=lambda i: (not verdicts[i].doubt, verdicts[i].confidence, -i))
-        if verdicts[latest].doubt:
+            estimates[i] = estimate_of(votes[i], window_ms, step_ms, timed=timed)
+        latest = max(waiting, key=lambda i: (not estimates[i].doubt, estimates[i].confidence, -i))
+        if estimates[latest].doubt:
             break
-        placed[latest] = verdicts[latest]
+        placed[latest] = estimates[latest]
         waiting.remove(latest)
     return [
-        _stay(stem.name, "reference") if i == anchor else _placement_of(stem.name, verdicts[i])
+        _stay(stem.name, "reference") if i == anchor else _placement_of(stem.name, estimates[i])
         for i, stem in enumerate(stems)
     ]
 
 
-def _placement_of(name: str, verdict: Verdict) -> Placement:
-    """Return what follows from the verdict on one stem."""
-    confidence = round(verdict.confidence, 2)
-    if verdict.doubt:
-        return _stay(name, f"left: {verdict.doubt}", confidence)
-    if abs(verdict.lag_ms) <= RIGHT_MS:
+def _placement_of(name: str, estimate: LagEstimate) -> Placement:
+    """Return what follows from the estimate for one stem."""
+    confidence = round(estimate.confidence, 2)
+    if estimate.doubt:
+        return _stay(name, f"left: {estimate.doubt}", confidence)
+    if abs(estimate.lag_ms) <= RIGHT_MS:
         return _stay(name, f"right within {RIGHT_MS:.0f} ms", confidence)
-    why = f"moved: its notes start {abs(verdict.lag_ms):.0f} ms "
-    why += "late" if verdict.lag_ms > 0 else "early"
-    return Placement(name, verdict.lag_ms, 1, confidence, moved=True, why=why)
+    why = f"moved: its notes start {abs(estimate.lag_ms):.0f} ms "
+    why += "late" if estimate.lag_ms > 0 else "early"
+    return Placement(name, estimate.lag_ms, 1, confidence, moved=True, why=why)
 
 
 def _by_sound(
-    stems: Sequence[Evidence],
+    stems: Sequence[TimingCues],
     placements: Sequence[Placement],
     anchor: int,
     window_ms: float,

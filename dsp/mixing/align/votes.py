@@ -40,7 +40,7 @@ _ON_STEP_MS = 10.0
 
 
 @dataclass(frozen=True)
-class Verdict:
+class LagEstimate:
     """What the votes say of one stem."""
 
     lag_ms: float
@@ -49,9 +49,9 @@ class Verdict:
     """Empty when the lag is sure."""
 
 
-def verdict_of(
+def estimate_of(
     halves: NDArray[np.float64], window_ms: int, step_ms: float, *, timed: bool
-) -> Verdict:
+) -> LagEstimate:
     """Return the lag with most votes and the first reason to doubt it."""
     votes = halves.sum(axis=0)
     lags_ms = np.arange(len(votes)) - len(votes) // 2
@@ -75,7 +75,7 @@ def verdict_of(
         f"{lag_ms:+.0f} ms perhaps, but its attacks cannot be timed": moves and not timed,
     }
     doubt = next((reason for reason, holds in reasons.items() if holds), "")
-    return Verdict(lag_ms, confidence, doubt)
+    return LagEstimate(lag_ms, confidence, doubt)
 
 
 def _on(lag_ms: float, step_ms: float) -> bool:

@@ -130,7 +130,7 @@ def master(
 
 
 def _verified(path: Path, limits: Limits, frames: int, sheet: Sheet) -> Verified:
-    """Return what a stranger hears in the file, held to what was meant."""
+    """Measure the written file as any reader would, and check its rate and length."""
     try:
         heard = listen(path, limits)
     except AudioFormatError as error:  # it is ours: no fault of the drop

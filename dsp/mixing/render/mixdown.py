@@ -56,7 +56,7 @@ def render(
     probes: Sequence[Probe],
     workdir: Path,
     *,
-    means: Resources,
+    resources: Resources,
     report: Callable[[float], None],
 ) -> Rendered:
     """Return the rendered mix; its two files lie in ``workdir``."""
@@ -66,11 +66,11 @@ def render(
     with ExitStack() as stack:
         strips = {
             name: stack.enter_context(closing(strip))
-            for name, strip in _strips(plan, probes, means).items()
+            for name, strip in _strips(plan, probes, resources).items()
         }
         stack.enter_context(closing(bus))
-        pool = stack.enter_context(ThreadPoolExecutor(means.threads))
-        ahead = READS_PER_WORKER * means.threads
+        pool = stack.enter_context(ThreadPoolExecutor(resources.threads))
+        ahead = READS_PER_WORKER * resources.threads
         length = frames + bus.chain.latency
         for start, block in _sums(list(strips.values()), length, pool, ahead):
             bus.put(block)
@@ -87,7 +87,7 @@ def render(
     )
 
 
-def _strips(plan: Plan, probes: Sequence[Probe], means: Resources) -> dict[str, Strip]:
+def _strips(plan: Plan, probes: Sequence[Probe], resources: Resources) -> dict[str, Strip]:
     rate_hz = plan.sheet.rate_hz
     energies = {track.name: track.energy for track in plan.tracks}
     key = plan.lead_active.astype(np.float64)  # as all cuts take it: they share this one
@@ -101,7 +101,7 @@ def _strips(plan: Plan, probes: Sequence[Probe], means: Resources) -> dict[str, 
             rate_hz=rate_hz,
             lag=round(stem.lag_ms * rate_hz / 1000.0),
             polarity=stem.polarity,
-            means=means,
+            resources=resources,
         )
         strips[probe.name] = Strip(
             stem, source, energy=energies[probe.name], key=key, rate_hz=rate_hz

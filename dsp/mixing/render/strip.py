@@ -26,7 +26,7 @@ from dsp.processors.saturation import Saturation
 from dsp.processors.stereo import Pan, Width
 
 ROOM_ATTACK_MS, ROOM_RELEASE_MS = 40.0, 250.0
-"""Cuts that make room follow the lead as slowly as a hand on a fader."""
+"""Cuts that make room follow the lead as slowly as a fader is moved."""
 DEESS_ATTACK_MS, DEESS_RELEASE_MS = 1.0, 60.0
 
 
@@ -137,18 +137,18 @@ class Strip:
         self._chain = _chain_of(stem, source.channels, energy=energy, key=key, rate_hz=rate_hz)
         self._ahead = self._chain.latency
         """Frames that the chain must be given before its first is of the song."""
-        self._ear = StripMeter(key, rate_hz)
+        self._meter = StripMeter(key, rate_hz)
 
     def read(self, frames: int) -> Block:
         """Return the next ``(frames, 2)`` of the song."""
         drop, self._ahead = self._ahead, 0
         block = self._chain.process(self._source.read(frames + drop))[drop:]
-        self._ear.update(block)
+        self._meter.update(block)
         return block
 
     def meters(self) -> TrackMeters:
         """Return what was heard."""
-        return self._ear.meters(self._chain.reductions)
+        return self._meter.meters(self._chain.reductions)
 
     def close(self) -> None:
         """Let go of the file."""

@@ -1,6 +1,6 @@
 """What a finished file holds: decoded again, measured, drawn.
 
-Nothing here trusts what was meant to be written. ``listen`` opens the file as a stranger
+Nothing here trusts what was meant to be written. ``listen`` opens the file as any reader
 would and returns its loudness, its true peak (by the meter that shares nothing with the
 limiter) and the curves that the report draws.
 """
