@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import signal
+import struct
 import time
 from contextlib import contextmanager
 from dataclasses import replace
@@ -105,6 +106,34 @@ class Studio:
 @pytest.fixture
 def studio(tmp_path):
     return Studio(tmp_path)
+
+
+def test_a_file_that_outgrew_its_header_is_taken_whole_with_a_warning(studio):
+    """A WAV of 4 GiB and 100 s declares 100 s: its deadline counts all, the status says so."""
+    size = (1 << 32) + 100 * 192_000
+    head = struct.pack("<4sI4s4sIHHIIHH", b"RIFF", size % (1 << 32) + 36, b"WAVE", b"fmt ", 16,
+                       1, 2, 48_000, 192_000, 4, 16)  # fmt: skip
+    studio.put("long.wav", head + b"data" + struct.pack("<I", size % (1 << 32)))
+    os.truncate(studio.folder / "long.wav", 44 + size)
+    studio.look()
+    (admitted,) = studio.look(30.0)
+
+    assert ["INPUT_SIZE_WRAPPED"] == [code for code, _ in admitted.warnings]
+    assert size / 192_000 == admitted.seconds
+
+
+def test_no_header_sets_its_own_deadline(tmp_path):
+    """An Ogg that claims 2⁶² frames at 1 Hz counts as long as the inbox lets a file be."""
+    studio = Studio(tmp_path, Inbox(limits=Limits(frames=600 * 8_000)))
+    data = bytearray(noise_bytes("ogg"))
+    rate, granule = data.index(b"\x01vorbis") + 12, data.rindex(b"OggS") + 6
+    data[rate : rate + 4] = (1).to_bytes(4, "little")
+    data[granule : granule + 8] = ((1 << 62) - 1).to_bytes(8, "little")
+    studio.put("liar.ogg", bytes(data))
+    studio.look()
+    (admitted,) = studio.look(2.0)
+
+    assert 600 == admitted.seconds
 
 
 def test_nothing_is_taken_before_the_handler_has_told(studio):
