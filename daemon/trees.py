@@ -14,6 +14,7 @@ Rules
 3. A removal removes all it can, and only then raises what is left.
 """
 
+import ctypes
 import errno
 import hashlib
 import os
@@ -31,8 +32,30 @@ _COPY_BYTES = 1 << 20
 _NAMES_AT_ONCE = 4096
 STAYS = frozenset({errno.EPERM, errno.EACCES, errno.EBUSY, errno.EXDEV, errno.ENOTEMPTY})
 """Why an entry cannot be removed now or later: it is another user's, immutable, or a mount."""
+_SYNCED_ALONE = 256
+"""Files and folders of a tree: more are synced with all of their file system, in one go."""
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _NAMED_BYTES = 4096
 """A longer path says no more to a reader."""
+
+
+class _Syncs:
+    """Makes a copy durable: few files each for itself, many all at once."""
+
+    def __init__(self) -> None:
+        self._alone = _SYNCED_ALONE
+
+    def add(self, fd: int) -> None:
+        """Make one file or folder durable, now or in the end."""
+        self._alone -= 1
+        if self._alone >= 0:
+            sync(fd)
+
+    def finish(self, folder: int) -> None:
+        """Make durable what is not yet, by the file system of `folder`."""
+        if self._alone < 0 and _LIBC.syncfs(folder) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
 
 
 class _Place:
@@ -43,6 +66,7 @@ class _Place:
         self._trail: list[tuple[str, int, int]] = []
         """For each folder on the way: the name by which it was left, device, inode."""
         self._folder = folder
+        self.syncs = _Syncs()
 
     def __enter__(self) -> Self:
         return self
@@ -193,7 +217,7 @@ def copy(source: Path, target: Path) -> None:
                 levels.pop()
                 if levels:
                     os.fchmod(here.fd, modes.pop())
-                    sync(here.fd)
+                    here.syncs.add(here.fd)
                     there.leave()
                     here.leave()
                 continue
@@ -208,10 +232,11 @@ def copy(source: Path, target: Path) -> None:
             here.enter(called)
             modes.append(_as_private(kind))
             levels.append(sorted(os.listdir(there.fd), reverse=True))  # noqa: PTH208 - a descriptor
+        here.syncs.finish(here.fd)
 
 
 def sync(fd: int) -> None:
-    """Make durable which names a folder holds."""
+    """Make a file durable, or which names a folder holds."""
     try:
         os.fsync(fd)
     except OSError as error:
@@ -239,7 +264,7 @@ def _copy_file(there: _Place, name: str, kind: int, here: _Place, called: str) -
         before = os.fstat(fd)
         copy_fd = os.open(called, _NEW_FILE, 0o600, dir_fd=here.fd)
         read = _digest(fd, lambda block: _write_all(copy_fd, block))
-        os.fsync(copy_fd)
+        here.syncs.add(copy_fd)
         after = os.fstat(fd)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise OSError(errno.ESTALE, "changed while it was copied", there.path(name))

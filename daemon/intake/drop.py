@@ -298,7 +298,9 @@ def _is_accepted(name: str, accepts: Accepts) -> bool:
 
 def _is_plain_but_unknown(entry: "os.DirEntry[str]", accepts: Accepts) -> bool:
     known = _is_accepted(entry.name, accepts) or archive_suffix(entry.name)
-    return not known and entry.is_file(follow_symlinks=False)
+    with suppress(OSError):  # one bad entry says nothing about the others: its own look will tell
+        return not known and entry.is_file(follow_symlinks=False)
+    return False
 
 
 def _is_harmless(entry: "os.DirEntry[str]") -> bool:
