@@ -36,6 +36,8 @@ from daemon.supervisor.folders import Folders, FoundationLost
 
 RETRY_S = 10.0
 """Between tries of what was refused."""
+_BUG_SHOWN_S = 3600.0
+"""What was set aside for a bug is a warning for so long; the log and ``failed/`` keep it."""
 _SHOWN = 10
 """Warnings in ``daemon.json``; a disk that fails has one for each drop."""
 
@@ -47,7 +49,6 @@ class _Trouble:
     inbox: str
     retry_at_s: float
     repeat: Callable[[], object] | None = None
-    of_queue: bool = False
 
 
 class Outage:
@@ -56,7 +57,11 @@ class Outage:
     def __init__(self, folders: Folders, clock: Clock) -> None:
         self._folders, self._clock = folders, clock
         self._troubles: dict[str, _Trouble] = {}
+        self._queue: dict[str, str] = {}
+        """What could not be written into it, and why."""
         self._disk = ""
+        self._probed: set[str] = set()
+        """Inboxes whose folders were probed since ``RETRY_S``."""
         self._inboxes: dict[str, str] = {}
         self._probe_at_s = 0.0
         self._handled = ""
@@ -64,8 +69,7 @@ class Outage:
     @property
     def everything(self) -> str:
         """Why no job is started at all: the queue or the whole disk; empty when all is well."""
-        queue = (each.message for each in self._troubles.values() if each.of_queue)
-        return self._disk or next(queue, "")
+        return self._disk or next(iter(self._queue.values()), "")
 
     def of_inbox(self, inbox: str) -> str:
         """Return what is wrong with the folders of an inbox, empty when nothing is."""
@@ -133,14 +137,19 @@ class Outage:
     def forget(self, thing: str) -> None:
         """Repeat a step no more: something newer has taken its place."""
         self._troubles.pop(thing, None)
+        self._queue.pop(thing, None)
 
     def repeat(self) -> None:
         """Try again what is due."""
         now_s = self._clock.monotonic_s()
         if (self._disk or self._inboxes) and now_s >= self._probe_at_s:
             self._probe({*self._inboxes, *(each.inbox for each in self._troubles.values())})
-        for each in list(self._troubles.values()):
-            if each.repeat is None or now_s < each.retry_at_s:
+        for thing, each in list(self._troubles.items()):
+            if each.repeat is None:
+                if now_s >= each.retry_at_s + _BUG_SHOWN_S:
+                    self.forget(thing)
+                continue
+            if now_s < each.retry_at_s:
                 continue
             each.retry_at_s = now_s + RETRY_S
             if not (self._disk or each.inbox in self._inboxes):
@@ -170,12 +179,12 @@ class Outage:
         # A thing that is refused again meanwhile is not put off by that.
         waits = before is not None and before.retry_at_s > now_s
         retry_at_s = before.retry_at_s if before and waits else now_s + RETRY_S
-        of_queue = isinstance(error, Unavailable)
-        self._troubles[thing] = _Trouble(
-            "SURROUNDINGS", message, inbox, retry_at_s, repeat, of_queue
-        )
-        if now_s >= self._probe_at_s or (inbox and inbox not in self._inboxes):
-            self._probe({*self._inboxes, inbox})
+        self.forget(thing)
+        self._troubles[thing] = _Trouble("SURROUNDINGS", message, inbox, retry_at_s, repeat)
+        if isinstance(error, Unavailable):
+            self._queue[thing] = message
+        elif now_s >= self._probe_at_s or inbox not in self._probed:
+            self._probe({*self._inboxes, *self._probed, inbox})
 
     def _has_bug(self, thing: str, bug: Exception, inbox: str) -> None:
         message = f"{type(bug).__name__}: {words(bug)}"
@@ -184,16 +193,21 @@ class Outage:
             log.error(
                 "internal error", thing=thing, error=message, traceback=Fault.of(bug).traceback
             )
+        self.forget(thing)
         retry_at_s = self._clock.monotonic_s() + RETRY_S
         self._troubles[thing] = _Trouble("INTERNAL", message, inbox, retry_at_s)
 
     def _is_well(self, thing: str) -> None:
-        if self._troubles.pop(thing, None) is not None:
+        if thing in self._troubles:
+            self.forget(thing)
             log.info("works again", thing=thing)
 
     def _probe(self, inboxes: set[str]) -> None:
         """Learn how far the trouble goes: the disk, the folders of an inbox, or neither."""
-        self._probe_at_s = self._clock.monotonic_s() + RETRY_S
+        if self._clock.monotonic_s() >= self._probe_at_s:
+            self._probe_at_s = self._clock.monotonic_s() + RETRY_S
+            self._probed = set()
+        self._probed |= inboxes
         before = self._disk, self._inboxes
         self._disk = self._folders.probe("")
         found = {inbox: self._folders.probe(inbox) for inbox in inboxes if inbox}
