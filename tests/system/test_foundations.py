@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import sys
 
 import pytest
 
@@ -174,3 +175,30 @@ def _handled(daemon):
         return os.pread(fd, 128, 32).strip(b"\0 ")
     finally:
         os.close(fd)
+
+
+DIES_OF_POISON = (
+    "import os; from daemon.outbox.publisher import Publisher; publish = Publisher.publish_result;"
+    " Publisher.publish_result = lambda self, inbox, job, attempt, label:"
+    " os._exit(9) if label == 'Poison' else publish(self, inbox, job, attempt, label);"
+    " from daemon.cli.main import main; main()"
+)
+
+
+def test_job_of_which_the_daemon_dies_is_left_alone_in_the_end(daemon):
+    """Its neighbours are served; a daemon without the fault goes on where it was left."""
+    daemon.settings["budgets"] = {"interruptions": 2}
+    sound, daemon.command = daemon.command, (sys.executable, "-c", DIES_OF_POISON)
+    drop_song(daemon.root, "Poison")
+    for _ in range(2):
+        assert 9 == daemon.spawn().wait(30.0)
+    daemon.start()
+    drop_song(daemon.root, "Neighbour")
+    done(daemon, "Neighbour")
+
+    assert "DAEMON_DIED" in warnings(daemon)
+    assert 0 == daemon.stop()
+    daemon.command = sound
+    daemon.start()
+    done(daemon, "Poison")
+    assert 0 == daemon.stop()
