@@ -86,3 +86,14 @@ def test_too_little_memory_closes_the_inboxes(daemon):
     capacity.measure(0)
 
     assert "memory" == asked(capacity, "a")
+
+
+def test_disk_is_kept_free_for_the_results_of_the_jobs_there_are(daemon):
+    """A drop for which the disk would do if it were alone must wait."""
+    capacity = daemon()._capacity
+    capacity.measure(0)
+    alone = asked(capacity, "a")
+    capacity.hold("job", capacity.free_mb << 20)
+    capacity.measure(0)
+
+    assert [None, "disk"] == [alone, asked(capacity, "b", size=1)]

@@ -59,4 +59,5 @@ def test_result_whose_name_is_taken_gets_another(fleeting, live):
     live("Other", content=b"\3\4" * 500)
 
     assert "done" == statuses(fleeting)["Song (2)"]["state"]
+    assert "Song" not in statuses(fleeting)
     assert [] == list((fleeting / "outbox" / "mix" / "Song").iterdir())

@@ -152,3 +152,26 @@ def test_more_slots_than_the_machine_can_bear_are_clamped_and_said(spool):
 
     assert 4 * len(os.sched_getaffinity(0)) == heartbeat["pool"]["slots"]
     assert "SLOTS_CLAMPED" in {warning["code"] for warning in heartbeat["warnings"]}
+
+
+def test_configuration_that_was_refused_is_no_warning_once_it_is_mended(spool):
+    """SIGHUP again, after the mistake was found."""
+    answers = [BadConfig("root", "nonsense"), config(spool, "mix")]
+
+    def reload():
+        answer = answers.pop(0)
+        if isinstance(answer, BadConfig):
+            raise answer
+        return answer
+
+    daemon = Supervisor(config(spool, "mix"), reload=reload)
+    daemon.start()
+    seen = []
+    for _ in range(2):
+        daemon._reload_from_file()
+        daemon._beat.now()
+        told = json.loads((spool / "daemon.json").read_text())
+        seen.append("CONFIG_REFUSED" in {one["code"] for one in told["warnings"]})
+    daemon.close(clean=True)
+
+    assert [True, False] == seen
