@@ -259,16 +259,16 @@ STEM_CLIPPED
     A stem stands at full scale for several frames on end; it was used as it is.
     Export it again with a lower level, if it can be heard.
 STEM_NOT_FINITE
-    A stem holds samples that are no numbers; silence stands in their place.
+    A stem holds samples that are not numbers; they were replaced by silence.
     Find the plug-in that made them, and export it again.
 SAMPLES_WILD
-    A stem has single samples far above their neighbours; straight lines stand in their place.
+    A stem has single samples far above their neighbours; they were replaced by straight lines.
     Find the plug-in or the disk that made them; listen at the time that the message names.
 STEM_ONLY_NOISE
     A stem holds nothing but idle noise; it was left as it is.
     Take it out of the song, or record it again.
 STEM_ONE_SIDED
-    One channel of a stem that belongs into the middle is silent; it was put into the middle.
+    One channel of a stem that belongs in the centre is silent; the other was put there.
     Nothing, or check its export: it may lack half of its sound.
 STEM_SET_ASIDE
     A click, a reference or a finished mix lay among the stems, by its name; it was not mixed.

@@ -166,7 +166,9 @@ def drive_of(track: Track) -> Drive | None:
     """Return the saturation that the role likes."""
     if track.profile.drive_db <= 0:
         return None
-    return Drive.within(drive_db=track.profile.drive_db, mix=0.5, why=f"body for {track.role}")
+    return Drive.within(
+        drive_db=track.profile.drive_db, mix=0.5, why=f"saturation for {track.role}"
+    )
 
 
 def glue_of(stems: int) -> Compression | None:
@@ -180,5 +182,5 @@ def glue_of(stems: int) -> Compression | None:
         attack_ms=30.0,
         release_ms=200.0,
         make_up_db=0.0,
-        why="the sum moves as one",
+        why="holds the sum together",
     )

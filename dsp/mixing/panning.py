@@ -29,7 +29,7 @@ ASIDE = 0.15
 
 
 @dataclass(frozen=True)
-class StereoPosition:
+class Panning:
     """Where one stem stands."""
 
     pan: float
@@ -38,7 +38,7 @@ class StereoPosition:
     why: str
 
 
-def positions(tracks: Sequence[Track], levels_db: Mapping[str, float]) -> dict[str, StereoPosition]:
+def pannings(tracks: Sequence[Track], levels_db: Mapping[str, float]) -> dict[str, Panning]:
     """Return a place for every stem.
 
     Parameters
@@ -46,14 +46,14 @@ def positions(tracks: Sequence[Track], levels_db: Mapping[str, float]) -> dict[s
     levels_db : mapping of float
         Each stem's level in the mix, to balance the sides by.
     """
-    placed: dict[str, StereoPosition] = {}
+    placed: dict[str, Panning] = {}
     leaning = 0.0
     for track in sorted(tracks, key=lambda t: (-levels_db[t.name], t.name)):
         aside = 0.0 if _half_of_a_centre(track) else 1.0 - 2.0 * track.analysis.left_share
         side = -1.0 if leaning > 0 else 1.0
         pan = 0.0 if abs(aside) > ASIDE else round(side * _reach(track), 2)
         leaning += (pan + aside) * 10.0 ** (levels_db[track.name] / 10.0)
-        placed[track.name] = _position(track, pan)
+        placed[track.name] = _panning(track, pan)
     return placed
 
 
@@ -76,18 +76,18 @@ def _is_stereo(track: Track) -> bool:
     return probe.channels > 1 and track.analysis.correlation < MONO_CORRELATION
 
 
-def _position(track: Track, pan: float) -> StereoPosition:
+def _panning(track: Track, pan: float) -> Panning:
     if _half_of_a_centre(track):
-        why = f"its {silent_side(track.analysis)} channel is silent: to the middle"
-        return StereoPosition(0.0, 0.0, 0.0, why)
+        why = f"its {silent_side(track.analysis)} channel is silent: to the centre"
+        return Panning(0.0, 0.0, 0.0, why)
     if not _is_stereo(track):
-        where = "in the middle" if pan == 0 else "to the lighter side"
-        return StereoPosition(pan, 1.0, 0.0, f"{track.role}: {where}")
+        where = "in the centre" if pan == 0 else "to the lighter side"
+        return Panning(pan, 1.0, 0.0, f"{track.role}: {where}")
     correlation = track.analysis.correlation
     if correlation < 0.0:
-        return StereoPosition(pan, 0.6, LOWS_MONO_HZ, "narrowed: it would vanish in mono")
+        return Panning(pan, 0.6, LOWS_MONO_HZ, "narrowed: it would vanish in mono")
     width = track.profile.width
     if width > 1.0 and correlation < 0.5:  # noqa: PLR2004 - wide enough as it is
-        return StereoPosition(pan, 1.0, LOWS_MONO_HZ, "wide already; lows to the middle")
-    why = "widened; lows to the middle" if width > 1.0 else "its own picture; lows to the middle"
-    return StereoPosition(pan, width, LOWS_MONO_HZ, why)
+        return Panning(pan, 1.0, LOWS_MONO_HZ, "wide already; lows to the centre")
+    why = "widened; lows to the centre" if width > 1.0 else "its own picture; lows to the centre"
+    return Panning(pan, width, LOWS_MONO_HZ, why)

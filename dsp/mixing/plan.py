@@ -32,7 +32,7 @@ from dsp.mixing.balance import (
 )
 from dsp.mixing.compression import compression_of, deess_of, drive_of, glue_of
 from dsp.mixing.masking import BETTER_DB, Masked, make_room, uncovered
-from dsp.mixing.panning import positions
+from dsp.mixing.panning import pannings
 from dsp.mixing.prediction import energy_at_sum, level_db, loudness_at_sum, strip_power
 from dsp.mixing.recall_sheet import Band, Master, Ride, Settings, Sheet, Stages, Stem, merge
 from dsp.mixing.roles import PROFILES, roles_of
@@ -238,7 +238,7 @@ def _strip(
     return stem.changed(
         trim_db=trim,
         trim_why=f"{track.loudness_lufs:.1f} LUFS as recorded" if trim else "",
-        ride=Ride(amount=ride, why="phrases") if ride else None,
+        ride=Ride(amount=ride, why="evens out phrases") if ride else None,
         eq=tuple(eq),
         deess=deess_of(track, trim) if stages.deess else None,
         compressor=compression_of(track, driven_db) if stages.compressor else None,
@@ -260,12 +260,12 @@ def _placed(
 ) -> dict[str, Stem]:
     """Return the strips with their places in the picture."""
     done = dict(stems)
-    for name, position in positions(tracks, role_levels_db(tracks, likeness)).items():
+    for name, panning in pannings(tracks, role_levels_db(tracks, likeness)).items():
         done[name] = done[name].changed(
-            pan=position.pan,
-            width=position.width,
-            lows_mono_hz=position.lows_mono_hz,
-            pan_why=position.why,
+            pan=panning.pan,
+            width=panning.width,
+            lows_mono_hz=panning.lows_mono_hz,
+            pan_why=panning.why,
         )
     return done
 
@@ -307,7 +307,7 @@ def _faded(
     done = {name: stem.changed(fader_db=0.0) for name, stem in stems.items()}
     energies = _energies(tracks, done, lead_activity(tracks), rate_hz)
     for name, fader in faders_db(tracks, energies, likeness).items():
-        why = f"{done[name].role} against the lead"
+        why = f"level of {done[name].role} against the lead"
         done[name] = done[name].changed(fader_db=fader, fader_why=why)
     return done
 

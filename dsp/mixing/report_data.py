@@ -278,12 +278,14 @@ def _stem_warnings(track: Track, placement: Placement) -> list[tuple[str, str]]:
             ("STEM_SILENT", f"{name} holds nothing but a constant offset; it was left out")
         )
     if not track.profile.pan and (side := silent_side(analysis)):
-        text = f"the {side} channel of {name} is silent; a {track.role} belongs into the middle"
+        text = f"the {side} channel of {name} is silent; a {track.role} belongs in the centre"
         found.append(("STEM_ONE_SIDED", text))
     if clipped:
-        found.append(("STEM_CLIPPED", f"{name} is clipped in {clipped} places; used as it is"))
+        found.append(
+            ("STEM_CLIPPED", f"{name} is clipped in {clipped} places; it was used as it is")
+        )
     if nonfinite:
-        text = f"{name} holds {nonfinite} samples that are no numbers; they were silenced"
+        text = f"{name} holds {nonfinite} samples that are not numbers; they were silenced"
         found.append(("STEM_NOT_FINITE", text))
     if wild := analysis.wild:
         samples = "1 sample" if wild.count == 1 else f"{wild.count} samples"

@@ -113,5 +113,7 @@ def heard_once(
         same = first.setdefault(analysis.sha256, name)
         if same != name and not analysis.silent and name not in settings.stems:
             again.add(name)
-            warnings.append(("STEM_REPEATED", f"{name} holds the same bytes as {same}: heard once"))
+            warnings.append(
+                ("STEM_REPEATED", f"{name} holds the same bytes as {same}; it was mixed once")
+            )
     return [one for one in analyses if one.probe.name not in again], tuple(warnings)

@@ -66,9 +66,8 @@ def loudness(data: Data) -> Chart:
     ]
     return Chart(
         title="Loudness over time",
-        summary=f"The whole has {figure(master['integrated_lufs'])} LUFS; "
-        f"{figure(master['target_lufs'])} were asked for. Between its quiet and its loud parts "
-        f"lie {figure(master['range_lu'])} LU.",
+        summary=f"Integrated loudness {figure(master['integrated_lufs'])} LUFS, target "
+        f"{figure(master['target_lufs'])} LUFS, loudness range {figure(master['range_lu'])} LU.",
         x_unit="min:s",
         y_unit="LUFS",
         x_ticks=time_ticks(x),
@@ -179,7 +178,7 @@ def _taken(title: str, stages: Mapping[str, Data], duration_s: float) -> Chart:
     )
     return Chart(
         title=title,
-        summary=f"Taken away: {means}. The curves are means of 0.1 s; single peaks go deeper.",
+        summary=f"Gain reduction: {means}. Curves are means over 0.1 s; single peaks go deeper.",
         x_unit="min:s",
         y_unit="dB",
         x_ticks=time_ticks(x),
@@ -195,8 +194,8 @@ def correlation(data: Data) -> Chart:
     at = spread(len(values), 0.0, data["duration_s"])
     return Chart(
         title="Stereo correlation",
-        summary=f"+1 is mono, 0 is unrelated, below 0 left and right cancel. "
-        f"{figure(master['correlation'])} over the whole; played in mono the mix loses "
+        summary=f"+1 is mono, 0 is uncorrelated, below 0 left and right cancel. "
+        f"{figure(master['correlation'])} over the whole song; in mono the mix loses "
         f"{figure(master['fold_down_loss_db'])} dB.",
         x_unit="min:s",
         y_unit="",
@@ -229,7 +228,7 @@ def lead(data: Data) -> Chart:
     return Chart(
         title="Lead against the rest",
         summary=f"While it sounds, the lead is {signed(balance['lead_to_rest_lu'])} LU against all "
-        "the rest together. Bars above the line: the lead is in front; below: it is covered. "
+        "the rest together. Above the line the lead is in front, below it is masked. "
         + _masking_words(masked),
         x_unit="Hz",
         y_unit="dB",
@@ -241,7 +240,7 @@ def lead(data: Data) -> Chart:
 
 def _masking_words(masked: Sequence[Data]) -> str:
     if not masked:
-        return "Nothing that matters to the lead was covered."
+        return "No band that matters to the lead was masked."
     moves = ", ".join(f"{m['hz']:.0f} Hz by {figure(m['better_db'])} dB" for m in masked)
     return f"Room was made at {moves}."
 

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
-from dsp.mixing.panning import LOWS_MONO_HZ, positions
+from dsp.mixing.panning import LOWS_MONO_HZ, pannings
 from dsp.mixing.roles import PROFILES
 from tests.support.analyses import track_named
 
 
 def placed(*tracks):
-    return positions(tracks, {t.name: t.profile.level_lu for t in tracks})
+    return pannings(tracks, {t.name: t.profile.level_lu for t in tracks})
 
 
 def aside(track, left_share):
@@ -53,10 +53,10 @@ def test_stem_that_stands_aside_stays_and_counts():
 
 def test_stem_that_would_vanish_in_mono_is_narrowed():
     """Channels against each other are brought together, and the sheet says why."""
-    position = placed(track_named("pad.wav", channels=2, correlation=-0.6))["pad.wav"]
+    panning = placed(track_named("pad.wav", channels=2, correlation=-0.6))["pad.wav"]
 
-    assert 1.0 > position.width
-    assert "mono" in position.why
+    assert 1.0 > panning.width
+    assert "mono" in panning.why
 
 
 def test_what_is_wide_is_not_widened():

@@ -245,12 +245,14 @@ def _by_sound(
 
 
 def _together(own: Placement, other: Placement, shared: Shared) -> Placement:
-    """Return ``own``, turned over where it is an inverted copy; nothing moves."""
+    """Return ``own``, its polarity inverted where it is an inverted copy; nothing moves."""
     polarity = other.polarity * shared.polarity
     lag_ms = abs(shared.lag_s) * 1000.0
     if polarity > 0 or shared.likeness < _DOUBLE or lag_ms > _TOGETHER_MS:
         return own
-    return replace(own, polarity=-1, why=f"{own.why}; turned over, an inverted {other.name}")
+    return replace(
+        own, polarity=-1, why=f"{own.why}; polarity inverted: a copy of {other.name} upside down"
+    )
 
 
 def _joined(own: Placement, other: Placement, shared: Shared) -> Placement:
@@ -266,6 +268,6 @@ def _joined(own: Placement, other: Placement, shared: Shared) -> Placement:
     polarity = other.polarity * shared.polarity if double else 1
     moved = abs(lag_ms) > _ALREADY_MS
     why = f"{'moved' if moved else 'right'}: shares sound with {other.name}"
-    why += ", turned over" if polarity < 0 else ""
+    why += ", polarity inverted" if polarity < 0 else ""
     lag_ms = lag_ms if moved else 0.0
     return Placement(own.name, lag_ms, polarity, round(shared.strength, 2), moved, why)

@@ -68,11 +68,13 @@ def estimate_of(
         "too few notes start together": most < _FEWEST_VOTES,
         "no clear lag": confidence < _CONFIDENCE or beyond < _CONFIDENCE_BEYOND,
         f"halves disagree by {apart_ms:.0f} ms": apart_ms > _HALVES_MS,
-        f"fits where it lies nearly as well as at {lag_ms:+.0f} ms": (
+        f"fits nearly as well where it is as at {lag_ms:+.0f} ms": (
             moves and staying < _CONFIDENCE_STAYING
         ),
-        f"{lag_ms:+.0f} ms may be played so, a step of the beat": moves and _on(lag_ms, step_ms),
-        f"{lag_ms:+.0f} ms perhaps, but its attacks cannot be timed": moves and not timed,
+        f"{lag_ms:+.0f} ms is a step of the beat, and may be intended": moves
+        and _on(lag_ms, step_ms),
+        f"{lag_ms:+.0f} ms is likely, but its attacks are too soft to be timed": moves
+        and not timed,
     }
     doubt = next((reason for reason, holds in reasons.items() if holds), "")
     return LagEstimate(lag_ms, confidence, doubt)
