@@ -61,7 +61,7 @@ class Database:
         """
         self._path, self._closed = path, False
         with translated():
-            # Somebody may look with another program while we open; from then on, nobody can.
+            # Another program may look into the file meanwhile; once it is ours, none can open it.
             self.connection = sqlite3.connect(path, isolation_level=None, timeout=1.0)
         self.connection.row_factory = sqlite3.Row
         try:

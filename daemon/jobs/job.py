@@ -73,7 +73,7 @@ class Outcome(StrEnum):
     TIMED_OUT = "timed_out"
     STALLED = "stalled"
     CRASHED = "crashed"
-    """The worker died, or said what nobody could understand."""
+    """The worker died, or sent what is no message."""
     OUT_OF_MEMORY = "out_of_memory"
     INTERRUPTED = "interrupted"
     """The daemon stopped, or died of something else."""

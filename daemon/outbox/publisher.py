@@ -7,7 +7,7 @@ it (``pool.outputs``), and its row says how the job ended. What is left, in this
 
 1. *done*: one exclusive rename of ``out.<n>`` to ``outbox/<inbox>/<label>``. At that instant
    the result exists. (``carry`` tells how it gets to another file system.) The label was
-   recorded in the row before, so that a repetition knows its own result from somebody else's.
+   recorded in the row before, so that a repetition knows its own result from another one.
 2. The drop moves out of ``work/``: to ``archive/<inbox>/<month>/`` after *done* and
    *skipped*, to ``failed/<inbox>/`` with its ``.error.json`` otherwise.
 3. What is left of ``work/<inbox>/<job>/`` goes.

@@ -63,7 +63,7 @@ class DuplicateFinder:
         self._answers: queue.SimpleQueue[tuple[NewJob | Job, str | None]] = queue.SimpleQueue()
 
     def consider(self, new: NewJob | Job, drop: Path) -> None:
-        """Look for a twin of a job that was just queued, if there may be one."""
+        """Look for a published job of the same content as a new one, if there may be one."""
         if not self._store.knows_content(_size_prefix(new.inputs)):
             return
         self._store.postpone(new.id, self._now_ms() + _HOLD_MS)
@@ -71,7 +71,7 @@ class DuplicateFinder:
             self._pool.submit(self._hash, new, drop)
 
     def found(self) -> Iterator[tuple[NewJob | Job, str]]:
-        """Yield ``(job, id of its published twin)``; jobs without a twin become due."""
+        """Yield ``(job, id of the published one)``; a job for which there is none becomes due."""
         while not self._answers.empty():
             job, key = answer = self._answers.get()
             used = False

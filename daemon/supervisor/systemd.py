@@ -24,7 +24,7 @@ def notify(*lines: str) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
             out.settimeout(_LISTENS_S)
             out.sendto("\n".join(lines).encode(), address)
-    except OSError:  # nobody listens, nobody reads, or no descriptor is left
+    except OSError:  # there is no listener, it does not read, or no descriptor is left
         return False
     return True
 
@@ -52,8 +52,8 @@ _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 def keep_capabilities() -> None:
     """Keep the capabilities that we were given to ourselves: no program that we start has any.
 
-    Call it from the thread that starts the workers, before any is started: they read what
-    strangers wrote, and must not inherit the right to write everybody's files.
+    Call it from the thread that starts the workers, before any is started: they read untrusted
+    files, and must not inherit the right to write those of other users.
     """
     # All arguments, for the kernel refuses what it finds in the registers of those left out.
     prctl = ctypes.CDLL(None, use_errno=True).prctl
