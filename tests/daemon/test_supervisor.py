@@ -7,7 +7,9 @@ import pytest
 
 from daemon.config.models import Config
 from daemon.errors import BadConfig
+from daemon.outbox.status_reader import read_status
 from daemon.supervisor.supervisor import Supervisor
+from dsp.containers.identify import AUDIO_SUFFIXES
 
 
 def config(root, *names, **more):
@@ -77,6 +79,22 @@ def test_reload_refuses_what_only_a_restart_can_change(spool, tmp_path, key):
     supervisor.close(clean=True)
 
     assert ["mix"] == list(heartbeat["inboxes"])
+
+
+def test_heartbeat_can_be_read_before_and_after_the_handlers_have_told(spool):
+    """A command in the first second after the start must not take the daemon for absent."""
+    supervisor = Supervisor(config(spool, "mix"))
+    supervisor.start()
+    found = [read_status(spool / "daemon.json", "daemon")]
+    while found[-1]["inboxes"]["mix"]["accepts"] is None:
+        supervisor.round()
+        supervisor._beat.now()
+        found.append(read_status(spool / "daemon.json", "daemon"))
+    supervisor.close(clean=True)
+
+    assert None is found[0]["inboxes"]["mix"]["judge"]
+    assert "all" == found[-1]["inboxes"]["mix"]["judge"]
+    assert sorted(AUDIO_SUFFIXES) == found[-1]["inboxes"]["mix"]["accepts"]
 
 
 def test_reload_that_cannot_make_its_folders_changes_nothing(spool):
