@@ -212,10 +212,10 @@ def test_a_tree_deeper_than_any_path_is_copied_and_removed(tmp_path):
     assert [] == names(tmp_path)
 
 
-def test_a_tree_of_any_width_is_removed(tmp_path):
+def test_a_tree_of_any_width_is_removed(fleeting):
     """A hundred thousand entries, some of them folders that hold something."""
-    (tmp_path / "Wide").mkdir()
-    fd = os.open(tmp_path / "Wide", os.O_RDONLY)
+    (fleeting / "Wide").mkdir()
+    fd = os.open(fleeting / "Wide", os.O_RDONLY)
     for number in range(100_000):
         if number % 10:
             os.mknod(str(number), dir_fd=fd)
@@ -224,9 +224,9 @@ def test_a_tree_of_any_width_is_removed(tmp_path):
         if not number % 100:
             os.mkdir(f"{number}/full", dir_fd=fd)
     os.close(fd)
-    Files().remove_tree("all", tmp_path / "Wide")
+    Files().remove_tree("all", fleeting / "Wide")
 
-    assert [] == names(tmp_path)
+    assert [] == names(fleeting)
 
 
 @pytest.mark.parametrize("mode", [0o000, 0o300, 0o500])

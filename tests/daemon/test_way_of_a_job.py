@@ -128,6 +128,7 @@ def test_leftovers_of_an_attempt_do_not_get_into_a_result(root, pool):
     live(root, pool)
 
     assert {"Song": "done"} == states(root)
+    assert 1 == statuses(root)["Song"]["attempt"]
     assert json.loads((root / "outbox" / "mix" / "Song" / "count.json").read_text())
 
 
