@@ -153,7 +153,7 @@ def words(error: BaseException) -> str:
     """Return what an exception says about itself, even when it can say nothing."""
     try:
         return str(error) or type(error).__name__
-    except Exception:  # noqa: BLE001 - it may be a handler's own, of which nothing is known
+    except BaseException:  # noqa: BLE001 - a handler's own exception may do anything here
         return type(error).__name__
 
 

@@ -264,6 +264,7 @@ class Checks:
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         """Readable when one has finished."""
         self._running: list[_Check] = []
+        self._lock, self._closed = threading.Lock(), False
 
     def __len__(self) -> int:
         return len(self._running)
@@ -306,13 +307,16 @@ class Checks:
         return min((check.give_up_s for check in self._running), default=None)
 
     def close(self) -> None:
-        """Leave those that still run to themselves, and the descriptor that they write to."""
+        """Leave those that still run to themselves."""
         for check in self._running:
             check.stop.set()
-        if all(check.finished.is_set() for check in self._running):
-            os.close(self.descriptor)
         self._running.clear()
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self.descriptor)
 
     def _wake(self) -> None:
-        with suppress(OSError):  # closed meanwhile
-            os.eventfd_write(self.descriptor, 1)
+        with self._lock:
+            if not self._closed:  # else the number may be another file's by now
+                os.eventfd_write(self.descriptor, 1)

@@ -169,7 +169,10 @@ class Slot:
                 self._hear(said(line), now_s)
         except BadMessage as error:
             text = f"the worker said something unintelligible: {error}"
-            self.end(Outcome.CRASHED, "BAD_MESSAGE", text)
+            if attempt and not attempt.begun:
+                self._kill(text)  # left over from what it did before: rule 3
+            else:
+                self.end(Outcome.CRASHED, "BAD_MESSAGE", text)
         if self.process.silent:
             self._kill("died")  # or is about to; if it only hung up, this is the end of it
         if attempt is None or attempt.at == before:

@@ -1,83 +1,79 @@
-"""Whatever one handler does, everybody else goes on: one pool lives through all of it."""
+"""Whatever one handler does, the jobs beside it are done: the rows are in ``support.deeds``."""
 
+import itertools
+import json
 import os
-import signal
+import subprocess
+import sys
 
 import pytest
 
-from daemon.config.models import Pool as Settings
-from daemon.pool import orphans
-from tests.support.crew import Crew
+from daemon.files import Files
+from tests.support.deeds import DEEDS
+from tests.support.survey import ROOT
 
-# One limit each, so that it is clear which one ends a hang, however busy the machine is.
-SILENT = {"deadline_s": 60.0, "stall_s": 0.7, "no_progress_s": 60.0}
-STUCK = {"deadline_s": 60.0, "stall_s": 60.0, "no_progress_s": 0.7}
-LATE = {"deadline_s": 0.7, "stall_s": 60.0, "no_progress_s": 60.0}
-
-
-@pytest.fixture(scope="module")
-def veteran(tmp_path_factory):
-    """Two slots, and workers that are not confined: handlers may do their worst."""
-    folder = tmp_path_factory.mktemp("spool")
-    crew = Crew(folder, Settings(slots=2, memory_mb=512, confine=False))
-    yield crew
-    crew.pool.close()
-    assert [] == orphans.children(os.getpid())
+NOBODY = 65_534
+KINDS = sorted({deed.kind for deed in DEEDS.values()})
+WORDS = {"results", "errors", "messages"}
+"""Kinds in which nothing is asked of the kernel: who the worker is should change nothing."""
 
 
-# Options of the handler, limits, expected outcome, code, signal.
-MISBEHAVIOUR = [
-    ("hang_with_gil", SILENT, "stalled", "STALLED", signal.SIGKILL),
-    ("hang_without_gil", STUCK, "stalled", "NO_PROGRESS", signal.SIGKILL),
-    ("report_the_same", STUCK, "stalled", "NO_PROGRESS", signal.SIGKILL),
-    ("hang_without_gil", LATE, "timed_out", "TIMED_OUT", signal.SIGKILL),
-    ("segfault", {}, "crashed", "CRASHED", signal.SIGSEGV),
-    ("abort", {}, "crashed", "CRASHED", signal.SIGABRT),
-    ("os_exit", {}, "crashed", "CRASHED", None),
-    ("sys_exit", {}, "failed", "INTERNAL", None),
-    ("kill_itself", {}, "crashed", "CRASHED", signal.SIGKILL),
-    ("grandchild", STUCK, "stalled", "NO_PROGRESS", signal.SIGKILL),
-    ("grandchild_setsid", STUCK, "stalled", "NO_PROGRESS", signal.SIGKILL),
-    ("leave_grandchild", {}, "done", None, None),
-    ("leave_thread", {}, "done", None, None),
-    ("memory_bomb", {}, "out_of_memory", "OUT_OF_MEMORY", None),
-    ("fork_bomb", STUCK, "stalled", "NO_PROGRESS", signal.SIGKILL),
-    ("close_stderr", {}, "done", None, None),
-    ("fork_and_fall_out", {}, "done", None, None),
-    ("unserialisable", {}, "failed", "RESULT_INVALID", None),
-    ("cyclic", {}, "failed", "RESULT_INVALID", None),
-    ("huge", {}, "failed", "RESULT_INVALID", None),
-    ("no_result", {}, "failed", "RESULT_INVALID", None),
-    ("missing_output", {}, "failed", "RESULT_INVALID", None),
-    ("escaping_output", {}, "failed", "RESULT_INVALID", None),
-    ("unrebuildable", {}, "failed", "INTERNAL", None),
-    ("die_mid_write", {}, "crashed", "CRASHED", signal.SIGKILL),
-    ("hang_mid_write", SILENT, "stalled", "STALLED", signal.SIGKILL),
-    ("babble", {}, "crashed", "BAD_MESSAGE", signal.SIGKILL),
-    ("endless_line", {}, "crashed", "BAD_MESSAGE", signal.SIGKILL),
-    ("hang_up", {}, "crashed", "CRASHED", signal.SIGKILL),
-    ("flood", {}, "done", None, None),
-    ("bad_input", {}, "bad_input", "INPUT_TRUNCATED", None),
-    ("strange_details", {}, "bad_input", "INPUT_TRUNCATED", None),
-    ("wild_words", {}, "bad_input", "INPUT_TRUNCATED", None),
-    ("nothing_to_do", {}, "nothing_to_do", "NOTHING", None),
-    ("unavailable", {}, "unavailable", "MOUNT_GONE", None),
-    ("disk_full", {}, "unavailable", "DISK_FULL", None),
-]
+def cases():
+    """Yield every kind in every mode; the likeliest to differ are the quick ones."""
+    as_we_are = "root" if os.getuid() == 0 else "user"
+    for kind in KINDS:
+        quick = {("unconfined", as_we_are)} | (
+            {("confined", "user")} if kind not in WORDS else set()
+        )
+        for mode in itertools.product(("confined", "unconfined"), ("root", "user")):
+            marks = () if mode in quick else pytest.mark.slow
+            yield pytest.param(kind, *mode, id="-".join((kind, *mode)), marks=marks)
 
 
-@pytest.mark.parametrize("row", MISBEHAVIOUR, ids=lambda row: f"{row[0]}-{row[2]}")
-def test_pool_survives(veteran, row):
-    """While one handler misbehaves, a healthy job beside it and two that wait all finish."""
-    how, limits, outcome, code, number = row
-    victim = veteran.order(f"{how} {outcome}", how, **limits)
-    beside, *waiting = (veteran.order(f"{how} {outcome} {n}") for n in range(3))
-    beside.options["how"] = "slowly"
+CASES = list(cases())
 
-    ended = veteran.run([victim, beside, *waiting])
 
-    end = ended.pop(victim.job)
-    assert outcome == end.outcome
-    assert code == (end.error and end.error["code"])
-    assert number == end.signal
-    assert ["done"] * 3 == [end.outcome for end in ended.values()]
+def survey(folder, kind, confinement, user):
+    """Run the rows of a kind in a process of its own; return what came of them."""
+    uid = 0 if user == "root" else (os.getuid() or NOBODY)
+    folder.chmod(0o777)
+    for above in folder.parents:
+        if above.owner() == folder.owner() and above != above.parent:
+            above.chmod(above.stat().st_mode | 0o001)
+    script = str(ROOT / "tests" / "support" / "survey.py")
+    done = subprocess.run(
+        [sys.executable, script, str(folder / "spool"), kind, confinement, str(uid)],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=False,
+    )
+    Files().remove_tree("clear", folder / "spool")  # deeper than pytest can remove
+    assert done.returncode == 0, done.stderr[-4_000:]
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize(("kind", "confinement", "user"), CASES)
+def test_pool_survives(tmp_path, kind, confinement, user):
+    """Each row has its outcome and its code, and the job beside it is done."""
+    if user == "root" and os.getuid() != 0:
+        pytest.skip("needs root: run the tests with sudo")
+    came = survey(tmp_path, kind, confinement, user)
+    wrong = []
+    for name, one in came["found"].items():
+        deed = DEEDS[name]
+        row = deed.expected(confined=confinement == "confined", root=user == "root")
+        untouched = all(["made\n", 0o644] == file for file in one["elsewhere"])
+        hinted = one["row"][0] == "done" or one["hint"]
+        if [list(row), [], True] != [one["row"], one["strays"], untouched]:
+            wrong.append(f"{name}: expected {row}, came {one}")
+        assert hinted, name
+
+    assert not wrong, "\n".join(wrong)
+    assert ["done"] == came["beside"]
+    assert [] == came["left"]
+
+
+def test_table_is_as_long_as_it_was():
+    """Rows are added, not lost."""
+    assert len(DEEDS) >= 130

@@ -40,6 +40,13 @@ def well(task: Task) -> Result:
     return Result(outputs=(Output("out.txt", "data"),), notes=(Note("FINE", "all is well"),))
 
 
+def scratch(task: Task) -> Result:
+    """Leave more than is named."""
+    (task.workdir / "scratch").mkdir()
+    (task.workdir / "scratch" / "much.tmp").write_text("x")
+    return well(task)
+
+
 def slowly(task: Task) -> Result:
     """Take a while, and say so all along."""
     pause = threading.Event()
