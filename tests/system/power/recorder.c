@@ -1,8 +1,11 @@
-/* Records what a process does to the files below one folder, in the order in which it returned.
+/* Records what a process does to the files below one folder, in the order in which it was done.
  *
  * Preloaded into the daemon and its workers. SPOOL_RECORD_ROOT names the folder (its real path),
  * SPOOL_RECORD_LOG the log. One record is one O_APPEND write, so that the records of all
  * processes and threads stand in one order: that in which the calls had happened.
+ *
+ * A change of a name and its record are one turn: another thread may see the new name, and change
+ * it again, before the call has returned.
  *
  * A record is a head, then `first` bytes, then `second` bytes. Files and directories are known by
  * their inode; a name stands with the inode of its directory. See disk.py for who reads this.
@@ -14,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,6 +39,15 @@ struct head {
 static char root[PATH_MAX];
 static size_t root_length;
 static int log_fd = -1;
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+#define IN_TURN(call)                                                                             \
+    ({                                                                                            \
+        pthread_mutex_lock(&turn);                                                                \
+        int returned = (call);                                                                    \
+        pthread_mutex_unlock(&turn);                                                              \
+        returned;                                                                                 \
+    })
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
@@ -160,7 +173,7 @@ static int note_open(int fd, int flags, const char *path, int existed)
         return call;                                                                              \
     struct stat found;                                                                            \
     int existed = lstat(whole, &found) == 0;                                                      \
-    return note_open(call, flags, whole, existed);
+    return IN_TURN(note_open(call, flags, whole, existed));
 
 int open(const char *path, int flags, ...) { OPEN_BODY(REAL(open)(path, flags, mode), AT_FDCWD) }
 int open64(const char *path, int flags, ...) { OPEN_BODY(REAL(open)(path, flags, mode), AT_FDCWD) }
@@ -213,8 +226,8 @@ static int note_sync(int fd, int done)
     return done;
 }
 
-int fsync(int fd) { return note_sync(fd, REAL(fsync)(fd)); }
-int fdatasync(int fd) { return note_sync(fd, REAL(fdatasync)(fd)); }
+int fsync(int fd) { return IN_TURN(note_sync(fd, REAL(fsync)(fd))); }
+int fdatasync(int fd) { return IN_TURN(note_sync(fd, REAL(fdatasync)(fd))); }
 
 static int note_rename(int from_at, const char *from, int to_at, const char *to, int done)
 {
@@ -233,16 +246,17 @@ static int note_rename(int from_at, const char *from, int to_at, const char *to,
 
 int rename(const char *from, const char *to)
 {
-    return note_rename(AT_FDCWD, from, AT_FDCWD, to, REAL(rename)(from, to));
+    return IN_TURN(note_rename(AT_FDCWD, from, AT_FDCWD, to, REAL(rename)(from, to)));
 }
 int renameat(int from_at, const char *from, int to_at, const char *to)
 {
-    return note_rename(from_at, from, to_at, to, REAL(renameat)(from_at, from, to_at, to));
+    return IN_TURN(note_rename(from_at, from, to_at, to,
+                               REAL(renameat)(from_at, from, to_at, to)));
 }
 int renameat2(int from_at, const char *from, int to_at, const char *to, unsigned int flags)
 {
-    return note_rename(from_at, from, to_at, to,
-                       REAL(renameat2)(from_at, from, to_at, to, flags));
+    return IN_TURN(note_rename(from_at, from, to_at, to,
+                               REAL(renameat2)(from_at, from, to_at, to, flags)));
 }
 
 static int note_gone(int at, const char *path, int done)
@@ -254,11 +268,11 @@ static int note_gone(int at, const char *path, int done)
     return done;
 }
 
-int unlink(const char *path) { return note_gone(AT_FDCWD, path, REAL(unlink)(path)); }
-int rmdir(const char *path) { return note_gone(AT_FDCWD, path, REAL(rmdir)(path)); }
+int unlink(const char *path) { return IN_TURN(note_gone(AT_FDCWD, path, REAL(unlink)(path))); }
+int rmdir(const char *path) { return IN_TURN(note_gone(AT_FDCWD, path, REAL(rmdir)(path))); }
 int unlinkat(int at, const char *path, int flags)
 {
-    return note_gone(at, path, REAL(unlinkat)(at, path, flags));
+    return IN_TURN(note_gone(at, path, REAL(unlinkat)(at, path, flags)));
 }
 
 static int note_folder(int at, const char *path, int done)
@@ -273,9 +287,9 @@ static int note_folder(int at, const char *path, int done)
 
 int mkdir(const char *path, mode_t mode)
 {
-    return note_folder(AT_FDCWD, path, REAL(mkdir)(path, mode));
+    return IN_TURN(note_folder(AT_FDCWD, path, REAL(mkdir)(path, mode)));
 }
 int mkdirat(int at, const char *path, mode_t mode)
 {
-    return note_folder(at, path, REAL(mkdirat)(at, path, mode));
+    return IN_TURN(note_folder(at, path, REAL(mkdirat)(at, path, mode)));
 }

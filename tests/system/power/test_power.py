@@ -65,7 +65,7 @@ def recorder(tmp_path_factory):
     """The library that records."""
     library = tmp_path_factory.mktemp("recorder") / "recorder.so"
     source = HERE / "recorder.c"
-    command = [COMPILER, "-O1", "-shared", "-fPIC", "-o", library, source, "-ldl"]
+    command = [COMPILER, "-O1", "-shared", "-fPIC", "-pthread", "-o", library, source, "-ldl"]
     subprocess.run(command, check=True, capture_output=True)
     return library
 
