@@ -125,11 +125,11 @@ def _inputs(job: Job) -> list[dict[str, Any]]:
 
 def _output(output: OutputFile) -> dict[str, Any]:
     return {
+        **output.measurements,  # first: a handler must not overrule what was checked
         "path": output.path,
         "role": output.role,
         "bytes": output.bytes,
         "sha256": output.sha256,
-        **output.measurements,
     }
 
 

@@ -1,4 +1,4 @@
-"""Outputs as facts: what a worker named is looked at before anybody is told of it.
+"""Check the outputs that a worker named, before the attempt counts as done.
 
 Theory of operation
 -------------------

@@ -10,7 +10,7 @@ Theory of operation
     pool ◀─ Begun, Beat*, Report*, Verdict ── worker
 
 Downwards we trust what we wrote ourselves. Upwards we trust nothing: a worker decodes bytes
-that anybody may have made, so whatever it says is held against a type, a length and a range
+from unknown sources, so whatever it says is held against a type, a length and a range
 (``bounds``) before any code looks at it. Nothing is ever unpickled. Results go to files; a
 message only names them.
 

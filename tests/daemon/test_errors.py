@@ -6,6 +6,8 @@ import pytest
 
 from daemon.codes import CODES
 from daemon.errors import BadInput, Fault, Unavailable
+from daemon.jobs.job import OutputFile
+from daemon.outbox.status_document import _output
 from tests.support.containers import noise_bytes
 from tests.support.daemons import Daemon, read_json, settings_for, until
 
@@ -108,3 +110,13 @@ def test_every_kind_of_failure_says_what_to_do(fleeting):
 
         assert {code} == {fault["code"] for fault in faults}
         assert all(fault["hint"] for fault in faults), code
+
+
+def test_measurements_of_a_handler_do_not_overrule_what_was_checked():
+    """A measurement called sha256 or path is no fact about the file."""
+    lies = {"path": "/etc/passwd", "bytes": "many", "sha256": "", "role": 1, "lufs": -14.0}
+    shown = _output(OutputFile("mix.wav", "master", 9, "0" * 64, lies))
+
+    assert {"path": "mix.wav", "role": "master", "bytes": 9, "sha256": "0" * 64} == {
+        key: value for key, value in shown.items() if key != "lufs"
+    }

@@ -1,4 +1,4 @@
-"""What a worker gives up before it touches a stranger's bytes.
+"""What a worker gives up before it reads an unknown file.
 
 Theory of operation
 -------------------
@@ -8,11 +8,11 @@ and before its job, a worker takes from itself whatever the job does not need:
 * *resource limits*: a bomb of memory or of disk becomes an exception;
 * *Landlock*: it reads the drop and the installed libraries, writes its work directory, and
   opens no other file; that others exist, their sizes and their times stay visible;
-* *seccomp*: it starts no program and no process, opens no socket, signals nobody but
+* *seccomp*: it starts no program and no process, opens no socket, signals only
   itself, and leaves owners, modes, times and kernel settings alone (``seccomp``). Threads stay
   allowed.
 
-None of this can be taken back or widened, by anybody. That is why a confined worker serves
+None of this can be taken back or widened. That is why a confined worker serves
 one job. The alternatives were weighed: rights on the whole of ``work/`` would show each job
 the others; confining a *thread* per job, which Landlock allows, leaves the rest of the same
 memory free; a directory per worker, into which drops are moved, would add a place where a
@@ -114,7 +114,7 @@ _RULE_PATH_BENEATH = 1
 _WITH_NETWORK, _WITH_SCOPES = 4, 6  # versions
 _ABI = 1  # flag of landlock_create_ruleset: tell the version
 
-# Bits of ``access_fs``, in the kernel's order. Not granted to anybody: executing; making
+# Bits of ``access_fs``, in the kernel's order. Never granted: executing; making
 # devices, sockets, pipes and links.
 _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 1, 1 << 2, 1 << 3
 _REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_FILE = 1 << 4, 1 << 5, 1 << 7, 1 << 8

@@ -101,7 +101,7 @@ class Channel:
         return line
 
     def send(self, message: Said) -> None:
-        """Send one message whole; leave when nobody hears it."""
+        """Send one message whole; leave when the daemon has gone."""
         if os.getpid() != self._pid:
             os._exit(1)  # a handler forked, and its child fell out of the handler
         line = line_up(message)

@@ -191,7 +191,7 @@ _NEVER_IF: tuple[tuple[str, int, int, int], ...] = (
     # Emptied by being opened to be read: judged by Landlock since version 3.
     ("open", 1, _TRUNC | _ACCESS, _TRUNC),
     ("openat", 2, _TRUNC | _ACCESS, _TRUNC),
-    # A descriptor that sends signals, to anybody: F_SETOWN, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP.
+    # A descriptor that sends signals to any process: F_SETOWN, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP.
     ("fcntl", 1, _WHOLE, 8),
     ("fcntl", 1, _WHOLE, 15),
     ("ioctl", 1, _WHOLE, 0x8901),
