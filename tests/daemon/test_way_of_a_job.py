@@ -64,6 +64,15 @@ def test_running_job_is_cancelled_and_the_request_goes_with_it(root, pool, held)
     assert {"Held": "cancelled"} == states(root)
 
 
+def test_result_whose_name_is_taken_meanwhile_gets_another(root, pool, held):
+    """What a person put into the outbox stays; the drop has one status, under the new name."""
+    taken = root / "outbox" / "mix" / "Held"
+    live(root, pool, deeds=[(is_running(root, "Held"), taken.mkdir), (lambda _: True, held.unlink)])
+
+    assert {"Held (2)": "done"} == states(root)
+    assert [] == list(taken.iterdir())
+
+
 def test_request_to_cancel_what_is_not_there_is_removed(root, pool):
     """Else it would cancel the next drop of that name."""
     ask = root / "inbox" / "mix" / "Nothing.cancel"
