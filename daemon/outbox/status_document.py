@@ -1,6 +1,7 @@
 """From a row to a status: what is known of a job, in the words that readers see.
 
-Pure: rows and live progress in, a ``Report`` out.
+Pure: rows and live progress in, a document of schema 1 out, save for what its writer adds:
+``seq``, ``updated`` and ``daemon``.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,9 +11,38 @@ from typing import Any
 from daemon.clock import rfc3339
 from daemon.errors import Fault
 from daemon.intake.observations import Sighting
-from daemon.jobs.job import Attempt, Job, OutputFile, State
-from daemon.outbox.status_writer import Report
+from daemon.jobs.job import FINAL, Attempt, Job, OutputFile, State
+from daemon.outbox.status_reader import SCHEMA
 from daemon.text import base64_of, display
+
+NOTHING_KNOWN: Mapping[str, Any] = {
+    "schema": SCHEMA,
+    "job": None,
+    "name": None,
+    "name_base64": None,
+    "inbox": None,
+    "handler": "",
+    "state": None,
+    "terminal": False,
+    "first_seen": None,
+    "created": None,
+    "started": None,
+    "finished": None,
+    "stage": None,
+    "progress": 0.0,
+    "eta_s": None,
+    "wait": None,
+    "attempt": 0,
+    "attempts": [],
+    "inputs": [],
+    "outputs": [],
+    "output_folder": None,
+    "measurements": {},
+    "duplicate_of": None,
+    "warnings": [],
+    "error": None,
+}
+"""The fields of a status in their order, as they are before anything is known of a drop."""
 
 
 @dataclass(frozen=True)
@@ -25,21 +55,20 @@ class Live:
     """Monotonic."""
 
 
-def status_of_sighting(sighting: Sighting, *, handler: str) -> Report:
-    """Return the report of a drop that is still in its inbox."""
-    wait = None
-    if sighting.wait is not None:
-        wait = {**asdict(sighting.wait), "position": None}
-    return Report(
-        name=display(sighting.name),
-        name_base64=base64_of(sighting.name),
-        inbox=sighting.inbox,
-        state="receiving",
-        handler=handler,
-        first_seen_ms=sighting.first_seen_ms,
-        inputs=sighting.inputs,
-        wait=wait,
-    )
+def status_of_sighting(sighting: Sighting, *, handler: str) -> dict[str, Any]:
+    """Return the status of a drop that is still in its inbox."""
+    wait = sighting.wait
+    return {
+        **NOTHING_KNOWN,
+        "name": display(sighting.name),
+        "name_base64": base64_of(sighting.name),
+        "inbox": sighting.inbox,
+        "handler": handler,
+        "state": "receiving",
+        "first_seen": rfc3339(sighting.first_seen_ms),
+        "wait": None if wait is None else {**asdict(wait), "position": None},
+        "inputs": sighting.inputs,
+    }
 
 
 def status_of_job(
@@ -48,42 +77,47 @@ def status_of_job(
     outputs: Sequence[OutputFile],
     *,
     live: Live | None = None,
+    stages: Sequence[str] = (),
     now_s: float = 0.0,
     folder: str | None = None,
     position: int | None = None,
     waits_for: tuple[str, str] | None = None,
-) -> Report:
-    """Return the report of a job, running, waiting or ended.
+) -> dict[str, Any]:
+    """Return the status of a job, running, waiting or ended.
 
-    ``folder`` is where its result lies in the outbox: its own, or that of its twin;
-    ``position`` its place among those that wait, 1 for the next; ``waits_for`` reason and detail
-    of what keeps it waiting besides a slot.
+    ``stages`` are those that its handler declares; ``folder`` is where its result lies in the
+    outbox: its own, or that of its twin; ``position`` its place among those that wait, 1 for the
+    next; ``waits_for`` reason and detail of what keeps it waiting besides a slot.
     """
     done = job.state is State.DONE
-    return Report(
-        name=display(job.name),
-        name_base64=base64_of(job.name),
-        inbox=job.inbox,
-        state=job.state.value,
-        handler=job.handler,
-        job=job.id,
-        first_seen_ms=job.first_seen_ms,
-        created_ms=job.created_ms,
-        started_ms=job.started_ms,
-        finished_ms=job.finished_ms,
-        stage=live.stage if live else ("complete" if done else None),
-        progress=live.progress if live else float(done),
-        eta_s=eta_s(live, now_s),
-        wait=_wait(job, position, waits_for) if job.state is State.QUEUED else None,
-        attempts=[_attempt(attempt) for attempt in attempts],
-        inputs=_inputs(job),
-        outputs=[_output(output) for output in outputs],
-        output_folder=folder,
-        measurements=dict(job.result.get("measurements", {})),
-        duplicate_of=job.duplicate_of,
-        warnings=_each_once([*job.warnings, *job.result.get("notes", ())]),
-        error=Fault.read(job.error or {}).public() if job.state is State.FAILED else None,
-    )
+    stage = live.stage if live else ("complete" if done else None)
+    return {
+        **NOTHING_KNOWN,
+        "job": job.id,
+        "name": display(job.name),
+        "name_base64": base64_of(job.name),
+        "inbox": job.inbox,
+        "handler": job.handler,
+        "state": job.state.value,
+        "terminal": job.state in FINAL,
+        "first_seen": _time(job.first_seen_ms),
+        "created": rfc3339(job.created_ms),
+        "started": _time(job.started_ms),
+        "finished": _time(job.finished_ms),
+        "stage": None if stage is None else _stage(stage, stages),
+        "progress": round(live.progress, 4) if live else float(done),
+        "eta_s": eta_s(live, now_s),
+        "wait": _wait(job, position, waits_for) if job.state is State.QUEUED else None,
+        "attempt": len(attempts),
+        "attempts": [_attempt(attempt) for attempt in attempts],
+        "inputs": _inputs(job),
+        "outputs": [_output(output) for output in outputs],
+        "output_folder": folder,
+        "measurements": job.result.get("measurements", {}),
+        "duplicate_of": job.duplicate_of,
+        "warnings": _each_once([*job.warnings, *job.result.get("notes", ())]),
+        "error": Fault.read(job.error or {}).public() if job.state is State.FAILED else None,
+    }
 
 
 def eta_s(live: Live | None, now_s: float) -> float | None:
@@ -91,6 +125,19 @@ def eta_s(live: Live | None, now_s: float) -> float | None:
     if live is None or live.progress < 0.15:  # noqa: PLR2004 - the first stages say too little
         return None
     return round((now_s - live.began_s) * (1.0 - live.progress) / live.progress, 1)
+
+
+def _time(wall_ms: int | None) -> str | None:
+    return None if wall_ms is None else rfc3339(wall_ms)
+
+
+def _stage(name: str, declared: Sequence[str]) -> dict[str, Any]:
+    known = name in declared
+    return {
+        "name": name,
+        "index": declared.index(name) + 1 if known else None,
+        "count": len(declared) if known else None,
+    }
 
 
 def _wait(job: Job, position: int | None, waits_for: tuple[str, str] | None) -> dict[str, Any]:
@@ -104,11 +151,10 @@ def _wait(job: Job, position: int | None, waits_for: tuple[str, str] | None) -> 
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:
-    ended = attempt.ended_ms
     return {
         "number": attempt.number,
         "started": rfc3339(attempt.started_ms),
-        "ended": None if ended is None else rfc3339(ended),
+        "ended": _time(attempt.ended_ms),
         "outcome": None if attempt.outcome is None else attempt.outcome.value,
         "error": None if attempt.error is None else Fault.read(attempt.error).public(),
         "exit_code": attempt.exit_code,

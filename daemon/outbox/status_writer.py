@@ -3,9 +3,9 @@
 Theory of operation
 -------------------
 ``NAME.status.json`` lies in the outbox of its inbox from the first sighting of a drop and is
-replaced whole at each change. ``document`` is pure: everything known in, a document out.
-``Statuses`` writes it: at once when the *state* changes, at most twice a second for mere
-progress, less often on a disk that is slow to sync.
+replaced whole at each change. What it says comes from ``status_document``; ``Statuses`` writes
+it: at once when the *state* changes, at most twice a second for mere progress, less often on a
+disk that is slow to sync.
 
 Rules
 -----
@@ -25,14 +25,14 @@ Rule 5: fields are only ever added within schema 1; readers ignore what they do 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from daemon.clock import Clock, rfc3339
 from daemon.files import Files
-from daemon.outbox.status_reader import SCHEMA, SUFFIX, TERMINAL, read_status
+from daemon.outbox.status_reader import SUFFIX, TERMINAL, read_status
 
 RECENT = 50
 """Finished drops that are remembered, for the front page."""
@@ -44,85 +44,6 @@ _WRITING_SHARE = 0.05
 """Of the time, for the progress of one job: what a sync costs is up to the disk."""
 _SEQ_LOST = 1_000
 """More writes than a power cut takes back: the kernel writes names out within half a minute."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """Everything a status says about one drop. Times are wall-clock milliseconds."""
-
-    name: str
-    """As people see it: the drop's name, made safe to print."""
-    inbox: str
-    state: str
-    """``receiving queued running done failed skipped cancelled``."""
-    handler: str = ""
-    job: str | None = None
-    name_base64: str | None = None
-    """The drop's name in bytes, when it is not text."""
-    first_seen_ms: int | None = None
-    created_ms: int | None = None
-    started_ms: int | None = None
-    finished_ms: int | None = None
-    stage: str | None = None
-    progress: float = 0.0
-    eta_s: float | None = None
-    wait: Mapping[str, Any] | None = None
-    attempts: Sequence[Mapping[str, Any]] = ()
-    inputs: Sequence[Mapping[str, Any]] = ()
-    outputs: Sequence[Mapping[str, Any]] = ()
-    output_folder: str | None = None
-    measurements: Mapping[str, Any] = field(default_factory=dict)
-    duplicate_of: str | None = None
-    warnings: Sequence[Mapping[str, Any]] = ()
-    error: Mapping[str, Any] | None = None
-
-
-def document(
-    report: Report, *, seq: int, now_ms: int, instance: str, stages: Sequence[str] = ()
-) -> dict[str, Any]:
-    """Return the status document of a drop, schema 1."""
-    stage = None
-    if report.stage is not None:
-        known = report.stage in stages
-        stage = {
-            "name": report.stage,
-            "index": stages.index(report.stage) + 1 if known else None,
-            "count": len(stages) if known else None,
-        }
-    return {
-        "schema": SCHEMA,
-        "seq": seq,
-        "job": report.job,
-        "name": report.name,
-        "name_base64": report.name_base64,
-        "inbox": report.inbox,
-        "handler": report.handler,
-        "state": report.state,
-        "terminal": report.state in TERMINAL,
-        "first_seen": _time(report.first_seen_ms),
-        "created": _time(report.created_ms),
-        "started": _time(report.started_ms),
-        "updated": rfc3339(now_ms),
-        "finished": _time(report.finished_ms),
-        "stage": stage,
-        "progress": round(report.progress, 4),
-        "eta_s": None if report.eta_s is None else round(report.eta_s, 1),
-        "wait": dict(report.wait) if report.wait else None,
-        "attempt": len(report.attempts),
-        "attempts": [dict(attempt) for attempt in report.attempts],
-        "inputs": [dict(one) for one in report.inputs],
-        "outputs": [dict(one) for one in report.outputs],
-        "output_folder": report.output_folder,
-        "measurements": dict(report.measurements),
-        "duplicate_of": report.duplicate_of,
-        "warnings": [dict(one) for one in report.warnings],
-        "error": dict(report.error) if report.error else None,
-        "daemon": {"instance": instance, "heartbeat": rfc3339(now_ms)},
-    }
-
-
-def _time(wall_ms: int | None) -> str | None:
-    return None if wall_ms is None else rfc3339(wall_ms)
 
 
 def encoded(value: Mapping[str, Any]) -> bytes:
@@ -189,35 +110,33 @@ class Statuses:
             return found.get("state") != "done"
         return found.get("job") in (None, job)
 
-    def write(self, label: str, report: Report, *, stages: Sequence[str] = ()) -> bool:
-        """Write the status if it says something new; return whether it was written."""
-        key = (report.inbox, label)
-        last = self._written.get(key) or self._recalled(report.inbox, label)
+    def write(self, label: str, status: Mapping[str, Any]) -> bool:
+        """Write a status if it says something new; return whether it was written."""
+        inbox, state, job = status["inbox"], status["state"], status["job"]
+        last = self._written.get((inbox, label)) or self._recalled(inbox, label)
         now_s = self._clock.monotonic_s()
-        changed = last is None or (last.state, last.job) != (report.state, report.job)
-        if last is not None and not changed and (report.state in TERMINAL or now_s < last.next_s):
+        changed = last is None or (last.state, last.job) != (state, job)
+        if last is not None and not changed and (state in TERMINAL or now_s < last.next_s):
             return False
-        body = document(
-            report,
-            seq=last.seq + 1 if last else 1,
-            now_ms=self._clock.wall_ms(),
-            instance=self._instance,
-            stages=stages,
-        )
-        when, said = _encoded_parts(body)
+        said = encoded(status)
         digest = _digest(said)
         if last is not None and not changed and digest == last.digest:
             return False
-        path = self.path(report.inbox, label)
-        step = f"write status {report.state}" if changed else "write status progress"
-        promised = changed and (report.state == "queued" or body["terminal"])
-        whole = when.removesuffix(b"\n}\n") + b"," + said.removeprefix(b"{")
-        self._files.write(step, path, whole, durable=promised)
+        now = rfc3339(self._clock.wall_ms())
+        daemon = {"instance": self._instance, "heartbeat": now}
+        seq = last.seq + 1 if last else 1
+        when = {"seq": seq, "updated": now, "daemon": daemon}
+        step = f"write status {state}" if changed else "write status progress"
+        whole = encoded(when).removesuffix(b"\n}\n") + b"," + said.removeprefix(b"{")
+        promised = changed and (state == "queued" or status["terminal"])
+        self._files.write(step, self.path(inbox, label), whole, durable=promised)
         took_s = self._clock.monotonic_s() - now_s
         next_s = now_s + max(PROGRESS_S, took_s / _WRITING_SHARE)
         # Ten thousand may wait: of those, only what an overview shows of them is kept.
-        shown = body if body["terminal"] else {name: body[name] for name in _OF_WAITING}
-        self._written[key] = _Written(body["seq"], report.state, report.job, next_s, digest, shown)
+        shown = (
+            {**when, **status} if status["terminal"] else {key: status[key] for key in _OF_WAITING}
+        )
+        self._written[inbox, label] = _Written(seq, state, job, next_s, digest, shown)
         return True
 
     def due(self, inbox: str, label: str) -> bool:
@@ -232,7 +151,8 @@ class Statuses:
             return None
         seq = int(found.get("seq") or 0) + _SEQ_LOST
         state, job = str(found.get("state")), found.get("job")
-        return _Written(seq, state, job, -1e9, _digest(_encoded_parts(found)[1]), found)
+        said = encoded({key: found[key] for key in found if key not in _WHEN})
+        return _Written(seq, state, job, -1e9, _digest(said), found)
 
     def forget(self, inbox: str, label: str) -> None:
         """Drop what is remembered of a finished drop; its file stays."""
@@ -269,12 +189,6 @@ class Statuses:
         if (read_status(self.path(inbox, label)) or {}).get("job") == job:
             self._files.remove("remove status", self.path(inbox, label))
             self.forget(inbox, label)
-
-
-def _encoded_parts(body: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """Return, as JSON, when a status says something, and what it says."""
-    when = {key: body[key] for key in _WHEN if key in body}
-    return encoded(when), encoded({key: body[key] for key in body if key not in _WHEN})
 
 
 def _digest(said: bytes) -> bytes:

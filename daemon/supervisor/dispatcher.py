@@ -161,12 +161,16 @@ class Dispatcher:
             live = self._live.get(job.id)
             if live is None:  # it has ended since this was refused
                 return
-            status = status_of_job(
-                job, self._store.attempts(job.id), (), live=live, now_s=self._clock.monotonic_s()
-            )
             declared = self._pool.handlers.get(job.handler)
-            stages = declared.stages if declared else ()
-            self._statuses.write(job.label, status, stages=stages)
+            status = status_of_job(
+                job,
+                self._store.attempts(job.id),
+                (),
+                live=live,
+                stages=declared.stages if declared else (),
+                now_s=self._clock.monotonic_s(),
+            )
+            self._statuses.write(job.label, status)
 
         self._outage.guard(f"status of {job.id}", write, job=job.id, inbox=job.inbox)
 

@@ -8,9 +8,10 @@ from daemon.config.models import Config
 from daemon.files import Files
 from daemon.jobs.store import open_store
 from daemon.layout import Spool, reason_beside
-from daemon.outbox.status_writer import Report, document, encoded
+from daemon.outbox.status_writer import encoded
 from daemon.supervisor.retention import tidy
 from tests.support.clocks import FakeClock
+from tests.support.spools import drop
 from tests.support.surroundings import memory_disk, needs_root
 
 DAY_S = 86_400
@@ -26,8 +27,7 @@ def spool(tmp_path):
 
 def status(spool, name, state, *, age_days):
     path = spool.folder("outbox", "mix") / f"{name}.status.json"
-    report = Report(name=name, inbox="mix", state=state, job="j")
-    path.write_bytes(encoded(document(report, seq=1, now_ms=0, instance="x")))
+    path.write_bytes(encoded(drop(state, name, job="j")))
     then_s = FakeClock().wall_ms() / 1000 - age_days * DAY_S
     os.utime(path, (then_s, then_s))
     return path

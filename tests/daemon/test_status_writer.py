@@ -2,22 +2,17 @@
 
 import json
 from contextlib import contextmanager
-from dataclasses import replace
-from importlib import resources
 
 import jsonschema
 import pytest
 
 from daemon.files import Files
 from daemon.outbox.status_reader import read_status
-from daemon.outbox.status_writer import Report, Statuses, document, encoded
+from daemon.outbox.status_writer import Statuses, encoded
 from tests.support.clocks import FakeClock
+from tests.support.spools import HOSTILE, drop, schema, told
 
-
-@pytest.fixture
-def schema():
-    text = (resources.files("daemon.outbox.schema") / "status-1.json").read_text("utf-8")
-    return json.loads(text)
+SCHEMA = schema("status-1.json")
 
 
 @pytest.fixture
@@ -31,63 +26,57 @@ def statuses(tmp_path, clock):
     return Statuses(tmp_path, files=Files(), clock=clock, instance="test")
 
 
-RECEIVING = Report(
-    name="Song",
-    inbox="mix",
-    state="receiving",
-    first_seen_ms=1_000,
+RECEIVING = told(
+    "receiving",
+    first_seen="1970-01-01T00:00:01.000Z",
     wait={"reason": "settling", "until": None, "detail": "quiet for 2 s", "position": None},
     inputs=[{"path": "a.wav", "bytes": 10, "bytes_expected": 20, "ready_by": None}],
 )
-FAILED = Report(
-    name="Song",
-    inbox="mix",
-    state="failed",
+FAILED = told(
+    "failed",
     job="20261120-214501-3f9a",
     attempts=[{"number": 1, "outcome": "bad_input"}],
     error={"code": "NO_AUDIO", "class": "BadInput", "message": "m", "hint": "h", "stage": None},
 )
-DONE = Report(
-    name="Song",
-    inbox="mix",
-    state="done",
+DONE = told(
+    "done",
     job="j",
-    stage="complete",
+    stage={"name": "complete", "index": 1, "count": 1},
     progress=1.0,
     outputs=[{"path": "final_mix.wav", "role": "master", "bytes": 1, "sha256": "0" * 64}],
 )
 
 
-@pytest.mark.parametrize("report", [RECEIVING, FAILED, DONE], ids=lambda r: r.state)
-def test_status_is_valid_against_the_shipped_schema(schema, report):
+@pytest.mark.parametrize("status", [RECEIVING, FAILED, DONE], ids=lambda one: one["state"])
+def test_status_is_valid_against_the_shipped_schema(statuses, status):
     """Every document that is written validates."""
-    body = document(report, seq=1, now_ms=5, instance="test", stages=("complete",))
+    statuses.write("Song", status)
+    body = json.loads(statuses.path("mix", "Song").read_bytes())
 
-    jsonschema.validate(body, schema, format_checker=jsonschema.FormatChecker())
+    jsonschema.validate(body, SCHEMA, format_checker=jsonschema.FormatChecker())
 
 
-def test_schema_refuses_a_done_status_with_an_error(schema):
+def test_schema_refuses_a_done_status_with_an_error():
     """The schema bites: a reader may rely on a done job having no error."""
-    body = document(DONE, seq=1, now_ms=5, instance="test")
-    body["error"] = {"code": "X", "message": "y"}
+    body = drop("done", error={"code": "X", "message": "y"})
 
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(body, schema)
+        jsonschema.validate(body, SCHEMA)
 
 
-def test_status_of_a_hostile_name_is_plain_ascii():
+def test_status_of_a_hostile_name_is_plain_ascii(statuses):
     """Names with newlines, escapes and lone surrogates cannot break a reader's line."""
-    report = Report(name="a\n\x1b[31m\udcff\u202e", inbox="mix", state="queued")
-    body = encoded(document(report, seq=1, now_ms=5, instance="test"))
+    statuses.write("Song", told("queued", HOSTILE))
+    body = statuses.path("mix", "Song").read_bytes()
 
-    assert report.name == json.loads(body)["name"]
+    assert HOSTILE == json.loads(body)["name"]
     assert b"\x1b" not in body
 
 
 def test_progress_is_written_at_most_twice_a_second(statuses, clock):
     """Progress between two writes waits; a change of state never does."""
-    running = Report(name="Song", inbox="mix", state="running", job="j", progress=0.1)
-    further = Report(name="Song", inbox="mix", state="running", job="j", progress=0.2)
+    running = told("running", job="j", progress=0.1)
+    further = told("running", job="j", progress=0.2)
 
     assert statuses.write("Song", running)
     assert not statuses.write("Song", further)
@@ -112,13 +101,13 @@ def test_progress_takes_little_of_the_time_on_a_slow_disk(tmp_path, clock):
     """A disk that needs a second for each document gets one in twenty seconds, not two in one."""
     (tmp_path / "mix").mkdir()
     statuses = Statuses(tmp_path, files=SlowFiles(clock), clock=clock, instance="test")
-    running = Report(name="Song", inbox="mix", state="running", job="j")
+    running = told("running", job="j")
     statuses.write("Song", running)
     clock.advance(18.5)
 
-    assert not statuses.write("Song", replace(running, progress=0.1))
+    assert not statuses.write("Song", {**running, "progress": 0.1})
     clock.advance(0.5)
-    assert statuses.write("Song", replace(running, progress=0.2))
+    assert statuses.write("Song", {**running, "progress": 0.2})
 
 
 def test_seq_rises_across_restarts_and_what_a_power_cut_took_back(tmp_path, statuses, clock):
@@ -128,12 +117,12 @@ def test_seq_rises_across_restarts_and_what_a_power_cut_took_back(tmp_path, stat
     after_cut = statuses.path("mix", "Song").read_bytes()
     for progress in range(60):
         clock.advance(0.5)
-        running = Report(name="Song", inbox="mix", state="running", job="j", progress=progress / 60)
+        running = told("running", job="j", progress=progress / 60)
         assert statuses.write("Song", running)
         seen = read_status(statuses.path("mix", "Song"))["seq"]
     statuses.path("mix", "Song").write_bytes(after_cut)
     again = Statuses(tmp_path, files=Files(), clock=clock, instance="other")
-    again.write("Song", Report(name="Song", inbox="mix", state="queued", job="j"))
+    again.write("Song", told("queued", job="j"))
 
     assert seen < read_status(again.path("mix", "Song"))["seq"]
 
@@ -146,7 +135,7 @@ def test_drop_that_was_mended_is_listed_once(statuses):
 
     assert ["receiving"] == [one["state"] for one in statuses.recent()]
 
-    statuses.write("Song", replace(FAILED, job="second"))
+    statuses.write("Song", {**FAILED, "job": "second"})
     statuses.forget("mix", "Song")
 
     assert ["second"] == [one["job"] for one in statuses.recent()]
@@ -156,7 +145,7 @@ def test_final_status_is_never_written_again(statuses, clock):
     """A finished drop's status stays as it is."""
     statuses.write("Song", DONE)
     clock.advance(5)
-    changed = Report(name="Song", inbox="mix", state="done", job="j", progress=0.5)
+    changed = told("done", job="j", progress=0.5)
 
     assert not statuses.write("Song", changed)
 
@@ -177,7 +166,7 @@ def test_label_of_a_failed_drop_passes_to_its_successor(statuses):
 
 def test_label_is_not_shared_by_two_running_drops(statuses):
     """Two drops of one name that are both under way have a status each."""
-    statuses.write("Song", Report(name="Song", inbox="mix", state="running", job="first"))
+    statuses.write("Song", told("running", job="first"))
 
     assert "Song (2)" == statuses.label_for("mix", "Song")
     assert "Song" == statuses.label_for("mix", "Song", job="first")
@@ -196,7 +185,7 @@ def test_damaged_status_counts_as_absent(tmp_path, content):
 
 def test_status_reader_refuses_links(tmp_path):
     """A link planted in the outbox is not followed."""
-    (tmp_path / "secret").write_bytes(encoded(document(DONE, seq=1, now_ms=1, instance="x")))
+    (tmp_path / "secret").write_bytes(encoded(drop("done")))
     (tmp_path / "x.status.json").symlink_to(tmp_path / "secret")
 
     assert read_status(tmp_path / "x.status.json") is None

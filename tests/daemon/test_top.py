@@ -220,7 +220,7 @@ def test_status_cache_keeps_failures_however_much_succeeded_since(spool, monkeyp
     """Of what ended well and of what failed, the latest are kept apart."""
     monkeypatch.setattr(status_reader, "KEEP", 2)
     for n in range(5):
-        put(spool, f"Later {n}", done(f"Later {n}", finished_ms=NOW_MS + n))
+        put(spool, f"Later {n}", done(f"Later {n}", finished=rfc3339(NOW_MS + n)))
     names = {one["name"] for one in StatusCache(spool / "outbox").documents()}
 
     assert {"Broken Take", "Later 3", "Later 4"} == names

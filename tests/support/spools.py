@@ -3,7 +3,9 @@
 import json
 from importlib import resources
 
-from daemon.outbox.status_writer import Report, document
+from daemon.clock import rfc3339
+from daemon.outbox.status_document import NOTHING_KNOWN
+from daemon.outbox.status_reader import TERMINAL
 
 NOW_MS = 1_795_211_101_000  # 2026-11-20T21:45:01Z, where FakeClock begins
 HOSTILE = "</code><script>alert(1)</script>\"'&\x1b[31m\n\u202egnp.\udcff{{ 7*7 }}"
@@ -96,14 +98,17 @@ def daemon_json(*, heartbeat="2026-11-20T21:45:00.000Z", **changes):
     return {**fixed, "heartbeat": heartbeat, **state(**changes)}
 
 
+def told(drop_state, name="Song", **fields):
+    """Return what is told of a drop in a state."""
+    known = {"name": name, "inbox": "mix", "state": drop_state, "terminal": drop_state in TERMINAL}
+    return {**NOTHING_KNOWN, **known, **fields}
+
+
 def drop(drop_state, name="Song", **fields):
     """Return the status document of a drop in a state."""
-    return document(
-        Report(name=name, inbox="mix", state=drop_state, **fields),
-        seq=1,
-        now_ms=NOW_MS,
-        instance="test",
-    )
+    now = rfc3339(NOW_MS)
+    when = {"seq": 1, "updated": now, "daemon": {"instance": "test", "heartbeat": now}}
+    return {**told(drop_state, name, **fields), **when}
 
 
 def done(name="Blue Hour", **fields):
@@ -116,7 +121,7 @@ def done(name="Blue Hour", **fields):
         "job": "j0",
         "output_folder": name,
         "outputs": outputs,
-        "finished_ms": NOW_MS - 60_000,
+        "finished": rfc3339(NOW_MS - 60_000),
         "measurements": {"integrated_lufs": -14.02, "true_peak_dbtp": -1.0, "range_lu": 6.1},
     }
     return drop("done", name, **(facts | fields))
@@ -131,7 +136,9 @@ def failed(name="Broken Take", **fields):
         "hint": None,
         "stage": None,
     }
-    return drop("failed", name, **({"error": error, "finished_ms": NOW_MS - 3_600_000} | fields))
+    return drop(
+        "failed", name, **({"error": error, "finished": rfc3339(NOW_MS - 3_600_000)} | fields)
+    )
 
 
 def schema(name):
