@@ -19,7 +19,8 @@ the daemon, which knows nothing else of a handler:
 * ``JUDGE``: how many of those files must be whole before the drop is taken. ``"all"``, the
   default; ``"any"``: of a folder, those that are truncated, damaged or not to be read are
   named in a warning, as long as one is whole; ``"none"``: headers are not read, and a drop is
-  taken when it has been quiet for ``settle_unknown_s``. Only audio has headers that are read.
+  taken when it has been quiet for ``settle_unknown_s``. Text needs no ``"none"``: a file that is
+  not audio by its name has no header to read, and is whole when it is quiet and not empty.
 * ``HEADLINE``: the names of the measurements that overviews show of a result, the most
   important first (``("integrated_lufs",)``; the suffix is its unit).
 * ``STAGES``: the names of its stages in their order; the status then says which of how many

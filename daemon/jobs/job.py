@@ -15,13 +15,13 @@ what follows.
 
 Three budgets pay for further attempts, so that one kind of trouble never uses up another's
 patience: *failures* (the surroundings, the clock, our bugs), *crashes* (the worker died of
-this drop) and *interruptions* (the daemon itself died while it was handling this job, or no
-worker would start).
+this drop) and *interruptions* (no worker would start, the handler could not be used, or the
+daemon itself died while it was handling this job).
 
 Being interrupted costs nothing, however often: a clean stop, a power cut, and a death of the
-daemon that some other job caused say nothing about a job that was running beside. Only the one
-job that the daemon was handling when its process died (``daemon_died``) is suspected and pays,
-so that a job that kills the daemon does not kill it for good.
+daemon that some other job caused say nothing about a job that was running beside. Of a death of
+the daemon, only the job that it was handling (``daemon_died``) is suspected and pays, so that a
+job that kills the daemon does not kill it for good.
 
 Rules
 -----

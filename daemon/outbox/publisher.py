@@ -130,10 +130,6 @@ class Publisher:
             return f"{error.filename}: {error.strerror}"
         return ""
 
-    def discard_attempt(self, inbox: str, job: str, attempt: int) -> None:
-        """Remove the output of an attempt that did not end well."""
-        self._files.remove_tree("discard attempt", self._spool.result(inbox, job, attempt))
-
     def _target(self, inbox: str, job: str, name: str, folder: Path) -> str:
         """Return a name that is free for the drop, and for the settings file beside it."""
         drop = self._spool.drop(inbox, job, name)

@@ -12,7 +12,7 @@ Rules
    before; no ``Progress`` of an attempt follows its ``Ended``.
 2. When ``Ended`` is given out, nothing of the attempt runs any more. What it says has been
    checked: texts and numbers are within bounds, and every output is a regular file below the
-   work directory without write permission.
+   work directory, without write permission, of the size and the hash that were said.
 3. A pool is called from one thread.
 """
 

@@ -4,7 +4,7 @@ Rule 1: the attempt's number is in the database before a worker hears of it, and
 is there before its slot is used again.
 
 Rule 2: an outcome that cannot be written down now (disk full) is kept and written later; no
-further job is claimed meanwhile.
+further job is claimed meanwhile (``Outage.everything``).
 """
 
 import os
@@ -177,7 +177,7 @@ class Dispatcher:
     def _end(self, ended: Ended) -> None:
         """Record how an attempt ended, and do what follows."""
         job = self._jobs.get(ended.job)
-        if job is None:
+        if job is None or job.attempts != ended.attempt:  # a late report changes nothing
             return
         self._outage.guard(
             _outcome(job.id),

@@ -16,7 +16,7 @@ inside ``guard``. What the step raises says who has to wait:
 
 Rules
 -----
-Rule 1: only ``FoundationLost`` leaves a guard: the queue is damaged, or the lock is gone.
+Rule 1: only ``QueueDamaged`` and ``FoundationLost`` (the lock is gone) leave a guard.
 
 Rule 2: trouble is logged when it begins and when it ends, not at each try.
 

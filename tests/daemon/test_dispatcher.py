@@ -7,7 +7,8 @@ import pytest
 from daemon.config.models import Budgets
 from daemon.errors import Unavailable
 from daemon.files import Files
-from daemon.jobs.job import NOTHING_SPENT, State
+from daemon.jobs.job import NOTHING_SPENT, Outcome, State
+from daemon.pool.interface import Ended
 from daemon.supervisor import outage
 from tests.support.lives import Life, config_for
 from tests.support.truth import drop_song, states
@@ -68,3 +69,20 @@ def test_clean_stops_cost_a_job_nothing_however_often(root, pool):
         Life(config_for(root, budgets=budgets, drain_s=0.0), Files(), pool).live(runs)
 
         assert (number, NOTHING_SPENT) == (jobs[0].attempts, jobs[0].tally)
+
+
+def test_late_report_of_an_earlier_attempt_changes_nothing(root, pool):
+    """The attempt that runs is neither forgotten nor ended by it."""
+    drop_song(root, "Song")
+    late = []
+
+    def until(life):
+        for job in life.supervisor._store.jobs(State.RUNNING):
+            if not late:
+                late.append(Ended(job.id, job.attempts - 1, Outcome.CRASHED))
+                life.supervisor._dispatcher._end(late[0])
+        return bool(late) and life.at_rest()
+
+    Life(config_for(root), Files(), pool).live(until)
+
+    assert {"Song": "done"} == states(root)
