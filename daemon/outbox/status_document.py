@@ -120,6 +120,24 @@ def status_of_job(
     }
 
 
+def status_of_lost(
+    told: Mapping[str, Any], inbox: str, error: Mapping[str, Any], now_ms: int
+) -> dict[str, Any]:
+    """Return how the status of a job ends of which nothing but this status is left."""
+    return {
+        **NOTHING_KNOWN,
+        **{key: told[key] for key in NOTHING_KNOWN if key in told},
+        "inbox": inbox,
+        "state": State.FAILED.value,
+        "terminal": True,
+        "finished": rfc3339(now_ms),
+        "stage": None,
+        "eta_s": None,
+        "wait": None,
+        "error": Fault.read(error).public(),
+    }
+
+
 def eta_s(live: Live | None, now_s: float) -> float | None:
     """Return how long an attempt will take yet, when enough of it is known to say."""
     if live is None or live.progress < 0.15:  # noqa: PLR2004 - the first stages say too little

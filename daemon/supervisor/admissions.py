@@ -43,10 +43,6 @@ from daemon.supervisor.watchers import Watchers
 from daemon.text import display
 from dsp.containers.junk import composed
 
-_POSITIONS_SHOWN, _POSITIONS_AT_ONCE = 50, 10
-"""Places in the queue that statuses show, and how many are written at each beat, because each
-costs a sync: all of them within five beats."""
-
 
 class Admissions:
     """Where drops become jobs."""
@@ -73,7 +69,6 @@ class Admissions:
         self._duplicates, self._statuses, self._events = duplicates, statuses, events
         self._cancel_running = cancel
         self._sightings = Sightings(opened, statuses)
-        self._next_position = 0
 
     @property
     def receiving(self) -> int:
@@ -191,14 +186,6 @@ class Admissions:
         for job, original in self._duplicates.found():
             if self._store.finish_as_duplicate(job.id, original):
                 self._completion.after(job.id, job.inbox)
-
-    def show_positions(self) -> None:
-        """Write into the next few statuses of those that wait how many go before them."""
-        waiting = list(enumerate(self._store.waiting(_POSITIONS_SHOWN), start=1))
-        first = self._next_position if self._next_position < len(waiting) else 0
-        self._next_position = first + _POSITIONS_AT_ONCE
-        for position, job in waiting[first : self._next_position]:
-            self._completion.show_position(job, position)
 
     def adopt(self) -> None:
         """Take up what a crash interrupted: drops without a row, searches, sightings."""

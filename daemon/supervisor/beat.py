@@ -14,6 +14,7 @@ from daemon.outbox.page import FrontPage
 from daemon.outbox.status_writer import Statuses
 from daemon.supervisor import systemd
 from daemon.supervisor.admissions import Admissions
+from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.dispatcher import Dispatcher
 from daemon.supervisor.outage import Outage
@@ -34,13 +35,15 @@ class Beat:
         document: DaemonDocument,
         dispatcher: Dispatcher,
         admissions: Admissions,
+        completion: Completion,
     ) -> None:
         root, period_s = opened.spool.root, opened.config.heartbeat_s
         common: dict[str, Any] = {"files": files, "clock": clock}
         self._heartbeat = Heartbeat(root, **common, instance=opened.instance, period_s=period_s)
         self._metrics, self._front = Metrics(root, **common), FrontPage(root, **common)
         self._folders, self._outage, self._statuses = opened.folders, outage, statuses
-        self._document, self._dispatcher, self._admissions = document, dispatcher, admissions
+        self._document, self._dispatcher = document, dispatcher
+        self._admissions, self._completion = admissions, completion
         self._shown: Mapping[str, Any] = {}
         self._sentence = "serving"
 
@@ -59,7 +62,7 @@ class Beat:
         if self._step("heartbeat", self._write_heartbeat):
             self._step("metrics", lambda: self._metrics.write(self._shown))
             self._step("page", lambda: self._front.write(self._shown, self._statuses.recent()))
-        self._step("positions", self._admissions.show_positions)
+        self._step("waits", self._completion.show_waits)
         # Said whatever failed above: the loop goes round, and that is what systemd asks.
         systemd.notify("WATCHDOG=1", f"STATUS={self._sentence}")
 

@@ -11,6 +11,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
+from daemon.errors import words
 from daemon.intake.drop import Drop
 from daemon.intake.observations import Wait
 from daemon.supervisor.startup import Opened
@@ -35,7 +36,8 @@ class Capacity:
         self._held: dict[str, int] = {}
         """Bytes of each job that has not ended."""
         self._lock = threading.Lock()
-        self._left = _Left(0, 0.0, memory=True)
+        self._left: _Left | None = None
+        self._unknown = "nothing has been measured yet"
         self._coming: dict[tuple[str, str], int] = {}
         """Bytes of each drop on its way from an inbox to its row."""
         self.free_mb = 0
@@ -52,8 +54,17 @@ class Capacity:
     def measure(self, running: int) -> bool:
         """Measure anew; return whether there is room where there was none.
 
-        `running` jobs of those that hold room do not wait.
+        `running` jobs of those that hold room do not wait. While nothing can be measured, no
+        drop is taken.
         """
+        try:
+            return self._measure(running)
+        except Exception as error:
+            with self._lock:
+                self._left, self._unknown = None, f"{type(error).__name__}: {words(error)}"
+            raise
+
+    def _measure(self, running: int) -> bool:
         config, disk = self._opened.config, self._opened.config.disk
         found = os.statvfs(self._opened.spool.root)
         free = found.f_bavail * found.f_frsize
@@ -68,7 +79,7 @@ class Capacity:
                 memory=memory,
             )
             before, self._left = self._left, left
-        return _open(left) and not _open(before)
+        return _open(left) and (before is None or not _open(before))
 
     def came(self, inbox: str, name: str) -> None:
         """Count a drop no more: it has its row, or is in its inbox after all."""
@@ -80,6 +91,8 @@ class Capacity:
         config = self._opened.config
         wanted = config.disk.per_input_byte * drop.bytes
         with self._lock:
+            if self._left is None:
+                return Wait("slot", None, f"what room there is is not known: {self._unknown}")
             if self._left.jobs <= 0:
                 return Wait("slot", None, f"the queue is full: queue_limit is {config.queue_limit}")
             if self._left.bytes < wanted:

@@ -19,11 +19,15 @@ from daemon.outbox.publisher import Publisher
 from daemon.outbox.status_document import status_of_job
 from daemon.outbox.status_writer import Statuses
 from daemon.supervisor.capacity import Capacity
-from daemon.supervisor.obstacles import Obstacles
+from daemon.supervisor.obstacles import Obstacle, Obstacles
 from daemon.supervisor.outage import Outage
 from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
 from daemon.text import display
+
+_POSITIONS_SHOWN, _AT_ONCE = 50, 10
+"""Places in the queue that statuses show, and how many are written at each beat, because each
+costs a sync: all of them within five beats."""
 
 
 class Completion:
@@ -47,6 +51,11 @@ class Completion:
         self._capacity, self._watchers = capacity, watchers
         self._obstacles, self._outage = obstacles, outage
         self._statuses, self._events = statuses, events
+        self._next_position = 0
+        self._told: dict[str, Obstacle | None] = {}
+        """What stood before each inbox when its statuses were last gone through."""
+        self._stale: dict[str, None] = {}
+        """Jobs whose status may say otherwise, in order."""
 
     def after(self, job_id: str, inbox: str) -> None:
         """Do what follows a change of a job's state, once the row has it."""
@@ -58,11 +67,30 @@ class Completion:
             set_aside=lambda fault: self._fail(job_id, fault),
         )
 
-    def show_position(self, job: Job, position: int) -> None:
-        """Write into a status how many jobs go before this one."""
+    def show_waits(self) -> None:
+        """Write into the next few statuses of those that wait what for, and behind how many."""
+        waiting = list(enumerate(self._store.waiting(_POSITIONS_SHOWN), start=1))
+        first = self._next_position if self._next_position < len(waiting) else 0
+        self._next_position = first + _AT_ONCE
+        for position, job in waiting[first : self._next_position]:
+            self._show_wait(job, position)
+        if (obstacles := self._obstacles.of_all()) != self._told:
+            self._told = obstacles
+            self._stale |= dict.fromkeys(job.id for job in self._store.jobs(State.QUEUED))
+        shown = {job.id for _, job in waiting}
+        for job_id in list(self._stale)[:_AT_ONCE]:
+            del self._stale[job_id]
+            found = self._store.get(job_id)
+            if found is None or found.state is not State.QUEUED or job_id in shown:
+                continue
+            if not (self._statuses.due(found.inbox, found.label) and self._show_wait(found)):
+                self._stale[job_id] = None
+
+    def _show_wait(self, job: Job, position: int | None = None) -> bool:
         thing = f"status of {job.id}"
-        self._outage.guard(thing, lambda: self._write_status(job, position), inbox=job.inbox)
-        self._outage.forget(thing)  # it is written again with the next beat
+        done = self._outage.guard(thing, lambda: self._write_status(job, position), inbox=job.inbox)
+        self._outage.forget(thing)  # it is written again with another beat
+        return done
 
     def _write_status(self, job: Job, position: int | None = None) -> None:
         """Write the status of a job that does not run."""

@@ -44,6 +44,10 @@ class Obstacles:
         if self._pool.degraded:
             yield Obstacle("slot", self._pool.degraded)
 
+    def of_all(self) -> dict[str, Obstacle | None]:
+        """Return what stands before each inbox."""
+        return {inbox: self.before(inbox) for inbox in self._opened.config.inboxes}
+
     def open(self) -> list[str]:
         """Return the inboxes whose jobs may be started."""
         return [inbox for inbox in self._opened.config.inboxes if self._is_open(inbox)]

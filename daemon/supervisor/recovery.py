@@ -8,15 +8,18 @@ pays for that (``jobs.job``); one that has spent its budget so is not touched ag
 
 import os
 
+from daemon.clock import Clock
 from daemon.errors import Fault
 from daemon.jobs.job import Ending, Job, Outcome, OutputFile, State
 from daemon.logs import log
-from daemon.outbox.status_reader import TERMINAL, read_status
+from daemon.outbox.status_document import status_of_lost
+from daemon.outbox.status_reader import SUFFIX, TERMINAL, drop_in, read_status
 from daemon.outbox.status_writer import Statuses
 from daemon.supervisor.admissions import Admissions
 from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.outage import Outage
+from daemon.supervisor.sightings import says
 from daemon.supervisor.startup import Opened
 
 _GONE = Fault("DROP_GONE", "the drop is no longer in work/, where the daemon had put it").document()
@@ -30,6 +33,7 @@ def recover(
     outage: Outage,
     statuses: Statuses,
     document: DaemonDocument,
+    clock: Clock,
 ) -> None:
     """Repeat what is missing: rows, outcomes, publications."""
     store, culprit = opened.store, opened.folders.culprit
@@ -47,6 +51,12 @@ def recover(
             lambda job=job: _take_up(job, opened, admissions, statuses),  # type: ignore[misc]
             job=job.id,
             inbox=job.inbox,
+        )
+    for inbox in opened.inboxes:
+        outage.guard(
+            f"search for lost jobs of {inbox}",
+            lambda inbox=inbox: _end_lost(inbox, opened, statuses, clock),  # type: ignore[misc]
+            inbox=inbox,
         )
     for job in store.unpublished():
         if job.id == culprit and job.tally.interruptions >= store.budgets.interruptions:
@@ -70,6 +80,21 @@ def _take_up(job: Job, opened: Opened, admissions: Admissions, statuses: Statuse
         opened.store.restore(job.id, state, _ending_of(told))
     else:
         opened.store.fail(job.id, _GONE)
+
+
+def _end_lost(inbox: str, opened: Opened, statuses: Statuses, clock: Clock) -> None:
+    """End the statuses of jobs that have neither a row nor a drop any more."""
+    for path in opened.spool.folder("outbox", inbox).glob(f"*{SUFFIX}"):
+        if not (says(path, "state", "queued") or says(path, "state", "running")):
+            continue
+        told = read_status(path) or {}
+        job, drop = str(told.get("job")), drop_in(told)
+        lost = told.get("state") in ("queued", "running") and opened.store.get(job) is None
+        if lost and not os.path.lexists(opened.spool.drop(inbox, job, drop)):
+            log.warning("the queue has lost a job, and its drop is gone", job=job, inbox=inbox)
+            label = path.name.removesuffix(SUFFIX)
+            statuses.write(label, status_of_lost(told, inbox, _GONE, clock.wall_ms()))
+            statuses.forget(inbox, label)
 
 
 def _ending_of(told: dict[str, object]) -> Ending:

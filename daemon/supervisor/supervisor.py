@@ -146,6 +146,7 @@ class Supervisor:
             document=self._document,
             dispatcher=self._dispatcher,
             admissions=self._admissions,
+            completion=self._completion,
         )
         self._sweep_at_s = 0.0
         self._steps: dict[str, Callable[[], object]] = {
@@ -186,6 +187,7 @@ class Supervisor:
             outage=self._outage,
             statuses=self._statuses,
             document=self._document,
+            clock=self._clock,
         )
         self._document.phase = "running"
         self._step("measure capacity", self._measure)

@@ -34,6 +34,24 @@ def test_nothing_is_taken_before_the_first_measurement(daemon):
     assert asked(daemon()._capacity, "a") is not None
 
 
+def test_room_that_cannot_be_measured_is_not_called_full(daemon):
+    """While a bug of ours hides what there is, nothing is taken, and the wait says why."""
+    capacity = daemon(queue_limit=5)._capacity
+    capacity.measure(0)
+    capacity.hold("job", "not a number")
+    with pytest.raises(TypeError):
+        capacity.measure(0)
+    wait = capacity.gate("mix", Drop("a", "file"))
+
+    assert "TypeError" in wait.detail
+    assert "full" not in wait.detail
+
+    capacity.release("job")
+
+    assert capacity.measure(0)
+    assert asked(capacity, "a") is None
+
+
 def test_burst_between_two_measurements_cannot_overrun_the_queue(daemon):
     """Each admission takes its room at once."""
     capacity = daemon(queue_limit=2)._capacity

@@ -44,7 +44,7 @@ OF_THE_ROUND = {
     "document": (DaemonDocument, "state"),
     "metrics": (Metrics, "write"),
     "page": (FrontPage, "write"),
-    "positions": (Admissions, "show_positions"),
+    "waits": (Completion, "show_waits"),
     "sweep": (supervisor, "tidy"),
     "twins": (Admissions, "answer_duplicates"),
 }

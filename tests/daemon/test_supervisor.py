@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 
+import jsonschema
 import pytest
 
 from daemon.config.models import Config
@@ -10,6 +12,9 @@ from daemon.errors import BadConfig
 from daemon.outbox.status_reader import read_status
 from daemon.supervisor.supervisor import Supervisor
 from dsp.containers.identify import AUDIO_SUFFIXES
+from tests.support.clocks import FakeClock
+from tests.support.jobs import new_job
+from tests.support.spools import schema
 
 
 def config(root, *names, **more):
@@ -133,6 +138,48 @@ def test_drops_that_wait_are_told_how_many_go_before_them(spool):
     while positions() != [0, 1, 2]:
         supervisor.round()
     supervisor.close(clean=False)
+
+
+def test_every_drop_that_waits_is_told_of_an_obstacle_that_comes_later(spool):
+    """Not only those whose place in the queue is shown."""
+    clock = FakeClock()
+    daemon = Supervisor(config(spool, "old", "mix"), clock=clock)
+    for number in range(70):
+        job = f"j{number}"
+        daemon._store.adopt(new_job(job, inbox="old", label=job))
+        daemon._completion.after(job, "old")
+    daemon._opened.take(config(spool, "mix"))
+    clock.advance(10)
+    for _ in range(10):
+        daemon._beat.now()
+    daemon.close(clean=True)
+    told = [json.loads(path.read_bytes()) for path in (spool / "outbox" / "old").glob("*.json")]
+
+    assert 70 * ["paused"] == [status["wait"]["reason"] for status in told]
+    assert {None, *range(1, 51)} == {status["wait"]["position"] for status in told}
+
+
+@pytest.mark.parametrize("drop_is_there", [False, True])
+def test_job_of_which_only_its_status_is_left_has_failed(spool, drop_is_there):
+    """Whoever waits for its end hears of it; a drop that is there is taken up instead."""
+    paused_job(spool)
+    status = spool / "outbox" / "old" / "drop.wav.status.json"
+    before = json.loads(status.read_bytes())
+    shutil.rmtree(spool / "state")
+    if not drop_is_there:
+        shutil.rmtree(spool / "work" / "old" / before["job"])
+    daemon = Supervisor(config(spool, "old"))
+    daemon.start()
+    daemon.close(clean=True)
+    after = json.loads(status.read_bytes())
+    jsonschema.validate(after, schema("status-1.json"))
+
+    assert ("queued" if drop_is_there else "failed") == after["state"]
+    assert before["job"] == after["job"]
+    if not drop_is_there:
+        assert before["inputs"] == after["inputs"]
+        assert ("DROP_GONE", None) == (after["error"]["code"], after["wait"])
+        assert after["error"]["hint"]
 
 
 @pytest.mark.parametrize("beside", [False, True], ids=["folder", "file"])
