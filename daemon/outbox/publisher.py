@@ -33,7 +33,7 @@ from typing import Any
 
 from daemon.clock import rfc3339
 from daemon.files import Files
-from daemon.layout import SETTINGS_BESIDE, Spool, reason_beside
+from daemon.layout import REASON_SUFFIX, SETTINGS_BESIDE, Spool, reason_beside
 from daemon.outbox.transfer import has_moved, move
 from daemon.trees import STAYS
 
@@ -45,8 +45,12 @@ def _beside(drop: Path) -> Path:
     return drop.with_name(drop.name + SETTINGS_BESIDE)
 
 
-def free_name(folder: Path, name: str, suffixes: Sequence[str] = ("",)) -> str:
+def free_name(
+    folder: Path, name: str, suffixes: Sequence[str] = ("",), *, ours: str | None = None
+) -> str:
     """Return the first of ``name``, ``name (2)``, … that is not taken with any of the suffixes.
+
+    One that ends in ``ours`` is not free either: the daemon's own files are called so.
 
     A name is cut where it and its suffix would be longer than a name can be.
     """
@@ -54,6 +58,8 @@ def free_name(folder: Path, name: str, suffixes: Sequence[str] = ("",)) -> str:
     for number in count(1):
         ending = f" ({number})" if number > 1 else ""
         candidate = os.fsdecode(os.fsencode(name)[: room - len(ending)]) + ending
+        if ours and candidate.endswith(ours):
+            continue
         if not any(os.path.lexists(folder / f"{candidate}{suffix}") for suffix in suffixes):
             break
     return candidate
@@ -106,7 +112,8 @@ class Publisher:
             return None
         folder = self._spool.folder("failed", inbox)
         self._ensure(folder)
-        target = self._target(inbox, job, name, folder)
+        # ``Song.error.json`` is where the reason of a drop ``Song`` goes, in place of an older one.
+        target = self._target(inbox, job, name, folder, ours=REASON_SUFFIX)
         body = {"schema": 1, "job": job, "inbox": inbox, "finished": rfc3339(finished_ms), **error}
         text = json.dumps(body, indent=1, allow_nan=False).encode("ascii") + b"\n"
         self._files.write("write error", reason_beside(folder / target), text, durable=True)
@@ -130,11 +137,13 @@ class Publisher:
             return f"{error.filename}: {error.strerror}"
         return ""
 
-    def _target(self, inbox: str, job: str, name: str, folder: Path) -> str:
+    def _target(
+        self, inbox: str, job: str, name: str, folder: Path, *, ours: str | None = None
+    ) -> str:
         """Return a name that is free for the drop, and for the settings file beside it."""
         drop = self._spool.drop(inbox, job, name)
         suffixes = ("", SETTINGS_BESIDE) if os.path.lexists(_beside(drop)) else ("",)
-        return free_name(folder, name, suffixes)
+        return free_name(folder, name, suffixes, ours=ours)
 
     def _drop_has_left(self, inbox: str, job: str, name: str) -> bool:
         room = self._spool.job(inbox, job)

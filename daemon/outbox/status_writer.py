@@ -91,7 +91,8 @@ class Statuses:
         A name is in use while its result lies in the outbox or another drop of the same
         name is not finished; `is_held` knows the labels of those that are still arriving, whose
         statuses have no job to tell them by. The status of a drop that failed, was skipped or
-        cancelled gives way: the next drop of that name is its successor.
+        cancelled gives way: the next drop of that name is its successor. A name that ends as
+        those of statuses do is never free: a result called so would keep another's status out.
         """
         number = 1
         while True:
@@ -101,7 +102,7 @@ class Statuses:
             number += 1
 
     def _free(self, inbox: str, label: str, job: str | None) -> bool:
-        if os.path.lexists(self._outbox / inbox / label):
+        if label.endswith(SUFFIX) or os.path.lexists(self._outbox / inbox / label):
             return False
         found = read_status(self.path(inbox, label))
         if found is None:

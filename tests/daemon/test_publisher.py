@@ -73,6 +73,21 @@ def test_failed_drop_lies_beside_its_reason(publisher):
     assert "add some" == reason["hint"]
 
 
+@pytest.mark.parametrize("folder", [False, True])
+def test_reason_never_replaces_a_drop_of_its_name(spool, publisher, folder):
+    """A failed drop may be called ``Song.error.json``; the reason of ``Song`` goes elsewhere."""
+    drop = spool.drop("mix", "20261120-214501-0001", "Song.error.json")
+    drop.parent.mkdir(parents=True)
+    (drop.mkdir if folder else drop.touch)()
+    error = {"code": "X", "message": "y"}
+    first = publisher.set_aside("mix", "20261120-214501-0001", "Song.error.json", error, 0)
+    publisher.set_aside("mix", JOB, "Song", error, 0)
+
+    assert "Song.error.json (2)" == first.name
+    assert folder == first.is_dir()
+    assert JOB == json.loads((first.parent / "Song.error.json").read_text())["job"]
+
+
 def test_setting_aside_twice_is_harmless(publisher):
     """A repetition after a crash finds nothing left to move."""
     publisher.set_aside("mix", JOB, "Song", {"code": "X", "message": "y"}, 0)

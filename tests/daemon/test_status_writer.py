@@ -150,6 +150,11 @@ def test_final_status_is_never_written_again(statuses, clock):
     assert not statuses.write("Song", changed)
 
 
+def test_result_cannot_have_the_name_of_a_status(statuses):
+    """A folder ``Song.status.json`` in the outbox would keep the status of ``Song`` out."""
+    assert "Song.status.json (2)" == statuses.label_for("mix", "Song.status.json")
+
+
 def test_label_of_a_second_drop_leaves_the_first_result_alone(tmp_path, statuses):
     """While a result lies in the outbox its label is taken."""
     (tmp_path / "mix" / "Song").mkdir()
