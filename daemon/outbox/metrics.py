@@ -26,11 +26,11 @@ from typing import Any, NamedTuple
 
 from daemon.clock import Clock
 from daemon.files import Files
+from daemon.outbox.overview import ENDED
 from daemon.text import shown
 
 NAME = "metrics.prom"
 PREFIX = "soundspool_"
-_ENDED = ("done", "failed", "skipped", "cancelled")
 PHASES = ("starting", "running", "draining", "stopped")
 _MIB = 1024 * 1024
 
@@ -134,7 +134,7 @@ def _work(state: State, heartbeat_s: float) -> tuple[Metric, ...]:
          queue["oldest_queued_s"] or 0),
         ("queue_limit", "Jobs that may be queued.", queue["limit"]),
         ("jobs_total", "Jobs that ended, by state.",
-         _by("state", {name: totals[name] for name in _ENDED})),
+         _by("state", {name: totals[name] for name in ENDED})),
         ("attempts_total", "Attempts, by outcome.", _by("outcome", totals["attempts"])),
         ("attempt_duration_seconds", "Time spent on attempts.",
          [Sample(one[key], {"handler": name}, suffix) for name, one in handlers.items()

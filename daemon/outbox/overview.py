@@ -21,10 +21,10 @@ Life = Literal["alive", "down", "stopped", "absent"]
 
 WAITING = 100
 """Of what waits, so many are shown."""
+ENDED = ("done", "failed", "skipped", "cancelled")
 PERIODS = 3
 """A heartbeat older than so many periods: the daemon is down."""
 
-_OVER = ("done", "failed", "skipped", "cancelled")
 _FIGURES = 3
 _NAMED = 3
 """Of what an inbox leaves alone, so many are named."""
@@ -133,7 +133,7 @@ def overview_of(state: Document, documents: Iterable[Document]) -> Overview:
     queued = [one for one in drops if one.get("state") == "queued"]
     arriving = [one for one in drops if one.get("state") == "receiving"]
     first = [*nsmallest(WAITING, queued, _turn), *nsmallest(WAITING, arriving, _since)][:WAITING]
-    latest = sorted((one for one in drops if one.get("state") in _OVER), key=ended, reverse=True)
+    latest = sorted((one for one in drops if one.get("state") in ENDED), key=ended, reverse=True)
     return Overview(
         phase=shown(state.get("phase") or "unknown"),
         attention=tuple(shown(one) for one in _attention(state)),
@@ -212,7 +212,7 @@ def _figures(state: Document) -> Iterable[tuple[str, str]]:
     yield "Waiting", f"{sum((depth.get('queued') or {}).values())}"
     yield "Arriving", f"{depth.get('receiving', 0)}"
     yield "Longest wait", span(queue.get("oldest_queued_s"))
-    for name in _OVER:
+    for name in ENDED:
         yield name.capitalize(), f"{totals.get(name, 0)}"
 
 

@@ -125,15 +125,12 @@ def status_of_lost(
 ) -> dict[str, Any]:
     """Return how the status of a job ends of which nothing but this status is left."""
     return {
-        **NOTHING_KNOWN,
-        **{key: told[key] for key in NOTHING_KNOWN if key in told},
+        **{key: told.get(key, unknown) for key, unknown in NOTHING_KNOWN.items()},
+        **dict.fromkeys(("stage", "eta_s", "wait")),
         "inbox": inbox,
         "state": State.FAILED.value,
         "terminal": True,
         "finished": rfc3339(now_ms),
-        "stage": None,
-        "eta_s": None,
-        "wait": None,
         "error": Fault.read(error).public(),
     }
 

@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from daemon.errors import is_ours
-from daemon.outbox.overview import Document, ended
+from daemon.outbox.overview import ENDED, Document, ended
 
 SCHEMA = 1
 SUFFIX = ".status.json"
-TERMINAL = frozenset({"done", "failed", "skipped", "cancelled"})
+TERMINAL = frozenset(ENDED)
 KEEP = 100
 """Documents of finished jobs; failures are counted apart, so that success cannot hide them."""
 _LARGEST_BYTES = 1 << 22

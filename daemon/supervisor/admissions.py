@@ -10,12 +10,10 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
-from daemon.clock import Clock
 from daemon.config.drop_settings import DropSettings, settings_of
 from daemon.config.models import Inbox, Limits
 from daemon.config.yaml_reader import Document
 from daemon.errors import BadInput, Fault, SpoolError, is_ours
-from daemon.files import Files
 from daemon.intake.admit import renumber
 from daemon.intake.drop import Drop, look
 from daemon.intake.observations import (
@@ -31,12 +29,9 @@ from daemon.intake.recovery import find_admitted
 from daemon.jobs.job import Job, NewJob, State
 from daemon.layout import CANCEL, Place
 from daemon.logs import log
-from daemon.outbox.events import Events
-from daemon.outbox.status_writer import Statuses
 from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.completion import Completion
 from daemon.supervisor.duplicates import DuplicateFinder
-from daemon.supervisor.outage import Outage
 from daemon.supervisor.sightings import Sightings, says
 from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
@@ -51,24 +46,19 @@ class Admissions:
         self,
         opened: Opened,
         *,
-        files: Files,
-        clock: Clock,
         capacity: Capacity,
         watchers: Watchers,
-        outage: Outage,
         completion: Completion,
         duplicates: DuplicateFinder,
-        statuses: Statuses,
-        events: Events,
         cancel: Callable[[Job], None],
     ) -> None:
         self._opened, self._store, self._spool = opened, opened.store, opened.spool
-        self._files, self._clock = files, clock
+        self._files, self._clock, self._outage = opened.files, opened.clock, opened.outage
+        self._statuses, self._events = opened.statuses, opened.events
         self._capacity, self._watchers = capacity, watchers
-        self._outage, self._completion = outage, completion
-        self._duplicates, self._statuses, self._events = duplicates, statuses, events
+        self._completion, self._duplicates = completion, duplicates
         self._cancel_running = cancel
-        self._sightings = Sightings(opened, statuses)
+        self._sightings = Sightings(opened)
 
     @property
     def receiving(self) -> int:

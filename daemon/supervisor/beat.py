@@ -6,18 +6,14 @@ Rule: each part has a guard of its own, so that one that fails silences no other
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from daemon.clock import Clock
-from daemon.files import Files
 from daemon.outbox.heartbeat import Heartbeat
 from daemon.outbox.metrics import Metrics
 from daemon.outbox.page import FrontPage
-from daemon.outbox.status_writer import Statuses
 from daemon.supervisor import systemd
 from daemon.supervisor.admissions import Admissions
 from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.dispatcher import Dispatcher
-from daemon.supervisor.outage import Outage
 from daemon.supervisor.startup import Opened
 
 
@@ -28,20 +24,16 @@ class Beat:
         self,
         opened: Opened,
         *,
-        files: Files,
-        clock: Clock,
-        outage: Outage,
-        statuses: Statuses,
         document: DaemonDocument,
         dispatcher: Dispatcher,
         admissions: Admissions,
         completion: Completion,
     ) -> None:
         root, period_s = opened.spool.root, opened.config.heartbeat_s
-        common: dict[str, Any] = {"files": files, "clock": clock}
+        common: dict[str, Any] = {"files": opened.files, "clock": opened.clock}
         self._heartbeat = Heartbeat(root, **common, instance=opened.instance, period_s=period_s)
         self._metrics, self._front = Metrics(root, **common), FrontPage(root, **common)
-        self._folders, self._outage, self._statuses = opened.folders, outage, statuses
+        self._folders, self._outage, self._statuses = opened.folders, opened.outage, opened.statuses
         self._document, self._dispatcher = document, dispatcher
         self._admissions, self._completion = admissions, completion
         self._shown: Mapping[str, Any] = {}

@@ -9,18 +9,13 @@ Rule 2: a job on which we have a bug fails with ``INTERNAL`` and goes to ``faile
 that cannot be done, it stays unpublished until the next start.
 """
 
-from daemon.clock import Clock
 from daemon.errors import Fault
-from daemon.files import Files
 from daemon.jobs.job import Job, State
 from daemon.logs import log
-from daemon.outbox.events import Events
 from daemon.outbox.publisher import Publisher
 from daemon.outbox.status_document import status_of_job
-from daemon.outbox.status_writer import Statuses
 from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.obstacles import Obstacle, Obstacles
-from daemon.supervisor.outage import Outage
 from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
 from daemon.text import display
@@ -34,23 +29,12 @@ class Completion:
     """From an outcome in the row to what readers see of it."""
 
     def __init__(
-        self,
-        opened: Opened,
-        *,
-        files: Files,
-        clock: Clock,
-        capacity: Capacity,
-        watchers: Watchers,
-        obstacles: Obstacles,
-        outage: Outage,
-        statuses: Statuses,
-        events: Events,
+        self, opened: Opened, *, capacity: Capacity, watchers: Watchers, obstacles: Obstacles
     ) -> None:
-        self._spool, self._store, self._clock = opened.spool, opened.store, clock
-        self._publisher = Publisher(opened.spool, files)
-        self._capacity, self._watchers = capacity, watchers
-        self._obstacles, self._outage = obstacles, outage
-        self._statuses, self._events = statuses, events
+        self._spool, self._store, self._clock = opened.spool, opened.store, opened.clock
+        self._publisher = Publisher(opened.spool, opened.files)
+        self._statuses, self._events, self._outage = opened.statuses, opened.events, opened.outage
+        self._capacity, self._watchers, self._obstacles = capacity, watchers, obstacles
         self._next_position = 0
         self._told: dict[str, Obstacle | None] = {}
         """What stood before each inbox when its statuses were last gone through."""

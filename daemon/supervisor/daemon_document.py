@@ -7,14 +7,13 @@ and asks the other parts for the rest. Nothing is decided from it.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from daemon.clock import Clock, rfc3339
+from daemon.clock import rfc3339
 from daemon.intake.observations import Health
 from daemon.jobs.job import Job, Outcome, State
 from daemon.logs import log
 from daemon.outbox.status_document import Live, eta_s
 from daemon.pool.interface import Pool
 from daemon.supervisor.capacity import Capacity
-from daemon.supervisor.outage import Outage
 from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
 from daemon.text import display
@@ -29,18 +28,11 @@ class DaemonDocument:
     """What is said about the daemon as a whole."""
 
     def __init__(
-        self,
-        opened: Opened,
-        clock: Clock,
-        *,
-        pool: Pool,
-        watchers: Watchers,
-        capacity: Capacity,
-        outage: Outage,
+        self, opened: Opened, *, pool: Pool, watchers: Watchers, capacity: Capacity
     ) -> None:
-        self._opened, self._store, self._clock = opened, opened.store, clock
+        self._opened, self._store, self._clock = opened, opened.store, opened.clock
         self._pool, self._watchers = pool, watchers
-        self._capacity, self._outage = capacity, outage
+        self._capacity, self._outage = capacity, opened.outage
         self.phase = "starting"
         self._restarts = opened.store.note_start()
         self._warnings: dict[str, str] = {}

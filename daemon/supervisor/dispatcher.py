@@ -11,21 +11,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from daemon.clock import Clock
 from daemon.errors import Fault
-from daemon.files import Files
 from daemon.jobs.job import Ending, Job, Outcome, OutputFile
 from daemon.jobs.store import Claim
 from daemon.layout import settings_beside
 from daemon.logs import log
 from daemon.outbox.status_document import Live, status_of_job
-from daemon.outbox.status_writer import Statuses
 from daemon.pool.interface import Ended, Order, Pool, Progress
 from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.duplicates import key_of_done
 from daemon.supervisor.obstacles import Obstacles
-from daemon.supervisor.outage import Outage
 from daemon.supervisor.startup import Opened
 from daemon.text import display
 
@@ -41,19 +37,15 @@ class Dispatcher:
         opened: Opened,
         pool: Pool,
         *,
-        files: Files,
-        clock: Clock,
         obstacles: Obstacles,
-        outage: Outage,
         completion: Completion,
-        statuses: Statuses,
         document: DaemonDocument,
     ) -> None:
         self._opened, self._pool = opened, pool
         self._store, self._spool = opened.store, opened.spool
-        self._files, self._clock = files, clock
-        self._obstacles, self._outage, self._completion = obstacles, outage, completion
-        self._statuses, self._document = statuses, document
+        self._files, self._clock, self._outage = opened.files, opened.clock, opened.outage
+        self._obstacles, self._completion = obstacles, completion
+        self._statuses, self._document = opened.statuses, document
         self._jobs: dict[str, Job] = {}
         self._live: dict[str, Live] = {}
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from daemon.pool.interface import Pool
-from daemon.supervisor.outage import Outage
 from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
 
@@ -20,8 +19,9 @@ class Obstacle:
 class Obstacles:
     """Asks each part of the daemon that may be in the way."""
 
-    def __init__(self, opened: Opened, watchers: Watchers, outage: Outage, pool: Pool) -> None:
-        self._opened, self._watchers, self._outage, self._pool = opened, watchers, outage, pool
+    def __init__(self, opened: Opened, watchers: Watchers, pool: Pool) -> None:
+        self._opened, self._watchers, self._pool = opened, watchers, pool
+        self._outage = opened.outage
 
     def before(self, inbox: str) -> Obstacle | None:
         """Return what keeps the jobs of an inbox waiting; ``None``: a free slot is all they need.

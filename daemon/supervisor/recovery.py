@@ -8,17 +8,14 @@ pays for that (``jobs.job``); one that has spent its budget so is not touched ag
 
 import os
 
-from daemon.clock import Clock
 from daemon.errors import Fault
 from daemon.jobs.job import Ending, Job, Outcome, OutputFile, State
 from daemon.logs import log
 from daemon.outbox.status_document import status_of_lost
 from daemon.outbox.status_reader import SUFFIX, TERMINAL, drop_in, read_status
-from daemon.outbox.status_writer import Statuses
 from daemon.supervisor.admissions import Admissions
 from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
-from daemon.supervisor.outage import Outage
 from daemon.supervisor.sightings import says
 from daemon.supervisor.startup import Opened
 
@@ -30,13 +27,10 @@ def recover(
     *,
     admissions: Admissions,
     completion: Completion,
-    outage: Outage,
-    statuses: Statuses,
     document: DaemonDocument,
-    clock: Clock,
 ) -> None:
     """Repeat what is missing: rows, outcomes, publications."""
-    store, culprit = opened.store, opened.folders.culprit
+    store, outage, culprit = opened.store, opened.outage, opened.folders.culprit
     if store.moved_aside is not None:
         log.error("the queue was damaged and is rebuilt", damaged=str(store.moved_aside))
         text = f"rebuilt from the folders; the damaged one lies in {store.moved_aside}"
@@ -48,14 +42,14 @@ def recover(
     for job in store.jobs(State.QUEUED):
         outage.guard(
             f"recovery of {job.id}",
-            lambda job=job: _take_up(job, opened, admissions, statuses),  # type: ignore[misc]
+            lambda job=job: _take_up(job, opened, admissions),  # type: ignore[misc]
             job=job.id,
             inbox=job.inbox,
         )
     for inbox in opened.inboxes:
         outage.guard(
             f"search for lost jobs of {inbox}",
-            lambda inbox=inbox: _end_lost(inbox, opened, statuses, clock),  # type: ignore[misc]
+            lambda inbox=inbox: _end_lost(inbox, opened),  # type: ignore[misc]
             inbox=inbox,
         )
     for job in store.unpublished():
@@ -67,13 +61,13 @@ def recover(
             completion.after(job.id, job.inbox)
 
 
-def _take_up(job: Job, opened: Opened, admissions: Admissions, statuses: Statuses) -> None:
+def _take_up(job: Job, opened: Opened, admissions: Admissions) -> None:
     """Go on with a job that waits; one whose drop has left has ended, and the row forgot it."""
     drop = opened.spool.drop(job.inbox, job.id, job.name)
     if os.path.lexists(drop):
         admissions.show_waiting(job)
         return
-    told = read_status(statuses.path(job.inbox, job.label)) or {}
+    told = read_status(opened.statuses.path(job.inbox, job.label)) or {}
     if told.get("job") == job.id and told.get("state") in TERMINAL:
         log.warning("the row was older than its result", job=job.id, state=told["state"])
         state = State(told["state"])
@@ -82,7 +76,7 @@ def _take_up(job: Job, opened: Opened, admissions: Admissions, statuses: Statuse
         opened.store.fail(job.id, _GONE)
 
 
-def _end_lost(inbox: str, opened: Opened, statuses: Statuses, clock: Clock) -> None:
+def _end_lost(inbox: str, opened: Opened) -> None:
     """End the statuses of jobs that have neither a row nor a drop any more."""
     for path in opened.spool.folder("outbox", inbox).glob(f"*{SUFFIX}"):
         if not (says(path, "state", "queued") or says(path, "state", "running")):
@@ -93,8 +87,9 @@ def _end_lost(inbox: str, opened: Opened, statuses: Statuses, clock: Clock) -> N
         if lost and not os.path.lexists(opened.spool.drop(inbox, job, drop)):
             log.warning("the queue has lost a job, and its drop is gone", job=job, inbox=inbox)
             label = path.name.removesuffix(SUFFIX)
-            statuses.write(label, status_of_lost(told, inbox, _GONE, clock.wall_ms()))
-            statuses.forget(inbox, label)
+            ended = status_of_lost(told, inbox, _GONE, opened.clock.wall_ms())
+            opened.statuses.write(label, ended)
+            opened.statuses.forget(inbox, label)
 
 
 def _ending_of(told: dict[str, object]) -> Ending:

@@ -6,7 +6,6 @@ from daemon.intake.observations import Sighting
 from daemon.layout import Place
 from daemon.outbox.status_document import status_of_sighting
 from daemon.outbox.status_reader import SUFFIX, drop_in, read_status
-from daemon.outbox.status_writer import Statuses
 from daemon.supervisor.startup import Opened
 from daemon.text import output_name
 
@@ -14,8 +13,8 @@ from daemon.text import output_name
 class Sightings:
     """What is in sight, by inbox and name."""
 
-    def __init__(self, opened: Opened, statuses: Statuses) -> None:
-        self._opened, self._statuses = opened, statuses
+    def __init__(self, opened: Opened) -> None:
+        self._opened, self._statuses = opened, opened.statuses
         self._labels: dict[tuple[str, str], str] = {}
         self._held: set[tuple[str, str]] = set()
         """The same labels, by inbox: ten thousand drops may arrive at once."""

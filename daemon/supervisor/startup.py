@@ -20,6 +20,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from daemon.clock import Clock
 from daemon.config.models import Config
@@ -28,7 +29,10 @@ from daemon.files import Files
 from daemon.intake.recovery import CutShort, find_cut_short
 from daemon.jobs.store import Store, open_store
 from daemon.layout import MARKER, Spool, inbox_folder, refuse_nesting
+from daemon.outbox.events import Events
+from daemon.outbox.status_writer import Statuses
 from daemon.supervisor.folders import Folders, make_durably, make_folders
+from daemon.supervisor.outage import Outage
 
 QUEUE = Path("state") / "queue.sqlite3"
 PATIENCE_S = 5.0
@@ -54,8 +58,10 @@ up to 6 to look into its folders and 8 to sync what it takes, and all inboxes ma
 
 @dataclass
 class Opened:
-    """A spool that is ours."""
+    """A spool that is ours, and what its parts are written with."""
 
+    files: Files
+    clock: Clock
     config: Config
     spool: Spool
     instance: str
@@ -65,6 +71,13 @@ class Opened:
     inboxes: dict[str, Path] = field(default_factory=dict)
     cut_short: dict[str, CutShort] = field(default_factory=dict)
     """What the last run left to be mended in each inbox that has not been looked at."""
+
+    def __post_init__(self) -> None:
+        root = self.spool.root
+        own: dict[str, Any] = {"files": self.files, "clock": self.clock, "instance": self.instance}
+        self.statuses = Statuses(root / "outbox", **own)
+        self.events = Events(root / "events.jsonl", **own)
+        self.outage = Outage(self.folders, self.clock)
 
     def prepare(self, config: Config) -> None:
         """Make the folders that another configuration wants.
@@ -113,7 +126,7 @@ def open_spool(config: Config, *, files: Files, clock: Clock) -> Opened:
     store = None
     try:
         store = open_store(root / QUEUE, clock, config.budgets)
-        opened = Opened(config, Spool(root), instance, folders, store)
+        opened = Opened(files, clock, config, Spool(root), instance, folders, store)
         opened.take(config)
     except Exception:
         if store is not None:

@@ -28,15 +28,12 @@ Rule 3: nothing else knows watchers, store, pool and outbox all at once.
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from daemon.clock import Clock
 from daemon.config.models import Config
 from daemon.errors import BadConfig
 from daemon.files import Files
 from daemon.logs import log
-from daemon.outbox.events import Events
-from daemon.outbox.status_writer import Statuses
 from daemon.pool.local import LocalPool
 from daemon.supervisor import systemd
 from daemon.supervisor.admissions import Admissions
@@ -47,7 +44,6 @@ from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.dispatcher import Dispatcher
 from daemon.supervisor.duplicates import DuplicateFinder
 from daemon.supervisor.obstacles import Obstacles
-from daemon.supervisor.outage import Outage
 from daemon.supervisor.recovery import recover
 from daemon.supervisor.retention import tidy
 from daemon.supervisor.signals import Signals
@@ -85,13 +81,10 @@ class Supervisor:
     ) -> None:
         self._load_config = reload or (lambda: config)
         files, clock = files or Files(), clock or Clock()
-        common: dict[str, Any] = {"files": files, "clock": clock}
-        self._opened = opened = open_spool(config, **common)
-        root, instance, store = opened.spool.root, opened.instance, opened.store
+        self._opened = opened = open_spool(config, files=files, clock=clock)
+        root, store = opened.spool.root, opened.store
         store.moved_aside = store.moved_aside or moved_aside
-        self._files, self._clock, self._store = files, clock, store
-        self._statuses = Statuses(root / "outbox", **common, instance=instance)
-        events = Events(root / "events.jsonl", **common, instance=instance)
+        self._clock, self._store, self._outage = clock, store, opened.outage
         self._pool = LocalPool(
             config.pool,
             clock,
@@ -101,39 +94,28 @@ class Supervisor:
         self.signals = Signals()
         self._duplicates = DuplicateFinder(store, root / "outbox", clock.wall_ms, self.signals.wake)
         self._capacity = capacity = Capacity(opened)
-        self._outage = outage = Outage(opened.folders, clock)
-        self._watchers = watchers = Watchers(
-            opened, capacity, self._pool, **common, wake=self.signals.wake
-        )
+        self._watchers = watchers = Watchers(opened, capacity, self._pool, wake=self.signals.wake)
         self._document = DaemonDocument(
-            opened, clock, pool=self._pool, watchers=watchers, capacity=capacity, outage=outage
+            opened, pool=self._pool, watchers=watchers, capacity=capacity
         )
-        self._join({**common, "outage": outage, "statuses": self._statuses}, events)
+        self._join()
 
-    def _join(self, common: dict[str, Any], events: Events) -> None:
+    def _join(self) -> None:
         """Make the parts that turn drops into jobs and jobs into results."""
         opened, watchers, capacity = self._opened, self._watchers, self._capacity
-        obstacles = Obstacles(opened, watchers, self._outage, self._pool)
+        obstacles = Obstacles(opened, watchers, self._pool)
         self._completion = Completion(
-            opened,
-            **common,
-            events=events,
-            capacity=capacity,
-            watchers=watchers,
-            obstacles=obstacles,
+            opened, capacity=capacity, watchers=watchers, obstacles=obstacles
         )
         self._dispatcher = Dispatcher(
             opened,
             self._pool,
-            **common,
             obstacles=obstacles,
             completion=self._completion,
             document=self._document,
         )
         self._admissions = Admissions(
             opened,
-            **common,
-            events=events,
             capacity=capacity,
             watchers=watchers,
             completion=self._completion,
@@ -142,7 +124,6 @@ class Supervisor:
         )
         self._beat = Beat(
             opened,
-            **common,
             document=self._document,
             dispatcher=self._dispatcher,
             admissions=self._admissions,
@@ -179,15 +160,12 @@ class Supervisor:
 
     def start(self) -> None:
         """Mend what the last run left, then open the inboxes."""
-        self._step("recall statuses", self._statuses.recall)
+        self._step("recall statuses", self._opened.statuses.recall)
         recover(
             self._opened,
             admissions=self._admissions,
             completion=self._completion,
-            outage=self._outage,
-            statuses=self._statuses,
             document=self._document,
-            clock=self._clock,
         )
         self._document.phase = "running"
         self._step("measure capacity", self._measure)
@@ -330,4 +308,4 @@ class Supervisor:
         if now_s >= self._sweep_at_s:
             self._sweep_at_s = now_s + SWEEP_S
             opened = self._opened
-            tidy(opened.config, opened.spool, self._store, files=self._files, clock=self._clock)
+            tidy(opened.config, opened.spool, self._store, files=opened.files, clock=self._clock)

@@ -8,8 +8,6 @@ import queue
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from daemon.clock import Clock
-from daemon.files import Files
 from daemon.handlers.contract import Declaration
 from daemon.intake.observations import Looked, Report
 from daemon.intake.watcher import Watcher
@@ -26,17 +24,10 @@ class Watchers:
     """One watcher per inbox, the one queue of their reports, and the open cancel requests."""
 
     def __init__(
-        self,
-        opened: Opened,
-        capacity: Capacity,
-        pool: Pool,
-        *,
-        files: Files,
-        clock: Clock,
-        wake: Callable[[], None],
+        self, opened: Opened, capacity: Capacity, pool: Pool, *, wake: Callable[[], None]
     ) -> None:
         self._opened, self._capacity, self._pool, self._wake = opened, capacity, pool, wake
-        self._files, self._clock = files, clock
+        self._clock = opened.clock
         self.watchers: dict[str, Watcher] = {}
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self._unseen_until_s = 0.0
@@ -56,8 +47,8 @@ class Watchers:
                 folder,
                 opened.config.inboxes[name],
                 work=opened.spool.root / "work",
-                files=self._files,
-                clock=self._clock,
+                files=opened.files,
+                clock=opened.clock,
                 gate=partial(self._capacity.gate, name),
                 handler=partial(self._handler_of, opened.config.inboxes[name].handler),
                 report=self._heard,
