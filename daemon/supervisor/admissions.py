@@ -9,6 +9,7 @@ Rule 2: one report, one guard: a drop that provokes an error of ours fails with 
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from daemon.config.drop_settings import DropSettings, settings_of
 from daemon.config.models import Inbox, Limits
@@ -184,7 +185,7 @@ class Admissions:
             if place.inbox in self._opened.config.inboxes:
                 self._outage.guard(
                     f"recovery of {place.job}",
-                    lambda place=place: self._take_up(place),  # type: ignore[misc]
+                    partial(self._take_up, place),
                     job=place.job,
                     inbox=place.inbox,
                 )

@@ -7,6 +7,7 @@ pays for that (``jobs.job``); one that has spent its budget so is not touched ag
 """
 
 import os
+from functools import partial
 
 from daemon.errors import Fault
 from daemon.jobs.job import Ending, Job, Outcome, OutputFile, State
@@ -42,14 +43,14 @@ def recover(
     for job in store.jobs(State.QUEUED):
         outage.guard(
             f"recovery of {job.id}",
-            lambda job=job: _take_up(job, opened, admissions),  # type: ignore[misc]
+            partial(_take_up, job, opened, admissions),
             job=job.id,
             inbox=job.inbox,
         )
     for inbox in opened.inboxes:
         outage.guard(
             f"search for lost jobs of {inbox}",
-            lambda inbox=inbox: _end_lost(inbox, opened),  # type: ignore[misc]
+            partial(_end_lost, inbox, opened),
             inbox=inbox,
         )
     for job in store.unpublished():

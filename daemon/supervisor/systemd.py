@@ -8,41 +8,29 @@ import ctypes
 import os
 import socket
 import time
+from contextlib import suppress
 
 _LISTENS_S = 0.5
 """What a manager has been told and has not read fills a queue; it must not hold us up."""
 
 
-def notify(*lines: str) -> bool:
-    """Tell the service manager; return whether there is one to tell."""
+def notify(*lines: str) -> None:
+    """Tell the service manager, if there is one."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
-        return False
+        return
     if address.startswith("@"):
         address = "\0" + address[1:]  # the abstract namespace is written with an @
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as out:
-            out.settimeout(_LISTENS_S)
-            out.sendto("\n".join(lines).encode(), address)
-    except OSError:  # there is no listener, it does not read, or no descriptor is left
-        return False
-    return True
+    # It may not listen, may not read, or no descriptor is left.
+    kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC
+    with suppress(OSError), socket.socket(socket.AF_UNIX, kind) as out:
+        out.settimeout(_LISTENS_S)
+        out.sendto("\n".join(lines).encode(), address)
 
 
-def notify_reloading() -> bool:
+def notify_reloading() -> None:
     """Tell the service manager that a reload began; ``READY=1`` ends it."""
-    return notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
-
-
-def watchdog_s() -> float | None:
-    """Return how often the service manager wants to hear of us, in seconds."""
-    pid = os.environ.get("WATCHDOG_PID")
-    if pid and pid != str(os.getpid()):
-        return None
-    try:
-        return int(os.environ["WATCHDOG_USEC"]) / 1e6
-    except (KeyError, ValueError):
-        return None
+    notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 # linux/prctl.h
