@@ -5,7 +5,7 @@ dotted path in ``config.yaml``. There is nothing to register and nothing to inhe
 a user's own module, importable by the daemon's Python, works the same way.
 
 * ``Options`` is a pydantic model or a (pydantic) dataclass; the settings of the inbox and
-  of the drop are validated against it before the attempt starts.
+  of the drop are validated against it in the worker, before ``handle`` is called.
 * ``handle`` runs in a worker process that may be killed at any instruction. It reads
   ``task.source``, writes only below ``task.workdir`` and raises ``BadInput``,
   ``NothingToDo`` or ``Unavailable`` to say whose fault a failure was.

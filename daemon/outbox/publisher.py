@@ -6,7 +6,7 @@ A worker has written ``work/<inbox>/<job>/out.<n>/``, the pool has checked and s
 it (``pool.outputs``), and its row says how the job ended. What is left, in this order:
 
 1. *done*: one exclusive rename of ``out.<n>`` to ``outbox/<inbox>/<label>``. At that instant
-   the result exists. (``carry`` tells how it gets to another file system.) The label was
+   the result exists. (``transfer.move`` tells how it gets to another file system.) The label was
    recorded in the row before, so that a repetition knows its own result from another one.
 2. The drop moves out of ``work/``: to ``archive/<inbox>/<month>/`` after *done* and
    *skipped*, to ``failed/<inbox>/`` with its ``.error.json`` otherwise.

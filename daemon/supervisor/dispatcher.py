@@ -99,10 +99,12 @@ class Dispatcher:
         def begin() -> None:
             try:
                 workdir = self._make_workdir(job, attempt)
-            except OSError as error:
+                self._pool.start(self._order(job, attempt, workdir))
+            except (OSError, MemoryError) as error:
+                # The attempt has ended, and the row says when the next one is due: the outage
+                # does not repeat this, it only learns that something is refused.
                 give_up(Outcome.UNAVAILABLE, Fault.of(error, "DISK_TROUBLE"))
                 raise
-            self._pool.start(self._order(job, attempt, workdir))
 
         thing = f"start of {job.id}"
         if self._outage.guard(
@@ -114,7 +116,7 @@ class Dispatcher:
         ):
             log.info("running", job=job.id, attempt=attempt)
             self._show_progress(job, now=True)
-        self._outage.forget(thing)  # its retry is the job's own
+        self._outage.forget(thing)
 
     def _make_workdir(self, job: Job, attempt: int) -> Path:
         workdir = self._spool.result(job.inbox, job.id, attempt)

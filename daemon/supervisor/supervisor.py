@@ -57,6 +57,8 @@ _LONGEST_WAIT_S = 5.0
 _REFUSED_S = 0.25
 """After a wait that failed: the round must not become a spin."""
 _SLOW_S = 1.0
+_KILLED_S = 10.0
+"""By then an attempt that was killed at the end of a drain has ended, or never will."""
 _HEARING_S = 0.05
 """Watchers may report faster than we write it down; workers and readers must not wait for it."""
 
@@ -200,7 +202,11 @@ class Supervisor:
         until_s = self._clock.monotonic_s() + drain_s
         steps = {name: self._steps[name] for name in ("hear", "collect", "repeat", "beat")}
         while not self._watchers.reports.empty() or self._dispatcher.working:
-            if self._clock.monotonic_s() >= until_s:
+            now_s = self._clock.monotonic_s()
+            if now_s >= until_s + _KILLED_S:
+                log.error("not all has ended", running=len(self._dispatcher.running))
+                break  # the next start calls it interrupted
+            if now_s >= until_s:
                 self._step("interrupt", self._pool.interrupt_all)
             self._wait(until_s)
             for name, step in steps.items():

@@ -50,7 +50,8 @@ STAGES = {
     "exporting": 0.90,
     "complete": 1.00,
 }
-"""What tools know: the name of each stage and the progress at which it begins."""
+"""The steps of progress that tools show, and where each begins; not the ``Stages`` of the recall
+sheet, which are what can be switched off."""
 
 _OF_OUR_OWN = Limits(rate_hz_max=1 << 20, channels=2, frames=1 << 62)
 """The master is heard again; what may come in does not bind what goes out."""

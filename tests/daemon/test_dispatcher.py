@@ -86,3 +86,26 @@ def test_late_report_of_an_earlier_attempt_changes_nothing(root, pool):
     Life(config_for(root), Files(), pool).live(until)
 
     assert {"Song": "done"} == states(root)
+
+
+class ForgetfulFiles(Files):
+    """Find no memory for the folder of the first attempt."""
+
+    fails = True
+
+    @contextmanager
+    def _step(self, name):
+        if name == "make attempt" and self.fails:
+            self.fails = False
+            raise MemoryError
+        yield
+
+
+def test_attempt_that_cannot_be_started_ends_and_comes_again(root, pool):
+    """It is not left running in a row that nothing works on, and the daemon can stop."""
+    drop_song(root, "Song")
+    budgets = Budgets(backoff_s=0.01, backoff_max_s=0.01)
+
+    Life(config_for(root, budgets=budgets), ForgetfulFiles(), pool).live(Life.at_rest)
+
+    assert {"Song": "done"} == states(root)
