@@ -50,8 +50,5 @@ class Obstacles:
 
     def open(self) -> list[str]:
         """Return the inboxes whose jobs may be started."""
-        return [inbox for inbox in self._opened.config.inboxes if self._is_open(inbox)]
-
-    def _is_open(self, inbox: str) -> bool:
-        found = self.before(inbox)
-        return found is None or found.reason == "slot"
+        found = self.of_all().items()
+        return [inbox for inbox, why in found if why is None or why.reason == "slot"]

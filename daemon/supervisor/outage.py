@@ -41,6 +41,9 @@ _BUG_SHOWN_S = 3600.0
 _SHOWN = 10
 """Warnings in ``daemon.json``; a disk that fails has one for each drop."""
 
+Step = Callable[[], object]
+SetAside = Callable[[Fault], object] | None
+
 
 @dataclass
 class _Trouble:
@@ -48,7 +51,7 @@ class _Trouble:
     message: str
     inbox: str
     retry_at_s: float
-    repeat: Callable[[], object] | None = None
+    repeat: Step | None = None
 
 
 class Outage:
@@ -76,13 +79,7 @@ class Outage:
         return self._folders.wrong.get(inbox, "") or self._inboxes.get(inbox, "")
 
     def guard(
-        self,
-        thing: str,
-        step: Callable[[], object],
-        *,
-        job: str = "",
-        inbox: str = "",
-        set_aside: Callable[[Fault], object] | None = None,
+        self, thing: str, step: Step, *, job: str = "", inbox: str = "", set_aside: SetAside = None
     ) -> bool:
         """Take a step about one thing; return whether it was done.
 
@@ -90,21 +87,13 @@ class Outage:
         """
         outer, self._handled = self._handled, job or self._handled
         self._folders.note_handled(self._handled)
-        done = self._take(thing, step, job=job, inbox=inbox, set_aside=set_aside)
+        done = self._take(thing, step, job, inbox, set_aside)
         # Not in a ``finally``: what ends the process here is what the note is for.
         self._handled = outer
         self._folders.note_handled(outer)
         return done
 
-    def _take(
-        self,
-        thing: str,
-        step: Callable[[], object],
-        *,
-        job: str,
-        inbox: str,
-        set_aside: Callable[[Fault], object] | None,
-    ) -> bool:
+    def _take(self, thing: str, step: Step, job: str, inbox: str, set_aside: SetAside) -> bool:
         try:
             step()
         except (QueueDamaged, FoundationLost):
@@ -167,9 +156,7 @@ class Outage:
         if len(things) > _SHOWN:
             yield "SURROUNDINGS", f"{len(things) - _SHOWN} more"
 
-    def _refused(
-        self, thing: str, error: Exception, inbox: str, repeat: Callable[[], object]
-    ) -> None:
+    def _refused(self, thing: str, error: Exception, inbox: str, repeat: Step) -> None:
         message = words(error)
         now_s, before = self._clock.monotonic_s(), self._troubles.get(thing)
         quiet = bool(self.everything) or self.of_inbox(inbox) or before is not None
