@@ -125,8 +125,9 @@ def refuse_nesting(root: Path, inboxes: dict[str, Path]) -> None:
 
 
 def is_ours(root: Path, folder: Path) -> bool:
-    """Tell whether a folder is, or lies in, one of the daemon's own, under whatever name."""
-    return any(_holds(own, folder) for own in _ours(root) if own.exists())
+    """Tell whether a folder is, lies in or holds one of the daemon's own, under whatever name."""
+    ours = [own for own in _ours(root) if own.exists()]
+    return _holds(folder, root) or any(_holds(own, folder) or _holds(folder, own) for own in ours)
 
 
 def _ours(root: Path) -> list[Path]:

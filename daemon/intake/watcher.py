@@ -27,7 +27,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -74,6 +74,8 @@ class Watcher:
     handler
         Asked before each scan what the handler says of itself, in this thread; must not block.
         A text says why there is none now, or, when it is empty, that none has told yet.
+    others
+        Where the other inboxes lie.
     """
 
     def __init__(
@@ -89,6 +91,7 @@ class Watcher:
         report: Callable[[Report], None],
         cut_short: CutShort | None = None,
         handler: Callable[[], Declaration | str] = Declaration,
+        others: Collection[Path] = (),
     ) -> None:
         self._name, self._folder, self._files, self._clock = name, folder, files, clock
         self._cut_short, self._report = cut_short, report
@@ -96,8 +99,9 @@ class Watcher:
         self._unremovable: set[str] = set()
         self._admitter = admitter = Admitter(name, folder, work, inbox.limits, files, clock)
         self._gate, self._handler, self._work = gate, handler, work
+        self._others = others
         self._identity = 0, 0
-        """Device and inode of the inbox that was found to be none of our own folders."""
+        """Device and inode of the inbox that was found to be no folder with another use."""
         self._scanner = Scanner(admitter, inbox.settling, self._may_take, report)
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._watch = Watch(folder, self._woken.set)
@@ -195,12 +199,21 @@ class Watcher:
         return min(self._wait_s(due_s), _RECEIVING_S if problem else _LOCAL_S)
 
     def _refuse_our_own(self) -> None:
-        """Raise when the inbox has become a way into our own folders: it would eat the jobs."""
+        """Raise when the inbox has become a way to our own folders or to another inbox.
+
+        It would eat the jobs, or all inboxes at once, or give drops to the wrong handler.
+        """
         found = self._folder.stat()
         if self._identity != (found.st_dev, found.st_ino):
             if is_ours(self._work.parent, self._folder):
                 text = "the inbox leads into the daemon's own folders"
                 raise OSError(errno.ELOOP, text, str(self._folder))
+            # Compared by name only: another inbox may lie where nothing answers.
+            real = self._folder.resolve()
+            if any(
+                real.is_relative_to(other) or other.is_relative_to(real) for other in self._others
+            ):
+                raise OSError(errno.ELOOP, "the inbox leads to another inbox", str(self._folder))
             self._identity = found.st_dev, found.st_ino
 
     def _remove_requests(self) -> None:

@@ -53,6 +53,7 @@ class Watchers:
                 handler=partial(self._handler_of, opened.config.inboxes[name].handler),
                 report=self._heard,
                 cut_short=opened.cut_short.get(name),
+                others=[other for each, other in opened.inboxes.items() if each != name],
             )
             self.watchers[name].start()
 

@@ -158,3 +158,32 @@ def test_job_that_waits_for_a_folder_says_so(fleeting, config, pool):
     Life(config, files, pool).live(until)
 
     assert waits[0].startswith("archive/mix: ")
+
+
+@pytest.mark.parametrize("target", [".", "..", "inbox", "inbox/radio", "outbox", "work/radio"])
+def test_inbox_that_leads_elsewhere_in_the_spool_takes_nothing(fleeting, config, pool, target):
+    """A link to the spool would make one drop of all inboxes, a link to an inbox a drop of two."""
+    mix, aside = fleeting / "inbox" / "mix", fleeting.parent / "aside"
+    steps = iter(("led astray", "seen", "others are served"))
+    reached = []
+
+    def until(life):
+        life.supervisor._watchers.wake()
+        problem = life.supervisor._watchers.watchers["mix"].health.problem
+        if not reached:
+            mix.rename(aside)
+            mix.symlink_to(fleeting / target)
+            reached.append(next(steps))
+        elif len(reached) == 1 and problem.startswith("the inbox leads "):
+            drop_to(fleeting, "radio", "Song.wav")
+            reached.append(next(steps))
+        elif len(reached) == 2 and state(fleeting, "radio", "Song.wav") == "done":
+            mix.unlink()
+            aside.rename(mix)
+            drop_to(fleeting, "mix", "Later.wav")
+            reached.append(next(steps))
+        return state(fleeting, "mix", "Later.wav") == "done"
+
+    Life(config, Files(), pool).live(until)
+
+    assert ["Later.wav"] == [path.name for path in (fleeting / "archive/mix").glob("*/*")]
