@@ -127,7 +127,8 @@ def _heard_db(track: Track, ratio: NDArray[np.float64]) -> float:
     power = np.square(peaks[heard], dtype=np.float64)
     whole = np.bincount(cell[heard], power, len(energy))
     after = np.bincount(cell[heard], power * ratio[heard], len(energy))
-    kept = np.divide(after, whole, out=np.ones_like(whole), where=whole > 0.0)
+    # Of no hops at all, numpy counts in whole numbers.
+    kept = np.divide(after, whole, out=np.ones(len(whole)), where=whole > 0.0)
     total = float(energy.sum(dtype=np.float64))
     return power_db_of(float((energy * kept).sum()) / total) if total > 0.0 else 0.0
 

@@ -141,7 +141,8 @@ class Excerpt:
     def update(self, block: Block) -> None:
         """Hear the next block."""
         whole = self._windows.push(block)
-        peaks = np.abs(whole).reshape(len(whole) // HOP_FRAMES, -1).max(axis=1, initial=0.0)
+        # Its width in full: numpy cannot find one for the no hops of a block that fills none.
+        peaks = np.abs(whole).reshape(-1, HOP_FRAMES * whole.shape[1]).max(axis=1, initial=0.0)
         while self._now_hops + len(peaks) >= self._hops:
             fill = self._hops - self._now_hops
             self._keep(peaks[:fill])

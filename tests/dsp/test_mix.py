@@ -265,6 +265,18 @@ def test_one_stem_is_enough(tmp_path, tone):
     assert -14.0 == pytest.approx(made.heard.integrated_lufs, abs=0.1)
 
 
+@pytest.mark.parametrize("frames", [2, 17, 64, 511, 4411])
+@pytest.mark.parametrize("alone", [False, True])
+def test_stem_of_any_length_is_mixed(tmp_path, tone, frames, alone):
+    """One that is shorter than any window we measure in is an odd sound, not a bug of ours."""
+    write(tmp_path / "Song", "vocal.wav", np.random.default_rng(3).uniform(-0.5, 0.5, frames))
+    if not alone:
+        write(tmp_path / "Song", "pad.wav", tone)
+    mixed(tmp_path / "Song", tmp_path / "out")
+
+    assert (frames if alone else len(tone)) == sf.info(tmp_path / "out" / "final_mix.wav").frames
+
+
 def test_silent_stem_is_said_and_does_no_harm(tmp_path, tone):
     """Silence among sound is a warning."""
     write(tmp_path / "Song", "lead.wav", tone)

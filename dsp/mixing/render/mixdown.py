@@ -162,5 +162,5 @@ class _Bus:
         self._peaks.close()
 
     def _write_peaks(self, whole: Block) -> None:
-        hops = np.abs(whole).reshape(len(whole) // HOP_FRAMES, -1)
+        hops = np.abs(whole).reshape(-1, HOP_FRAMES * whole.shape[1])
         hops.max(axis=1, initial=0.0).astype(np.float32).tofile(self._peaks)
