@@ -5,6 +5,7 @@ from pathlib import Path
 
 from daemon import logs
 from daemon.clock import Clock, rfc3339
+from daemon.codes import hint_of
 from daemon.config.models import Config, load
 from daemon.errors import BadConfig, Unavailable
 from daemon.jobs.database import QueueDamaged, move_aside
@@ -29,7 +30,7 @@ def run(config_path: Path | None = None) -> int:
         log.error("the configuration cannot be used", problem=str(problem))
         return EX_CONFIG
     except Unavailable as problem:
-        log.error(problem.message, code=problem.code, hint=problem.hint)
+        log.error(problem.message, code=problem.code, hint=problem.hint or hint_of(problem.code))
         return EX_TEMPFAIL
     except OSError as problem:
         hint = "Check the disk that holds the spool, and who may read and write it."

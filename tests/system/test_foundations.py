@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from daemon.codes import CODES
 from tests.support.daemons import Daemon, read_json, settings_for, until
 from tests.support.truth import broken_sentences, drop_song, rows, states
 
@@ -56,7 +57,22 @@ def write_nonsense(queue):
     db.close()
 
 
-@pytest.mark.parametrize("damage", [lose_the_form, break_a_page, write_nonsense])
+def lose_the_jobs(queue):
+    """Leave out a table that no check looks for."""
+    with sqlite3.connect(queue) as db:
+        db.execute("DROP TABLE job")
+    db.close()
+
+
+def lose_how_it_stopped(queue):
+    with sqlite3.connect(queue) as db:
+        db.execute("DROP TABLE control")
+    db.close()
+
+
+@pytest.mark.parametrize(
+    "damage", [lose_the_form, break_a_page, write_nonsense, lose_the_jobs, lose_how_it_stopped]
+)
 def test_queue_that_is_damaged_after_a_clean_stop_is_built_anew(daemon, damage):
     """At the first start, by whichever query meets it; the old one is kept."""
     daemon.start()
@@ -72,6 +88,15 @@ def test_queue_that_is_damaged_after_a_clean_stop_is_built_anew(daemon, damage):
     assert "QUEUE_REBUILT" in warnings(daemon)
     assert list((daemon.root / "state").glob("corrupt-*/queue.sqlite3"))
     assert 0 == daemon.stop()
+
+
+def test_queue_that_cannot_be_opened_is_refused_with_a_hint(daemon):
+    """A folder in its place is no damage that we could move aside."""
+    (daemon.root / "state" / "queue.sqlite3").mkdir(parents=True)
+
+    assert 75 == daemon.spawn().wait(20.0)
+    said = daemon.log.read_text()
+    assert CODES["DISK_TROUBLE"].hint in said
 
 
 def test_daemon_whose_lock_is_gone_ends_in_words(daemon):
