@@ -209,7 +209,7 @@ def translated() -> Iterator[None]:
                 raise Unavailable(
                     "SPOOL_IN_USE", f"the queue is open elsewhere: {error}"
                 ) from error
-            case sqlite3.SQLITE_ERROR if str(error).startswith("no such "):  # a table or column
+            case sqlite3.SQLITE_ERROR if str(error).startswith("no such table"):
                 raise QueueDamaged(str(error)) from error
             case sqlite3.SQLITE_NOMEM | sqlite3.SQLITE_PROTOCOL | sqlite3.SQLITE_INTERRUPT:
                 raise Unavailable("QUEUE_WRITE", f"the queue: {error}") from error
