@@ -33,6 +33,7 @@ class Completion:
     ) -> None:
         self._spool, self._store, self._clock = opened.spool, opened.store, opened.clock
         self._publisher = Publisher(opened.spool, opened.files)
+        self._folders = opened.folders
         self._statuses, self._events, self._outage = opened.statuses, opened.events, opened.outage
         self._capacity, self._watchers, self._obstacles = capacity, watchers, obstacles
         self._next_position = 0
@@ -104,6 +105,7 @@ class Completion:
     def _complete(self, job: Job) -> None:
         """Bring a final job to its rest."""
         self._capacity.release(job.id)
+        self._folders.require(job.inbox)
         job = self._with_result(job)
         drop_at = self._move_drop(job)
         if left := self._publisher.clear(job.inbox, job.id):

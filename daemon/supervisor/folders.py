@@ -9,6 +9,7 @@ the daemon is restarted or told to reload.
 Rule 2: a lost lock ends the daemon: another one may serve the spool already.
 """
 
+import errno
 import fcntl
 import os
 from contextlib import suppress
@@ -100,6 +101,19 @@ class Folders:
             if why := self._changed(path):
                 wrong[inbox] = why
         self.wrong = wrong
+
+    def require(self, inbox: str) -> None:
+        """Look once more at the folders of an inbox, before something is moved into them.
+
+        Raises
+        ------
+        OSError
+            One leads elsewhere. A missing one is made again, by whoever needs it or at a beat.
+        """
+        for path, owner in self._inbox_of.items():
+            if owner == inbox and os.path.lexists(path) and (why := self._changed(path)):
+                self.wrong[inbox] = why
+                raise OSError(errno.ELOOP, why, str(path))
 
     def probe(self, inbox: str) -> str:
         """Return which folder of an inbox cannot be written, and why; ``""`` asks for the disk."""

@@ -160,6 +160,31 @@ def test_job_that_waits_for_a_folder_says_so(fleeting, config, pool):
     assert waits[0].startswith("archive/mix: ")
 
 
+def test_result_is_not_published_through_a_link_between_two_beats(fleeting, config, pool):
+    """In another inbox it would be a drop; the folder is looked at before anything goes there."""
+    outbox, aside, radio = fleeting / "outbox" / "mix", fleeting / "aside", fleeting / "inbox/radio"
+    reached = []
+
+    def until(life):
+        troubles = " ".join(text for _, text in life.supervisor._outage.warnings())
+        if not reached:
+            outbox.rename(aside)
+            outbox.symlink_to(radio)
+            drop_to(fleeting, "mix", "Song.wav")
+            life.supervisor._watchers.wake()
+            reached.append("led astray")
+        elif outbox.is_symlink() and "leads to" in troubles and "completion" in troubles:
+            assert not (radio / "Song.wav").exists()
+            outbox.unlink()
+            aside.rename(outbox)
+        return (outbox / "Song.wav").is_dir() and state(fleeting, "mix", "Song.wav") == "done"
+
+    seldom = config.model_copy(update={"heartbeat_s": 60.0})
+    Life(seldom, Files(), pool).live(until)
+
+    assert not list((fleeting / "work").glob("*/*"))
+
+
 @pytest.mark.parametrize("target", [".", "..", "inbox", "inbox/radio", "outbox", "work/radio"])
 def test_inbox_that_leads_elsewhere_in_the_spool_takes_nothing(fleeting, config, pool, target):
     """A link to the spool would make one drop of all inboxes, a link to an inbox a drop of two."""
