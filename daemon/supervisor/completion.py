@@ -9,7 +9,9 @@ Rule 2: a job on which we have a bug fails with ``INTERNAL`` and goes to ``faile
 that cannot be done, it stays unpublished until the next start.
 """
 
-from daemon.errors import Fault
+from dataclasses import replace
+
+from daemon.errors import Fault, words
 from daemon.jobs.job import Job, State
 from daemon.logs import log
 from daemon.outbox.publisher import Publisher
@@ -46,7 +48,7 @@ class Completion:
         """Do what follows a change of a job's state, once the row has it."""
         self._outage.guard(
             f"completion of {job_id}",
-            lambda: self._follow(job_id),
+            lambda: self._follow_or_tell(job_id),
             job=job_id,
             inbox=inbox,
             set_aside=lambda fault: self._fail(job_id, fault),
@@ -92,6 +94,27 @@ class Completion:
             waits_for=(obstacle.reason, obstacle.detail) if obstacle else None,
         )
         self._statuses.write(job.label, status)
+
+    def _follow_or_tell(self, job_id: str) -> None:
+        try:
+            self._follow(job_id)
+        except (OSError, MemoryError) as error:
+            why, delay = words(error), f"delay of {job_id}"
+            self._outage.guard(delay, lambda: self._show_delay(job_id, why))
+            self._outage.forget(delay)
+            raise
+
+    def _show_delay(self, job_id: str, why: str) -> None:
+        """Say what keeps the result or the drop of a job that has ended from its place."""
+        job = self._store.get(job_id)
+        if job is None or job.finished_ms is None or job.published_ms is not None:
+            return
+        # Not final for readers before all of it lies where the status says.
+        running = replace(job, state=State.RUNNING, finished_ms=None)
+        status = status_of_job(running, self._store.attempts(job_id), ())
+        detail = f"has ended, and cannot be published: {why}"
+        wait = {"reason": "disk", "until": None, "detail": detail, "position": None}
+        self._statuses.write(job.label, status | {"wait": wait})
 
     def _follow(self, job_id: str) -> None:
         job = self._store.get(job_id)

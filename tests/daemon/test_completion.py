@@ -1,13 +1,17 @@
 """What follows when a job has ended, as readers see it."""
 
+import errno
 import json
+import os
+from contextlib import contextmanager
 
 import pytest
 
 from daemon.config.models import Budgets
 from daemon.files import Files
+from daemon.supervisor import outage
 from tests.support.lives import Life, config_for
-from tests.support.truth import drop_folder, statuses
+from tests.support.truth import drop_folder, drop_song, statuses
 
 
 @pytest.fixture
@@ -61,3 +65,40 @@ def test_result_whose_name_is_taken_gets_another(fleeting, live):
     assert "done" == statuses(fleeting)["Song (2)"]["state"]
     assert "Song" not in statuses(fleeting)
     assert [] == list((fleeting / "outbox" / "mix" / "Song").iterdir())
+
+
+class StuckFiles(Files):
+    """Refuse to publish a result until a reader was told of it."""
+
+    stuck = True
+
+    @contextmanager
+    def _step(self, name):
+        if name == "publish result" and self.stuck:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), "outbox/mix")
+        yield
+
+
+def test_result_that_cannot_be_published_says_why(fleeting, pool, monkeypatch):
+    """Its status does not go on as if a worker were at it, and is not final before it is true."""
+    monkeypatch.setattr(outage, "RETRY_S", 0.05)
+    (fleeting / "inbox" / "mix").mkdir(parents=True)
+    drop_song(fleeting, "Song")
+    files, told = StuckFiles(), []
+
+    def until(life):
+        status = statuses(fleeting).get("Song", {})
+        if files.stuck and (status.get("wait") or {}).get("reason") == "disk":
+            told.append(status)
+            files.stuck = False
+        return status.get("terminal") and life.at_rest()
+
+    Life(config_for(fleeting), files, pool).live(until)
+
+    [status] = told
+    assert ("running", False, None) == (status["state"], status["terminal"], status["finished"])
+    assert "cannot be published: [Errno 5] Input/output error" in status["wait"]["detail"]
+    assert ("done", None) == (
+        statuses(fleeting)["Song"]["state"],
+        statuses(fleeting)["Song"]["wait"],
+    )
