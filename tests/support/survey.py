@@ -18,9 +18,13 @@ _CLONE_NEWNS, _BIND, _REC, _PRIVATE = 0x20000, 4096, 16384, 1 << 18
 def become(uid: int) -> None:
     """Become another user, for whom Python and this code can be reached."""
     needed = {os.path.realpath(path) for path in (sys.base_prefix, sys.prefix, str(ROOT))}
-    closed = {str(above) for path in needed for above in Path(path).parents if _is_closed(above)}
+    # The outermost of each: Python may lie in one closed folder, and its environment in another.
+    closed = {
+        next((str(above) for above in reversed(Path(path).parents) if _is_closed(above)), "")
+        for path in needed
+    } - {""}
     if closed:
-        _open_a_way(needed, min(closed, key=len))
+        _open_ways(needed, closed)
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
@@ -30,19 +34,20 @@ def _is_closed(folder: Path) -> bool:
     return not folder.stat().st_mode & 0o001
 
 
-def _open_a_way(needed: set[str], closed: str) -> None:
-    """In a view of the disks of our own, cover a closed home but for what is needed of it."""
+def _open_ways(needed: set[str], closed: set[str]) -> None:
+    """In a view of the disks of our own, cover closed folders but for what is needed of them."""
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.unshare(_CLONE_NEWNS) == 0
     assert libc.mount(b"none", b"/", None, _REC | _PRIVATE, None) == 0
-    inside = [path for path in needed if path.startswith(f"{closed}/")]
-    opened = {path: os.open(path, os.O_PATH) for path in inside}
-    assert libc.mount(b"none", closed.encode(), b"tmpfs", 0, b"mode=755") == 0
-    for path, descriptor in opened.items():
-        Path(path).mkdir(parents=True)
-        source = f"/proc/self/fd/{descriptor}".encode()
-        assert libc.mount(source, path.encode(), None, _BIND | _REC, None) == 0
-        os.close(descriptor)
+    for folder in closed:
+        inside = [path for path in needed if path.startswith(f"{folder}/")]
+        opened = {path: os.open(path, os.O_PATH) for path in inside}
+        assert libc.mount(b"none", folder.encode(), b"tmpfs", 0, b"mode=755") == 0
+        for path, descriptor in opened.items():
+            Path(path).mkdir(parents=True)
+            source = f"/proc/self/fd/{descriptor}".encode()
+            assert libc.mount(source, path.encode(), None, _BIND | _REC, None) == 0
+            os.close(descriptor)
 
 
 def main(folder: Path, kind: str, confinement: str, uid: int) -> None:
