@@ -21,6 +21,7 @@ DAEMON = (
 """Floors from the ground up; what is not listed (``__main__``) stands on top of all."""
 
 DSP = (
+    ("dsp.kernels",),
     ("dsp.audio", "dsp.units", "dsp.errors", "dsp.sums", "dsp.containers", "dsp.report"),
     ("dsp.processors", "dsp.formats"),
     ("dsp.measure",),
@@ -74,7 +75,9 @@ def test_imports_point_down(name, target):
         assert target.startswith("dsp.")
         assert floor_of(name, DSP) >= floor_of(target, DSP)
     elif target.startswith("dsp.") and not target.startswith("dsp.containers"):
-        assert name.startswith("daemon.handlers.")
+        assert name.startswith("daemon.handlers.") or (
+            name.startswith("daemon.cli.") and target.startswith("dsp.kernels")
+        )
     elif target.startswith("dsp."):
         assert not name.startswith(("daemon.jobs.", "daemon.pool.", "daemon.outbox."))
     else:
@@ -146,7 +149,7 @@ def test_module_fits_in_one_look(path):
 
 
 @pytest.mark.parametrize(
-    ("package", "most_loose", "most_rooms"), [("daemon", 10, 9), ("dsp", 5, 7)]
+    ("package", "most_loose", "most_rooms"), [("daemon", 10, 9), ("dsp", 5, 9)]
 )
 def test_ground_floor_stays_small(package, most_loose, most_rooms):
     """What is new goes into a room; the rooms can be counted on two hands."""
@@ -160,7 +163,7 @@ def test_ground_floor_stays_small(package, most_loose, most_rooms):
 def test_top_level_holds_what_it_may():
     """The layout of the project is fixed."""
     allowed = {"pyproject.toml", "daemon", "dsp", "tests", "systemd", "config.yaml", "README.md",
-               "LICENSE", "CHANGELOG.md", "benchmarks", "docs"}  # fmt: skip
+               "LICENSE", "CHANGELOG.md", "benchmarks", "docs", "hatch_build.py"}  # fmt: skip
     tracked = subprocess.run(
         ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.splitlines()

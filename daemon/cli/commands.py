@@ -40,7 +40,9 @@ Watch = Annotated[bool, typer.Option(*FLAGS["watch"], help="Keep showing it unti
 
 def _say_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
     if asked:
-        sys.stdout.write(f"soundspool {VERSION}\n")
+        from dsp.kernels import ENGINE
+
+        sys.stdout.write(f"soundspool {VERSION}\nkernels {ENGINE}\n")
         raise typer.Exit
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.kernels import ENGINE
 from dsp.measure.loudness import integrated_lufs
 from dsp.measure.spectrum import THIRD_OCTAVES_HZ
 from dsp.mixing.align.align import Placement
@@ -46,6 +47,7 @@ def report_of(
     return {
         "schema": SCHEMA,
         "soundspool": sheet.soundspool,
+        "kernels": ENGINE,
         "preset": sheet.preset,
         "duration_s": round(heard.frames / heard.rate_hz, 3),
         "rate_hz": heard.rate_hz,

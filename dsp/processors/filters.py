@@ -13,9 +13,8 @@ blocks do not show; and nothing is computed until the next sound.
 
 Rules
 -----
-Rule 1: the layout of a block is free, but planar is fast: ``sosfilt`` wants time last and
-contiguous. What is returned here is in Fortran order, so its ``.T`` is contiguous and the
-next filter finds it as it likes it. Neither order may be relied upon.
+Rule 1: the layout of a block is free. What is returned here is planar (in Fortran order): what
+works channel by channel finds it as it likes it. Neither order may be relied upon.
 
 Rule 2: ``tail_frames`` is where the slowest pole has decayed to ``units.SILENCE``. Poles
 that share their pace add a few dB to that: still far below what float32 keeps of a sound.
@@ -30,8 +29,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import sosfilt
 
+from dsp import kernels
 from dsp.audio import Block
 from dsp.errors import ParameterError
 from dsp.units import SILENCE, dbs_of
@@ -126,7 +125,7 @@ class Cascade:
     latency = 0
 
     def __init__(self, sos: Sections, channels: int) -> None:
-        self._sos = np.asarray(sos, np.float64).reshape(-1, 6)
+        self._sos = np.ascontiguousarray(sos, np.float64).reshape(-1, 6)
         self._channels = channels
         self.tail_frames = _tail_frames(self._sos)
         """Frames after the last sound until the output is exactly zero."""
@@ -135,25 +134,18 @@ class Cascade:
     def reset(self) -> None:
         """Forget everything heard so far."""
         self._state = np.zeros((len(self._sos), self._channels, 2))
-        self._sounds = _Sounds(self.tail_frames)
+        self._heard = -self.tail_frames - 2
+        """The frame of the last sound, counted from the start of the next block."""
 
     def process(self, block: Block) -> Block:
         """Return the next ``(frames, channels)``."""
         if not len(self._sos):
             return block
-        planar = np.ascontiguousarray(block.T)
-        out = np.empty((self._channels, len(block)), np.float32)
-        rest = 0
-        for start, stop, afresh in self._sounds.stretches(planar):
-            out[:, rest:start] = 0.0
-            if afresh:
-                self._state[:] = 0.0
-            out[:, start:stop], self._state = sosfilt(
-                self._sos, planar[:, start:stop], zi=self._state
-            )
-            rest = stop
-        out[:, rest:] = 0.0
-        return out.T
+        out = np.empty((self._channels, len(block)), np.float32).T
+        self._heard = kernels.cascade(
+            block, self._sos, self._state, self.tail_frames, self._heard, out
+        )
+        return out
 
 
 def _tail_frames(sos: Sections) -> int:
@@ -161,43 +153,3 @@ def _tail_frames(sos: Sections) -> int:
     radius = max((abs(pole) for row in sos for pole in np.roots(row[3:])), default=0.0)
     decay = math.log(SILENCE) / math.log(radius) if radius > SILENCE else 0.0
     return math.ceil(decay) + 2 * len(sos)
-
-
-class _Sounds:
-    """The stretches of a stream in which a filter with a tail can sound."""
-
-    def __init__(self, tail_frames: int) -> None:
-        self._tail = tail_frames
-        self._last = -tail_frames - 2
-        """The frame of the last sound, counted from the start of the next block."""
-
-    def stretches(self, planar: NDArray[np.float32]) -> list[tuple[int, int, bool]]:
-        """Return ``(start, stop, afresh)`` of each; *afresh*: the tail before has ended."""
-        frames = planar.shape[1]
-        heard = np.concatenate([[self._last], self._heard(planar)])
-        gaps = np.flatnonzero(np.diff(heard) > self._tail + 1)
-        firsts = heard[np.concatenate([[0], gaps + 1])]
-        lasts = heard[np.concatenate([gaps, [len(heard) - 1]])]
-        self._last = max(int(heard[-1]) - frames, -self._tail - 2)
-        spans = [
-            (max(int(first), 0), min(int(last) + 1 + self._tail, frames), number > 0)
-            for number, (first, last) in enumerate(zip(firsts, lasts, strict=True))
-        ]
-        return [(start, stop, afresh) for start, stop, afresh in spans if start < stop]
-
-    def _heard(self, planar: NDArray[np.float32]) -> NDArray[np.intp]:
-        """Return the frames that sound, thinned out where no rest can be a long one.
-
-        Most blocks rest nowhere: a look at a frame in every quarter of a tail mostly shows it,
-        and one at every whole quarter the rest, at a tenth of the cost of finding every frame.
-        """
-        looks = np.arange(0, planar.shape[1], max(1, self._tail // 4))
-        if len(looks) and planar[:, looks].any(axis=0).all() and planar[:, -1].any():
-            return np.append(looks, planar.shape[1] - 1)
-        sounds = planar[0] != 0.0
-        for channel in planar[1:]:
-            sounds |= channel != 0.0
-        if not len(looks) or not np.logical_or.reduceat(sounds, looks).all():
-            return np.flatnonzero(sounds)
-        first, last = int(sounds.argmax()), len(sounds) - 1 - int(sounds[::-1].argmax())
-        return np.append(np.clip(looks, first, last), last)

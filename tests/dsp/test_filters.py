@@ -154,8 +154,10 @@ def test_cascade_rests_after_its_tail():
     cascade = Cascade(biquad("high_pass", hz=30.0, q=0.7, rate_hz=48_000), 1)
     cascade.process(np.ones((1_000, 1), np.float32))
     cascade.process(np.zeros((cascade.tail_frames, 1), np.float32))
+    state = cascade._state.copy()
+    cascade.process(np.zeros((65_536, 1), np.float32))
 
-    assert [] == cascade._sounds.stretches(np.zeros((1, 65_536), np.float32))
+    np.testing.assert_array_equal(state, cascade._state)
 
 
 def test_cascade_past_its_tail_is_as_new():

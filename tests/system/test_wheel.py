@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
@@ -26,13 +27,31 @@ ASIDE = {
 """What lies elsewhere in the checkout → where it ends up."""
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+BINARY = "dsp/kernels/_compiled.abi3.so"
+
+
+def built(folder, kind="wheel", **environment):
+    """Return the package of this checkout."""
+    build = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", str(folder)]
+    done = subprocess.run(
+        build,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert 0 == done.returncode, done.stderr
-    return next(folder.glob("*.whl"))
+    return next(path for path in folder.iterdir() if path.suffix in (".whl", ".gz"))
+
+
+PURE = {"without a compiler": {"CC": "false"}, "when asked for": {"SOUNDSPOOL_PURE": "1"}}
+KERNELS = {"with kernels": {}, **PURE}
+
+
+@pytest.fixture(scope="module", params=KERNELS)
+def wheel(request, tmp_path_factory):
+    return built(tmp_path_factory.mktemp("wheel"), **KERNELS[request.param])
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +87,40 @@ def test_wheel_holds_every_file_of_both_packages(wheel):
         path.relative_to(ROOT).as_posix()
         for package in ("daemon", "dsp")
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file()
+        and "__pycache__" not in path.parts
+        and path.suffix not in (".c", ".h", ".so")
     }
 
     assert set() == wanted - names(wheel)
+
+
+@pytest.mark.parametrize("why", PURE)
+def test_wheel_is_pure_without_kernels(tmp_path, why):
+    """It runs everywhere, and carries no binary that was left in the checkout."""
+    wheel = built(tmp_path, **PURE[why])
+
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert BINARY not in names(wheel)
+
+
+def test_one_wheel_with_kernels_serves_every_python(tmp_path):
+    """It is named for the oldest Python and the stable interface, and holds one binary."""
+    wheel = built(tmp_path)
+
+    assert "-cp311-abi3-linux_" in wheel.name
+    assert [BINARY] == [name for name in names(wheel) if name.endswith(".so")]
+    assert not list(tmp_path.glob("*.so"))
+
+
+def test_sources_hold_what_builds_the_kernels(tmp_path):
+    """From them, a machine with a compiler makes its own."""
+    with tarfile.open(built(tmp_path, "sdist")) as archive:
+        held = {name.partition("/")[2] for name in archive.getnames()}
+    sources = {path.relative_to(ROOT).as_posix() for path in (ROOT / "dsp/kernels").glob("*.[ch]")}
+
+    assert {"hatch_build.py", *sources} <= held
+    assert BINARY not in held
 
 
 def test_wheel_holds_what_lies_outside_of_the_packages(wheel):
@@ -117,6 +166,13 @@ def test_unpacked_wheel_finds_its_own_configuration(unpacked, tmp_path):
 
     assert 0 == done.returncode, done.stderr
     assert str(unpacked / "daemon" / "config.yaml") in "".join((done.stdout + done.stderr).split())
+
+
+def test_unpacked_wheel_runs_its_kernels(wheel, unpacked, tmp_path):
+    """Those of the binary where there is one, and NumPy's elsewhere."""
+    said = run(unpacked, tmp_path, "-c", "from dsp import kernels; print(kernels.ENGINE)")
+
+    assert ("numpy" if "none-any" in wheel.name else "compiled") == said.stdout.strip()
 
 
 def test_unpacked_wheel_mixes(unpacked, tmp_path):

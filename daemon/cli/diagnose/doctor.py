@@ -46,6 +46,7 @@ def run_doctor(config: Path | None, *, quick: bool, as_json: bool) -> int:
 def findings(named: Path | None, *, quick: bool) -> Iterator[Finding]:
     """Check everything; what depends on something broken is left out."""
     yield machine_checks.sqlite_version(sqlite3.sqlite_version_info)
+    yield machine_checks.kernels()
     try:
         config = load(named)
     except BadConfig as error:

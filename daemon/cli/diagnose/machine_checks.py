@@ -16,6 +16,7 @@ from daemon.intake.mounts import is_network, kind_of_mount, mount_options, read_
 from daemon.jobs.database import Database
 from daemon.supervisor.startup import descriptors_needed
 from daemon.text import size
+from dsp.kernels import ENGINE
 
 _SQLITE_NEEDED = (3, 37, 0)  # STRICT tables
 # A bug in the write-ahead log: two connections can lose a commit. We have one.
@@ -39,6 +40,14 @@ def sqlite_version(version: tuple[int, ...]) -> Finding:
         return Finding("sqlite", "problem", f"{text} is too old; at least {needed} is needed")
     note = "" if version >= _SQLITE_SOUND else "; let no other program open the queue (Litestream)"
     return Finding("sqlite", "ok", text + note)
+
+
+def kernels() -> Finding:
+    """Say which kernels the sound engine uses."""
+    if ENGINE == "compiled":
+        return Finding("kernels", "ok", "compiled")
+    text = "NumPy's: mixing is slower; install with a C compiler and Python's headers for others"
+    return Finding("kernels", "warning", text)
 
 
 def queue_disk(root: Path) -> Finding:

@@ -1,0 +1,226 @@
+"""Compiled kernels: the same bits as the plain versions, from every build, and safe to call."""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hatch_build import source_digest
+from tests.support.kernels import (
+    CASES,
+    KINDS,
+    PLAIN,
+    ROOT,
+    BuildError,
+    compile_kernels,
+    cut,
+    loaded,
+    sounds,
+)
+
+_compiled = pytest.importorskip(
+    "dsp.kernels._compiled", reason="python hatch_build.py compiles the kernels"
+)
+
+case_of = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+FRAMES = 9_001
+SMALLEST = 1.2e-38  # of float32 that is no denormal: the compiled ones flush them
+CUTS = st.lists(st.sampled_from([0, 1, 15, 16, 17, 333, 2_048, 4_097]), max_size=12)
+
+BUILDS = {
+    "x86-64": ("-march=x86-64", "-DNO_CLONES", "-DNO_LANES"),
+    "x86-64-v3": ("-march=x86-64-v3", "-DNO_CLONES"),
+    "x86-64-v4": ("-march=x86-64-v4", "-DNO_CLONES"),
+}
+NEEDED = {"x86-64": "sse2", "x86-64-v3": "avx2", "x86-64-v4": "avx512vl"}
+
+
+def flushed(array):
+    return np.where(np.abs(array) < SMALLEST, 0, array)
+
+
+def test_kernels_in_use_are_those_of_the_sources():
+    """Who edits a source and forgets to compile is told, and does not test the old one."""
+    assert source_digest(ROOT) == _compiled.SOURCE, "run: python hatch_build.py"
+
+
+@case_of
+@pytest.mark.parametrize("kind", KINDS)
+@settings(
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(cuts=CUTS, orders=st.sampled_from(["F", "C", "CF"]))
+def test_kernel_makes_the_bits_of_the_plain_version(case, kind, cuts, orders):
+    """However the stream is cut, and however its blocks lie in memory."""
+    for channels in case.channels:
+        sound = sounds(kind, FRAMES, channels)
+        wanted = case.run(PLAIN, [sound])
+        got = case.run(_compiled, cut(sound, cuts, orders))
+
+        if kind == "denormals":  # which the compiled ones take for silence
+            np.testing.assert_allclose(wanted[0], got[0], rtol=0, atol=2 * SMALLEST)
+            continue
+        for one, other in zip(wanted, got, strict=True):
+            np.testing.assert_array_equal(flushed(one), flushed(other))
+
+
+def test_filters_without_scipy_make_the_same_bits(monkeypatch):
+    """A pure installation needs no SciPy."""
+    monkeypatch.setitem(sys.modules, "scipy.signal", None)
+    spec = find_spec("dsp.kernels.plain_filters")
+    alone = type(sys)("plain_filters_alone")
+    exec(Path(spec.origin).read_text(), vars(alone))
+    sound = sounds("rests", FRAMES, 2)
+    case = next(case for case in CASES if case.name == "cascade of 5")
+
+    assert alone._sosfilt is None
+    for one, other in zip(case.run(PLAIN, [sound]), case.run(alone, [sound]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def digest_of(engine):
+    """Return what all outputs hash to, of all kernels, sounds and channels."""
+    digest = hashlib.sha256()
+    for case in CASES:
+        for kind in KINDS:
+            for channels in case.channels:
+                for array in case.run(engine, [sounds(kind, FRAMES, channels)]):
+                    digest.update((flushed(array) + 0.0).tobytes())  # plus zero: no −0.0
+    return digest.hexdigest()
+
+
+@pytest.fixture(scope="module")
+def digest():
+    return digest_of(_compiled)
+
+
+@pytest.mark.parametrize("march", BUILDS)
+def test_every_build_makes_the_same_bits(march, digest, tmp_path):
+    """Processors of twenty years, with and without wide lanes, agree."""
+    if platform.machine() != "x86_64" or NEEDED[march] not in Path("/proc/cpuinfo").read_text():
+        pytest.skip(f"{march} does not run here")
+    try:
+        compile_kernels(ROOT, tmp_path / "_compiled.abi3.so", BUILDS[march])
+    except BuildError as error:
+        pytest.skip(f"no compiler for {march}: {error}")
+
+    assert digest == digest_of(loaded(tmp_path / "_compiled.abi3.so"))
+
+
+@case_of
+def test_kernel_leaves_denormals_to_others(case):
+    """What it sets in the floating-point unit it puts back: NumPy still computes denormals."""
+    case.run(_compiled, [sounds("noise", 64, case.channels[0])])
+
+    assert 0.0 != float(np.full(8, 1e-39, np.float32).sum())
+    assert 0.0 != 5e-324 * float(1 + case.channels[0])
+
+
+@case_of
+def test_kernel_gives_up_the_gil(case):
+    """Another thread runs while a kernel does, though Python would never switch by itself.
+
+    On a busy machine the other may come too late; one of some tries is enough, for with the
+    GIL kept there is none.
+    """
+    sound = sounds("noise", 1 << 20, case.channels[-1])
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e6)
+    try:
+        assert any(_ran_beside(case, sound) for _ in range(20))
+    finally:
+        sys.setswitchinterval(interval)
+
+
+def _ran_beside(case, sound):
+    begun, done = threading.Event(), []
+
+    def work():
+        begun.set()
+        case.run(_compiled, [sound])
+        done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait()
+    beside = not done
+    thread.join()
+    return beside
+
+
+GOOD = {
+    "cascade": lambda: [
+        np.zeros((8, 2), np.float32), np.eye(1, 6), np.zeros((1, 2, 2)), 10, -12,
+        np.zeros((8, 2), np.float32),
+    ],
+}  # fmt: skip
+"""Arguments that are taken, by kernel."""
+
+
+def _unaligned(array):
+    raw = np.zeros(array.nbytes + 1, np.uint8)[1:]
+    return raw.view(array.dtype).reshape(array.shape)
+
+
+BAD = {
+    "float64": lambda array: array.astype(np.float64 if array.dtype != np.float64 else np.float32),
+    "flat": lambda array: array.reshape(-1) if array.dtype == np.float32 else array[..., ::-1],
+    "too short": lambda array: array[:-1] if len(array) > 1 else array[:0],
+    "unaligned": _unaligned,
+    "big-endian": lambda array: array.astype(array.dtype.newbyteorder(">")),
+    "not an array": lambda _: "text",
+}
+
+
+@pytest.mark.parametrize("bad", BAD)
+@pytest.mark.parametrize(
+    ("kernel", "place"),
+    [
+        pytest.param(kernel, place, id=f"{kernel}-{place}")
+        for kernel, good in GOOD.items()
+        for place, argument in enumerate(good())
+        if isinstance(argument, np.ndarray)
+    ],
+)
+def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
+    """A wrong buffer is an error in Python, and nothing is read or written past its end."""
+    arguments = GOOD[kernel]()
+    getattr(_compiled, kernel)(*arguments)
+    arguments[place] = BAD[bad](arguments[place])
+
+    with pytest.raises((TypeError, ValueError, BufferError)):
+        getattr(_compiled, kernel)(*arguments)
+
+
+def test_read_only_output_is_refused():
+    """What is written must be writable."""
+    arguments = GOOD["cascade"]()
+    arguments[-1].flags.writeable = False
+
+    with pytest.raises((BufferError, ValueError), match="read-only"):
+        _compiled.cascade(*arguments)
+
+
+def test_engine_can_be_chosen():
+    """To compare, the plain versions are used where the environment says so."""
+    code = "from dsp import kernels; print(kernels.ENGINE)"
+    for wanted, environment in (("compiled", {}), ("numpy", {"SOUNDSPOOL_KERNELS": "numpy"})):
+        said = subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, **environment},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+
+        assert wanted == said.stdout.strip()

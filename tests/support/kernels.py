@@ -1,0 +1,103 @@
+"""Kernels to be held against their plain versions, and builds of them."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import numpy as np
+
+from dsp.kernels import plain_filters
+from dsp.processors.filters import biquad
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+from hatch_build import BuildError, compile_kernels  # noqa: E402 - lies beside pyproject.toml
+
+__all__ = ["BuildError", "compile_kernels"]
+
+PLAIN = SimpleNamespace(cascade=plain_filters.cascade)
+"""The plain version of every kernel, by the name of the compiled one."""
+
+RATE_HZ = 48_000
+TAIL = 1_200
+
+
+def loaded(binary: Path) -> ModuleType:
+    """Return a build of the kernels as a module of its own."""
+    loader = ExtensionFileLoader("_compiled", str(binary))
+    spec = spec_from_file_location("_compiled", binary, loader=loader)
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kernel as a stream goes through it."""
+
+    name: str
+    run: Callable
+    """``(engine, blocks)`` to the arrays that came out, those of all blocks joined."""
+    channels: tuple[int, ...] = (1, 2)
+
+
+def _cascade(sections):
+    sos = np.array(
+        [
+            biquad("peak", hz=180.0 * 2**n, q=1.3, gain_db=4.0 - n, rate_hz=RATE_HZ)
+            for n in range(sections)
+        ]
+    )
+
+    def run(engine, blocks):
+        channels = blocks[0].shape[1]
+        state, heard, outs = np.zeros((sections, channels, 2)), -TAIL - 2, []
+        for block in blocks:
+            out = np.full((channels, len(block)), 9.0, np.float32).T
+            heard = engine.cascade(block, sos, state, TAIL, heard, out)
+            outs.append(out)
+        return [np.concatenate(outs), state, np.array([heard])]
+
+    return run
+
+
+CASES = [
+    *(Case(f"cascade of {n}", _cascade(n), (1, 2, 3)) for n in (1, 2, 3, 4, 5, 8)),
+]
+
+
+def sounds(kind: str, frames: int, channels: int):
+    """Return a test sound, ``(frames, channels)`` float32."""
+    rng = np.random.default_rng(5)
+    noise = rng.uniform(-0.9, 0.9, (frames, channels)).astype(np.float32)
+    if kind == "rests":  # of about the tail's length, shorter, longer; the last one at the end
+        edges = np.cumsum([0, 700, TAIL - 1, 300, TAIL, 60, TAIL + 1, 1, TAIL + 2, 900, 3 * TAIL])
+        for start, stop in zip(edges[1::2], edges[2::2], strict=False):
+            noise[start:stop] = 0.0
+        noise[edges[-1] :] = 0.0
+        return noise
+    return {
+        "noise": noise,
+        "silence": np.zeros_like(noise),
+        "denormals": noise * np.float32(1e-39),
+        "full scale": np.sign(noise),
+        "impulse": np.eye(frames, channels, dtype=np.float32),
+        "far above full scale": noise * np.float32(1e6),
+    }[kind]
+
+
+KINDS = ("noise", "rests", "silence", "denormals", "full scale", "impulse", "far above full scale")
+
+
+def cut(sound, sizes, orders="F"):
+    """Return the sound as blocks of these sizes, and the rest; orders of memory in turn."""
+    blocks, start = [], 0
+    for number, size in enumerate((*sizes, len(sound))):
+        order = orders[number % len(orders)]
+        blocks.append(np.array(sound[start : start + size], order=order))
+        start += size
+    return blocks
