@@ -16,7 +16,7 @@ Rule 2: the plain versions call NumPy and the standard library only. Where SciPy
 be installed (the extra ``fallback``) its filters are used: the same bits, fifteen times faster
 than a loop in Python.
 
-Rule 3: ``SOUNDSPOOL_KERNELS=numpy`` in the environment chooses the plain versions, to compare.
+Rule 3: ``DSP_KERNELS=numpy`` in the environment chooses the plain versions, to compare.
 """
 
 import os
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal
 
 ENGINE: Literal["compiled", "numpy"] = (
     "numpy"
-    if os.environ.get("SOUNDSPOOL_KERNELS") == "numpy" or not find_spec(f"{__name__}._compiled")
+    if os.environ.get("DSP_KERNELS") == "numpy" or not find_spec(f"{__name__}._compiled")
     else "compiled"
 )
 """Which versions are in use."""

@@ -12,8 +12,8 @@
  *
  * Rule 3: the plain versions (plain_*.py) define what is right: same arguments, same state.
  */
-#ifndef SOUNDSPOOL_KERNELS_H
-#define SOUNDSPOOL_KERNELS_H
+#ifndef DSP_KERNELS_H
+#define DSP_KERNELS_H
 
 #define Py_LIMITED_API 0x030B0000
 #define PY_SSIZE_T_CLEAN

@@ -213,7 +213,10 @@ def test_read_only_output_is_refused():
 def test_engine_can_be_chosen():
     """To compare, the plain versions are used where the environment says so."""
     code = "from dsp import kernels; print(kernels.ENGINE)"
-    for wanted, environment in (("compiled", {}), ("numpy", {"SOUNDSPOOL_KERNELS": "numpy"})):
+    for wanted, environment in (
+        ("compiled", {"DSP_KERNELS": ""}),
+        ("numpy", {"DSP_KERNELS": "numpy"}),
+    ):
         said = subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, **environment},
