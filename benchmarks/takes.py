@@ -13,7 +13,6 @@ from dsp.audio import BLOCK_FRAMES, blocks_of
 from dsp.measure.loudness import StepEnergies, integrated_lufs
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.align.align import Placement, TimingCues, align
-from dsp.mixing.mix import trusted
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.render.master import Mastered, master
@@ -46,19 +45,17 @@ class Song:
                 frames=a.frames,
                 flux=a.flux,
                 wave=a.wave,
-                stamped=a.probe.time_stamp_frames is not None,
+                start_s=a.probe.start_s,
             )
             for a in self.analyses
         ]
-        return {one.name: one for one in align(stems, mode="auto" if moved else "off")}
+        return {one.name: one for one in align(stems, mode="rhythm" if moved else "off")}
 
 
 def song_in(folder: Path) -> Song:
     """Return the analysed stems of a folder."""
     probes = find_stems(folder, MEANS, Settings()).probes
-    return Song(
-        analyse_all(probes, resources=MEANS, onsets=not trusted(probes), report=lambda _: None)
-    )
+    return Song(analyse_all(probes, resources=MEANS, onsets=True, report=lambda _: None))
 
 
 class Sound:

@@ -276,6 +276,9 @@ STEM_SET_ASIDE
 STEM_MOVED
     A stem was moved in time to fit the others.
     Nothing, or align: off in job.yaml if it was right before.
+STAMPS_IGNORED
+    The stems' time stamps contradict one another, or some stems have none; none was used.
+    Export the stems again, all with time stamps or all from the same bar.
 TARGET_NOT_REACHED
     The master is not as loud as was asked; the message says what stood against it.
     Lower the target, or allow what the message names.

@@ -22,12 +22,14 @@ libsndfile's memory errors were found.
 References
 ----------
 Multimedia Programming Interface 1.0 (RIFF); EBU Tech 3306 (RF64), ITU-R BS.2088 (BW64);
-EBU Tech 3285 (bext); Sony Wave64 1.0; Apple AIFF 1.3 and AIFF-C; Apple Core Audio Format 1.0.
+EBU Tech 3285 (bext); iXML 3.01, SPEED; Sony Wave64 1.0; Apple AIFF 1.3 and AIFF-C; Apple Core
+Audio Format 1.0.
 """
 
 # ruff: noqa: PLR2004 - the numbers are the formats', and are named by their paragraphs
 
 import math
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -43,6 +45,8 @@ _W64_FIRST = b"riff" + bytes.fromhex("2e91cf11a5d628db04c10000")
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 """What follows the format tag in WAVE_FORMAT_EXTENSIBLE's SubFormat."""
 _TIME_REFERENCE_AT = 338
+_IXML_BYTES = 64 << 10
+_IXML_STAMP = re.compile(rb"<TIMESTAMP_(SAMPLES_SINCE_MIDNIGHT_(?:HI|LO)|SAMPLE_RATE)>(\d{1,10})<")
 _TAGS = {1: "pcm", 3: "float"}
 _AIFC = dict.fromkeys((b"NONE", b"twos", b"sowt", b"raw ", b"in24", b"in32"), "pcm")
 _AIFC |= dict.fromkeys((b"42n1", b"23ni"), "pcm")
@@ -99,10 +103,9 @@ def read_wav(window: Window) -> Header:
     if container == "rf64" and data and data.declared == 0xFFFFFFFF:
         size = _body(window, chunks.get(b"ds64"), 16)[8:]
         data, grammar, outer = replace(data, declared=_little(size)), replace(_WAV, wraps=False), 0
-    stamp = _body(window, chunks.get(b"bext"), _TIME_REFERENCE_AT + 8)[_TIME_REFERENCE_AT:]
     form = _wav_format(container, _body(window, chunks.get(b"fmt "), 40))
     header = _compared(_File(container, window, grammar, outer), form, data)
-    return replace(header, time_stamp_frames=_little(stamp) if len(stamp) == 8 else None)
+    return replace(header, time_stamp_frames=_time_stamp(window, chunks, header.format.rate_hz))
 
 
 def read_w64(window: Window) -> Header:
@@ -259,6 +262,19 @@ def _left_by_a_pipe(declared: int) -> bool:
         or 0xFFFFE000 <= declared <= 0xFFFFFFFF
         or declared >= (1 << 63) - 64
     )
+
+
+def _time_stamp(window: Window, chunks: dict[bytes, _Chunk], rate_hz: int | None) -> int | None:
+    """Return the time stamp of a ``bext`` chunk, else of an ``iXML`` chunk, in frames."""
+    reference = _body(window, chunks.get(b"bext"), _TIME_REFERENCE_AT + 8)[_TIME_REFERENCE_AT:]
+    if len(reference) == 8:
+        return _little(reference)
+    found = dict(_IXML_STAMP.findall(_body(window, chunks.get(b"iXML"), _IXML_BYTES)))
+    if b"SAMPLES_SINCE_MIDNIGHT_LO" not in found:
+        return None
+    high, low = (int(found.get(b"SAMPLES_SINCE_MIDNIGHT_" + part, 0)) for part in (b"HI", b"LO"))
+    stamped_hz = int(found.get(b"SAMPLE_RATE", 0)) or rate_hz or 1
+    return (high << 32 | low) * (rate_hz or stamped_hz) // stamped_hz
 
 
 def _little(data: bytes) -> int:

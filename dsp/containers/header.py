@@ -83,7 +83,7 @@ class Header:
     bytes_expected: int | None = None
     """Size of the whole file, where the header tells."""
     time_stamp_frames: int | None = None
-    """BWF: frames since midnight (EBU Tech 3285, TimeReference)."""
+    """When the sound began, in frames since midnight: of ``bext`` or ``iXML``."""
     warning: str = ""
     """What is wrong with the header although the file can be used."""
 

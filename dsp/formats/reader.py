@@ -74,7 +74,12 @@ class Probe:
     frames: int | None
     """As declared; ``None`` where the writer could not know."""
     time_stamp_frames: int | None
-    """BWF time reference, in frames since midnight; ``None`` without one."""
+    """When its sound began, in frames since midnight; ``None`` where the file does not say."""
+
+    @property
+    def start_s(self) -> float | None:
+        """The time stamp in seconds."""
+        return None if self.time_stamp_frames is None else self.time_stamp_frames / self.rate_hz
 
 
 def probe(

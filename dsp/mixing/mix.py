@@ -25,7 +25,7 @@ from typing import Any
 
 from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits, Probe
-from dsp.mixing.align.align import Placement, TimingCues, align, trust_of
+from dsp.mixing.align.align import Placement, TimingCues, align
 from dsp.mixing.content import content_of
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings, text_of
@@ -166,7 +166,7 @@ def _analysed(
     analyses = analyse_all(
         probes,
         resources=resources,
-        onsets=settings.align != "off" and settings.stages.align and not trusted(probes),
+        onsets=settings.stages.align and settings.align in ("rhythm", "first_onset"),
         report=lambda part: report("loading_stems", low + part * (high - low)),
     )
     if all(analysis.silent or content_of(analysis) == "offset" for analysis in analyses):
@@ -176,16 +176,6 @@ def _analysed(
             hint="Check the export of your session: tracks may have been muted.",
         )
     return analyses
-
-
-def trusted(probes: Sequence[Probe]) -> bool:
-    """Return whether the files need no proof of where they belong, as far as they declare it."""
-    return bool(
-        trust_of(
-            stamped=[one.time_stamp_frames is not None for one in probes],
-            lengths_s=[one.frames / one.rate_hz if one.frames else None for one in probes],
-        )
-    )
 
 
 def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Placement]:
@@ -200,7 +190,7 @@ def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Place
             frames=a.frames,
             flux=a.flux,
             wave=a.wave,
-            stamped=a.probe.time_stamp_frames is not None,
+            start_s=a.probe.start_s,
         )
         for a in analyses
     ]

@@ -154,12 +154,17 @@ def plan(
     return Plan(
         sheet=final,
         tracks=tuple(replace(t, analysis=t.analysis.facts()) for t in tracks),
-        song_s=max(a.duration_s - placements[a.probe.name].lag_ms / 1000 for a in analyses),
+        song_s=_song_s(analyses, {name: stem.lag_ms for name, stem in final.stems.items()}),
         masked=tuple(masked),
         lead_active=lead_active,
         lead_to_rest_lu=lead_to_rest_lu(heard, energies, likeness),
         loudness_lufs={name: loudness_at_sum(energy) for name, energy in energies.items()},
     )
+
+
+def _song_s(analyses: Sequence[Analysis], lags_ms: Mapping[str, float]) -> float:
+    """Return when the last stem ends, in its place."""
+    return max(a.duration_s - lags_ms[a.probe.name] / 1000.0 for a in analyses)
 
 
 def _rate_for(settings: Settings, analyses: Sequence[Analysis]) -> int:
@@ -194,7 +199,8 @@ def _muted(name: str, wanted: Mapping[str, Any]) -> bool:
 def _tracks(
     analyses: Sequence[Analysis], placements: Mapping[str, Placement], wanted: Mapping[str, Any]
 ) -> list[Track]:
-    song_s = max(a.duration_s for a in analyses)
+    lags_ms = {name: wanted.get(name, {}).get("lag_ms", p.lag_ms) for name, p in placements.items()}
+    song_s = _song_s(analyses, lags_ms)
     told = roles_of([analysis.probe.name for analysis in analyses])
     tracks = []
     for analysis in analyses:
@@ -207,7 +213,7 @@ def _tracks(
                 role=role if role in PROFILES else "other",
                 role_why=told[name].why,
                 profile=PROFILES.get(role, PROFILES["other"]),
-                lag_s=placements[name].lag_ms / 1000.0,
+                lag_s=lags_ms[name] / 1000.0,
                 song_steps=int(np.ceil(song_s / STEP_S)),
             )
         )

@@ -28,6 +28,8 @@ import yaml
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from dsp.mixing.align.align import AlignMode
+
 Hz = Annotated[float, Field(gt=0, le=96_000)]
 Q = Annotated[float, Field(gt=0.05, le=40)]
 LOWEST_GAIN_DB = -60.0
@@ -127,7 +129,7 @@ class Stem(_Part):
 
     role: str
     role_why: str = ""
-    lag_ms: Annotated[float, Field(ge=-60_000, le=60_000)] = 0.0
+    lag_ms: Annotated[float, Field(ge=-3_600_000, le=3_600_000)] = 0.0
     """How late the stem is; it is moved earlier by this much."""
     polarity: Literal[1, -1] = 1
     lag_why: str = ""
@@ -198,7 +200,7 @@ class Sheet(_Part):
     rate_hz: Annotated[int, Field(ge=8_000, le=192_000)]
     format: Format = "wav"
     bits: Literal[16, 24, 32] = 24
-    align: Literal["auto", "first_onset", "off"] = "auto"
+    align: AlignMode = "auto"
     stages: Stages = Stages()
     stems: dict[str, Stem]
     master: Master
@@ -227,7 +229,7 @@ class Settings(_Part):
     rate_hz: Annotated[int, Field(ge=8_000, le=192_000)] | None = None
     format: Format = "wav"
     bits: Literal[16, 24, 32] = 24
-    align: Literal["auto", "first_onset", "off"] = "auto"
+    align: AlignMode = "auto"
     stages: Stages = Stages()
     stems: dict[str, StemSettings] = Field(default_factory=dict)  # type: ignore[valid-type]
     master: MasterSettings | None = None  # type: ignore[valid-type]

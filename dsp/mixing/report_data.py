@@ -14,6 +14,7 @@ from dsp.kernels import ENGINE
 from dsp.measure.loudness import integrated_lufs
 from dsp.measure.spectrum import THIRD_OCTAVES_HZ
 from dsp.mixing.align.align import Placement
+from dsp.mixing.align.stamps import stamps_of
 from dsp.mixing.content import silent_side
 from dsp.mixing.plan import Plan
 from dsp.mixing.render.master import Mastered
@@ -254,6 +255,10 @@ def warnings_of(
     found: list[tuple[str, str]] = []
     for track in decided.tracks:
         found += _stem_warnings(track, placements[track.name])
+    by_stamp = decided.sheet.stages.align and decided.sheet.align in ("auto", "stamps")
+    stamps = stamps_of([track.analysis.probe.start_s for track in decided.tracks])
+    if by_stamp and stamps.doubt:
+        found.append(("STAMPS_IGNORED", f"{stamps.doubt}; they were not used"))
     master, heard = mastered.sheet.master, mastered.heard
     missed = heard.integrated_lufs - master.target_lufs
     if abs(missed) > _TARGET_TOLERANCE_LU:

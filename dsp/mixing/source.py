@@ -100,13 +100,16 @@ class Source:
         self._resampler = Resampler(probe.rate_hz, rate_hz, self.channels)
         self._stretch = probe.rate_hz / rate_hz
         self._polarity = np.float32(polarity)
-        self._skip = max(0, lag)
+        self._skip, self._before = max(0, lag), max(0, -lag)
         self._fifo = Fifo(self.channels)
         self._ended = False
-        self._put(np.zeros((max(0, -lag), self.channels), np.float32))
 
     def read(self, frames: int) -> Block:
         """Return the next ``(frames, channels)`` of the song, silence after the stem's end."""
+        # Silence before the stem is made as it is asked for: it may last an hour.
+        if early := min(frames - self._fifo.frames, self._before):
+            self._before -= early
+            self._fifo.put(np.zeros((early, self.channels), np.float32))
         while self._fifo.frames < frames and not self._ended:
             self._fetch(frames - self._fifo.frames)
         missing = frames - self._fifo.frames

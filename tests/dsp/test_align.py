@@ -8,7 +8,8 @@ import pytest
 import soundfile
 
 from dsp.errors import ParameterError
-from dsp.mixing.align.align import TimingCues, align
+from dsp.mixing.align.align import align
+from dsp.mixing.align.stamps import stamps_of
 from tests.support.songs import RATE_HZ, evidence, late, notes, rhythm
 
 LENGTH_S = 30.0
@@ -28,7 +29,7 @@ def song(**lags_ms):
 
 
 def placed(stems, name, **options):
-    placements = align(stems, **{"mode": "auto", **options})
+    placements = align(stems, **{"mode": "rhythm", **options})
     return next(p for p in placements if p.name == name)
 
 
@@ -43,7 +44,7 @@ def test_late_stem_is_moved_to_its_place(lag_ms):
 
 def test_right_stems_stay():
     """A song that is right is left alone, however its files were cut."""
-    assert not any(p.moved for p in align(song(), mode="auto"))
+    assert not any(p.moved for p in align(song(), mode="rhythm"))
 
 
 def test_small_lag_stays():
@@ -53,25 +54,71 @@ def test_small_lag_stays():
     assert (False, 0.0, "right within 40 ms") == (keys.moved, keys.lag_ms, keys.why)
 
 
+def test_rhythm_alone_moves_nothing_unasked():
+    """Notes that meet are no proof: without ``rhythm`` a stem stays where its file has it."""
+    assert not any(p.moved for p in align(song(keys=160.0), mode="auto"))
+
+
 def test_equal_lengths_are_trusted():
-    """Files exported together are not second-guessed."""
-    stems = song(keys=160.0)
-    equal = [
-        TimingCues(s.name, s.role, s.rate_hz, round(LENGTH_S * RATE_HZ), s.flux, s.wave)
-        for s in stems
-    ]
-
-    assert "equal lengths: files trusted" == placed(equal, "keys").why
-
-
-def test_time_stamps_are_trusted():
-    """Stamped files know where they belong."""
+    """Files exported together are not second-guessed, not even by the sound they share."""
     stems = [
-        evidence("drums", "drums", DRUMS, stamped=True),
-        evidence("keys", "keys", late(KEYS, 160.0), stamped=True),
+        evidence("drums", "drums", DRUMS),
+        evidence("double", "other", late(DRUMS, 60.0)[: len(DRUMS)]),
     ]
 
-    assert "time stamps: files trusted" == placed(stems, "keys").why
+    assert "equal lengths: files trusted" == placed(stems, "double", mode="auto").why
+
+
+def test_time_stamps_place_the_stems():
+    """A stem starts as long after the earliest one as its stamp says, whatever it sounds like."""
+    stems = [
+        evidence("drums", "drums", DRUMS, start_s=36_000.0),
+        evidence("keys", "keys", late(KEYS, 160.0), start_s=36_002.0),
+    ]
+    keys = placed(stems, "keys", mode="auto")
+
+    assert (-2000.0, False) == (keys.lag_ms, keys.moved)
+    assert 0.0 == placed(stems, "drums", mode="auto").lag_ms
+
+
+def test_session_past_midnight_is_placed():
+    """Stamps begin again at midnight; the session went on."""
+    stems = [
+        evidence("drums", "drums", DRUMS, start_s=86_399.0),
+        evidence("keys", "keys", KEYS, start_s=1.5),
+    ]
+
+    assert -2500.0 == placed(stems, "keys", mode="auto").lag_ms
+
+
+@pytest.mark.parametrize(
+    ("starts_s", "doubt"),
+    [
+        pytest.param((0.0, 30_000.0), "8 h 20 min apart", id="clock never set"),
+        pytest.param((36_000.0, None), "only 1 of 2 stems", id="one has none"),
+    ],
+)
+def test_stamps_that_cannot_be_right_place_nothing(starts_s, doubt):
+    """Stamps hours apart, or on some stems only, say nothing about one song."""
+    assert doubt in stamps_of(starts_s).doubt
+    stems = [
+        evidence("drums", "drums", DRUMS, start_s=starts_s[0]),
+        evidence("keys", "keys", KEYS, start_s=starts_s[1]),
+    ]
+    assert [0.0, 0.0] == [p.lag_ms for p in align(stems, mode="auto")]
+
+
+def test_stamps_alone_may_be_asked_for():
+    """``stamps`` moves by nothing else."""
+    stems = [
+        evidence("drums", "drums", DRUMS),
+        evidence("double", "other", 0.3 * late(DRUMS, 12.5)[: RATE_HZ * 25]),
+    ]
+
+    assert (0.0, "no time stamps") == (
+        placed(stems, "double", mode="stamps").lag_ms,
+        placed(stems, "double", mode="stamps").why,
+    )
 
 
 def test_off_moves_nothing():
@@ -170,7 +217,7 @@ def test_double_is_placed_to_the_sample():
         evidence("drums", "drums", DRUMS),
         evidence("double", "other", 0.3 * late(DRUMS, 12.5)[: RATE_HZ * 25]),
     ]
-    double = placed(stems, "double")
+    double = placed(stems, "double", mode="auto")
 
     assert (True, 1) == (double.moved, double.polarity)
     assert 12.5 == pytest.approx(double.lag_ms, abs=0.002)
@@ -182,7 +229,7 @@ def test_inverted_double_is_turned_over():
         evidence("drums", "drums", DRUMS),
         evidence("double", "other", -0.5 * late(DRUMS, 60.0)),
     ]
-    double = placed(stems, "double")
+    double = placed(stems, "double", mode="auto")
 
     assert -1 == double.polarity
     assert 60.0 == pytest.approx(double.lag_ms, abs=0.002)
@@ -191,18 +238,45 @@ def test_inverted_double_is_turned_over():
 def test_inverted_double_of_trusted_files_is_turned_over_where_it_lies():
     """Equal lengths forbid moving, not turning over."""
     stems = [evidence("drums", "drums", DRUMS), evidence("double", "other", -DRUMS)]
-    double = placed(stems, "double")
+    double = placed(stems, "double", mode="auto")
 
     assert (False, -1) == (double.moved, double.polarity)
 
 
-def test_bleed_brings_a_late_stem_home():
-    """A vocal microphone that hears the drums faintly is placed by them."""
+def test_bleed_alone_moves_nothing_far():
+    """A microphone that hears the drums faintly, and late, may be right and the drums wrong."""
     voice = notes(rhythm(7) + 0.07, LENGTH_S, hz=350.0, attack_ms=40.0)
     mic = late(voice + 0.3 * DRUMS, 150.0)
     stems = [evidence("drums", "drums", DRUMS), evidence("voice", "lead", mic)]
+    voice = placed(stems, "voice", mode="auto")
 
-    assert 150.0 == pytest.approx(placed(stems, "voice").lag_ms, abs=0.1)
+    assert (False, 0.0) == (voice.moved, voice.lag_ms)
+    assert "shares sound with drums +150 ms away" in voice.why
+
+
+def test_right_double_stays_beside_one_late_stem():
+    """Of two that share sound one is late; a third that shares it too tells which."""
+    stems = [
+        evidence("kick", "kick", DRUMS),
+        evidence("hats", "hats", late(0.5 * DRUMS, 80.0)),
+        evidence("room", "other", np.concatenate([0.7 * DRUMS, np.zeros((99, 1), np.float32)])),
+    ]
+    placements = {p.name: p for p in align(stems, mode="auto")}
+
+    assert (0.0, 0.0) == (placements["kick"].lag_ms, placements["room"].lag_ms)
+
+
+def test_stem_that_two_others_place_is_moved_far():
+    """A copy that is late against two stems which agree is moved, to the sample."""
+    stems = [
+        evidence("kick", "kick", DRUMS),
+        evidence("room", "other", np.concatenate([0.7 * DRUMS, np.zeros((99, 1), np.float32)])),
+        evidence("camera", "other", late(0.5 * DRUMS, 80.0)),
+    ]
+    camera = placed(stems, "camera", mode="auto")
+
+    assert camera.moved
+    assert 80.0 == pytest.approx(camera.lag_ms, abs=0.01)
 
 
 def test_bleed_within_a_room_stays():
@@ -239,7 +313,7 @@ def test_reference_may_be_named():
 def test_unknown_reference_is_refused():
     """A name that no stem has is the caller's mistake."""
     with pytest.raises(ParameterError, match="reference must be one of"):
-        align(song(), mode="auto", reference="tuba")
+        align(song(), mode="rhythm", reference="tuba")
 
 
 def test_no_stems_no_placements():
@@ -285,7 +359,7 @@ def test_real_stems_are_moved_right_or_not_at_all(seed):
     """Real stems at random offsets: what is moved ends within 15 ms of the truth."""
     rng = np.random.default_rng(seed)
     extra_ms = dict(TRUE_MS) if seed == 0 else {n: rng.uniform(-200, 200) for n in MOVABLE}
-    placements = align(list(real_song(extra_ms)), mode="auto")
+    placements = align(list(real_song(extra_ms)), mode="rhythm")
     wrong = [p for p in placements if p.moved and abs(p.lag_ms - extra_ms.get(p.name, 0.0)) > 15.0]
 
     assert [] == wrong
@@ -296,4 +370,4 @@ def test_real_stems_are_moved_right_or_not_at_all(seed):
 @pytest.mark.parametrize("cut_s", [0.0, 7.0, 15.0])
 def test_real_stems_that_are_right_stay(cut_s):
     """A real song in its place is left alone, however much of it there is."""
-    assert not any(p.moved for p in align(list(real_song({}, cut_s)), mode="auto"))
+    assert not any(p.moved for p in align(list(real_song({}, cut_s)), mode="rhythm"))

@@ -20,6 +20,7 @@ from dsp.mixing.mix import STAGES, mix
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.source import Resources
 from tests.support.sessions import make_session
+from tests.support.stems import stamped
 from tests.support.surroundings import needs
 
 
@@ -366,6 +367,33 @@ def test_short_stem_beside_a_long_one_is_mixed_at_its_place(tmp_path, tone):
     made = mixed(tmp_path / "Song", tmp_path / "out")
 
     assert 48_000 * 10 == made.heard.frames
+
+
+@pytest.mark.parametrize("rate_hz", [44_100, 48_000])
+def test_stamped_stem_starts_where_its_stamp_says(tmp_path, tone, rate_hz):
+    """A stem exported from its first clip comes in to the frame, and the song lasts to its end."""
+    late, song = 2 * rate_hz + 17, tmp_path / "Song"
+    for name, first in (("piano.wav", 0), ("vocal.wav", late)):
+        write(song, name, tone[:48_000], rate_hz)
+        stamped(song / name, 36_000 * rate_hz + first)
+    mixed(song, tmp_path / "out", rate_hz=rate_hz)
+    sound, _ = sf.read(tmp_path / "out" / "final_mix.wav")
+    heard = np.abs(sound).max(axis=1) > 1e-3
+    sheet = yaml.safe_load((tmp_path / "out" / "mix.yaml").read_text())
+
+    assert late + 48_000 == len(sound)
+    assert late == pytest.approx(48_000 + np.argmax(heard[48_000 + 4_800 :]) + 4_800, abs=8)
+    assert -late / rate_hz * 1000 == pytest.approx(sheet["stems"]["vocal.wav"]["lag_ms"])
+
+
+def test_stamps_that_are_not_used_are_said(tmp_path, tone):
+    """One stem without a stamp: none counts, and a warning says so."""
+    write(tmp_path / "Song", "piano.wav", tone)
+    write(tmp_path / "Song", "vocal.wav", tone[:48_000])
+    stamped(tmp_path / "Song" / "vocal.wav", 96_000)
+    made = mixed(tmp_path / "Song", tmp_path / "out")
+
+    assert "only 1 of 2 stems" in dict(made.warnings)["STAMPS_IGNORED"]
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 6, 7, 8])

@@ -13,7 +13,7 @@ from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits, StemReader, probe
 from dsp.formats.wavefile import header_of
-from tests.support.stems import heard, open_descriptors, refusal, whole, written
+from tests.support.stems import heard, open_descriptors, refusal, whole, with_chunk, written
 from tests.support.surroundings import needs
 from tests.support.tones import noise
 
@@ -69,15 +69,6 @@ def changed(path, at, data):
     content = bytearray(path.read_bytes())
     content[at : at + len(data)] = data
     path.write_bytes(content)
-    return path
-
-
-def with_chunk(path, name, body):
-    """Put a chunk before the others of a WAV."""
-    content = path.read_bytes()
-    chunk = struct.pack("<4sI", name, len(body)) + body
-    size = struct.pack("<I", len(content) + len(chunk) - 8)
-    path.write_bytes(content[:4] + size + content[8:12] + chunk + content[12:])
     return path
 
 
@@ -149,6 +140,29 @@ def test_time_stamp_of_a_broadcast_wave_is_reported(tmp_path):
     with_chunk(path, b"bext", bytes(338) + (5 << 32 | 7).to_bytes(8, "little") + bytes(256))
 
     assert (5 << 32 | 7) == probe(path, name="a.wav").time_stamp_frames
+
+
+IXML = b"""<BWFXML><SPEED><TIMESTAMP_SAMPLE_RATE>%d</TIMESTAMP_SAMPLE_RATE>
+<TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_HI>0</TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_HI>
+<TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO>%s</TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO></SPEED></BWFXML>"""
+
+
+@pytest.mark.parametrize(
+    ("text", "stamp"),
+    [
+        pytest.param(IXML % (48_000, b"4410"), 4410, id="at the rate of the file"),
+        pytest.param(IXML % (96_000, b"4410"), 2205, id="at another rate"),
+        pytest.param(IXML % (0, b"4410"), 4410, id="at a rate of nothing"),
+        pytest.param(IXML % (48_000, b"9" * 400), None, id="a number without end"),
+        pytest.param(b"\xff<TIMESTAMP_SAMPLES_SINCE_MIDNIGHT_LO>", None, id="cut"),
+    ],
+)
+def test_time_stamp_of_a_field_recorder_is_reported(tmp_path, text, stamp):
+    """Recorders that write no bext chunk say it in iXML."""
+    path = written(tmp_path / "a.wav", some())
+    with_chunk(path, b"iXML", text + b"\0" * (len(text) % 2))
+
+    assert stamp == probe(path, name="a.wav").time_stamp_frames
 
 
 def test_no_time_stamp_is_none(tmp_path):

@@ -48,13 +48,13 @@ def evidence(
     frames: NDArray[np.float32],
     *,
     rate_hz: int = RATE_HZ,
-    stamped: bool = False,
+    start_s: float | None = None,
 ) -> TimingCues:
     """Return what alignment is given of these frames."""
     flux, wave = OnsetFlux(rate_hz, frames.shape[1]), Decimated(rate_hz, frames.shape[1])
     flux.update(frames)
     wave.update(frames)
-    return TimingCues(name, role, rate_hz, len(frames), flux.flux(), wave.wave(), stamped)
+    return TimingCues(name, role, rate_hz, len(frames), flux.flux(), wave.wave(), start_s)
 
 
 def late(frames: NDArray[np.float32], lag_ms: float, rate_hz: int = RATE_HZ) -> NDArray[np.float32]:

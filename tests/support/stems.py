@@ -1,5 +1,6 @@
 """Files of sound on disk, and what reading them says."""
 
+import struct
 from contextlib import suppress
 from pathlib import Path
 
@@ -65,3 +66,17 @@ def open_descriptors() -> set[str]:
         with suppress(FileNotFoundError):  # the one that listed them
             held.add(f"{link.name} {link.readlink()}")
     return held
+
+
+def with_chunk(path: Path, name: bytes, body: bytes) -> Path:
+    """Put a chunk before the others of a WAV."""
+    content = path.read_bytes()
+    chunk = struct.pack("<4sI", name, len(body)) + body
+    size = struct.pack("<I", len(content) + len(chunk) - 8)
+    path.write_bytes(content[:4] + size + content[8:12] + chunk + content[12:])
+    return path
+
+
+def stamped(path: Path, frames: int) -> Path:
+    """Say in a WAV's ``bext`` chunk how many frames after midnight it began."""
+    return with_chunk(path, b"bext", bytes(338) + frames.to_bytes(8, "little") + bytes(256))
