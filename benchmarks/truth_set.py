@@ -1,0 +1,298 @@
+"""Songs whose tempo, beats, bars, key and tuning are known exactly: rendered, not annotated.
+
+usage: truth_set.py FOLDER [--songs-per-style 3] [--styles NAME,NAME]
+
+Theory of operation
+-------------------
+``mma`` (Musical MIDI Accompaniment) turns chords and the name of a style into a MIDI file,
+``fluidsynth`` turns that into sound. The tempo map is read from the MIDI file, the chords are
+chosen here, in a key that is chosen here, and a known number of cents is written into the MIDI
+file as fine tuning of every channel. So the truth is what was played, not what somebody heard.
+
+Debian: ``apt install mma fluidsynth fluid-soundfont-gm timgm6mb-soundfont``.
+
+Rules
+-----
+Rule 1: the songs of a style are chosen by its name alone (CRC-32): same arguments, same songs.
+
+Rule 2: a style belongs to the *fitted* half when CRC-32 of "a" + its name is even, else to the
+*held* half. Nothing of the analysis may be fitted, tuned or chosen on the held half.
+
+Rule 3: a song is written under its own name by a rename, so a run that was stopped goes on.
+"""
+
+import argparse
+import json
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+import zlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+STYLES = Path("/usr/share/mma/lib/stdlib")
+SOUNDFONTS = tuple(
+    Path("/usr/share/sounds/sf2") / name for name in ("FluidR3_GM.sf2", "TimGM6mb.sf2")
+)
+LENGTH_S = 66.0
+NOTES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+
+# Left out: bars of five, bars of six eighths (what their beat is, is a matter of taste), the
+# metronomes and the empty style.
+LEFT_OUT = {
+    "68march", "68swing", "afro-cuban", "arpeggio68", "ballad68", "blues68", "jazz-54",
+    "metronome", "metronome3", "metronome6", "metronome68", "none",
+}  # fmt: skip
+
+# Their own descriptions say that they are bars of 2/4 written as four quarters, "so double the
+# tempo": the beat is every second quarter that is written.
+TWO_FOUR = {
+    "broadway", "bwmarch", "dixie", "dixiemarch", "fastswing", "march", "merengue", "polka",
+    "quickstep", "ragtime", "samba", "ska",
+}  # fmt: skip
+
+# BPM at which the styles are played, by the words in their names, first match wins; dance
+# tempi after the tables of ballroom and Latin dancing, the rest after what the descriptions say.
+TEMPI = (
+    ("bebop", 150, 240), ("vienese", 150, 190), ("fastjazzwaltz|fastwaltz", 150, 210),
+    ("mellowjazz|slow|lullaby|hymn|popspiritual|desert", 55, 82),
+    ("ballad|bolero", 58, 90), ("128", 55, 85), ("waltz", 85, 165), ("march", 100, 126),
+    ("merengue|polka", 105, 132), ("quickstep", 96, 108), ("samba", 90, 108), ("ska", 60, 110),
+    ("ragtime|dixie|broadway", 85, 120), ("fastswing", 100, 135), ("fastblues", 140, 190),
+    ("foxtrot|charleston", 112, 180), ("jive|boggie|twist|rockabilly", 130, 180),
+    ("bluegrass|hillcountry|zydeco|gypsy", 100, 180), ("swing|jazz|combo|evans", 90, 190),
+    ("mambo|salsa|calypso|son$", 90, 125), ("chacha|rhumba|beguine|cuban|bossa", 95, 140),
+    ("tango", 110, 132), ("trance|boneym", 118, 145), ("funk|soul|rb", 85, 115),
+    ("rock|8beat|lfusion", 95, 150), ("", 80, 130),
+)  # fmt: skip
+
+# Degrees in semitones above the tonic and the kind of chord; a song repeats one of these.
+MAJOR = (
+    "0 7 9m 5", "0 9m 5 7", "0 5 7 0", "0 9m 2m 7", "2m 7 0 0", "0 5 0 7", "0 4m 5 7",
+    "0 0 0 0 5 5 0 0 7 5 0 7", "0 2m 4m 5 0 5 7 7", "0 7/5 9m 4m 5 0 2m 7", "0 10 5 0",
+)  # fmt: skip
+MINOR = (
+    "0m 5m 7 0m", "0m 8 3 10", "0m 10 8 7", "0m 5m 10 3 8 2d 7 0m", "2d 7 0m 0m", "0m 0m 5m 7",
+    "0m 0m 0m 0m 5m 5m 0m 0m 8 7 0m 7", "0m 10 0m 7", "0m 3 5m 7",
+)  # fmt: skip
+PLAIN = {"": "", "m": "m", "d": "dim"}
+SEVENTHS = {"": "M7", "m": "m7", "d": "m7b5"}
+POWER = {"": "5", "m": "5", "d": "dim"}
+SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of a song."""
+
+    name: str
+    style: str
+    held: bool
+    """Whether its style belongs to the half that nothing was fitted on."""
+    kind: str
+    """``constant``, ``step`` or ``ramp``: how the tempo goes."""
+    bpm: float
+    """Beats − 1 over the time from the first to the last, as the analysis says it."""
+    meter: int
+    key: str
+    cents: float
+    beats: list[float]
+    """Seconds, from the first to the end of the last bar."""
+    downbeats: list[float]
+
+
+def held(style: str) -> bool:
+    """Return whether nothing may be fitted on a style."""
+    return zlib.crc32(b"a" + style.encode()) % 2 == 1
+
+
+def make_set(folder: Path, *, songs_per_style: int, styles: tuple[str, ...] = ()) -> list[Truth]:
+    """Render what is missing of the set into ``folder``; return the truth of all of it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [path.stem for path in sorted(STYLES.glob("*.mma")) if path.stem not in LEFT_OUT]
+    if not names:
+        sys.exit(f"no styles in {STYLES}: install mma, fluidsynth and fluid-soundfont-gm")
+    truths = []
+    for style in styles or names:
+        for number in range(songs_per_style):
+            said = folder / f"{style}_{number}.json"
+            if not said.exists():
+                render(folder, style, number)
+            truths.append(Truth(**json.loads(said.read_text("utf-8"))))
+    return truths
+
+
+def render(folder: Path, style: str, number: int) -> None:
+    """Write one song and its truth."""
+    name = f"{style}_{number}"
+    dice = random.Random(zlib.crc32(name.encode()))  # noqa: S311 - songs, not secrets
+    kind = ("constant", "constant", ("step", "ramp")[dice.random() < 0.5])[number % 3]  # noqa: PLR2004
+    text = (STYLES / f"{style}.mma").read_text("latin-1")
+    meter = int(re.search(r"(?mi)^\s*Time\s+(\d)", text + "\nTime 4").group(1))
+    halves = 2 if style in TWO_FOUR else 1
+    bpm = round(dice.uniform(*_tempo_range(style)), 2)
+    mode = dice.choices(("major", "minor"), (3, 2))[0]
+    tonic = dice.randrange(12)
+    cents = round(dice.uniform(-40, 40), 1) if dice.random() < 0.5 else 0.0  # noqa: PLR2004
+    bars = 4 * round(LENGTH_S * bpm * halves / 60 / meter / 4)
+    score = _score(dice, text, bpm=bpm * halves, kind=kind, bars=bars, meter=meter,
+                   mode=mode, tonic=tonic)  # fmt: skip
+    with tempfile.TemporaryDirectory(dir=folder) as work:
+        (Path(work) / "song.mma").write_text(score, "utf-8")
+        _run("mma", "song.mma", "-f", "song.mid", cwd=work)
+        midi = (Path(work) / "song.mid").read_bytes()
+        (Path(work) / "tuned.mid").write_bytes(_tuned(midi, cents))
+        fluidsynth = ("fluidsynth", "-ni", "-q", "-g", "0.4", "-r", "44100", "-T", "flac",
+                      "-O", "s16", "-F", "song.flac")  # fmt: skip
+        _run(*fluidsynth, str(dice.choice(SOUNDFONTS)), "tuned.mid", cwd=work)
+        quarters = _seconds_of(midi, bars * meter + 1)
+        beats = quarters[::halves]
+        truth = Truth(
+            name=name, style=style, held=held(style), kind=kind,
+            bpm=60 * (len(beats) - 1) / (beats[-1] - beats[0]), meter=meter // halves,
+            key=f"{NOTES[tonic]} {mode}", cents=cents, beats=beats, downbeats=quarters[::meter],
+        )  # fmt: skip
+        os.replace(Path(work) / "song.flac", folder / f"{name}.flac")  # noqa: PTH105
+        said = Path(work) / "truth.json"
+        said.write_text(json.dumps(asdict(truth)), "utf-8")
+        os.replace(said, folder / f"{name}.json")  # noqa: PTH105
+
+
+def _tempo_range(style: str) -> tuple[float, float]:
+    return next((low, high) for words, low, high in TEMPI if re.search(words, style))
+
+
+def _score(dice: random.Random, text: str, *, bpm: float, kind: str, bars: int, meter: int,
+           mode: str, tonic: int) -> str:  # fmt: skip
+    """Return the song as mma reads it: tempo, style, chords and for every second song a tune."""
+    grooves = re.findall(r"(?mi)^\s*DefGroove\s+(\S+)", text)
+    body = [name for name in grooves if not re.search(r"Intro|End|Fill|Metronome", name)]
+    degrees = dice.choice(MAJOR if mode == "major" else MINOR).split()
+    kinds = dice.choices((PLAIN, SEVENTHS, POWER), (5, 4, 1))[0]
+    tune = dice.choice(("Flute", "Strings", "AltoSax", "Piano1")) if dice.random() < 0.5 else None  # noqa: PLR2004
+    other = bpm * dice.choice((0.8, 0.87, 1.12, 1.2))
+    lines = [f"RndSeed {dice.randrange(10_000)}", f"Groove {dice.choice(body)}", f"Tempo {bpm}"]
+    if tune:
+        lines += [f"Solo Voice {tune}", "Solo Volume mf", "Solo Octave 5"]
+    for bar in range(bars):
+        if kind == "step" and bar == bars // 2:
+            lines.append(f"Tempo {other:.2f}")
+        if kind == "ramp" and bar == bars // 4:
+            lines.append(f"Tempo {other:.2f} {bars // 2}")
+        degree = "0" + ("m" if mode == "minor" else "") if bar == bars - 1 else degrees[
+            bar % len(degrees)]  # fmt: skip
+        chord = _chord(degree, tonic, kinds)
+        lines.append(f"{bar + 1} {chord}" + (_phrase(dice, tonic, mode, meter) if tune else ""))
+    return "\n".join(lines) + "\n"
+
+
+def _chord(degree: str, tonic: int, kinds: dict[str, str]) -> str:
+    """Return the name of the chord on a degree; ``7/5`` is a chord over another bass note."""
+    steps, kind, bass = re.fullmatch(r"(\d+)([md]?)(?:/(\d+))?", degree).groups()
+    name = NOTES[(int(steps) + tonic) % 12]
+    if kind == "" and kinds is SEVENTHS and int(steps) in (7, 10):
+        return f"{name}7"
+    return name + kinds[kind] + (f"/{NOTES[(int(bass) + tonic) % 12]}" if bass else "")
+
+
+def _phrase(dice: random.Random, tonic: int, mode: str, meter: int) -> str:
+    """Return one bar of a tune from the scale, in quarters and eighths."""
+    notes = []
+    for _ in range(meter):
+        pair = [_note(tonic + dice.choice(SCALES[mode])) for _ in range(2)]
+        kind = dice.random()
+        notes.append(
+            f"4{pair[0]};" if kind < 0.5 else f"8{pair[0]};8{pair[1]};" if kind < 0.8 else "4r;"  # noqa: PLR2004
+        )
+    return " {" + "".join(notes) + "}"
+
+
+def _note(semitone: int) -> str:
+    """Return a note as mma writes it: ``#`` sharp, ``&`` flat."""
+    return NOTES[semitone % 12].replace("b", "&").lower()
+
+
+def _run(*command: str, cwd: str) -> None:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed: {done.stdout[-500:]} {done.stderr[-500:]}")
+
+
+def _tuned(midi: bytes, cents: float) -> bytes:
+    """Return a MIDI file with one more track, which tunes all channels but the drums'.
+
+    Registered parameter 1 is the fine tuning: 8,192 is none, 0 a semitone down (MIDI 1.0).
+    """
+    value = 8192 + round(cents * 81.92)
+    events = b""
+    for channel in (*range(9), *range(10, 16)):
+        for control, data in ((101, 0), (100, 1), (6, value >> 7), (38, value & 127)):
+            events += bytes((0, 0xB0 | channel, control, data))
+    track = events + b"\x00\xff\x2f\x00"
+    _, form, tracks, division = struct.unpack(">4xIHHH", midi[:14])
+    head = struct.pack(">4sIHHH", b"MThd", 6, form, tracks + 1, division)
+    return head + b"MTrk" + struct.pack(">I", len(track)) + track + midi[14:]
+
+
+def _seconds_of(midi: bytes, quarters: int) -> list[float]:
+    """Return when each quarter is played, by the tempo map of the first track."""
+    division = struct.unpack(">H", midi[12:14])[0]
+    changes = [*_tempo_changes(midi[22 : 22 + struct.unpack(">I", midi[18:22])[0]]), (1 << 62, 0)]
+    second, tick, micro, place, out = 0.0, 0, 500_000, 0, []
+    for quarter in range(quarters):
+        until = quarter * division
+        while changes[place][0] <= until:
+            second += (changes[place][0] - tick) * micro / division / 1e6
+            tick, micro = changes[place]
+            place += 1
+        second += (until - tick) * micro / division / 1e6
+        tick = until
+        out.append(round(second, 6))
+    return out
+
+
+def _tempo_changes(track: bytes) -> list[tuple[int, int]]:
+    """Return (tick, microseconds per quarter) of a track that holds meta events alone."""
+    place, tick, found = 0, 0, []
+
+    def number() -> int:
+        nonlocal place
+        value = 0
+        while True:
+            byte = track[place]
+            place += 1
+            value = value << 7 | byte & 127
+            if byte < 128:  # noqa: PLR2004
+                return value
+
+    while place < len(track):
+        tick += number()
+        if track[place] != 0xFF:  # noqa: PLR2004
+            sys.exit(f"the first track of the MIDI file holds more than meta events: {place}")
+        kind = track[place + 1]
+        place += 2
+        length = number()
+        if kind == 0x51:  # noqa: PLR2004
+            found.append((tick, int.from_bytes(track[place : place + length], "big")))
+        place += length
+    return found
+
+
+def main() -> None:
+    """Render a set."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--songs-per-style", type=int, default=3)
+    parser.add_argument("--styles", type=lambda text: tuple(text.split(",")), default=())
+    args = parser.parse_args()
+    truths = make_set(args.folder, songs_per_style=args.songs_per_style, styles=args.styles)
+    odd = sum(truth.held for truth in truths)
+    print(f"{len(truths)} songs in {args.folder}: {len(truths) - odd} fitted, {odd} held")
+
+
+if __name__ == "__main__":
+    main()
