@@ -75,6 +75,13 @@ class Probe:
     """As declared; ``None`` where the writer could not know."""
     time_stamp_frames: int | None
     """When its sound began, in frames since midnight; ``None`` where the file does not say."""
+    sides: tuple["Probe", ...] = ()
+    """Left and right, where two mono files are one stem."""
+
+    @property
+    def files(self) -> tuple["Probe", ...]:
+        """The files that hold it."""
+        return self.sides or (self,)
 
     @property
     def start_s(self) -> float | None:

@@ -144,14 +144,15 @@ def _decided(
     report("aligning_stems", STAGES["aligning_stems"])
     inputs = tuple(
         {
-            "path": analysis.probe.name,
-            "bytes": analysis.probe.path.stat().st_size,
-            "sha256": analysis.sha256,
+            "path": file.name,
+            "bytes": file.path.stat().st_size,
+            "sha256": sha256,
             "frames": analysis.frames,
-            "rate_hz": analysis.probe.rate_hz,
-            "channels": analysis.probe.channels,
+            "rate_hz": file.rate_hz,
+            "channels": file.channels,
         }
         for analysis in analyses
+        for file, sha256 in zip(analysis.probe.files, analysis.sha256, strict=True)
     )
     analyses, repeated = heard_once(analyses, settings)
     placements = _placed(analyses, settings)

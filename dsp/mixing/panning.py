@@ -24,6 +24,8 @@ STEREO_LEAN = 0.3
 """Share of the role's pan that a stem with a wide picture of its own gets."""
 WIDE_CORRELATION, MONO_CORRELATION = 0.5, 0.98
 """A picture is wide below the one, and none above the other."""
+OPPOSED_CORRELATION = -0.1
+"""Below it the sum in mono loses half a decibel more than that of unrelated sides."""
 ASIDE = 0.15
 """More power than this on one side than on the other, as a share of both: it stands there."""
 
@@ -84,7 +86,7 @@ def _panning(track: Track, pan: float) -> Panning:
         where = "in the centre" if pan == 0 else "to the lighter side"
         return Panning(pan, 1.0, 0.0, f"{track.role}: {where}")
     correlation = track.analysis.correlation
-    if correlation < 0.0:
+    if correlation < OPPOSED_CORRELATION:
         return Panning(pan, 0.6, LOWS_MONO_HZ, "narrowed: it would vanish in mono")
     width = track.profile.width
     if width > 1.0 and correlation < 0.5:  # noqa: PLR2004 - wide enough as it is

@@ -204,14 +204,15 @@ def _tracks(
     told = roles_of([analysis.probe.name for analysis in analyses])
     tracks = []
     for analysis in analyses:
-        name = analysis.probe.name
+        name, sides = analysis.probe.name, analysis.probe.sides
+        pair = f"; left and right: {sides[0].name} and {sides[1].name}" if sides else ""
         role = wanted.get(name, {}).get("role") or told[name].role
         tracks.append(
             track_of(
                 analysis,
                 name=name,
                 role=role if role in PROFILES else "other",
-                role_why=told[name].why,
+                role_why=told[name].why + pair,
                 profile=PROFILES.get(role, PROFILES["other"]),
                 lag_s=lags_ms[name] / 1000.0,
                 song_steps=int(np.ceil(song_s / STEP_S)),

@@ -18,6 +18,7 @@ import numpy as np
 from dsp.audio import BLOCK_FRAMES, Block, Fifo
 from dsp.formats.reader import Limits, Probe, StemReader, probe
 from dsp.formats.resample import Resampler
+from dsp.mixing.pairs import PairReader
 
 # ITU-R BS.775-3, table 2: centre and surrounds join the front pair at -3 dB; the low
 # frequency channel is left out, as it is in loudness.
@@ -48,8 +49,13 @@ class Resources:
             accept_truncated=self.accept_truncated,
         )
 
-    def reader(self, probe: Probe) -> StemReader:
+    def reader(self, probe: Probe) -> StemReader | PairReader:
         """Return a reader of a stem; see ``reader.StemReader``."""
+        if probe.sides:
+            return PairReader(*map(self._file_reader, probe.sides))
+        return self._file_reader(probe)
+
+    def _file_reader(self, probe: Probe) -> StemReader:
         return StemReader(
             probe,
             limits=self.limits,

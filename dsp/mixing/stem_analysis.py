@@ -63,8 +63,8 @@ class Analysis:
     """One stem, measured."""
 
     probe: Probe
-    sha256: str
-    """Of the file."""
+    sha256: tuple[str, ...]
+    """Of each file that holds it."""
     frames: int
     """Decoded, at the stem's own rate."""
     silent: bool
@@ -259,7 +259,7 @@ def analyse(
     band_powers = bands.powers()
     return Analysis(
         probe=probe,
-        sha256=_sha256(probe.path),
+        sha256=tuple(_sha256(file.path) for file in probe.files),
         frames=frames,
         silent=not steps.any() and sample_peak_dbfs <= _SILENT_DBFS,
         energy=steps,

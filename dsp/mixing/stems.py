@@ -17,6 +17,7 @@ from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.containers.junk import composed, copies_among, files_in, kind_of, said_of_copy
 from dsp.errors import AudioFormatError, ParameterError
 from dsp.formats.reader import Probe
+from dsp.mixing.pairs import paired
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.roles import roles_of
 from dsp.mixing.source import Resources
@@ -73,7 +74,8 @@ def find_stems(source: Path, resources: Resources, settings: Settings) -> Stems:
         )
     aids = _aids_among([probe.name for probe in probes], named)
     warnings += [("STEM_SET_ASIDE", f"{name} was not mixed: {why}") for name, why in aids.items()]
-    return Stems(tuple(probe for probe in probes if probe.name not in aids), tuple(warnings))
+    stems = [probe for probe in probes if probe.name not in aids]
+    return Stems(tuple(paired(stems, named)), tuple(warnings))
 
 
 def _aids_among(names: Sequence[str], named: Collection[str]) -> dict[str, str]:
@@ -106,7 +108,7 @@ def heard_once(
 ) -> tuple[list[Analysis], tuple[Warned, ...]]:
     """Return the stems without those whose bytes another one has, and the warnings (rule 3)."""
     again: set[str] = set()
-    first: dict[str, str] = {}
+    first: dict[tuple[str, ...], str] = {}
     warnings: list[Warned] = []
     for analysis in sorted(analyses, key=lambda one: one.probe.name not in settings.stems):
         name = analysis.probe.name

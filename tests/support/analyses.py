@@ -51,7 +51,7 @@ def analysis_of(
             frames=int(seconds * rate_hz),
             time_stamp_frames=None,
         ),
-        sha256="",
+        sha256=("",),
         frames=int(seconds * rate_hz),
         silent=False,
         energy=(sounds * power).astype(np.float32),
