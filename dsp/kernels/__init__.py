@@ -31,8 +31,8 @@ ENGINE: Literal["compiled", "numpy"] = (
 """Which versions are in use."""
 
 if TYPE_CHECKING or ENGINE == "numpy":
-    from dsp.kernels.plain_filters import cascade
+    from dsp.kernels.plain_filters import cascade, energies
 else:
-    from dsp.kernels._compiled import cascade
+    from dsp.kernels._compiled import cascade, energies
 
-__all__ = ["ENGINE", "cascade"]
+__all__ = ["ENGINE", "cascade", "energies"]

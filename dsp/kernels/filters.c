@@ -311,6 +311,111 @@ done:
     return result;
 }
 
+/* Steps of time in which squares are summed: where the stream stands among them. */
+typedef struct {
+    const int64_t *lengths;
+    double *sums, *out;
+    Py_ssize_t filled, done;
+} Steps;
+
+/* Sum the squares of a pair's next frames, frame by frame, into the steps that they fall in. */
+static void sum_squares(Steps *steps, const double *left, const double *right, Py_ssize_t frames,
+                        Py_ssize_t channel, Py_ssize_t channels)
+{
+    const double *other = right ? right : left;
+    double one = steps->sums[channel], two = right ? steps->sums[channel + 1] : 0.0;
+    for (Py_ssize_t t = 0; t < frames;) {
+        Py_ssize_t room = (Py_ssize_t)steps->lengths[steps->done] - steps->filled;
+        Py_ssize_t stop = frames - t < room ? frames : t + room;
+        steps->filled += stop - t;
+        for (; t < stop; t++) {
+            one += left[t] * left[t];
+            two += other[t] * other[t];
+        }
+        if (steps->filled == steps->lengths[steps->done]) {
+            double *row = steps->out + steps->done * channels + channel;
+            row[0] = one / (double)steps->filled;
+            if (right)
+                row[1] = two / (double)steps->filled;
+            one = two = 0.0;
+            steps->filled = 0;
+            steps->done++;
+        }
+    }
+    steps->sums[channel] = one;
+    if (right)
+        steps->sums[channel + 1] = two;
+}
+
+static void run_energies(const Filters *filters, const Sound *in, double bias, Steps *steps)
+{
+    double left[CHUNK], right[CHUNK];
+    const Steps before = *steps;
+    for (Py_ssize_t channel = 0; channel < in->channels; channel += 2) {
+        int pair = channel + 1 < in->channels;
+        steps->filled = before.filled, steps->done = before.done;
+        for (Py_ssize_t from = 0; from < in->frames; from += CHUNK) {
+            Py_ssize_t frames = in->frames - from < CHUNK ? in->frames - from : CHUNK;
+            widen(in, channel, from, frames, left, bias);
+            if (pair)
+                widen(in, channel + 1, from, frames, right, bias);
+            run_filters(filters, left, pair ? right : NULL, frames, channel);
+            sum_squares(steps, left, pair ? right : NULL, frames, channel, in->channels);
+        }
+    }
+}
+
+/* Whether the steps reach beyond these frames, so that none of them finds no step. */
+static int reach(const Steps *steps, Py_ssize_t count, Py_ssize_t frames)
+{
+    Py_ssize_t room = -steps->filled;
+    for (Py_ssize_t step = 0; step < count; step++) {
+        if (steps->lengths[step] <= 0 || steps->lengths[step] > PY_SSIZE_T_MAX / 2)
+            return 0;
+        if (step == 0 && steps->filled >= steps->lengths[0])
+            return 0;
+        room += (Py_ssize_t)steps->lengths[step];
+        if (room > frames)
+            return 1;
+    }
+    return 0;
+}
+
+static PyObject *energies(PyObject *module, PyObject *args)
+{
+    PyObject *block, *sos, *state, *sums, *lengths, *output, *result = NULL;
+    Py_ssize_t counted, summed, rows;
+    double bias;
+    Buffers buffers = {.count = 0};
+    Sound in;
+    Filters filters;
+    Steps steps = {.done = 0};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OOOdOnOO", &block, &sos, &state, &bias, &sums, &steps.filled,
+                          &lengths, &output))
+        return NULL;
+    if (take_sound(&buffers, block, "block", 0, &in) < 0 ||
+        take_filters(&buffers, sos, state, in.channels, &filters) < 0 ||
+        take_array(&buffers, sums, "sums", 'd', 1, &steps.sums, &summed) < 0 ||
+        take_array(&buffers, lengths, "lengths", 'q', 0, &steps.lengths, &counted) < 0 ||
+        take_array(&buffers, output, "out", 'd', 1, &steps.out, &rows) < 0)
+        goto done;
+    if (summed != in.channels || rows != counted * in.channels)
+        refuse("sums and out", "(channels,) and (lengths, channels)");
+    else if (steps.filled < 0 || !reach(&steps, counted, in.frames))
+        refuse("lengths", "above 0 and reach beyond the block");
+    else {
+        BEGIN_KERNEL
+        run_energies(&filters, &in, bias, &steps);
+        END_KERNEL
+        result = Py_BuildValue("nn", steps.done, steps.filled);
+    }
+done:
+    release(&buffers);
+    return result;
+}
+
 PyMethodDef filter_methods[] = {
     {"cascade", cascade, METH_VARARGS, NULL},
+    {"energies", energies, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL}};

@@ -52,6 +52,55 @@ def cascade(
     return max(int(sounding[-1]) - frames, -tail - 2)
 
 
+def energies(
+    block: Samples,
+    sos: Doubles,
+    state: Doubles,
+    bias: float,
+    sums: Doubles,
+    filled: int,
+    lengths: NDArray[np.int64],
+    out: Doubles,
+) -> tuple[int, int]:
+    """Filter, square, and take the mean of every step.
+
+    Parameters
+    ----------
+    block : (frames, channels) float32
+    sos, state
+        See ``cascade``.
+    bias : float
+        Added to every sample.
+    sums : (channels,) float64
+        Of the squares of the step that has begun; changed.
+    filled : int
+        Frames of that step.
+    lengths : (steps,) int64
+        Of the steps from that one on, in frames; together more than there are.
+    out : (steps, channels) float64
+        The means of the steps that are whole; written.
+
+    Returns
+    -------
+    (int, int)
+        How many steps are whole, and how many frames the next one has.
+    """
+    squares = np.square(filtered(block.T.astype(np.float64) + bias, sos, state))
+    start = done = 0
+    while squares.shape[1] - start >= (room := int(lengths[done]) - filled):
+        _add(sums, squares[:, start : start + room])
+        out[done] = sums / lengths[done]
+        sums[:] = 0.0
+        done, filled, start = done + 1, 0, start + room
+    _add(sums, squares[:, start:])
+    return done, filled + squares.shape[1] - start
+
+
+def _add(sums: Doubles, rows: Doubles) -> None:
+    """Add every row to its sum, value after value: the bits of any other order may differ."""
+    sums[:] = np.concatenate([sums[:, np.newaxis], rows], axis=1).cumsum(axis=1)[:, -1]
+
+
 def filtered(planar: Doubles, sos: Doubles, state: Doubles) -> Doubles:
     """Return ``(channels, frames)`` through all sections; the state is changed."""
     if _sosfilt is not None:

@@ -13,8 +13,8 @@ Rules
 Rule 1: the floor of every loudness is ``FLOOR_LUFS``; −inf and NaN are never returned. Sound
 shorter than the window asked for has not been measured yet and reads the floor.
 
-Rule 2: steps begin at absolute frame ``round(k · rate_hz · step_s)`` and each is summed in one
-go, so no result depends on how the stream was cut into blocks.
+Rule 2: steps begin at absolute frame ``round(k · rate_hz · step_s)`` and each is summed frame by
+frame, so no result depends on how the stream was cut into blocks.
 
 Rule 3: a mono file is one channel, not two: it reads 3 LU below the same sound on two.
 
@@ -29,8 +29,8 @@ from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import sosfilt
 
+from dsp import kernels
 from dsp.audio import Block, Curve
 from dsp.errors import ParameterError
 from dsp.sums import moving_sum
@@ -148,18 +148,24 @@ class StepEnergies:
         self._step_frames = rate_hz * step_s
         self._sos = k_weighting_sos(rate_hz)
         self._state = np.zeros((len(self._sos), channels, 2))
-        self._rest = np.zeros((channels, 0))
+        self._sums, self._filled = np.zeros(channels), 0
+        """Of the step that has begun."""
         self._steps = 0
         self._energies: list[Energy] = [np.zeros((0, channels))]
 
     def update(self, block: Block) -> None:
         """Hear the next ``(frames, channels)``."""
-        if not len(block):
-            return
-        planar = np.empty(block.T.shape)
-        np.add(block.T, _BIAS, out=planar)
-        weighted, self._state = sosfilt(self._sos, planar, zi=self._state)
-        self._sum(np.concatenate([self._rest, weighted], axis=1))
+        more = int((self._filled + len(block)) / self._step_frames) + 3
+        edges = np.rint((self._steps + np.arange(more)) * self._step_frames).astype(np.int64)
+        energy = np.empty((more - 1, len(self._sums)))
+        done, self._filled = kernels.energies(
+            *(block, self._sos, self._state, _BIAS),
+            *(self._sums, self._filled, np.diff(edges), energy),
+        )
+        energy = energy[:done]
+        energy[energy < SILENCE**2] = 0.0
+        self._energies.append(energy)
+        self._steps += done
 
     def energies(self) -> Energy:
         """Return the mean squares of the whole steps so far, ``(steps, channels)``.
@@ -174,22 +180,6 @@ class StepEnergies:
         taken = np.concatenate(self._energies)
         self._energies = [taken[:0].copy()]
         return taken
-
-    def _sum(self, frames: NDArray[np.float64]) -> None:
-        """Sum every step that is whole by now, keep the frames of the one that is not."""
-        more = int(frames.shape[1] / self._step_frames) + 2
-        edges = np.rint((self._steps + np.arange(more)) * self._step_frames).astype(np.int64)
-        edges -= edges[0]
-        edges = edges[edges <= frames.shape[1]]
-        whole = edges[-1]
-        self._rest = frames[:, whole:].copy()
-        if len(edges) == 1:
-            return
-        sums = np.add.reduceat(np.square(frames[:, :whole]), edges[:-1], axis=1)
-        energy = (sums / np.diff(edges)).T
-        energy[energy < SILENCE**2] = 0.0
-        self._energies.append(energy)
-        self._steps += len(energy)
 
 
 class LoudnessMeter:

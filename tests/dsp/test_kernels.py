@@ -32,7 +32,7 @@ _compiled = pytest.importorskip(
 )
 
 case_of = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-FRAMES = 9_001
+FRAMES = 7_001
 SMALLEST = 1.2e-38  # of float32 that is no denormal: the compiled ones flush them
 CUTS = st.lists(st.sampled_from([0, 1, 15, 16, 17, 333, 2_048, 4_097]), max_size=12)
 
@@ -56,7 +56,7 @@ def test_kernels_in_use_are_those_of_the_sources():
 @case_of
 @pytest.mark.parametrize("kind", KINDS)
 @settings(
-    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(cuts=CUTS, orders=st.sampled_from(["F", "C", "CF"]))
 def test_kernel_makes_the_bits_of_the_plain_version(case, kind, cuts, orders):
@@ -162,6 +162,10 @@ GOOD = {
         np.zeros((8, 2), np.float32), np.eye(1, 6), np.zeros((1, 2, 2)), 10, -12,
         np.zeros((8, 2), np.float32),
     ],
+    "energies": lambda: [
+        np.zeros((8, 2), np.float32), np.eye(1, 6), np.zeros((1, 2, 2)), 0.0, np.zeros(2), 3,
+        np.array([4, 6, 10]), np.zeros((3, 2)),
+    ],
 }  # fmt: skip
 """Arguments that are taken, by kernel."""
 
@@ -181,14 +185,15 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("bad", BAD)
 @pytest.mark.parametrize(
-    ("kernel", "place"),
+    ("kernel", "place", "bad"),
     [
-        pytest.param(kernel, place, id=f"{kernel}-{place}")
+        pytest.param(kernel, place, bad, id=f"{kernel}-{place}-{bad}")
         for kernel, good in GOOD.items()
         for place, argument in enumerate(good())
         if isinstance(argument, np.ndarray)
+        for bad in BAD
+        if (kernel, place, bad) != ("energies", 0, "too short")  # no sound is too short for it
     ],
 )
 def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
@@ -198,6 +203,30 @@ def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
     arguments[place] = BAD[bad](arguments[place])
 
     with pytest.raises((TypeError, ValueError, BufferError)):
+        getattr(_compiled, kernel)(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "place", "wrong"),
+    [
+        ("cascade", 3, -1),
+        ("cascade", 3, 1 << 62),
+        ("cascade", 4, 0),
+        ("cascade", 4, -13),
+        ("energies", 5, -1),
+        ("energies", 5, 4),
+        ("energies", 6, np.array([4, 0, 10])),
+        ("energies", 6, np.array([4, 1 << 62, 10])),
+        ("energies", 6, np.array([4, -6, 20])),
+        ("energies", 6, np.array([4, 3, 4])),
+    ],
+)
+def test_kernel_refuses_numbers_that_lead_astray(kernel, place, wrong):
+    """A count that would leave a buffer is an error, however large."""
+    arguments = GOOD[kernel]()
+    arguments[place] = wrong
+
+    with pytest.raises((ValueError, OverflowError)):
         getattr(_compiled, kernel)(*arguments)
 
 

@@ -11,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 
 from dsp.kernels import plain_filters
+from dsp.measure.loudness import k_weighting_sos
 from dsp.processors.filters import biquad
 
 ROOT = Path(__file__).parents[2]
@@ -19,7 +20,7 @@ from hatch_build import BuildError, compile_kernels  # noqa: E402 - lies beside 
 
 __all__ = ["BuildError", "compile_kernels"]
 
-PLAIN = SimpleNamespace(cascade=plain_filters.cascade)
+PLAIN = SimpleNamespace(cascade=plain_filters.cascade, energies=plain_filters.energies)
 """The plain version of every kernel, by the name of the compiled one."""
 
 RATE_HZ = 48_000
@@ -65,8 +66,22 @@ def _cascade(sections):
     return run
 
 
+def _energies(engine, blocks):
+    sos, channels = k_weighting_sos(RATE_HZ), blocks[0].shape[1]
+    state, sums, filled, means = np.zeros((2, channels, 2)), np.zeros(channels), 0, []
+    pair = np.array([441, 442])
+    for block in blocks:
+        lengths = np.resize(pair, len(block) // 441 + 3)
+        out = np.zeros((len(lengths), channels))
+        done, filled = engine.energies(block, sos, state, 1e-25, sums, filled, lengths, out)
+        pair = np.roll(pair, -done)
+        means.append(out[:done])
+    return [np.concatenate(means), state, sums, np.array([filled])]
+
+
 CASES = [
     *(Case(f"cascade of {n}", _cascade(n), (1, 2, 3)) for n in (1, 2, 3, 4, 5, 8)),
+    Case("energies", _energies, (1, 2, 3, 6)),
 ]
 
 
