@@ -32,7 +32,8 @@ ENGINE: Literal["compiled", "numpy"] = (
 
 if TYPE_CHECKING or ENGINE == "numpy":
     from dsp.kernels.plain_filters import cascade, energies
+    from dsp.kernels.plain_levels import hop_peaks, levels
 else:
-    from dsp.kernels._compiled import cascade, energies
+    from dsp.kernels._compiled import cascade, energies, hop_peaks, levels
 
-__all__ = ["ENGINE", "cascade", "energies"]
+__all__ = ["ENGINE", "cascade", "energies", "hop_peaks", "levels"]

@@ -68,11 +68,12 @@ int take_array(Buffers *buffers, PyObject *object, const char *name, char format
 
 static int start(PyObject *module)
 {
+    PyMethodDef *families[] = {filter_methods, level_methods};
     choose_filters();
-    return PyModule_AddStringConstant(module, "SOURCE", SOURCE) < 0 ||
-                   PyModule_AddFunctions(module, filter_methods) < 0
-               ? -1
-               : 0;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (PyModule_AddFunctions(module, families[i]) < 0)
+            return -1;
+    return PyModule_AddStringConstant(module, "SOURCE", SOURCE);
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, (void *)start}, {0, NULL}};

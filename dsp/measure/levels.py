@@ -21,16 +21,15 @@ Rule 1: the floor of every level is ``SILENCE_DB``; −inf and NaN are never ret
 
 Rule 2: RMS is re full scale as it stands: a full-scale square wave reads 0 dBFS, a sine −3.01.
 
-Rule 3: sums are made per window anchored at frame 0 and added in order; maxima need no order
-but the skip rule does, so it works on such windows too. Asking changes nothing.
+Rule 3: sums are made frame by frame; maxima need no order, but the skip rule does, so it works
+on windows anchored at frame 0. Asking changes nothing.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from dsp import kernels
 from dsp.audio import HOP_FRAMES, Block, Curve, Windows
 from dsp.errors import ParameterError
 from dsp.sums import filtered
@@ -54,8 +53,7 @@ class LevelMeter:
     """
 
     def __init__(self, channels: int) -> None:
-        self._windows = Windows(_WINDOW_FRAMES, channels)
-        self._heard = _Sums.of(self._windows.rest())
+        self._totals, self._cross = np.zeros((channels, 3)), np.zeros(1)
         self._frames = 0
         self._full = np.zeros(CLIPPED_RUN_FRAMES - 1, np.bool_)
         self._in_run = False
@@ -66,18 +64,15 @@ class LevelMeter:
         if not len(block):
             return
         self._frames += len(block)
-        self._count_clipped(block)
-        whole = self._windows.push(block)
-        for start in range(0, len(whole), _WINDOW_FRAMES):
-            self._heard = self._heard.plus(_Sums.of(whole[start : start + _WINDOW_FRAMES]))
+        self._count_clipped(block, kernels.levels(block, self._totals, self._cross))
 
     def sample_peak_dbfs(self) -> Curve:
         """Return the sample peak of every channel."""
-        return dbs_of(self._total().peaks)
+        return dbs_of(self._totals[:, 0])
 
     def powers(self) -> Curve:
         """Return the mean square of every channel, full scale ±1.0."""
-        return np.asarray(self._total().squares / max(self._frames, 1))
+        return np.asarray(self._totals[:, 2] / max(self._frames, 1))
 
     def rms_dbfs(self) -> Curve:
         """Return the RMS level of every channel."""
@@ -96,7 +91,7 @@ class LevelMeter:
 
     def dc(self) -> Curve:
         """Return the mean of every channel, full scale ±1.0."""
-        return np.asarray(self._total().samples / max(self._frames, 1))
+        return np.asarray(self._totals[:, 1] / max(self._frames, 1))
 
     def clipped_frames(self) -> int:
         """Return how many frames lie in runs of three or more with any channel at full scale."""
@@ -107,19 +102,15 @@ class LevelMeter:
 
         1.0 for mono and for silence, 0.0 when only one of the two sounds.
         """
-        total = self._total()
-        if len(total.squares) == 1 or not total.squares[:2].any():
+        squares = self._totals[:2, 2]
+        if len(squares) == 1 or not squares.any():
             return 1.0
-        scale = float(np.prod(np.sqrt(total.squares[:2])))
-        return float(np.clip(total.cross / scale, -1.0, 1.0)) if scale > 0.0 else 0.0
+        scale = float(np.prod(np.sqrt(squares)))
+        return float(np.clip(self._cross[0] / scale, -1.0, 1.0)) if scale > 0.0 else 0.0
 
-    def _total(self) -> "_Sums":
-        """Return the sums over everything so far, the open window included."""
-        return self._heard.plus(_Sums.of(self._windows.rest()))
-
-    def _count_clipped(self, block: Block) -> None:
+    def _count_clipped(self, block: Block, peak: float) -> None:
         """Count runs across blocks: a run of n has n − 2 middles, and one first middle."""
-        if max(block.max(), -block.min()) < FULL_SCALE:  # no run reaches over such a frame
+        if peak < FULL_SCALE:  # no run reaches over such a frame
             self._full[:], self._in_run = False, False
             return
         full = np.concatenate([self._full, (np.abs(block) >= FULL_SCALE).any(axis=1)])
@@ -127,31 +118,6 @@ class LevelMeter:
         firsts = np.count_nonzero(middle[1:] & ~middle[:-1])
         self._clipped_frames += int(np.count_nonzero(middle[1:]) + 2 * firsts)
         self._full, self._in_run = full[-2:], bool(middle[-1])
-
-
-@dataclass(frozen=True)
-class _Sums:
-    """What adds up over windows: one value per channel, and left · right."""
-
-    peaks: NDArray[np.float64]
-    samples: NDArray[np.float64]
-    squares: NDArray[np.float64]
-    cross: float
-
-    @classmethod
-    def of(cls, window: Block) -> "_Sums":
-        planar = np.ascontiguousarray(window.T, np.float64)
-        peaks = np.maximum(planar.max(axis=1, initial=0.0), -planar.min(axis=1, initial=0.0))
-        cross = float(np.multiply(planar[0], planar[1]).sum()) if len(planar) > 1 else 0.0
-        return cls(peaks, planar.sum(axis=1), np.square(planar).sum(axis=1), cross)
-
-    def plus(self, other: "_Sums") -> "_Sums":
-        return _Sums(
-            np.maximum(self.peaks, other.peaks),
-            self.samples + other.samples,
-            self.squares + other.squares,
-            self.cross + other.cross,
-        )
 
 
 TAPS = 64

@@ -16,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block, Windows
+from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block
 from dsp.formats.reader import Probe
 from dsp.formats.wild_samples import WildSamples
 from dsp.measure.levels import LevelMeter
@@ -24,6 +24,7 @@ from dsp.measure.loudness import StepEnergies
 from dsp.measure.onsets import Decimated, OnsetFlux
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.source import Resources, fold
+from dsp.processors.control_rate import HopPeaks
 from dsp.units import db_of
 
 STEP_S = 0.1
@@ -130,7 +131,7 @@ class Excerpt:
 
     def __init__(self, rate_hz: int, channels: int) -> None:
         self._rate_hz = rate_hz
-        self._windows = Windows(HOP_FRAMES, channels)
+        self._peaks = HopPeaks(channels, linked=True)
         self._hops = int(EXCERPT_S * rate_hz) // HOP_FRAMES
         self._now: list[NDArray[np.float32]] = []
         self._now_hops = 0
@@ -140,9 +141,7 @@ class Excerpt:
 
     def update(self, block: Block) -> None:
         """Hear the next block."""
-        whole = self._windows.push(block)
-        # Its width in full: numpy cannot find one for the no hops of a block that fills none.
-        peaks = np.abs(whole).reshape(-1, HOP_FRAMES * whole.shape[1]).max(axis=1, initial=0.0)
+        peaks = self._peaks.push(block)[0]
         while self._now_hops + len(peaks) >= self._hops:
             fill = self._hops - self._now_hops
             self._keep(peaks[:fill])

@@ -113,7 +113,7 @@ class Compressor:
 
     def process(self, block: Block) -> Block:
         """Return the next ``(frames, channels)``."""
-        level_db = dbs_of(self._peaks.push(block.T))
+        level_db = dbs_of(self._peaks.push(block))
         target_db = static_reduction_db(level_db, **self._curve)
         if self._rows > 1:
             target_db += self._link * (target_db.max(axis=0) - target_db)

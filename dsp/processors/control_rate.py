@@ -17,12 +17,11 @@ Rule 1: between the same two gains a hop is always the same sixteen numbers, who
 and however the stream was cut. Where nothing moves, the ramp is that one gain, exactly.
 """
 
-import math
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dsp.audio import HOP_FRAMES
+from dsp import kernels
+from dsp.audio import HOP_FRAMES, Block
 
 Samples = NDArray[np.float32]
 
@@ -41,7 +40,6 @@ class HopPeaks:
     """
 
     def __init__(self, channels: int, *, linked: bool) -> None:
-        self._linked = linked
         self._rows = 1 if linked else channels
         self.reset()
 
@@ -49,41 +47,19 @@ class HopPeaks:
         """Forget everything heard so far."""
         self._begun = 0
         """Frames of the hop that is not complete."""
-        self._peaks = np.zeros((self._rows, 1), np.float32)
+        self._peaks = np.zeros(self._rows, np.float32)
         """Peaks of those frames."""
 
-    def push(self, planar: Samples) -> Samples:
+    def push(self, block: Block) -> Samples:
         """Return ``(rows, hops)``, the peaks of the hops that these frames complete."""
-        frames = planar.shape[1]
-        head = min(-self._begun % HOP_FRAMES, frames)
-        tail = (frames - head) % HOP_FRAMES
-        # In planar order, whatever the block's: a maximum over interleaved channels is slow.
-        levels = np.abs(planar, out=np.empty(planar.shape, np.float32))
-        if self._linked:
-            levels = levels.max(axis=0, keepdims=True)
-        done: list[Samples] = []
-        if head:
-            self._add(levels[:, :head], done)
-        done.append(_peaks_of_hops(levels[:, head : frames - tail]))
-        if tail:
-            self._add(levels[:, frames - tail :], done)
-        return done[0] if len(done) == 1 else np.concatenate(done, axis=1)
+        hops = (self._begun + len(block)) // HOP_FRAMES
+        out = np.empty((self._rows, hops), np.float32)
+        self._begun = kernels.hop_peaks(block, self._begun, self._peaks, out)
+        return out
 
-    def _add(self, levels: Samples, done: list[Samples]) -> None:
-        """Add a part of a hop to what has begun; to ``done`` when that completes it."""
-        peaks = np.maximum(self._peaks, levels.max(axis=1, keepdims=True))
-        self._begun = (self._begun + levels.shape[1]) % HOP_FRAMES
-        if not self._begun:
-            done.append(peaks)
-            peaks = np.zeros_like(peaks)
-        self._peaks = peaks
-
-
-def _peaks_of_hops(levels: Samples) -> Samples:
-    """Return the maximum of every ``HOP_FRAMES`` columns, by halving: no short inner loops."""
-    for _ in range(int(math.log2(HOP_FRAMES))):
-        levels = np.maximum(levels[:, ::2], levels[:, 1::2])
-    return levels
+    def rest(self) -> Samples:
+        """Return ``(rows, 1)``, the peaks of the hop that is not complete, or ``(rows, 0)``."""
+        return self._peaks[:, np.newaxis][:, : min(self._begun, 1)]
 
 
 class Ramp:

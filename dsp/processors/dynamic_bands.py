@@ -115,7 +115,7 @@ class DeEsser:
     def process(self, block: Block) -> Block:
         """Return the next ``(frames, channels)``."""
         band = self._band.sound(block)
-        level_db = dbs_of(self._peaks.push(band.T))
+        level_db = dbs_of(self._peaks.push(band))
         target_db = np.minimum(static_reduction_db(level_db, **self._curve), self._range_db)
         reduction_db = self._ballistics.follow(target_db)
         self.reduction.update(reduction_db, level_db[0] > ACTIVE_DBFS)

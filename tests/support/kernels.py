@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-from dsp.kernels import plain_filters
+from dsp.kernels import plain_filters, plain_levels
 from dsp.measure.loudness import k_weighting_sos
 from dsp.processors.filters import biquad
 
@@ -20,7 +20,12 @@ from hatch_build import BuildError, compile_kernels  # noqa: E402 - lies beside 
 
 __all__ = ["BuildError", "compile_kernels"]
 
-PLAIN = SimpleNamespace(cascade=plain_filters.cascade, energies=plain_filters.energies)
+PLAIN = SimpleNamespace(
+    cascade=plain_filters.cascade,
+    energies=plain_filters.energies,
+    levels=plain_levels.levels,
+    hop_peaks=plain_levels.hop_peaks,
+)
 """The plain version of every kernel, by the name of the compiled one."""
 
 RATE_HZ = 48_000
@@ -79,9 +84,32 @@ def _energies(engine, blocks):
     return [np.concatenate(means), state, sums, np.array([filled])]
 
 
+def _levels(engine, blocks):
+    channels = blocks[0].shape[1]
+    totals, cross = np.zeros((channels, 3)), np.zeros(1)
+    peaks = [engine.levels(block, totals, cross) for block in blocks]
+    return [totals, cross, np.array([max(peaks)])]
+
+
+def _hop_peaks(*, linked):
+    def run(engine, blocks):
+        rows = 1 if linked else blocks[0].shape[1]
+        begun, peaks, outs = 0, np.zeros(rows, np.float32), []
+        for block in blocks:
+            out = np.empty((rows, (begun + len(block)) // 16), np.float32)
+            begun = engine.hop_peaks(block, begun, peaks, out)
+            outs.append(out)
+        return [np.concatenate(outs, axis=1), peaks, np.array([begun])]
+
+    return run
+
+
 CASES = [
     *(Case(f"cascade of {n}", _cascade(n), (1, 2, 3)) for n in (1, 2, 3, 4, 5, 8)),
     Case("energies", _energies, (1, 2, 3, 6)),
+    Case("levels", _levels, (1, 2, 3, 6)),
+    Case("peaks of hops", _hop_peaks(linked=False), (1, 2, 3)),
+    Case("linked peaks of hops", _hop_peaks(linked=True), (1, 2, 3)),
 ]
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dsp.audio import HOP_FRAMES, Block, Windows, blocks_of
+from dsp.audio import Block, blocks_of
 from dsp.formats.reader import Probe
 from dsp.measure.loudness import LoudnessMeter
 from dsp.measure.spectrum import ThirdOctaves
@@ -30,6 +30,7 @@ from dsp.mixing.render.strip import Chain, Strip, TrackMeters, bands_of, compres
 from dsp.mixing.source import Resources, Source
 from dsp.mixing.stem_analysis import BANDS_STEP_S
 from dsp.processors.compressor import Reduction
+from dsp.processors.control_rate import HopPeaks
 from dsp.processors.eq import Equaliser
 from dsp.processors.stereo import Width
 
@@ -134,7 +135,7 @@ class _Bus:
     def __init__(self, sheet: Master, rate_hz: int, workdir: Path) -> None:
         self.sound, self.peaks = workdir / "premaster.f32", workdir / "premaster.peaks.f32"
         self._sound, self._peaks = self.sound.open("wb"), self.peaks.open("wb")
-        self._hops = Windows(HOP_FRAMES, 2)
+        self._hops = HopPeaks(2, linked=True)
         self.loudness = LoudnessMeter(rate_hz, 2)
         self.spectrum = ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S, every=2)
         self.chain = Chain()
@@ -151,16 +152,10 @@ class _Bus:
         self.loudness.update(done)
         self.spectrum.update(done)
         np.ascontiguousarray(done).tofile(self._sound)
-        self._write_peaks(self._hops.push(done))
+        self._hops.push(done).tofile(self._peaks)
 
     def close(self) -> None:
         """Write the last hop, which may be a short one, and close the files."""
-        rest = self._hops.rest()
-        if len(rest):
-            self._write_peaks(np.pad(rest, ((0, HOP_FRAMES - len(rest)), (0, 0))))
+        self._hops.rest().tofile(self._peaks)
         self._sound.close()
         self._peaks.close()
-
-    def _write_peaks(self, whole: Block) -> None:
-        hops = np.abs(whole).reshape(-1, HOP_FRAMES * whole.shape[1])
-        hops.max(axis=1, initial=0.0).astype(np.float32).tofile(self._peaks)
