@@ -276,6 +276,9 @@ STEM_SET_ASIDE
 STEM_MOVED
     A stem was moved in time to fit the others.
     Nothing, or align: off in job.yaml if it was right before.
+CHANNELS_UNKNOWN
+    A stem has more than two channels, and nothing says which speaker each is for.
+    Export it in stereo, or as WAV with a channel mask.
 STAMPS_IGNORED
     The stems' time stamps contradict one another, or some stems have none; none was used.
     Export the stems again, all with time stamps or all from the same bar.

@@ -36,6 +36,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from dsp.containers.header import Format, Header, Sound, Verdict, Window
+from dsp.containers.speakers import of_caf, of_mask
 
 _MOST_CHUNKS = 1024
 _FOREIGN_TAIL_BYTES = 1 << 20
@@ -131,6 +132,9 @@ def read_caf(window: Window) -> Header:
     """Read a file that begins with caff."""
     chunks = _chunks(window, _CAF)
     form = _caf_format(_body(window, chunks.get(b"desc"), 32))
+    if form and form.channels:
+        layout = _body(window, chunks.get(b"chan"), 8)
+        form = replace(form, speakers=of_caf(layout, form.channels))
     # The body begins with an edit count of 4 bytes.
     return _compared(_File("caf", window, _CAF, 0), form, _behind(chunks.get(b"data"), 4))
 
@@ -285,15 +289,17 @@ def _wav_format(container: str, body: bytes) -> Format | None:
     if len(body) < 16:
         return None
     tag, channels, rate_hz, _, frame_bytes = struct.unpack_from("<HHIIH", body)
-    if tag == 0xFFFE and len(body) < 40:
+    extensible = tag == 0xFFFE
+    if extensible and len(body) < 40:
         return None
-    if tag == 0xFFFE and body[26:40] == _GUID_TAIL:
+    if extensible and body[26:40] == _GUID_TAIL:
         tag = _little(body[24:26])
     if tag not in _TAGS:
         kind = f"{container.upper()} with the compressed format 0x{tag:04x}"
         return Format(rate_hz=rate_hz, channels=channels, unsupported=kind)
     signed = frame_bytes > channels
-    return Format(_TAGS[tag], rate_hz, channels, frame_bytes, signed=signed)
+    speakers = of_mask(_little(body[20:24]), channels) if extensible else ()
+    return Format(_TAGS[tag], rate_hz, channels, frame_bytes, signed=signed, speakers=speakers)
 
 
 def _aiff_format(body: bytes) -> Format | None:

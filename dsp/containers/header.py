@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from dsp.containers.speakers import Speakers
+
 Verdict = Literal[
     "complete", "unknown", "short", "growing", "damaged", "empty", "not_audio", "unreadable"
 ]
@@ -34,6 +36,8 @@ class Format:
     order: Literal["little", "big"] = "little"
     signed: bool = True
     """Only PCM of 8 bits comes unsigned."""
+    speakers: Speakers = ()
+    """As the file names them, one per channel."""
     demuxer: str = ""
     """ffmpeg's name for a container that libsndfile cannot read."""
     unsupported: str = ""

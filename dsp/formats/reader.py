@@ -35,6 +35,7 @@ import numpy as np
 from dsp.audio import Block
 from dsp.containers.header import LOWEST_RATE_HZ, MOST_FRAMES, Header
 from dsp.containers.identify import read_header
+from dsp.containers.speakers import Speakers, usual
 from dsp.errors import AudioFormatError
 from dsp.formats import refusals
 from dsp.formats.decoders import Broken, Cut, Decoder, Pcm, Sndfile, Unsupported
@@ -75,6 +76,8 @@ class Probe:
     """As declared; ``None`` where the writer could not know."""
     time_stamp_frames: int | None
     """When its sound began, in frames since midnight; ``None`` where the file does not say."""
+    speakers: Speakers = ()
+    """Of each channel; empty where nobody can say."""
     sides: tuple["Probe", ...] = ()
     """Left and right, where two mono files are one stem."""
 
@@ -139,6 +142,7 @@ def probe(
         channels=decoder.channels,
         frames=decoder.frames if header.counted else None,
         time_stamp_frames=header.time_stamp_frames,
+        speakers=header.format.speakers or usual(_rules(header), decoder.channels),
     )
 
 
@@ -247,6 +251,13 @@ class StemReader:
             self.nonfinite += int(np.count_nonzero(~finite))
             block[~finite] = 0.0
         return block
+
+
+def _rules(header: Header) -> str:
+    """Return the format that rules the order of channels; ffmpeg gives that of WAVE."""
+    if header.format.demuxer:
+        return "aac"
+    return "aiff" if header.container == "aiff" else header.format.codec
 
 
 @contextmanager

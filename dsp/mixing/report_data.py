@@ -294,6 +294,9 @@ def _stem_warnings(track: Track, placement: Placement) -> list[tuple[str, str]]:
     if nonfinite:
         text = f"{name} holds {nonfinite} samples that are not numbers; they were silenced"
         found.append(("STEM_NOT_FINITE", text))
+    if analysis.probe.channels > 2 and not analysis.probe.speakers:  # noqa: PLR2004 - stereo
+        text = f"{name} has {analysis.probe.channels} channels and does not say which is which"
+        found.append(("CHANNELS_UNKNOWN", f"{text}; they were taken for pairs of left and right"))
     if wild := analysis.wild:
         samples = "1 sample" if wild.count == 1 else f"{wild.count} samples"
         text = (

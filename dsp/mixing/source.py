@@ -16,12 +16,13 @@ from pathlib import Path
 import numpy as np
 
 from dsp.audio import BLOCK_FRAMES, Block, Fifo
+from dsp.containers.speakers import Speakers
 from dsp.formats.reader import Limits, Probe, StemReader, probe
 from dsp.formats.resample import Resampler
 from dsp.mixing.pairs import PairReader
 
-# ITU-R BS.775-3, table 2: centre and surrounds join the front pair at -3 dB; the low
-# frequency channel is left out, as it is in loudness.
+# ITU-R BS.775-3, table 2: centre and surrounds join the front pair at -3 dB, what is behind the
+# middle each side at -6 dB; the low frequency channel is left out, as it is in loudness.
 _HALF_POWER = float(np.sqrt(0.5))
 
 LEAST_FRAMES = 1_024
@@ -64,24 +65,35 @@ class Resources:
         )
 
 
-def fold(block: Block) -> Block:
+def fold(block: Block, speakers: Speakers = ()) -> Block:
     """Return mono and stereo as they are, and any other layout as stereo.
 
-    Five and six channels are taken for 5.0 and 5.1 (L R C [LFE] Ls Rs). Other counts are
-    taken for pairs: even channels to the left, odd ones to the right, at equal power.
+    Channels whose speakers are not known are taken for pairs: even ones to the left, odd ones to
+    the right, at equal power.
     """
     channels = block.shape[1]
     if channels <= 2:  # noqa: PLR2004 - mono and stereo
         return block
-    if channels in (5, 6):
-        left, right, centre = block[:, 0], block[:, 1], block[:, 2]
-        sides = block[:, -2:]
-        folded = [left + _HALF_POWER * (centre + sides[:, 0]),
-                  right + _HALF_POWER * (centre + sides[:, 1])]  # fmt: skip
-    else:
-        scale = float(np.sqrt(2.0 / channels))
-        folded = [block[:, side::2].sum(axis=1) * scale for side in (0, 1)]
-    return np.stack(folded, axis=1).astype(np.float32)
+    pairs = float(np.sqrt(2.0 / channels))
+    folded = np.zeros((len(block), 2), np.float32)
+    for channel in range(channels):
+        to_pair = (pairs, 0.0) if channel % 2 == 0 else (0.0, pairs)
+        gains = _gains(speakers[channel]) if speakers else to_pair
+        for side, gain in enumerate(gains):
+            if gain:
+                folded[:, side] += np.float32(gain) * block[:, channel]
+    return folded
+
+
+def _gains(speaker: str) -> tuple[float, float]:
+    """Return a speaker's share in left and right."""
+    if speaker in ("L", "R"):
+        return (1.0, 0.0) if speaker == "L" else (0.0, 1.0)
+    if speaker == "LFE":
+        return 0.0, 0.0
+    if "C" in speaker:
+        return (_HALF_POWER, _HALF_POWER) if speaker == "C" else (0.5, 0.5)
+    return (_HALF_POWER, 0.0) if "L" in speaker else (0.0, _HALF_POWER)
 
 
 class Source:
@@ -101,7 +113,7 @@ class Source:
     def __init__(
         self, probe: Probe, *, rate_hz: int, lag: int, polarity: int, resources: Resources
     ) -> None:
-        self.channels = min(probe.channels, 2)
+        self.channels, self._speakers = min(probe.channels, 2), probe.speakers
         self._reader = resources.reader(probe)
         self._resampler = Resampler(probe.rate_hz, rate_hz, self.channels)
         self._stretch = probe.rate_hz / rate_hz
@@ -132,7 +144,7 @@ class Source:
         wanted = min(BLOCK_FRAMES, max(LEAST_FRAMES, ceil(missing * self._stretch)))
         block = self._reader.read(wanted)
         self._ended = len(block) < wanted
-        arrived = self._resampler.process(fold(block))
+        arrived = self._resampler.process(fold(block, self._speakers))
         if self._polarity < 0:
             arrived = -arrived
         self._put(arrived)

@@ -247,7 +247,7 @@ def analyse(
     meters += [side] if channels == 2 else []  # noqa: PLR2004 - mono has no side
     meters += [flux] if onsets else []
     with resources.reader(probe) as reader:
-        while len(block := fold(reader.read(BLOCK_FRAMES))):
+        while len(block := fold(reader.read(BLOCK_FRAMES), probe.speakers)):
             for meter in meters:
                 meter.update(block)
             heard(len(block))
