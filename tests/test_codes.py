@@ -14,7 +14,7 @@ CODE = re.compile(r"[A-Z][A-Z0-9_]+")
 ERRORS = {"BadInput", "NothingToDo", "Unavailable", "AudioFormatError", "SpoolError", "_fail"}
 NO_CODES = re.compile(
     r"SOUNDSPOOL_CONFIG|DSP_KERNELS|NOTIFY_SOCKET|WATCHDOG_\w+|JOURNAL_STREAM|SYSLOG_\w+"
-    r"|LISTEN_\w+"  # systemd
+    r"|LISTEN_\w+|PYDANTIC_\w+"  # systemd, pydantic
     r"|LC_\w+|LD_LIBRARY_PATH|\w+_NUM_THREADS|JOBLIB_\w+|LOKY_\w+|NO_COLOR"  # other variables
     r"|PCM_\w+|MPEG_LAYER_III"  # what libsndfile calls formats
 )

@@ -20,7 +20,6 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from urllib.parse import quote
 
@@ -127,7 +126,7 @@ def _own(name: str) -> tuple[Markup, str]:
 
 
 def _read(name: str) -> str:
-    return (resources.files("daemon.outbox") / name).read_text("utf-8")
+    return Path(__file__).with_name(name).read_text("utf-8")
 
 
 # Now, not at the first beat: what the compiler lets go of is used by what is imported later.

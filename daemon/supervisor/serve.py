@@ -1,17 +1,23 @@
 """``soundspool run``: one supervisor, and what its end means to whoever started it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from daemon import logs
 from daemon.clock import Clock, rfc3339
 from daemon.codes import hint_of
-from daemon.config.models import Config, load
 from daemon.errors import BadConfig, Unavailable
+from daemon.logs import importing, log
+
+# No plugin of pydantic is wanted in the daemon, and looking for them costs 3 MB.
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
+with importing(later="importlib.metadata"):
+    from daemon.config.models import Config, load
 from daemon.jobs.database import QueueDamaged, move_aside
-from daemon.logs import log
 from daemon.supervisor import systemd
 from daemon.supervisor.folders import FoundationLost
+from daemon.supervisor.heap import share_one_heap
 from daemon.supervisor.startup import QUEUE
 from daemon.supervisor.supervisor import Supervisor
 
@@ -20,6 +26,7 @@ EX_TEMPFAIL, EX_CONFIG = 75, 78
 
 def run(config_path: Path | None = None) -> int:
     """Run the daemon until it is told to stop; return the exit code."""
+    share_one_heap()
     logs.configure()
     try:
         config = load(config_path)

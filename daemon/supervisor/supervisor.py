@@ -43,6 +43,7 @@ from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.dispatcher import Dispatcher
 from daemon.supervisor.duplicates import DuplicateFinder
+from daemon.supervisor.heap import trim
 from daemon.supervisor.obstacles import Obstacles
 from daemon.supervisor.recovery import recover
 from daemon.supervisor.retention import tidy
@@ -315,3 +316,4 @@ class Supervisor:
             self._sweep_at_s = now_s + SWEEP_S
             opened = self._opened
             tidy(opened.config, opened.spool, self._store, files=opened.files, clock=self._clock)
+            trim()

@@ -196,7 +196,7 @@ def test_full_disk_under_the_log_stops_nobody():
 
 def test_import_brings_no_ballast_along():
     """The daemon's process carries no library for drawing tables and none for encrypting."""
-    code = "import sys, daemon.logs; print({'rich', 'ssl'} & set(sys.modules))"
+    code = "import sys, daemon.logs; print({'rich', 'ssl', 'asyncio'} & set(sys.modules))"
     seen = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parents[2],
