@@ -88,6 +88,8 @@ class Header:
     """Size of the whole file, where the header tells."""
     time_stamp_frames: int | None = None
     """When the sound began, in frames since midnight: of ``bext`` or ``iXML``."""
+    chained: bool = False
+    """Another stream follows the first, as in two files put together; decoders stop between."""
     warning: str = ""
     """What is wrong with the header although the file can be used."""
 

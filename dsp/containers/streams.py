@@ -80,12 +80,14 @@ def read_ogg(window: Window) -> Header:
     if not granule:
         return Header("short", "ogg", "ends before its audio begins")
     frames = granule if granule < 1 << 62 else None
+    # Every stream has a serial number of its own; the count of frames begins anew with each.
+    chained = page[14:18] != window.at(14, 4)
+    header = Header("complete", "ogg", "ends with its last page", form, frames, chained=chained)
     if page[5] & 4:
-        text = "ends with its last page"
-        return Header("complete", "ogg", text, form, frames, bytes_expected=window.size)
+        return replace(header, bytes_expected=window.size)
     # A recorder that was stopped leaves no mark on its last page, and that is legal.
     text = "ends on a page not marked as the last"
-    return Header("unknown", "ogg", text, form, frames, counted=False)
+    return replace(header, verdict="unknown", detail=text, counted=False)
 
 
 def read_mp3(window: Window, start: int) -> Header | None:
@@ -106,11 +108,11 @@ def read_mp3(window: Window, start: int) -> Header | None:
     return None
 
 
-def id3_bytes(window: Window) -> int:
-    """Return the length of the ID3v2 tags at the beginning of a file; 0 for none."""
+def id3_bytes(window: Window, start: int = 0) -> int:
+    """Return the length of the ID3v2 tags that begin at `start`; 0 for none."""
     length = 0
     for _ in range(_MOST_TAGS):
-        head = window.at(length, 10)
+        head = window.at(start + length, 10)
         if len(head) < 10 or head[:3] != b"ID3" or max(head[6:10]) > 0x7F:
             break
         size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
@@ -240,4 +242,9 @@ def _mp3_header(window: Window, start: int, length: int, samples: int, form: For
     # Some writers leave the first frame out of the count; then one frame may be missing unseen.
     verdict: Verdict = "complete" if start + declared <= window.size else "short"
     detail = f"{window.size - start} of {declared} declared bytes"
-    return Header(verdict, "mp3", detail, form, frames, bytes_expected=start + declared)
+    behind = start + declared
+    further = window.at(behind + id3_bytes(window, behind), 4)
+    longer = window.size - behind > length + _MP3_SEARCH
+    chained = longer and len(further) == 4 and _mp3_frame(further) is not None
+    header = Header(verdict, "mp3", detail, form, frames, chained=chained)
+    return replace(header, bytes_expected=None if chained else behind)

@@ -180,6 +180,7 @@ class StemReader:
         with _opened(probe.path, probe.name) as fd:
             header = _header(fd, probe.name, accept_truncated=accept_truncated)
             self._decoder = _decoder(fd, header, probe.name, allow_ffmpeg=allow_ffmpeg)
+        self._chained = header.chained and not header.format.demuxer
         if (self._decoder.rate_hz, self._decoder.channels) != (probe.rate_hz, probe.channels):
             self._decoder.close()
             raise refusals.damaged(probe.name, "was changed while it was being read")
@@ -236,6 +237,8 @@ class StemReader:
         self._ended = True
         if self.frames_read == 0:
             raise refusals.empty(self._probe.name, "no frames of sound")
+        if self._chained and not self._accept_truncated:
+            raise refusals.chained(self._probe.name, self.frames_read / self._probe.rate_hz)
         if self.frames_read < (self._probe.frames or 0) and not self._accept_truncated:
             raise self._truncated()
 

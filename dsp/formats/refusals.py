@@ -54,6 +54,13 @@ def damaged(name: str, found: str) -> AudioFormatError:
     return _refusal("INPUT_DAMAGED", name, found, _COPY)
 
 
+def chained(name: str, seconds: float) -> AudioFormatError:
+    """Several streams in one file, of which decoders read the first."""
+    found = f"holds a second recording behind the first, which ends after {seconds:.3f} s"
+    hint = "Make it one stream: ffmpeg -i IN OUT.flac, or drop the recordings one by one."
+    return _refusal("INPUT_DAMAGED", name, found, hint)
+
+
 def too_long(name: str, frames: int, most: int) -> AudioFormatError:
     """More frames than the limit, declared or counted."""
     found = f"has at least {frames} frames; {most} can be used"

@@ -596,3 +596,24 @@ def test_missing_ffmpeg_is_said(tmp_path, monkeypatch):
         probe(path, name="a.m4a", allow_ffmpeg=True)
 
     assert caught.value.code == "INPUT_NOT_SUPPORTED"
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("codec", ["mp3", "ogg", "opus"])
+def test_second_recording_in_a_file_is_not_left_out_in_silence(tmp_path, codec):
+    """Two files put together: decoders stop at the end of the first, as if all were read."""
+    encoder = {"mp3": "libmp3lame", "ogg": "libvorbis", "opus": "libopus"}[codec]
+    parts = []
+    for hz, seconds in ((440, 3), (660, 2)):
+        part = tmp_path / f"{hz}.{codec}"
+        sine = f"sine=frequency={hz}:duration={seconds}:sample_rate=48000"
+        command = ["ffmpeg", "-v", "error", "-f", "lavfi", "-i", sine, "-c:a", encoder, part]
+        subprocess.run(command, check=True)
+        parts.append(part.read_bytes())
+    (path := tmp_path / f"both.{codec}").write_bytes(b"".join(parts))
+    (alone := tmp_path / f"alone.{codec}").write_bytes(parts[0])
+
+    assert 3.0 == pytest.approx(len(whole(probe(alone, name=alone.name))) / 48_000, abs=0.1)
+    with pytest.raises(AudioFormatError, match=r"second recording.* after [23]\.\d+ s") as refused:
+        whole(probe(path, name=path.name))
+    assert "INPUT_DAMAGED" == refused.value.code
