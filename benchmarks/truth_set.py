@@ -34,7 +34,7 @@ import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-STYLES = Path("/usr/share/mma/lib/stdlib")
+STYLES = Path("/usr/share/mma/lib")
 SOUNDFONTS = tuple(
     Path("/usr/share/sounds/sf2") / name for name in ("FluidR3_GM.sf2", "TimGM6mb.sf2")
 )
@@ -44,15 +44,16 @@ NOTES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 # Left out: bars of five, bars of six eighths (what their beat is, is a matter of taste), the
 # metronomes and the empty style.
 LEFT_OUT = {
-    "68march", "68swing", "afro-cuban", "arpeggio68", "ballad68", "blues68", "jazz-54",
+    "68march", "68swing", "casio-68ballad", "afro-cuban", "arpeggio68", "ballad68", "blues68",
+    "jazz-54",
     "metronome", "metronome3", "metronome6", "metronome68", "none",
 }  # fmt: skip
 
-# Their own descriptions say that they are bars of 2/4 written as four quarters, "so double the
-# tempo": the beat is every second quarter that is written.
+# Their descriptions say that they are bars of 2/4 written as four quarters, "so double the
+# tempo" (casio-quickstep says nothing and is alike): every second quarter written is a beat.
 TWO_FOUR = {
-    "broadway", "bwmarch", "dixie", "dixiemarch", "fastswing", "march", "merengue", "polka",
-    "quickstep", "ragtime", "samba", "ska",
+    "broadway", "bwmarch", "casio-quickstep", "dixie", "dixiemarch", "fastswing", "march",
+    "merengue", "polka", "quickstep", "ragtime", "samba", "ska",
 }  # fmt: skip
 
 # BPM at which the styles are played, by the words in their names, first match wins; dance
@@ -113,7 +114,9 @@ def held(style: str) -> bool:
 def make_set(folder: Path, *, songs_per_style: int, styles: tuple[str, ...] = ()) -> list[Truth]:
     """Render what is missing of the set into ``folder``; return the truth of all of it."""
     folder.mkdir(parents=True, exist_ok=True)
-    names = [path.stem for path in sorted(STYLES.glob("*.mma")) if path.stem not in LEFT_OUT]
+    names = [path.stem for path in sorted((STYLES / "stdlib").glob("*.mma"))]
+    names += [f"casio-{path.stem}" for path in sorted((STYLES / "casio").glob("*.mma"))]
+    names = [name for name in names if name not in LEFT_OUT]
     if not names:
         sys.exit(f"no styles in {STYLES}: install mma, fluidsynth and fluid-soundfont-gm")
     truths = []
@@ -126,35 +129,50 @@ def make_set(folder: Path, *, songs_per_style: int, styles: tuple[str, ...] = ()
     return truths
 
 
+@dataclass(frozen=True)
+class Plan:
+    """What a song shall be."""
+
+    file: str
+    """The style, as mma finds it."""
+    text: str
+    kind: str
+    bpm: float
+    meter: int
+    halves: int
+    """Quarters per beat."""
+    mode: str
+    tonic: int
+    cents: float
+    per_bar: int
+    """Chords per bar."""
+
+    @property
+    def bars(self) -> int:
+        """As many as fill the length, in fours."""
+        return 4 * round(LENGTH_S * self.bpm * self.halves / 60 / self.meter / 4)
+
+
 def render(folder: Path, style: str, number: int) -> None:
     """Write one song and its truth."""
     name = f"{style}_{number}"
     dice = random.Random(zlib.crc32(name.encode()))  # noqa: S311 - songs, not secrets
-    kind = ("constant", "constant", ("step", "ramp")[dice.random() < 0.5])[number % 3]  # noqa: PLR2004
-    text = (STYLES / f"{style}.mma").read_text("latin-1")
-    meter = int(re.search(r"(?mi)^\s*Time\s+(\d)", text + "\nTime 4").group(1))
-    halves = 2 if style in TWO_FOUR else 1
-    bpm = round(dice.uniform(*_tempo_range(style)), 2)
-    mode = dice.choices(("major", "minor"), (3, 2))[0]
-    tonic = dice.randrange(12)
-    cents = round(dice.uniform(-40, 40), 1) if dice.random() < 0.5 else 0.0  # noqa: PLR2004
-    bars = 4 * round(LENGTH_S * bpm * halves / 60 / meter / 4)
-    score = _score(dice, text, bpm=bpm * halves, kind=kind, bars=bars, meter=meter,
-                   mode=mode, tonic=tonic)  # fmt: skip
+    plan = _plan(dice, style, number)
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        (Path(work) / "song.mma").write_text(score, "utf-8")
+        (Path(work) / "song.mma").write_text(_score(dice, plan), "utf-8")
         _run("mma", "song.mma", "-f", "song.mid", cwd=work)
         midi = (Path(work) / "song.mid").read_bytes()
-        (Path(work) / "tuned.mid").write_bytes(_tuned(midi, cents))
+        (Path(work) / "tuned.mid").write_bytes(_tuned(midi, plan.cents))
         fluidsynth = ("fluidsynth", "-ni", "-q", "-g", "0.4", "-r", "44100", "-T", "flac",
                       "-O", "s16", "-F", "song.flac")  # fmt: skip
         _run(*fluidsynth, str(dice.choice(SOUNDFONTS)), "tuned.mid", cwd=work)
-        quarters = _seconds_of(midi, bars * meter + 1)
-        beats = quarters[::halves]
+        quarters = _seconds_of(midi, plan.bars * plan.meter + 1)
+        beats = quarters[:: plan.halves]
         truth = Truth(
-            name=name, style=style, held=held(style), kind=kind,
-            bpm=60 * (len(beats) - 1) / (beats[-1] - beats[0]), meter=meter // halves,
-            key=f"{NOTES[tonic]} {mode}", cents=cents, beats=beats, downbeats=quarters[::meter],
+            name=name, style=style, held=held(style), kind=plan.kind,
+            bpm=60 * (len(beats) - 1) / (beats[-1] - beats[0]), meter=plan.meter // plan.halves,
+            key=f"{NOTES[plan.tonic]} {plan.mode}", cents=plan.cents, beats=beats,
+            downbeats=quarters[:: plan.meter],
         )  # fmt: skip
         os.replace(Path(work) / "song.flac", folder / f"{name}.flac")  # noqa: PTH105
         said = Path(work) / "truth.json"
@@ -162,31 +180,64 @@ def render(folder: Path, style: str, number: int) -> None:
         os.replace(said, folder / f"{name}.json")  # noqa: PTH105
 
 
+def _plan(dice: random.Random, style: str, number: int) -> Plan:
+    varying = "step" if not _chance(dice, 0.5) else "ramp"
+    file = style.replace("-", "/", 1) if style.startswith("casio-") else f"stdlib/{style}"
+    text = (STYLES / f"{file}.mma").read_text("latin-1")
+    meter = int(re.search(r"(?mi)^\s*Time\s+(\d)", text + "\nTime 4").group(1))
+    halves = 2 if style in TWO_FOUR else 1
+    return Plan(
+        file=file,
+        text=text,
+        kind=("constant", "constant", varying)[number % 3],
+        bpm=round(dice.uniform(*_tempo_range(style)), 2),
+        meter=meter,
+        halves=halves,
+        mode=dice.choices(("major", "minor"), (3, 2))[0],
+        tonic=dice.randrange(12),
+        cents=round(dice.uniform(-40, 40), 1) if _chance(dice, 0.5) else 0.0,
+        # Else a chord would tell the bar: half of the last songs of 4/4 have two in a bar.
+        per_bar=2 if number % 4 == 3 and (meter, halves) == (4, 1) and _chance(dice, 0.5) else 1,  # noqa: PLR2004
+    )
+
+
+def _chance(dice: random.Random, p: float) -> bool:
+    return dice.random() < p
+
+
 def _tempo_range(style: str) -> tuple[float, float]:
     return next((low, high) for words, low, high in TEMPI if re.search(words, style))
 
 
-def _score(dice: random.Random, text: str, *, bpm: float, kind: str, bars: int, meter: int,
-           mode: str, tonic: int) -> str:  # fmt: skip
+def _score(dice: random.Random, plan: Plan) -> str:
     """Return the song as mma reads it: tempo, style, chords and for every second song a tune."""
-    grooves = re.findall(r"(?mi)^\s*DefGroove\s+(\S+)", text)
+    grooves = re.findall(r"(?mi)^\s*DefGroove\s+(\S+)", plan.text)
     body = [name for name in grooves if not re.search(r"Intro|End|Fill|Metronome", name)]
-    degrees = dice.choice(MAJOR if mode == "major" else MINOR).split()
+    degrees = dice.choice(MAJOR if plan.mode == "major" else MINOR).split()
     kinds = dice.choices((PLAIN, SEVENTHS, POWER), (5, 4, 1))[0]
-    tune = dice.choice(("Flute", "Strings", "AltoSax", "Piano1")) if dice.random() < 0.5 else None  # noqa: PLR2004
+    tune = dice.choice(("Flute", "Strings", "AltoSax", "Piano1")) if _chance(dice, 0.5) else None
+    bpm = plan.bpm * plan.halves
     other = bpm * dice.choice((0.8, 0.87, 1.12, 1.2))
-    lines = [f"RndSeed {dice.randrange(10_000)}", f"Groove {dice.choice(body)}", f"Tempo {bpm}"]
+    lines = [
+        f"RndSeed {dice.randrange(10_000)}",
+        f"Groove {plan.file}:{dice.choice(body)}",
+        f"Tempo {bpm}",
+    ]
     if tune:
         lines += [f"Solo Voice {tune}", "Solo Volume mf", "Solo Octave 5"]
-    for bar in range(bars):
-        if kind == "step" and bar == bars // 2:
+    for bar in range(plan.bars):
+        if plan.kind == "step" and bar == plan.bars // 2:
             lines.append(f"Tempo {other:.2f}")
-        if kind == "ramp" and bar == bars // 4:
-            lines.append(f"Tempo {other:.2f} {bars // 2}")
-        degree = "0" + ("m" if mode == "minor" else "") if bar == bars - 1 else degrees[
-            bar % len(degrees)]  # fmt: skip
-        chord = _chord(degree, tonic, kinds)
-        lines.append(f"{bar + 1} {chord}" + (_phrase(dice, tonic, mode, meter) if tune else ""))
+        if plan.kind == "ramp" and bar == plan.bars // 4:
+            lines.append(f"Tempo {other:.2f} {plan.bars // 2}")
+        chords = [
+            _chord(degrees[place % len(degrees)], plan.tonic, kinds)
+            for place in range(bar * plan.per_bar, (bar + 1) * plan.per_bar)
+        ]
+        if bar == plan.bars - 1:
+            chords = [_chord("0m" if plan.mode == "minor" else "0", plan.tonic, kinds)]
+        phrase = _phrase(dice, plan) if tune else ""
+        lines.append(f"{bar + 1} {' / '.join(chords)}{phrase}")
     return "\n".join(lines) + "\n"
 
 
@@ -199,15 +250,13 @@ def _chord(degree: str, tonic: int, kinds: dict[str, str]) -> str:
     return name + kinds[kind] + (f"/{NOTES[(int(bass) + tonic) % 12]}" if bass else "")
 
 
-def _phrase(dice: random.Random, tonic: int, mode: str, meter: int) -> str:
+def _phrase(dice: random.Random, plan: Plan) -> str:
     """Return one bar of a tune from the scale, in quarters and eighths."""
     notes = []
-    for _ in range(meter):
-        pair = [_note(tonic + dice.choice(SCALES[mode])) for _ in range(2)]
-        kind = dice.random()
-        notes.append(
-            f"4{pair[0]};" if kind < 0.5 else f"8{pair[0]};8{pair[1]};" if kind < 0.8 else "4r;"  # noqa: PLR2004
-        )
+    for _ in range(plan.meter):
+        one, other = (_note(plan.tonic + dice.choice(SCALES[plan.mode])) for _ in range(2))
+        quarter, eighths, rest = f"4{one};", f"8{one};8{other};", "4r;"
+        notes += dice.choices((quarter, eighths, rest), (5, 3, 2))
     return " {" + "".join(notes) + "}"
 
 

@@ -27,8 +27,8 @@ from dsp.analysis.features import FRAMES_PER_S
 
 Frames = NDArray[np.intp]
 
-SPREAD = 0.24
-"""Octaves, ±18 %: as far as intervals may stray from the tempo."""
+SPREAD = 0.36
+"""Octaves, ±28 %: as far as intervals may stray from the tempo. Not 4:3, where triplets lie."""
 
 _CHANGE_PRICE = 60.0
 _HOME_PRICE = 2.0

@@ -76,6 +76,8 @@ _PEAK_BINS = slice(
 )
 _AROUND = 24  # bins on either side that a peak is compared with
 _STANDS_OUT = np.float32(1.7)
+_TUNED_SEMITONES = (12, 36)
+_PARTS, _MOST_PARTS = 2.0**20, 2.0**44
 _MOST = float(np.finfo(np.float16).max)
 
 
@@ -89,6 +91,9 @@ class Evidence:
     pitch: NDArray[np.float16]
     """``(frames, PITCH_BINS)``, root of amplitude; frame k is centred on
     ``offset_s + k / PITCHES_PER_S``."""
+    cents: NDArray[np.int64]
+    """``(100,)``: how much tone lies so many cents above a semitone of A = 440 Hz, of the
+    partials from 110 to 440 Hz: lower ones are too coarse, higher ones are stretched."""
     offset_s: float
     """Digital silence before the first sound."""
     sound_s: float
@@ -114,6 +119,7 @@ class Features:
         self._pitch_waiting: Rows = np.zeros(_PITCH_WINDOW // 2, np.float32)
         self._rises = _Rises()
         self._pitch: list[NDArray[np.float16]] = []
+        self._cents = np.zeros(100, np.int64)
 
     def feed(self, mono: Rows) -> None:
         """Take the next ``(frames,)`` float32 of the song."""
@@ -133,6 +139,7 @@ class Features:
         return Evidence(
             rises=self._rises.all(),
             pitch=np.concatenate([np.zeros((0, PITCH_BINS), np.float16), *self._pitch]),
+            cents=self._cents,
             offset_s=self._silence / self._rate_hz,
             sound_s=self._sound / self._rate_hz,
         )
@@ -149,8 +156,9 @@ class Features:
             np.append(self._pitch_waiting, pitch_sound), _PITCH_WINDOW, PITCH_HOP
         )
         if len(looks):
-            partials = _partials(np.sqrt(_powers(looks * _PITCH_HANN)))
-            self._pitch.append(partials.clip(max=_MOST).astype(np.float16))
+            partials = _Partials(np.sqrt(_powers(looks * _PITCH_HANN)))
+            self._pitch.append(partials.on_thirds().clip(max=_MOST).astype(np.float16))
+            self._cents += partials.by_cents()
 
 
 class _Rises:
@@ -217,27 +225,59 @@ def _powers(looks: Rows) -> Rows:
     return np.asarray(np.square(spectra.real) + np.square(spectra.imag), np.float32)
 
 
-def _partials(amplitudes: Rows) -> Rows:
-    """Return the peaks of spectra on thirds of a semitone, ``(frames, PITCH_BINS)``."""
-    below, here, above = amplitudes[:, :-2], amplitudes[:, 1:-1], amplitudes[:, 2:]
-    sums = np.cumsum(np.pad(amplitudes, ((0, 0), (_AROUND + 1, _AROUND))), axis=1, dtype=np.float64)
+class _Partials:
+    """The peaks of spectra: what sounds as a tone.
+
+    Parameters
+    ----------
+    amplitudes : (frames, bins) float32
+    """
+
+    def __init__(self, amplitudes: Rows) -> None:
+        below, here, above = amplitudes[:, :-2], amplitudes[:, 1:-1], amplitudes[:, 2:]
+        around = _local_mean(amplitudes)[:, 1:-1]
+        peaks = (here > below) & (here >= above) & (here > _STANDS_OUT * around)
+        peaks[:, : _PEAK_BINS.start] = peaks[:, _PEAK_BINS.stop :] = False
+        self._frames = len(amplitudes)
+        self._rows, bins = np.nonzero(peaks)
+        self._amplitudes = here[self._rows, bins].astype(np.float64)
+        # A parabola through the logarithms: through the values it errs twice as far.
+        low, middle, high = (
+            np.log(part[self._rows, bins].astype(np.float64) + _SILENT)
+            for part in (below, here, above)
+        )
+        top = 0.5 * (low - high) / (low - 2 * middle + high - _SILENT)
+        hertz = (bins + 1 + top) * (PITCH_RATE_HZ / _PITCH_WINDOW)
+        self._semitones = 12 * np.log2(hertz / LOWEST_HZ)
+
+    def on_thirds(self) -> Rows:
+        """Return the root of their amplitudes on thirds of a semitone, shared by two each."""
+        places = self._semitones * BINS_PER_SEMITONE
+        whole = np.floor(places).astype(np.intp)
+        inside = (whole >= 0) & (whole < PITCH_BINS - 1)
+        cells = (self._rows * PITCH_BINS + whole)[inside]
+        share, strength = (places - whole)[inside], np.sqrt(self._amplitudes[inside])
+        size = self._frames * PITCH_BINS
+        out = np.bincount(cells, strength * (1 - share), size)
+        out += np.bincount(cells + 1, strength * share, size)
+        return out.astype(np.float32).reshape(-1, PITCH_BINS)
+
+    def by_cents(self) -> NDArray[np.int64]:
+        """Return their amplitudes by cents above a semitone, ``(100,)``.
+
+        In whole parts: sums of integers do not depend on the blocks.
+        """
+        low, high = _TUNED_SEMITONES
+        inside = (self._semitones >= low) & (self._semitones < high)
+        cents = np.floor(self._semitones[inside] * 100).astype(np.int64) % 100
+        parts = np.minimum(self._amplitudes[inside] * _PARTS, _MOST_PARTS)
+        out = np.zeros(100, np.int64)
+        np.add.at(out, cents, parts.astype(np.int64))
+        return out
+
+
+def _local_mean(amplitudes: Rows) -> Rows:
+    padded = np.pad(amplitudes, ((0, 0), (_AROUND + 1, _AROUND)))
+    sums = np.cumsum(padded, axis=1, dtype=np.float64)
     width = 2 * _AROUND + 1
-    around = ((sums[:, width:] - sums[:, :-width]) / width).astype(np.float32)[:, 1:-1]
-    peaks = np.zeros(here.shape, bool)
-    peaks[:, _PEAK_BINS] = ((here > below) & (here >= above) & (here > _STANDS_OUT * around))[
-        :, _PEAK_BINS
-    ]
-    rows, bins = np.nonzero(peaks)
-    low, middle, high = (part[rows, bins].astype(np.float64) for part in (below, here, above))
-    top = 0.5 * (low - high) / (low - 2 * middle + high - _SILENT)
-    hertz = (bins + 1 + top) * (PITCH_RATE_HZ / _PITCH_WINDOW)
-    places = 12 * BINS_PER_SEMITONE * np.log2(hertz / LOWEST_HZ)
-    whole = np.floor(places).astype(np.intp)
-    share = places - whole
-    inside = (whole >= 0) & (whole < PITCH_BINS - 1)
-    cells = (rows * PITCH_BINS + whole)[inside]
-    share, strength = share[inside], np.sqrt(middle[inside])
-    size = len(amplitudes) * PITCH_BINS
-    out = np.bincount(cells, strength * (1 - share), size)
-    out += np.bincount(cells + 1, strength * share, size)
-    return out.astype(np.float32).reshape(-1, PITCH_BINS)
+    return np.asarray((sums[:, width:] - sums[:, :-width]) / width, np.float32)

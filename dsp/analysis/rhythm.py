@@ -12,13 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.analysis.bars import bars_of
-from dsp.analysis.beats import track
+from dsp.analysis.beats import Frames, track
 from dsp.analysis.features import FRAMES_PER_S, Evidence
 from dsp.analysis.onsets import beat_strength, envelopes
-from dsp.analysis.tempo import FASTEST_BPM, SLOWEST_BPM, Candidate, candidates
+from dsp.analysis.tempo import FASTEST_BPM, SLOWEST_BPM, Candidate, candidates, nearest_ratio
 
 SHORTEST_S = 6.0
 FEWEST_BEATS = 8
+
+# Notes that nobody plays: what is found in the fading end, before the first note.
+_FAINT = 0.1
+_NEAR_FRAMES = 3
+
+_NEIGHBOURS = 2
+"""Beats on either side of a bar that its tempo is read from too: players are not exact."""
 
 _STEADY = 0.01
 _STEADY_SHARE = 0.95
@@ -83,30 +90,56 @@ def rhythm_of(
     if evidence.sound_s < SHORTEST_S or not envelope.any():
         return None
     found = candidates(envelope, bpm_range)
-    beats = track(beat_strength(envelope), found[0].bpm)
+    strength = beat_strength(envelope)
+    beats = _played(track(strength, found[0].bpm), strength)
     if len(beats) < FEWEST_BEATS:
         return None
     bars = bars_of(beats, envelope, evidence.pitch, cents)
-    seconds = evidence.offset_s + beats / FRAMES_PER_S
+    seconds = evidence.offset_s + _between_frames(beats, strength) / FRAMES_PER_S
     return Rhythm(
         candidates=_refined(found, seconds),
         beats_s=np.round(seconds, 3).tolist(),
         meter=bars.meter,
         meter_p=bars.p,
         first_downbeat=bars.first,
-        curve=_curve(seconds[bars.first :: bars.meter], bars.meter),
+        curve=_curve(seconds, bars.first, bars.meter),
     )
 
 
 def _refined(found: list[Candidate], seconds: NDArray[np.float64]) -> list[Candidate]:
-    """Return the candidates, the first as its beats say, its relatives with it."""
-    bpm = 60 * (len(seconds) - 1) / (seconds[-1] - seconds[0])
-    ratio = float(bpm) / found[0].bpm
-    return [replace(one, bpm=one.bpm * ratio) if one.relation or not k else one
-            for k, one in enumerate(found)]  # fmt: skip
+    """Return the candidates, the first as its beats say, those that are named by it with it."""
+    bpm = 60 * (len(seconds) - 1) / float(seconds[-1] - seconds[0])
+    first, *others = found
+    return [
+        replace(first, bpm=bpm),
+        *(replace(one, bpm=bpm * nearest_ratio(one.bpm / first.bpm)) if one.relation else one
+          for one in others),
+    ]  # fmt: skip
 
 
-def _curve(downbeats_s: NDArray[np.float64], meter: int) -> list[tuple[float, float]]:
-    tempi = 60 * meter / np.diff(downbeats_s)
-    return [(round(at, 3), round(bpm, 2))
-            for at, bpm in zip(downbeats_s.tolist(), tempi.tolist(), strict=False)]  # fmt: skip
+def _played(beats: Frames, strength: NDArray[np.float32]) -> Frames:
+    """Return the beats from the first to the last that an onset is near."""
+    near = np.clip(beats[:, np.newaxis] + np.arange(-_NEAR_FRAMES, _NEAR_FRAMES + 1), 0, None)
+    heard = strength[np.minimum(near, len(strength) - 1)].max(axis=1)
+    clear = np.flatnonzero(heard > _FAINT * np.median(heard))
+    return beats[clear[0] : clear[-1] + 1] if len(clear) else beats[:0]
+
+
+def _between_frames(beats: Frames, strength: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return the beats at the tops of parabolas through the onsets, half a frame away at most."""
+    inner = np.clip(beats, 1, len(strength) - 2)
+    before, here, after = (strength[inner + k].astype(np.float64) for k in (-1, 0, 1))
+    bend = before - 2 * here + after
+    top = np.divide(before - after, 2 * bend, out=np.zeros(len(beats)), where=bend < 0)
+    return np.asarray(beats + np.clip(top, -0.5, 0.5))
+
+
+def _curve(seconds: NDArray[np.float64], first: int, meter: int) -> list[tuple[float, float]]:
+    """Return the tempo of every whole bar: the slope of the line through its beats."""
+    curve = []
+    for start in range(first, len(seconds) - meter, meter):
+        near = seconds[max(start - _NEIGHBOURS, 0) : start + meter + 1 + _NEIGHBOURS]
+        along = np.arange(len(near)) - (len(near) - 1) / 2
+        slope_s = float((along * near).sum() / np.square(along).sum())
+        curve.append((round(float(seconds[start]), 3), round(60 / slope_s, 2)))
+    return curve

@@ -48,7 +48,7 @@ _RELATIVES = (2.0, 0.5, 1.5, 2 / 3)
 _SAME_OCTAVES = 0.07  # closer than 5 % is the same candidate
 _SEARCHED_S = 120.0
 _NARROW = 0.09  # octaves that a trial track may stray: neighbours must not find the same beats
-_NAMES = ((2.0, "double"), (0.5, "half"), (1.5, "triplet"), (2 / 3, "triplet"))
+_NAMES = {2.0: "double", 0.5: "half", 1.5: "triplet", 2 / 3: "triplet"}
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Candidate:
     """Probability, 0 to 1."""
     relation: str | None = None
     """``half``, ``double`` or ``triplet`` (3:2, 2:3) of the first; ``None`` for others."""
+
+
+def nearest_ratio(ratio: float) -> float:
+    """Return the named ratio of two tempi that is nearest to one."""
+    return min(_NAMES, key=lambda named: _octaves(ratio, named))
 
 
 def candidates(
@@ -209,4 +214,5 @@ def _octaves(bpm: float, other: float) -> float:
 
 
 def _relation(ratio: float) -> str | None:
-    return next((name for told, name in _NAMES if _octaves(ratio, told) < _SAME_OCTAVES), None)
+    named = nearest_ratio(ratio)
+    return _NAMES[named] if _octaves(ratio, named) < _SAME_OCTAVES else None

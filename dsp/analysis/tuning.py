@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.analysis.features import BINS_PER_SEMITONE
-
 LEAST_SHARPNESS = 0.1
 """Below it tones agree on nothing: noise and drums read 0.00 to 0.05."""
 
-_BINS = 60 * BINS_PER_SEMITONE  # five octaves: above them overtones speak, which are stretched
+# Tones further from the mean than a quarter tone's half are bent, or belong to another tuning.
+_NEAR_CENTS = 25
+_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,22 @@ class Tuning:
     """0 (spread evenly) to 1 (all alike)."""
 
 
-def tuning_of(pitch: NDArray[np.float16]) -> Tuning:
-    """Return the tuning, by the circular mean of the thirds of a semitone.
+def tuning_of(cents: NDArray[np.int64]) -> Tuning:
+    """Return the tuning: the circular mean of the tones, then the mean of those near it.
 
     Parameters
     ----------
-    pitch : (frames, PITCH_BINS)
+    cents : (100,) int64
         From ``Features``.
     """
-    bins = pitch[:, :_BINS].sum(axis=0, dtype=np.float64)
-    flat, third, two_thirds = bins.reshape(-1, BINS_PER_SEMITONE).sum(axis=0)
-    along = flat - (third + two_thirds) / 2
-    across = (third - two_thirds) * np.sqrt(0.75)
-    cents = float(np.arctan2(across, along)) * 50 / np.pi
-    sharpness = float(np.hypot(along, across) / (bins.sum() + 1e-9))
-    return Tuning(cents, sharpness)
+    above = np.arange(100) + 0.5
+    angles = 2 * np.pi * above / 100
+    total = float(cents.sum())
+    across, along = float((cents * np.sin(angles)).sum()), float((cents * np.cos(angles)).sum())
+    sharpness = float(np.hypot(across, along)) / (total or 1.0)
+    mean = float(np.arctan2(across, along)) * 50 / np.pi
+    for _ in range(_ROUNDS):
+        away = (above - mean + 50) % 100 - 50
+        near = cents * (np.abs(away) < _NEAR_CENTS)
+        mean += float((near * away).sum()) / (float(near.sum()) or 1.0)
+    return Tuning((mean + 50) % 100 - 50, sharpness)

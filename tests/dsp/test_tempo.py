@@ -18,7 +18,7 @@ def evidence_of(mono, rate_hz=RATE_HZ, block=65_536):
 
 def rhythm(mono, rate_hz=RATE_HZ, **options):
     evidence = evidence_of(mono, rate_hz)
-    return rhythm_of(evidence, tuning_of(evidence.pitch).cents, **options)
+    return rhythm_of(evidence, tuning_of(evidence.cents).cents, **options)
 
 
 @pytest.mark.parametrize("bpm", [87.3, 120.0, 141.7, 174.0])
