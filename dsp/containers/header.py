@@ -38,6 +38,8 @@ class Format:
     """Only PCM of 8 bits comes unsigned."""
     speakers: Speakers = ()
     """As the file names them, one per channel."""
+    delay_frames: int = 0
+    """What encoder and decoder put before the sound, where no decoder takes it away."""
     demuxer: str = ""
     """ffmpeg's name for a container that libsndfile cannot read."""
     unsupported: str = ""

@@ -43,7 +43,8 @@ _WALKERS = {
     b"caff": read_caf,
     b"OggS": read_ogg,
 }
-_ADTS = Format("aac", demuxer="aac")
+# ISO 14496-3: a window of 2,048, half of it overlap. Encoders differ, ADTS does not say by what.
+_ADTS = Format("aac", demuxer="aac", delay_frames=1_024)
 _NOT_WALKED = (  # offset, magic, container, what is known of its format
     (4, b"ftyp", "mp4", Format(demuxer="mov")),
     *((0, bytes((0xFF, second)), "aac", _ADTS) for second in (0xF0, 0xF1, 0xF8, 0xF9)),

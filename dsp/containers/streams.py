@@ -33,6 +33,8 @@ _OGG_PAGE = 65_307
 _MOST_TAGS = 4
 _MP3_SEARCH = 8 << 10
 _MP3_RATES_HZ = (44_100, 48_000, 32_000)
+# The decoder's filters, and what LAME's own and ISO's encoders add before the sound.
+_MP3_DELAY, _MP2_DELAY = 529 + 576, 241 + 240
 _MP3_KBITS = {  # (MPEG 1?, layer) -> by bit-rate index 1..14
     (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
     (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
@@ -219,17 +221,26 @@ def _mp3_frame(head: bytes) -> tuple[int, int, Format] | None:
     rate_hz = _MP3_RATES_HZ[rate] // {3: 1, 2: 2, 0: 4}[version]
     bits_per_second = _MP3_KBITS[first, layer][index - 1] * 1000
     padding = head[2] >> 1 & 1
-    form = Format("mpeg", rate_hz, 1 if head[3] >> 6 == 3 else 2)
+    delay = _MP3_DELAY if layer == 3 else _MP2_DELAY
+    form = Format("mpeg", rate_hz, 1 if head[3] >> 6 == 3 else 2, delay_frames=delay)
     if layer == 1:
         return (12 * bits_per_second // rate_hz + padding) * 4, 384, form
     samples = 1152 if first or layer == 2 else 576
     return samples // 8 * bits_per_second // rate_hz + padding, samples, form
 
 
+def _tells_its_delay(first: bytes, at: int, flags: int) -> bool:
+    """Return whether a Xing frame has LAME's extension: decoders cut the delay that it tells."""
+    extension = at + 8 + 4 * (flags & 1) + 2 * (flags & 2) + 25 * (flags & 4) + (flags & 8) // 2
+    return bool(flags) and any(first[extension + 21 : extension + 24])
+
+
 def _mp3_header(window: Window, start: int, length: int, samples: int, form: Format) -> Header:
     first = window.at(start, min(length, 200))
     at = max(first.find(b"Xing"), first.find(b"Info"))
     flags = first[at + 7] if 0 <= at <= len(first) - 16 else 0
+    if _tells_its_delay(first, at, flags):
+        form = replace(form, delay_frames=0)
     guess = (window.size - start) * samples // length
     header = Header("unknown", "mp3", "no byte count in the first frame", form, guess)
     header = replace(header, counted=bool(flags & 1))

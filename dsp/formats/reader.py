@@ -78,6 +78,8 @@ class Probe:
     """When its sound began, in frames since midnight; ``None`` where the file does not say."""
     speakers: Speakers = ()
     """Of each channel; empty where nobody can say."""
+    delay_frames: int = 0
+    """Frames before the sound, which are left out of what is read and counted."""
     sides: tuple["Probe", ...] = ()
     """Left and right, where two mono files are one stem."""
 
@@ -133,6 +135,7 @@ def probe(
         raise refusals.empty(name, "no frames of sound")
     if decoder.frames is not None and decoder.frames > limits.frames:
         raise refusals.too_long(name, decoder.frames, limits.frames)
+    delay = header.format.delay_frames
     return Probe(
         path=path,
         name=name,
@@ -140,8 +143,9 @@ def probe(
         subtype=decoder.subtype,
         rate_hz=decoder.rate_hz,
         channels=decoder.channels,
-        frames=decoder.frames if header.counted else None,
+        frames=max(1, decoder.frames - delay) if header.counted and decoder.frames else None,
         time_stamp_frames=header.time_stamp_frames,
+        delay_frames=delay,
         speakers=header.format.speakers or usual(_rules(header), decoder.channels),
     )
 
@@ -180,6 +184,7 @@ class StemReader:
         with _opened(probe.path, probe.name) as fd:
             header = _header(fd, probe.name, accept_truncated=accept_truncated)
             self._decoder = _decoder(fd, header, probe.name, allow_ffmpeg=allow_ffmpeg)
+        self._delay = header.format.delay_frames
         self._chained = header.chained and not header.format.demuxer
         if (self._decoder.rate_hz, self._decoder.channels) != (probe.rate_hz, probe.channels):
             self._decoder.close()
@@ -224,6 +229,9 @@ class StemReader:
 
     def _decoded(self, frames: int) -> Block:
         try:
+            while self._delay:
+                early = len(self._decoder.read(min(self._delay, frames)))
+                self._delay = self._delay - early if early else 0
             return self._decoder.read(frames)
         except Cut as error:
             if not self._accept_truncated:

@@ -225,12 +225,16 @@ def _strip(
     track: Track, placement: Placement, stages: Stages, rate_hz: int, *, music: bool
 ) -> Stem:
     """Return a stem's strip up to its fader, which needs the others."""
+    probe = track.analysis.probe
+    delay = (
+        f"; {probe.delay_frames} frames of its encoder's delay cut" if probe.delay_frames else ""
+    )
     stem = Stem.within(
         role=track.role,
         role_why=track.role_why,
         lag_ms=placement.lag_ms,
         polarity=1 if placement.polarity > 0 else -1,
-        lag_why=placement.why,
+        lag_why=placement.why + delay,
     )
     if not music:
         return stem.changed(mute=track.content == "offset", trim_why=_LEFT_ALONE[track.content])
