@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dsp import kernels
+
 SILENCE_DB = -300.0
 """The floor of every level: what lies below is flushed to exact zero.
 
@@ -14,31 +16,39 @@ SILENCE = 10.0 ** (SILENCE_DB / 20.0)
 
 def ratio_of(db: float) -> float:
     """Return the amplitude ratio of a gain in dB."""
-    return float(10.0 ** (db / 20.0))
+    return float(ratios_of(db))
 
 
 def db_of(ratio: float) -> float:
     """Return an amplitude ratio in dB, ``SILENCE_DB`` at the least."""
-    return float(20.0 * np.log10(max(abs(ratio), SILENCE)))
+    return float(dbs_of(ratio))
 
 
 def power_db_of(power: float) -> float:
     """Return a power ratio in dB, ``SILENCE_DB`` at the least."""
-    return float(10.0 * np.log10(max(power, SILENCE**2)))
+    return float(power_dbs_of(power))
 
 
 def ratios_of(db: ArrayLike) -> NDArray[np.float64]:
     """Return amplitude ratios of gains in dB, element by element."""
-    return np.power(10.0, np.asarray(db, np.float64) / 20.0)
+    gains = np.asarray(db, np.float64, order="C")
+    out = np.empty_like(gains)
+    kernels.ratios(gains, out)
+    return out
 
 
 def dbs_of(ratio: ArrayLike) -> NDArray[np.float64]:
     """Return amplitude ratios in dB, ``SILENCE_DB`` at the least, element by element."""
-    ratios = np.abs(np.asarray(ratio, np.float64))
-    return np.asarray(20.0 * np.log10(np.maximum(ratios, SILENCE)))
+    return _decibels(ratio, SILENCE)
 
 
 def power_dbs_of(power: ArrayLike) -> NDArray[np.float64]:
     """Return power ratios in dB, ``SILENCE_DB`` at the least, element by element."""
-    powers = np.asarray(power, np.float64)
-    return np.asarray(10.0 * np.log10(np.maximum(powers, SILENCE**2)))
+    return 0.5 * _decibels(np.maximum(power, 0.0), SILENCE**2)
+
+
+def _decibels(ratio: ArrayLike, floor: float) -> NDArray[np.float64]:
+    ratios = np.asarray(ratio, np.float64, order="C")
+    out = np.empty_like(ratios)
+    kernels.decibels(ratios, floor, out)
+    return out

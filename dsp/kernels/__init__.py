@@ -31,9 +31,31 @@ ENGINE: Literal["compiled", "numpy"] = (
 """Which versions are in use."""
 
 if TYPE_CHECKING or ENGINE == "numpy":
+    from dsp.kernels.plain_dynamics import curve, decibels, follow, ramp, ratios
     from dsp.kernels.plain_filters import cascade, energies
     from dsp.kernels.plain_levels import hop_peaks, levels
 else:
-    from dsp.kernels._compiled import cascade, energies, hop_peaks, levels
+    from dsp.kernels._compiled import (
+        cascade,
+        curve,
+        decibels,
+        energies,
+        follow,
+        hop_peaks,
+        levels,
+        ramp,
+        ratios,
+    )
 
-__all__ = ["ENGINE", "cascade", "energies", "hop_peaks", "levels"]
+__all__ = [
+    "ENGINE",
+    "cascade",
+    "curve",
+    "decibels",
+    "energies",
+    "follow",
+    "hop_peaks",
+    "levels",
+    "ramp",
+    "ratios",
+]

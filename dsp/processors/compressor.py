@@ -34,7 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from dsp.audio import HOP_FRAMES, Block
 from dsp.errors import ParameterError
-from dsp.processors.control_rate import HopPeaks, Ramp, Samples, steps_of
+from dsp.processors.control_rate import HopPeaks, Ramp, steps_of
 from dsp.processors.dynamic_bands import DeEsser, KeyedBand
 from dsp.processors.envelope import Ballistics, check_curve, reduction_curve_db, static_reduction_db
 from dsp.processors.gain_reduction import ACTIVE_DBFS, Reduction
@@ -119,8 +119,7 @@ class Compressor:
             target_db += self._link * (target_db.max(axis=0) - target_db)
         reduction_db = self._ballistics.follow(target_db)
         self.reduction.update(reduction_db, level_db.max(axis=0) > ACTIVE_DBFS)
-        gains = self._ramp.frames(len(block), ratios_of(self._make_up_db - reduction_db))
-        return block if (gains == 1.0).all() else _scaled(block, gains)
+        return self._ramp.scaled(block, ratios_of(self._make_up_db - reduction_db))
 
 
 class Ride:
@@ -153,8 +152,7 @@ class Ride:
 
     def process(self, block: Block) -> Block:
         """Return the next ``(frames, channels)``."""
-        gains = self._ramp.frames(len(block), self._next(self._ramp.completed_by(len(block))))
-        return block if (gains == 1.0).all() else _scaled(block, gains)
+        return self._ramp.scaled(block, self._next(self._ramp.completed_by(len(block))))
 
     def _next(self, borders: int) -> NDArray[np.float64]:
         """Return the gains of the next borders between hops, ``(1, borders)``."""
@@ -165,9 +163,3 @@ class Ride:
         before = np.minimum(place.astype(np.intp), max(last - 1, 0))
         here, there = self._curve_db[before], self._curve_db[np.minimum(before + 1, last)]
         return ratios_of(here + (there - here) * (place - before))[np.newaxis]
-
-
-def _scaled(block: Block, gains: Samples) -> Block:
-    """Return the block times ``(rows, frames)`` gains, in planar order."""
-    out = np.empty(block.T.shape, np.float32)
-    return np.asarray(np.multiply(block.T, gains, out=out).T)

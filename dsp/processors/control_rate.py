@@ -25,9 +25,6 @@ from dsp.audio import HOP_FRAMES, Block
 
 Samples = NDArray[np.float32]
 
-_WAY = (np.arange(HOP_FRAMES) / HOP_FRAMES).astype(np.float32)
-"""How far the frames of a hop are from its first border to its second."""
-
 
 class HopPeaks:
     """The sample peak of every hop, per channel or the highest of all.
@@ -79,27 +76,36 @@ class Ramp:
         """Return how many hops the next ``frames`` frames complete."""
         return (self._begun + frames) // HOP_FRAMES
 
-    def frames(self, frames: int, gains: NDArray[np.floating]) -> Samples:
-        """Return the gains of the next frames: ``(rows, frames)``, or ``(rows, 1)`` when constant.
+    def scaled(self, block: Block, gains: NDArray[np.floating]) -> Block:
+        """Return the next ``(frames, channels)``, scaled; itself where every gain is 1.
 
         Parameters
         ----------
-        frames : int
+        block : (frames, channels) float32
         gains : (rows, completed) array
-            One more per hop that these frames complete.
+            One more per hop that these frames complete; one row, or one per channel.
         """
+        begun, borders = self._next(len(block), gains)
+        return block if (borders == 1.0).all() else _ramped(block, None, borders, begun)
+
+    def ducked(self, block: Block, band: Block, cuts: NDArray[np.floating]) -> Block:
+        """Return the block less a part of it that is scaled; no sample of it is −0.0."""
+        begun, borders = self._next(len(block), cuts)
+        return _ramped(block, band, borders, begun)
+
+    def _next(self, frames: int, gains: NDArray[np.floating]) -> tuple[int, Samples]:
+        """Return how much of the first hop is over, and the gains at the borders."""
         borders = np.concatenate([self._ahead, gains.astype(np.float32)], axis=1)
-        first, stop = self._begun, self._begun + frames
-        hops = -(-stop // HOP_FRAMES)
+        begun, stop = self._begun, self._begun + frames
         self._ahead = borders[:, stop // HOP_FRAMES :]
         self._begun = stop % HOP_FRAMES
-        borders = borders[:, : hops + 1]
-        if (borders == borders[:, :1]).all():
-            return borders[:, :1]
-        start = borders[:, :-1, np.newaxis]
-        lines = (borders[:, 1:, np.newaxis] - start) * _WAY
-        lines += start
-        return np.asarray(lines.reshape(len(borders), -1)[:, first:stop])
+        return begun, np.ascontiguousarray(borders[:, : -(-stop // HOP_FRAMES) + 1])
+
+
+def _ramped(block: Block, band: Block | None, borders: Samples, begun: int) -> Block:
+    out = np.empty((block.shape[1], len(block)), np.float32).T
+    kernels.ramp(block, band, borders, len(borders), begun, out)
+    return out
 
 
 def steps_of(values: ArrayLike) -> NDArray[np.float64]:

@@ -48,12 +48,7 @@ class _CutBand:
 
     def without(self, block: Block, band: Block, reduction_db: NDArray[np.float64]) -> Block:
         """Return the block, its band reduced."""
-        cut = self._cut.frames(len(block), 1.0 - ratios_of(-reduction_db))
-        # Plus zero: −0.0 becomes 0.0 here as it does below, so that blocks do not show.
-        out = np.add(block.T, np.float32(0.0), out=np.empty(block.T.shape, np.float32))
-        if cut.any():
-            out -= band.T * cut
-        return np.asarray(out.T)
+        return self._cut.ducked(block, band, 1.0 - ratios_of(-reduction_db))
 
 
 class DeEsser:
@@ -94,8 +89,7 @@ class DeEsser:
     ) -> None:
         check_curve(ratio, 0.0)
         _check_depth("range_db", range_db)
-        self._curve = {"threshold_db": threshold_db, "ratio": ratio, "knee_db": 0.0}
-        self._range_db = range_db
+        self._curve = {"threshold_db": threshold_db, "ratio": ratio, "range_db": range_db}
         self._band = _CutBand(hz=hz, q=q, rate_hz=rate_hz, channels=channels)
         self.tail_s = self._band.tail_s
         self._peaks = HopPeaks(channels, linked=True)
@@ -116,7 +110,7 @@ class DeEsser:
         """Return the next ``(frames, channels)``."""
         band = self._band.sound(block)
         level_db = dbs_of(self._peaks.push(band))
-        target_db = np.minimum(static_reduction_db(level_db, **self._curve), self._range_db)
+        target_db = static_reduction_db(level_db, knee_db=0.0, **self._curve)
         reduction_db = self._ballistics.follow(target_db)
         self.reduction.update(reduction_db, level_db[0] > ACTIVE_DBFS)
         return self._band.without(block, band, reduction_db)

@@ -168,8 +168,7 @@ class Limiter:
         sound = np.concatenate([self._held, block.T], axis=1)
         delayed, self._held = np.split(sound, [len(block)], axis=1)
         self._held = self._held.copy()
-        gains = self._gains_for(block)
-        return np.asarray((delayed * self._ramp.frames(len(block), gains)).T)
+        return self._ramp.scaled(delayed.T, self._gains_for(block))
 
     def _gains_for(self, block: Block) -> NDArray[np.float32]:
         """Return the gains of the next borders, make-up included: ``(1, hops)``."""

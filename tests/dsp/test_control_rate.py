@@ -40,29 +40,37 @@ def test_hop_peaks_do_not_show_how_a_stream_was_cut(size):
     )
 
 
+def ones(frames):
+    return np.ones((frames, 1), np.float32)
+
+
 def test_ramp_is_a_straight_line_between_borders():
     """From the first border of a hop to just before the second."""
     ramp = Ramp(np.asarray([[1.0, 0.5]]))
     wanted = np.concatenate([np.linspace(1.0, 0.5, 17)[:-1], np.linspace(0.5, 0.9, 17)[:-1]])
 
-    np.testing.assert_allclose([wanted], ramp.frames(32, np.asarray([[0.9, 0.1]])), atol=1e-7)
+    gains = ramp.scaled(ones(32), np.asarray([[0.9, 0.1]]))[:, 0]
+
+    np.testing.assert_allclose(wanted, gains, atol=1e-7)
 
 
 @pytest.mark.parametrize("size", [1, 7, 16, 33])
 def test_ramp_does_not_show_how_a_stream_was_cut(size):
     """A hop that is asked for in pieces is the same sixteen gains."""
     borders = np.random.default_rng(1).uniform(0.1, 1.0, (1, 30))
-    whole = Ramp(borders[:, :2]).frames(28 * HOP_FRAMES, borders[:, 2:])
+    whole = Ramp(borders[:, :2]).scaled(ones(28 * HOP_FRAMES), borders[:, 2:])
     ramp, given, parts = Ramp(borders[:, :2]), 2, []
-    for at in range(0, whole.shape[1], size):
-        frames = min(size, whole.shape[1] - at)
+    for at in range(0, len(whole), size):
+        frames = min(size, len(whole) - at)
         more = ramp.completed_by(frames)
-        parts.append(ramp.frames(frames, borders[:, given : given + more]))
+        parts.append(ramp.scaled(ones(frames), borders[:, given : given + more]))
         given += more
 
-    assert whole.tobytes() == np.concatenate(parts, axis=1).tobytes()
+    assert whole.tobytes() == np.concatenate(parts).tobytes()
 
 
-def test_ramp_that_does_not_move_is_one_gain():
-    """A constant is not written out."""
-    assert (1, 1) == Ramp(np.full((1, 2), 0.3)).frames(48, np.full((1, 3), 0.3)).shape
+def test_ramp_of_ones_gives_back_the_block():
+    """Where nothing is to be done nothing is copied."""
+    block = ones(48)
+
+    assert block is Ramp(np.ones((1, 2))).scaled(block, np.ones((1, 3)))

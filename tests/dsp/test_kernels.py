@@ -1,6 +1,7 @@
 """Compiled kernels: the same bits as the plain versions, from every build, and safe to call."""
 
 import hashlib
+import math
 import os
 import platform
 import subprocess
@@ -170,6 +171,14 @@ GOOD = {
     "hop_peaks": lambda: [
         np.zeros((20, 2), np.float32), 13, np.zeros(2, np.float32), np.zeros((2, 2), np.float32),
     ],
+    "decibels": lambda: [np.ones(5), 1e-15, np.zeros(5)],
+    "ratios": lambda: [np.ones(5), np.zeros(5)],
+    "curve": lambda: [np.ones(5), 0.0, 1.0, 0.0, 9.0, np.zeros(5)],
+    "follow": lambda: [np.ones((2, 5)), 0.5, 0.5, 0.0, np.zeros((2, 2))],
+    "ramp": lambda: [
+        np.zeros((20, 2), np.float32), np.zeros((20, 2), np.float32),
+        np.ones((2, 4), np.float32), 2, 13, np.zeros((20, 2), np.float32),
+    ],
 }  # fmt: skip
 """Arguments that are taken, by kernel."""
 
@@ -177,7 +186,8 @@ GOOD = {
 TAKEN = {
     *((kernel, 0, "not contiguous") for kernel in GOOD),
     ("energies", 0, "too short"), ("levels", 0, "too short"), ("levels", 2, "not contiguous"),
-    ("cascade", 5, "not contiguous"), ("hop_peaks", 0, "too short"),
+    ("cascade", 5, "not contiguous"), ("follow", 4, "too short"),
+    ("ramp", 1, "not contiguous"), ("ramp", 5, "not contiguous"), ("hop_peaks", 0, "too short"),
 }  # fmt: skip
 """What looks bad, and is not: sounds lie in any order, and some may have any length."""
 
@@ -228,6 +238,15 @@ def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
         ("hop_peaks", 1, -1),
         ("hop_peaks", 1, 16),
         ("hop_peaks", 1, 11),
+        ("decibels", 1, 0.0),
+        ("decibels", 1, -1.0),
+        ("decibels", 1, math.nan),
+        ("ramp", 3, 0),
+        ("ramp", 3, 1),
+        ("ramp", 3, -2),
+        ("ramp", 4, -1),
+        ("ramp", 4, 1),
+        ("ramp", 4, 16),
         ("energies", 5, -1),
         ("energies", 5, 4),
         ("energies", 6, np.array([4, 0, 10])),

@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-from dsp.kernels import plain_filters, plain_levels
+from dsp.kernels import plain_dynamics, plain_filters, plain_levels
 from dsp.measure.loudness import k_weighting_sos
 from dsp.processors.filters import biquad
 
@@ -25,6 +25,10 @@ PLAIN = SimpleNamespace(
     energies=plain_filters.energies,
     levels=plain_levels.levels,
     hop_peaks=plain_levels.hop_peaks,
+    **{
+        name: getattr(plain_dynamics, name)
+        for name in ("curve", "decibels", "follow", "ramp", "ratios")
+    },
 )
 """The plain version of every kernel, by the name of the compiled one."""
 
@@ -104,9 +108,64 @@ def _hop_peaks(*, linked):
     return run
 
 
+def _elementwise(call):
+    """Return the run of a kernel that maps values, given those between −200 and 40."""
+
+    def run(engine, blocks):
+        values = [np.ascontiguousarray(block, np.float64) * 120.0 - 80.0 for block in blocks]
+        outs = [np.empty_like(each) for each in values]
+        for each, out in zip(values, outs, strict=True):
+            call(engine, each, out)
+        return [np.concatenate(outs)]
+
+    return run
+
+
+def _follow(engine, blocks):
+    state, outs = np.zeros((blocks[0].shape[1], 2)), []
+    for block in blocks:
+        target = np.ascontiguousarray(block.T, np.float64) * 20.0
+        engine.follow(target, 0.93, 0.995, 1e-7, state)
+        outs.append(target)
+    return [np.concatenate(outs, axis=1), state]
+
+
+def _ramp(*, linked, ducks):
+    def run(engine, blocks):
+        frames, channels = sum(map(len, blocks)), blocks[0].shape[1]
+        rows = 1 if linked else channels
+        gains = np.random.default_rng(3).uniform(0, 1.2, (rows, frames // 16 + 3))
+        gains[:, 40:50] = 1.0
+        at, outs = 0, []
+        for block in blocks:
+            stop, band = at + len(block), block * np.float32(0.7) if ducks else None
+            borders = gains[:, at // 16 : -(-stop // 16) + 1].astype(np.float32)
+            out = np.empty((channels, len(block)), np.float32).T
+            engine.ramp(block, band, borders, rows, at % 16, out)
+            outs.append(out)
+            at = stop
+        return [np.concatenate(outs)]
+
+    return run
+
+
 CASES = [
     *(Case(f"cascade of {n}", _cascade(n), (1, 2, 3)) for n in (1, 2, 3, 4, 5, 8)),
     Case("energies", _energies, (1, 2, 3, 6)),
+    Case("decibels", _elementwise(lambda engine, x, out: engine.decibels(x, 1e-15, out))),
+    Case("ratios", _elementwise(lambda engine, x, out: engine.ratios(x, out))),
+    Case(
+        "curve",
+        _elementwise(lambda engine, x, out: engine.curve(x, -20.0, 0.75, 6.0, np.inf, out)),
+    ),
+    Case(
+        "curve with a corner",
+        _elementwise(lambda engine, x, out: engine.curve(x, -20.0, 1.0, 0.0, 9.0, out)),
+    ),
+    Case("follow", _follow),
+    Case("ramp", _ramp(linked=False, ducks=False), (1, 2, 3)),
+    Case("ramp of a band", _ramp(linked=True, ducks=True), (1, 2)),
+    Case("linked ramp", _ramp(linked=True, ducks=False), (1, 2)),
     Case("levels", _levels, (1, 2, 3, 6)),
     Case("peaks of hops", _hop_peaks(linked=False), (1, 2, 3)),
     Case("linked peaks of hops", _hop_peaks(linked=True), (1, 2, 3)),
