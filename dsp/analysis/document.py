@@ -75,7 +75,7 @@ class Tempo(Part):
     stable: Figure[bool]
     """95 % of the bars lie within 1 % of the tempo."""
     range: Figure[tuple[Bpm, Bpm]]
-    """Slowest and fastest bar, but for the outermost twentieths."""
+    """The slowest and the fastest bar."""
     curve: tuple[tuple[Seconds, float], ...] = ()
     """(s, BPM) of each bar."""
 
@@ -101,8 +101,8 @@ class Key(Part):
     camelot: Figure[str]
     open_key: Figure[str]
     second: SecondKey | None = None
-    scores: Annotated[tuple[float, ...], Field(max_length=24)] = ()
-    """C major … B major, C minor … B minor: how well each fits. No probabilities."""
+    scores: Annotated[tuple[Probability, ...], Field(max_length=24)] = ()
+    """C major … B major, C minor … B minor."""
 
 
 class Tuning(Part):
@@ -253,7 +253,7 @@ class Analysis(Part):
     beats: tuple[Seconds, ...] = ()
     """Seconds; frame 0 of the file is 0 s."""
     downbeats: tuple[Seconds, ...] = ()
-    meter: Figure[Literal[2, 3, 4]]
+    meter: Figure[Annotated[int, Field(ge=2, le=4)]]
     """Beats per bar."""
     key: Key
     tuning: Tuning

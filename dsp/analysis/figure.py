@@ -16,7 +16,7 @@ Chroma = Annotated[tuple[Share, ...], Field(min_length=12, max_length=12)]
 
 Source = Literal["measured", "estimated", "calibrated"]
 Why = Literal[
-    "silent", "too short", "not tonal", "no steady beat", "one channel", "one song", "too quiet"
+    "silent", "too short", "not tonal", "no steady beat", "one channel", "one song", "no sections"
 ]
 """Why a figure does not exist."""
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from dsp.analysis.features import FRAMES_PER_S
 from dsp.sums import smoothed
 
+Frames = NDArray[np.intp]
 Envelopes = NDArray[np.float32]
 """``(4, frames)``: all bands, low (kick, bass), middle, high; never negative."""
 
@@ -37,6 +38,13 @@ def beat_strength(envelope: Envelopes) -> NDArray[np.float32]:
         total += weight * row
     total = smoothed(total, _SOFTENING)
     return np.asarray(total / (total.std() + 1e-9), np.float32)
+
+
+def clear_onsets(level: NDArray[np.float32]) -> Frames:
+    """Return the frames of an envelope's peaks that stand clear of the rest."""
+    clear = level.mean() + 0.5 * level.std()
+    here = level[1:-1]
+    return np.flatnonzero((here > level[:-2]) & (here >= level[2:]) & (here > clear)) + 1
 
 
 def _local_mean(level: NDArray[np.float32]) -> NDArray[np.float32]:

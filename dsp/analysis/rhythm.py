@@ -131,7 +131,7 @@ def _between_frames(beats: Frames, strength: NDArray[np.float32]) -> NDArray[np.
     before, here, after = (strength[inner + k].astype(np.float64) for k in (-1, 0, 1))
     bend = before - 2 * here + after
     top = np.divide(before - after, 2 * bend, out=np.zeros(len(beats)), where=bend < 0)
-    return np.asarray(beats + np.clip(top, -0.5, 0.5))
+    return np.asarray(np.maximum(beats + np.clip(top, -0.5, 0.5), 0))
 
 
 def _curve(seconds: NDArray[np.float64], first: int, meter: int) -> list[tuple[float, float]]:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from dsp.analysis.beats import track
 from dsp.analysis.features import FRAMES_PER_S
-from dsp.analysis.onsets import Envelopes, beat_strength
+from dsp.analysis.onsets import Envelopes, beat_strength, clear_onsets
 from dsp.analysis.periodicity import periodicity
 from dsp.analysis.weights import probabilities, weights
 from dsp.sums import smoothed
@@ -191,10 +191,8 @@ def _sitting(
 
 def _onset_density(level: NDArray[np.float32]) -> float:
     """Return octaves above three clear onsets per second."""
-    clear = level.mean() + 0.5 * level.std()
-    here = level[1:-1]
-    count = int(((here > level[:-2]) & (here >= level[2:]) & (here > clear)).sum())
-    return float(np.log2(max(count / len(level) * FRAMES_PER_S, 0.3) / 3))
+    rate_hz = len(clear_onsets(level)) / len(level) * FRAMES_PER_S
+    return float(np.log2(max(rate_hz, 0.3) / 3))
 
 
 def _by_probability(places: list[int], p: NDArray[np.float64]) -> list[tuple[int, float]]:

@@ -186,6 +186,8 @@ class StemReader:
             self._decoder = _decoder(fd, header, probe.name, allow_ffmpeg=allow_ffmpeg)
         self._delay = header.format.delay_frames
         self._chained = header.chained and not header.format.demuxer
+        self.cut = self._chained or header.verdict == "short"
+        """The file has or declares more sound than is read; known for sure at the end."""
         if (self._decoder.rate_hz, self._decoder.channels) != (probe.rate_hz, probe.channels):
             self._decoder.close()
             raise refusals.damaged(probe.name, "was changed while it was being read")
@@ -234,6 +236,7 @@ class StemReader:
                 self._delay = self._delay - early if early else 0
             return self._decoder.read(frames)
         except Cut as error:
+            self.cut = True
             if not self._accept_truncated:
                 raise self._truncated() from error
             return self._none()
@@ -247,8 +250,10 @@ class StemReader:
             raise refusals.empty(self._probe.name, "no frames of sound")
         if self._chained and not self._accept_truncated:
             raise refusals.chained(self._probe.name, self.frames_read / self._probe.rate_hz)
-        if self.frames_read < (self._probe.frames or 0) and not self._accept_truncated:
-            raise self._truncated()
+        if self.frames_read < (self._probe.frames or 0):
+            self.cut = True
+            if not self._accept_truncated:
+                raise self._truncated()
 
     def _truncated(self) -> AudioFormatError:
         declared = self._probe.frames

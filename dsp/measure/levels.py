@@ -57,7 +57,7 @@ class LevelMeter:
         self._frames = 0
         self._full = np.zeros(CLIPPED_RUN_FRAMES - 1, np.bool_)
         self._in_run = False
-        self._clipped_frames = 0
+        self._clipped_frames = self._clipped_runs = 0
 
     def update(self, block: Block) -> None:
         """Hear the next ``(frames, channels)``."""
@@ -97,6 +97,10 @@ class LevelMeter:
         """Return how many frames lie in runs of three or more with any channel at full scale."""
         return self._clipped_frames
 
+    def clipped_runs(self) -> int:
+        """Return how many such runs there are."""
+        return self._clipped_runs
+
     def correlation(self) -> float:
         """Return how alike the first two channels are, −1 to 1.
 
@@ -115,7 +119,8 @@ class LevelMeter:
             return
         full = np.concatenate([self._full, (np.abs(block) >= FULL_SCALE).any(axis=1)])
         middle = np.concatenate([[self._in_run], full[:-2] & full[1:-1] & full[2:]])
-        firsts = np.count_nonzero(middle[1:] & ~middle[:-1])
+        firsts = int(np.count_nonzero(middle[1:] & ~middle[:-1]))
+        self._clipped_runs += firsts
         self._clipped_frames += int(np.count_nonzero(middle[1:]) + 2 * firsts)
         self._full, self._in_run = full[-2:], bool(middle[-1])
 

@@ -100,6 +100,7 @@ def test_clipping_is_counted_across_blocks(runs, size):
         meter.update(piece)
 
     assert sum(run for run in runs if run >= 3) == meter.clipped_frames()
+    assert sum(run >= 3 for run in runs) == meter.clipped_runs()
 
 
 @pytest.mark.parametrize(

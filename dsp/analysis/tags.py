@@ -1,0 +1,38 @@
+"""What a file says of itself, to be shown beside what was found. Nothing is decided by it."""
+
+from pathlib import Path
+
+from tinytag import TinyTag
+
+from dsp.analysis.document import Tags
+
+_MOST_CHARACTERS = 1_000
+
+
+def tags_of(path: Path) -> Tags:
+    """Return the tags as they are written; none where they cannot be read."""
+    try:
+        read = TinyTag.get(path, duration=False)
+    except Exception:  # noqa: BLE001 - a parser of untrusted bytes fails in any way, and tags are no sound
+        return Tags()
+    other = {name.lower(): values for name, values in read.other.items()}
+
+    def first(*names: str) -> str | None:
+        return next((_text(value) for name in names for value in other.get(name, ())), None)
+
+    return Tags(
+        title=_text(read.title),
+        artist=_text(read.artist),
+        album=_text(read.album),
+        bpm=first("bpm", "tbpm", "tmpo", "tempo"),
+        key=first("initial_key", "initialkey", "key"),
+        replaygain=first("replaygain_track_gain"),
+    )
+
+
+def _text(value: object) -> str | None:
+    """Return a value without what is no text, or too long to be a name."""
+    if value is None:
+        return None
+    clean = str(value).encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
+    return clean[:_MOST_CHARACTERS] or None
