@@ -3,23 +3,17 @@
 The page is made from ``report.json`` alone, with pictures drawn as SVG and a small encoded
 copy of the mix inside, so that it can be mailed.
 
-Rule 1: every text goes through Jinja's escaping and ``plain``: file names are untrusted.
-
-Rule 2: the page asks for nothing and runs nothing but its own script, by its hash: should a name
-ever escape the escaping, the browser refuses it.
+It keeps the rules of ``template``.
 """
 
 import base64
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from typing import Any, BinaryIO
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from dsp.report import charts, svg
+from dsp.report.template import rendered
 
 WAVE_HEIGHT = 120.0
 QUIET_LU = 30.0
@@ -82,73 +76,29 @@ def page_parts(
 
 def _page(data: Mapping[str, Any], sheet: str, name: str) -> str:
     """Return the page without its sound."""
-    style, script = _own("report.css"), _own("report.js")
     waveform, stems = data["waveform"], data["stems"]
     seats = _seats(data)
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(
-            report=data,
-            name=name,
-            sheet=sheet,
-            style=style,
-            script=script,
-            policy=_policy(style, script),
-            beside=f"final_mix.{data['format']}",
-            wave=svg.waveform_path(waveform["low"], waveform["high"], WAVE_HEIGHT),
-            wave_rms=svg.waveform_path(
-                [-value for value in waveform["rms"]], waveform["rms"], WAVE_HEIGHT
-            ),
-            wave_points=max(1, len(waveform["low"]) - 1),
-            wave_height=WAVE_HEIGHT,
-            wave_ticks=svg.time_ticks(svg.x_axis(0.0, data["duration_s"])),
-            charts=charts.pictures(data),
-            warnings=_warnings(data),
-            stems=[_stem(row, data, seats.get(row["name"])) for row in stems],
-            moves=_moves(data),
-        )
+    return rendered(
+        "report.html.j2",
+        styles=["report.css"],
+        scripts=["report.js"],
+        media="'self' data: file:",
+        report=data,
+        name=name,
+        sheet=sheet,
+        beside=f"final_mix.{data['format']}",
+        wave=svg.waveform_path(waveform["low"], waveform["high"], WAVE_HEIGHT),
+        wave_rms=svg.waveform_path(
+            [-value for value in waveform["rms"]], waveform["rms"], WAVE_HEIGHT
+        ),
+        wave_points=max(1, len(waveform["low"]) - 1),
+        wave_height=WAVE_HEIGHT,
+        wave_ticks=svg.time_ticks(svg.x_axis(0.0, data["duration_s"])),
+        charts=charts.pictures(data),
+        warnings=_warnings(data),
+        stems=[_stem(row, data, seats.get(row["name"])) for row in stems],
+        moves=_moves(data),
     )
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("dsp.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        finalize=plain,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["signed"] = svg.signed
-    environment.filters["figure"] = svg.figure
-    environment.filters["clock"] = svg.clock
-    return environment
-
-
-def _own(name: str) -> str:
-    """Return a file of ours: the only text that is not escaped."""
-    return files("dsp.report").joinpath(name).read_text("utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """Return the content security policy (rule 2)."""
-    return (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-        "media-src 'self' data: file:; img-src data:; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _digest(text: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
-
-
-def plain(value: object) -> object:
-    """Return text without characters that steer a terminal or turn the line around."""
-    if not isinstance(value, str) or value.isprintable():
-        return value
-    shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
-    return type(value)("".join(shown))
 
 
 def _warnings(data: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp.report import charts
-from dsp.report.page import page_parts, pan_words, plain, timing
+from dsp.report.page import page_parts, pan_words, timing
 from dsp.report.svg import SIDE
+from dsp.report.template import plain
 from tests.support.reports import cut, report, stem_row
 
 HOSTILE = "</script><img src=x onerror=alert(1)>'\"&{{ 7*7 }}\x1b[31m\u202egnp.wav"
