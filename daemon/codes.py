@@ -261,6 +261,9 @@ STEM_CLIPPED
 STEM_NOT_FINITE
     A stem holds samples that are not numbers; they were replaced by silence.
     Find the plug-in that made them, and export it again.
+SONG_FAILED
+    A song of a folder could not be analysed; the others were. The message holds its own code.
+    See that code; drop the song again once it is mended.
 SAMPLES_WILD
     A stem has single samples far above their neighbours; they were replaced by straight lines.
     Find the plug-in or the disk that made them; listen at the time that the message names.

@@ -75,9 +75,24 @@ def mix(
     json: Json = False,
 ) -> None:
     """Mix and master a folder of stems, here and now, without the daemon."""
-    from daemon.cli.mix_command import mix_by_hand
+    from daemon.cli.by_hand import handled_by_hand
+    from daemon.handlers import mix as handler
 
-    sys.exit(mix_by_hand(source, out, settings or [], as_json=json))
+    sys.exit(handled_by_hand(handler, source, out, settings or [], as_json=json))
+
+
+@app.command()
+def analyze(
+    source: Annotated[Path, typer.Argument(help="A song, or a folder of songs.", exists=True)],
+    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """Find tempo, beats, key, loudness and faults of songs, without the daemon."""
+    from daemon.cli.by_hand import handled_by_hand
+    from daemon.handlers import analyze as handler
+
+    sys.exit(handled_by_hand(handler, source, out, settings or [], as_json=json))
 
 
 @app.command()

@@ -1,7 +1,7 @@
-"""``soundspool mix``: one mix in this process, with progress on the terminal.
+"""``soundspool mix`` and ``analyze``: one job in this process, with progress on the terminal.
 
 The handler is the daemon's, so the bytes are the daemon's. The result is made in a hidden
-folder beside its place and appears by one rename: a mix that fails or is interrupted leaves
+folder beside its place and appears by one rename: a job that fails or is interrupted leaves
 nothing.
 """
 
@@ -14,8 +14,10 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
@@ -25,15 +27,24 @@ from daemon.config.drop_settings import merged, settings_of
 from daemon.config.validation import assign, validate
 from daemon.errors import BadInput, NothingToDo, SpoolError, Unavailable
 from daemon.files import Files
-from daemon.handlers import mix as handler
 from daemon.handlers.contract import Result, Task
-from daemon.text import shown
+from daemon.text import figure, shown
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_SOFTWARE, EX_TEMPFAIL = 0, 64, 65, 70, 75
 
 
-def mix_by_hand(source: Path, out: Path, assignments: Sequence[str], *, as_json: bool) -> int:
-    """Mix ``source`` into the new folder ``out``; return the exit code."""
+def handled_by_hand(
+    handler: ModuleType, source: Path, out: Path, assignments: Sequence[str], *, as_json: bool
+) -> int:
+    """Let a handler make the new folder ``out`` of ``source``; return the exit code.
+
+    Parameters
+    ----------
+    handler : module
+        As ``daemon.handlers.contract`` has it, with its ``HEADLINE``.
+    assignments : list of str
+        ``KEY=VALUE``, over what ``job.yaml`` says.
+    """
     console = Console(stderr=True)
     try:
         wanted = assigned(assignments)
@@ -42,16 +53,16 @@ def mix_by_hand(source: Path, out: Path, assignments: Sequence[str], *, as_json:
         _tell(error, console, as_json=as_json)
         return EX_USAGE
     try:
-        options = options_of(source, wanted)
+        options = options_of(handler.Options, source, wanted)
         with _reporting(console, as_json=as_json) as report:
-            result = _made(source, out, options, report)
-    except BaseException as error:  # noqa: BLE001 - every end of a mix has its exit code
+            result = _made(handler, source, out, options, report)
+    except BaseException as error:  # noqa: BLE001 - every end of a job has its exit code
         return _ended_badly(error, console, as_json=as_json)
-    _show(result, out, console, as_json=as_json)
+    _show(result, out, console, handler.HEADLINE, as_json=as_json)
     return EX_OK
 
 
-def options_of(source: Path, wanted: Mapping[str, Any]) -> handler.Options:
+def options_of(kind: type[BaseModel], source: Path, wanted: Mapping[str, Any]) -> BaseModel:
     """Return the settings of ``job.yaml`` beside or in the drop, overruled by ``wanted``.
 
     Raises
@@ -63,7 +74,7 @@ def options_of(source: Path, wanted: Mapping[str, Any]) -> handler.Options:
     value = merged(document.value, {})
     for key, new in wanted.items():
         assign(value, key, new)
-    return validate(handler.Options, document.with_value(value))
+    return validate(kind, document.with_value(value))
 
 
 def _refuse_existing(out: Path) -> None:
@@ -72,12 +83,16 @@ def _refuse_existing(out: Path) -> None:
 
 
 def _made(
-    source: Path, out: Path, options: handler.Options, report: Callable[[str, float], None]
+    handler: ModuleType,
+    source: Path,
+    out: Path,
+    options: BaseModel,
+    report: Callable[[str, float], None],
 ) -> Result:
     out.parent.mkdir(parents=True, exist_ok=True)
     workdir = Path(tempfile.mkdtemp(prefix=".soundspool-", dir=out.parent))
     try:
-        result = handler.handle(Task(source.name, source, workdir, options, report))
+        result: Result = handler.handle(Task(source.name, source, workdir, options, report))
         workdir.chmod(0o755)  # mkdtemp is private; a result is for whoever may see its parent
         Files().rename("publish result", workdir, out)
     except BaseException:
@@ -116,7 +131,9 @@ def _say(**fields: object) -> None:
     sys.stdout.flush()
 
 
-def _show(result: Result, out: Path, console: Console, *, as_json: bool) -> None:
+def _show(
+    result: Result, out: Path, console: Console, headline: Sequence[str], *, as_json: bool
+) -> None:
     if as_json:
         _say(
             event="done",
@@ -129,11 +146,8 @@ def _show(result: Result, out: Path, console: Console, *, as_json: bool) -> None
     for note in result.notes:
         console.print(f"[yellow]{note.code}[/] {escape(shown(note.message))}", soft_wrap=True)
     measured = result.measurements
-    console.print(
-        f"[bold]{measured['integrated_lufs']} LUFS[/], {measured['true_peak_dbtp']} dBTP, "
-        f"{measured['duration_s']} s",
-        highlight=False,
-    )
+    figures = [figure(name, measured[name]) for name in headline if measured.get(name) is not None]
+    console.print(escape(shown(" · ".join(figures))), style="bold", highlight=False)
     for one in result.outputs:
         sys.stdout.write(f"{out / one.path}\n")
 

@@ -1,0 +1,105 @@
+"""One song of an analysis: from its file to its documents."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from soundfile import SoundFileError
+
+from daemon.errors import BadInput
+from daemon.handlers.contract import Note, Output, Result, Task
+from dsp.analysis.document import Analysis, text_of
+from dsp.analysis.options import AnalysisOptions
+from dsp.analysis.song import Analysed, analyse
+from dsp.errors import AudioFormatError
+from dsp.formats.reader import Limits
+from dsp.report.peaks import peaks_dat, peaks_json
+
+
+class SongOptions(AnalysisOptions):
+    """What is asked of one song, and what the operator allows."""
+
+    peaks: Literal["json", "dat", "none"] = "json"
+    """The outline for players and editors."""
+    foreign: bool = True
+    """Whether the ``ffmpeg`` program may decode what libsndfile cannot (M4A)."""
+
+    def of_numbers(self) -> AnalysisOptions:
+        """Return the options that change numbers, without the others."""
+        names = AnalysisOptions.model_fields
+        return AnalysisOptions.model_validate(self.model_dump(include=set(names)))
+
+
+def analyse_song(
+    task: Task, path: Path, name: str, folder: Path, report: Callable[[float], None]
+) -> Result:
+    """Analyse one song and write its documents into ``folder`` below the work directory.
+
+    Raises
+    ------
+    BadInput
+        The file cannot be used.
+    """
+    options: SongOptions = task.options
+    try:
+        made = analyse(
+            path,
+            options.of_numbers(),
+            report,
+            name=name,
+            limits=Limits(**task.limits),
+            foreign=options.foreign,
+        )
+    except AudioFormatError as error:
+        raise BadInput(error.code, error.message, error.hint, error.path) from error
+    except SoundFileError as error:  # its own words help nobody
+        raise RuntimeError("the sound engine failed; the drop is not at fault") from error
+    analysis = made.analysis
+    return Result(
+        outputs=write_documents(made, task.workdir, folder, options),
+        measurements=measurements_of(analysis),
+        notes=tuple(Note(note.code, note.message) for note in analysis.warnings),
+        inputs=(
+            {
+                "path": name,
+                "bytes": analysis.file.bytes,
+                "sha256": analysis.file.sha256,
+                "frames": analysis.file.frames,
+                "rate_hz": analysis.file.rate_hz,
+                "channels": analysis.file.channels,
+            },
+        ),
+    )
+
+
+def write_documents(
+    made: Analysed, workdir: Path, folder: Path, options: SongOptions
+) -> tuple[Output, ...]:
+    """Write what is said of a song; return what was written."""
+    (workdir / folder).mkdir(parents=True, exist_ok=True)
+    rate_hz = made.analysis.file.rate_hz
+    texts = {"analysis.json": text_of(made.analysis).encode()}
+    if options.peaks == "json":
+        texts["peaks.json"] = peaks_json(made.outline, rate_hz).encode()
+    elif options.peaks == "dat":
+        texts["peaks.dat"] = peaks_dat(made.outline, rate_hz)
+    for name, data in texts.items():
+        (workdir / folder / name).write_bytes(data)
+    return tuple(
+        Output((folder / name).as_posix(), "data", measurements_of(made.analysis))
+        if name == "analysis.json"
+        else Output((folder / name).as_posix(), "peaks")
+        for name in texts
+    )
+
+
+def measurements_of(analysis: Analysis) -> dict[str, object]:
+    """Return the figures that overviews show of a song, those that exist."""
+    figures = {
+        "bpm": analysis.tempo.bpm.value,
+        "key": analysis.key.name.value,
+        "integrated_lufs": analysis.loudness.integrated_lufs.value,
+        "true_peak_dbtp": analysis.loudness.true_peak_dbtp.value,
+        "duration_s": analysis.file.duration_s,
+    }
+    return {name: value for name, value in figures.items() if value is not None}
