@@ -14,6 +14,7 @@ from dsp.analysis.song import Analysed, analyse
 from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits
 from dsp.report.peaks import peaks_dat, peaks_json
+from dsp.report.song_page import song_page
 
 
 class SongOptions(AnalysisOptions):
@@ -83,12 +84,17 @@ def write_documents(
         texts["peaks.json"] = peaks_json(made.outline, rate_hz).encode()
     elif options.peaks == "dat":
         texts["peaks.dat"] = peaks_dat(made.outline, rate_hz)
+    page = song_page(made.analysis.model_dump(mode="json", by_alias=True), made.outline)
+    texts["analysis.html"] = page.encode()
     for name, data in texts.items():
         (workdir / folder / name).write_bytes(data)
+    roles = {"analysis.json": "data", "analysis.html": "report"}
     return tuple(
-        Output((folder / name).as_posix(), "data", measurements_of(made.analysis))
-        if name == "analysis.json"
-        else Output((folder / name).as_posix(), "peaks")
+        Output(
+            (folder / name).as_posix(),
+            roles.get(name, "peaks"),
+            measurements_of(made.analysis) if name == "analysis.json" else {},
+        )
         for name in texts
     )
 

@@ -158,6 +158,11 @@ def signed(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{value:+.{digits}f}".replace("-", "−")
 
 
+def percent(p: float) -> str:
+    """Return a probability; never 100 % or 0 % of what was only estimated."""
+    return f"{min(99, max(1, round(100 * p)))} %"
+
+
 def time_ticks(x: Axis) -> tuple[Tick, ...]:
     """Return marks at round times, at most nine."""
     span = x.high - x.low

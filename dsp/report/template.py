@@ -13,6 +13,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -44,6 +45,7 @@ def rendered(
     return page.render(style=style, script=script, policy=policy, **values)
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("dsp.report", "."),
@@ -56,6 +58,7 @@ def _environment() -> Environment:
     environment.filters["signed"] = svg.signed
     environment.filters["figure"] = svg.figure
     environment.filters["clock"] = svg.clock
+    environment.filters["percent"] = svg.percent
     return environment
 
 

@@ -44,7 +44,7 @@ def test_song_gets_its_documents(wav, tmp_path):
 
     assert 100.0 == pytest.approx(analysis.tempo.bpm.value, rel=5e-3)
     assert result.measurements["bpm"] == analysis.tempo.bpm.value
-    assert ["analysis.json", "peaks.json"] == [output.path for output in result.outputs]
+    assert ["analysis.json", "peaks.json", "analysis.html"] == [o.path for o in result.outputs]
     assert 512 == json.loads((workdir / "peaks.json").read_text())["samples_per_pixel"]
     assert analysis.file.sha256 == result.inputs[0]["sha256"]
 

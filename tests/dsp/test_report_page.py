@@ -4,7 +4,6 @@ import base64
 import hashlib
 import io
 import re
-from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given, settings
@@ -14,28 +13,8 @@ from dsp.report import charts
 from dsp.report.page import page_parts, pan_words, timing
 from dsp.report.svg import SIDE
 from dsp.report.template import plain
+from tests.support.pages import HOSTILE, Read
 from tests.support.reports import cut, report, stem_row
-
-HOSTILE = "</script><img src=x onerror=alert(1)>'\"&{{ 7*7 }}\x1b[31m\u202egnp.wav"
-
-
-class Read(HTMLParser):
-    """The elements of a page in their order, its ids and its words."""
-
-    def __init__(self, text):
-        super().__init__(convert_charrefs=True)
-        self.elements, self.ids, self.named, self.words = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        self.elements.append((tag, tuple(name for name, _ in attrs)))
-        told = dict(attrs)
-        self.ids += [told["id"]] if "id" in told else []
-        self.named += (told.get("aria-labelledby") or "").split()
-        self.named += [told["href"][1:]] if told.get("href", "").startswith("#") else []
-
-    def handle_data(self, data):
-        self.words.append(data)
 
 
 def made(data, **more):

@@ -92,7 +92,16 @@ class Page:
 
     def press(self, key, *, text=""):
         """Press and release a key."""
-        code = {"Tab": 9, "End": 35, "ArrowLeft": 37, "ArrowRight": 39, " ": 32, "Escape": 27}[key]
+        code = {
+            "Tab": 9,
+            "End": 35,
+            "ArrowLeft": 37,
+            "ArrowRight": 39,
+            "ArrowDown": 40,
+            " ": 32,
+            "Escape": 27,
+            "/": 191,
+        }[key]
         for kind in ("keyDown", "keyUp"):
             typed = {"text": text} if text and kind == "keyDown" else {}
             self._call("Input.dispatchKeyEvent", type=kind, key=key,

@@ -5,6 +5,7 @@ import pytest
 from dsp.mixing.mix import mix
 from dsp.mixing.recall_sheet import Settings
 from tests.support.browser import NAMES, browsing
+from tests.support.contrast import contrast, luminance
 from tests.support.sessions import make_session
 from tests.support.surroundings import needs
 
@@ -228,15 +229,3 @@ def test_paper_shows_every_strip_and_no_button(page):
     )
 
     assert [True, False] == shown
-
-
-def luminance(colour):
-    """Return the relative luminance of WCAG 2 of ``rgb(r, g, b)``."""
-    parts = [int(part) / 255 for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]
-    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one, other):
-    lighter, darker = max(one, other), min(one, other)
-    return (lighter + 0.05) / (darker + 0.05)
