@@ -64,20 +64,21 @@
   }
 
   let shown = [], order = "", down = false, current = 0, playing = null, drawn = [0, 0];
+  const words = new Intl.Collator(undefined, { numeric: true }); // localeCompare makes one at each call
   const value = (song) => order === "camelot" ? (song.camelot && place(song.camelot)) : order === "tag_key"
     ? (camelotOf(song.tag_key) && place(camelotOf(song.tag_key))) : song[order];
   function compare(a, b) {
     if (!order) return (b.error !== null) - (a.error !== null) || a.number - b.number;
     const one = value(a), other = value(b);
     if (one === null || other === null) return (one === null) - (other === null) || a.number - b.number;
-    const way = typeof one === "string" ? one.localeCompare(other, undefined, { numeric: true }) : one - other;
+    const way = typeof one === "string" ? words.compare(one, other) : one - other;
     return (down ? -way : way) || a.number - b.number;
   }
   function choose() {
-    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    const asked = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     const low = from.value === "" ? null : Number(from.value), high = to.value === "" ? null : Number(to.value);
     const kept = shown[current];
-    shown = songs.filter((song) => words.every((word) => song.words.includes(word))
+    shown = songs.filter((song) => asked.every((word) => song.words.includes(word))
       && (low === null || (song.bpm !== null && song.bpm >= low)) && (high === null || (song.bpm !== null && song.bpm <= high))
       && (!key.value || (song.camelot && (near.checked ? mixes(song.camelot, key.value) : song.camelot === key.value)))
       && (!show.value || LOOKS[show.value](song))).sort(compare);
@@ -261,7 +262,7 @@
       choose();
     });
   }
-  sort.add(new Option("failed, then as dropped", ""), 0);
+  sort.add(new Option("failed first", ""), 0);
   byId("filters").hidden = byId("player").hidden = false;
   byId("filters").addEventListener("input", (event) => { if (event.target === sort) { order = sort.value; down = false; } choose(); });
   byId("filters").addEventListener("submit", (event) => event.preventDefault());

@@ -23,14 +23,14 @@
     if (zoom.width !== width || zoom.height !== height) { zoom.width = width; zoom.height = height; }
     const pen = zoom.getContext("2d"), style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name);
-    const from = Math.max(0, Math.min(at - WINDOW_S / 3, length - WINDOW_S)), scale = width / WINDOW_S;
+    const from = Math.max(0, Math.min(at - WINDOW_S / 3, length - WINDOW_S)), scale = width / WINDOW_S, tall = 0.5 / told.highest;
     pen.clearRect(0, 0, width, height);
     pen.fillStyle = colour("--wave");
     const first = Math.max(0, Math.floor(from / told.seconds_per_pair));
     const last = Math.min(pairs.length / 2, Math.ceil((from + WINDOW_S) / told.seconds_per_pair));
     for (let n = first; n < last; n += 1) {
-      const x = (n * told.seconds_per_pair - from) * scale, top = height * (0.5 - pairs[2 * n + 1] / 256);
-      pen.fillRect(x, top, Math.max(1, told.seconds_per_pair * scale), Math.max(1, height * (pairs[2 * n + 1] - pairs[2 * n]) / 256));
+      const x = (n * told.seconds_per_pair - from) * scale, top = height * (0.5 - pairs[2 * n + 1] * tall);
+      pen.fillRect(x, top, Math.max(1, told.seconds_per_pair * scale), Math.max(1, height * (pairs[2 * n + 1] - pairs[2 * n]) * tall));
     }
     pen.font = `${11 * ratio}px system-ui, sans-serif`;
     for (let n = firstFrom(told.beats, from); n < told.beats.length && told.beats[n] < from + WINDOW_S; n += 1) {

@@ -86,7 +86,7 @@ def song_page(data: Mapping[str, Any], outline: Outline, *, up: str = "") -> str
     up : str
         The address of the batch's page, if there is one.
     """
-    drawn = thinned(outline, _DRAWN_PAIRS) / 128.0
+    drawn = thinned(outline, _DRAWN_PAIRS) / _highest(outline)
     return rendered(
         "song.html.j2",
         styles=["report.css", "song.css"],
@@ -108,6 +108,11 @@ def song_page(data: Mapping[str, Any], outline: Outline, *, up: str = "") -> str
     )
 
 
+def _highest(outline: Outline) -> int:
+    """Return what fills the height of the picture: a quiet song is seen as well as a loud one."""
+    return max(1, -int(outline.min(initial=0)), int(outline.max(initial=0)))
+
+
 def _bars_drawn(downbeats: Sequence[float]) -> Sequence[float]:
     """Return every first, second, fourth … downbeat, so that lines stay lines."""
     step = 1
@@ -124,6 +129,7 @@ def _for_the_script(data: Mapping[str, Any], outline: Outline) -> dict[str, Any]
         "beats": data["beats"],
         "downbeats": data["downbeats"],
         "seconds_per_pair": per_pair,
+        "highest": _highest(outline),
         "pairs": base64.b64encode(pairs.tobytes()).decode("ascii"),
     }
 

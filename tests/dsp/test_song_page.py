@@ -82,6 +82,14 @@ def test_script_gets_beats_and_an_outline_on_the_time_of_the_file():
     assert 180.0 == pytest.approx(len(pairs) * told["seconds_per_pair"], abs=0.02)
 
 
+def test_quiet_song_fills_its_picture():
+    """40 dB below full scale it is still a waveform, not a line."""
+    page = song_page(document(), np.tile(np.array([[-1, 1], [0, 0]], np.int8), (700, 1)))
+    path = re.search(r'class="shape" d="M0 ([\d.]+)L', page)[1]
+
+    assert 0.0 == float(path)
+
+
 def test_long_song_makes_no_large_page():
     """Ten hours weigh as much as one."""
     sizes = [len(song_page(document(), np.tile(OUTLINE, (hours * 20, 1)))) for hours in (1, 10)]
