@@ -9,6 +9,7 @@ from pathlib import Path
 
 from daemon.errors import BadInput, NothingToDo
 from daemon.handlers.contract import Note, Result, Task
+from daemon.handlers.index_page import write_index
 from daemon.handlers.song import SongOptions, analyse_song
 from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.containers.junk import files_in
@@ -36,7 +37,8 @@ def handle(task: Task) -> Result:
     songs = _songs_in(task.source)
     if not songs:
         raise NothingToDo("NO_AUDIO", f"there is no song in {task.name!r}", "Put songs into it.")
-    found, failed = [], []
+    found: list[Result] = []
+    failed: dict[str, BadInput] = {}
     for place, (name, path) in enumerate(songs.items()):
 
         def report(share: float, before: int = place) -> None:
@@ -46,13 +48,18 @@ def handle(task: Task) -> Result:
         try:
             found.append(analyse_song(task, path, name, folder, report))
         except BadInput as error:
-            failed.append(error)
+            failed[name] = error
     if not found:
-        commonest = Counter(error.code for error in failed).most_common(1)[0][0]
-        raise next(error for error in failed if error.code == commonest)
-    notes = [Note("SONG_FAILED", f"{error.code}: {error.message}") for error in failed]
+        commonest = Counter(error.code for error in failed.values()).most_common(1)[0][0]
+        raise next(error for error in failed.values() if error.code == commonest)
+    notes = [Note("SONG_FAILED", f"{error.code}: {error.message}") for error in failed.values()]
+    outputs = [output for one in found for output in one.outputs]
+    if task.source.is_dir():
+        seconds = sum(float(str(one.measurements["duration_s"])) for one in found)
+        rows = {name: failed.get(name) for name in songs}
+        outputs.append(write_index(task.workdir, rows, title=task.name, seconds=seconds))
     return Result(
-        outputs=tuple(output for one in found for output in one.outputs),
+        outputs=tuple(outputs),
         measurements=found[0].measurements if len(songs) == 1 else {"songs": len(found)},
         notes=(*notes, *(note for one in found for note in one.notes)),
         inputs=tuple(said for one in found for said in one.inputs),

@@ -84,8 +84,9 @@ def write_documents(
         texts["peaks.json"] = peaks_json(made.outline, rate_hz).encode()
     elif options.peaks == "dat":
         texts["peaks.dat"] = peaks_dat(made.outline, rate_hz)
-    page = song_page(made.analysis.model_dump(mode="json", by_alias=True), made.outline)
-    texts["analysis.html"] = page.encode()
+    up = "../" * len(folder.parts) + "index.html" if folder.parts else ""
+    document = made.analysis.model_dump(mode="json", by_alias=True)
+    texts["analysis.html"] = song_page(document, made.outline, up=up).encode()
     for name, data in texts.items():
         (workdir / folder / name).write_bytes(data)
     roles = {"analysis.json": "data", "analysis.html": "report"}

@@ -72,6 +72,8 @@ class Summary:
     seconds: float
     cached: int = 0
     scores: Sequence[Score] = ()
+    table: str = ""
+    """The address of the same rows as a table, if there is one."""
     key_names: str = "classic"
     """Which spelling stands first: ``classic``, ``camelot`` or ``open_key``."""
 

@@ -68,6 +68,12 @@ def test_folder_gives_each_song_a_folder_and_goes_on_past_a_bad_one(wav, tmp_pat
     assert all((workdir / output.path).is_file() for output in result.outputs)
     assert told == sorted(told)
     assert {"songs": 2} == result.measurements
+    page = (workdir / "index.html").read_text("utf-8")
+    assert '"./Disc%201/Two.wav/analysis.html"' in page
+    assert '["INPUT_NOT_AUDIO","' in page
+    assert 'href="../../index.html"' in (workdir / "Disc 1/Two.wav/analysis.html").read_text(
+        "utf-8"
+    )
 
 
 def test_folder_of_bad_songs_fails_as_most_of_them_do(tmp_path):
