@@ -10,11 +10,15 @@ every one of them, without knowing the code that makes the calls.
 Rules
 -----
 1. A step either has happened wholly or has not happened; when the call returns, it survives a
-   power cut. ``write`` can promise less, ``append`` promises nothing after a power cut.
+   power cut. ``write`` can promise less, ``append`` promises nothing after a power cut. A step
+   that is given ``later`` leaves the sync of its folders to a ``sync_dirs`` of the caller's.
 2. Nothing is ever overwritten by ``rename``; only ``replace`` and ``write`` replace.
 3. No step follows a symbolic link in the last part of a path.
 4. A removal may be repeated: what is already gone is no error.
 5. No state: one ``Files`` may be shared by threads.
+6. What is synced together is synced side by side: each sync flushes the disk, even of what is
+   clean, and the kernel joins flushes that wait. Ten clean stems take 5 ms so, one after the
+   other 20 ms.
 
 References
 ----------
@@ -26,19 +30,84 @@ import ctypes
 import errno
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from queue import SimpleQueue
+from typing import TypeVar
 
 from daemon import trees
 
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
-# Each sync flushes the disk, even of what is clean, and the kernel joins flushes that wait: ten
-# clean stems take 5 ms so, one after the other 20 ms.
 _SYNCS_AT_ONCE = 8
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_Thing = TypeVar("_Thing")
+
+
+class Threads:
+    """Threads for calls that wait for the disk: made when none is free, and kept.
+
+    Not a pool of the standard library: its threads are waited for when the process ends, and a
+    call that hangs would hold up those behind it.
+    """
+
+    def __init__(self) -> None:
+        self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._lock, self._free = threading.Lock(), 0
+
+    def run(self, call: Callable[[], object]) -> None:
+        """Call in a thread what raises nothing; ``RuntimeError`` when none can be started."""
+        with self._lock:
+            if self._free:
+                self._free -= 1
+            else:
+                threading.Thread(target=self._serve, name="files", daemon=True).start()
+        self._calls.put(call)
+
+    def _serve(self) -> None:
+        while True:
+            self._calls.get()()
+            with self._lock:
+                self._free += 1
+
+
+THREADS = Threads()
+
+
+def side_by_side(call: Callable[[_Thing], object], things: Iterable[_Thing]) -> None:
+    """Call for each thing, several at once; raise what one of them raised, when all are done."""
+    waiting = deque(things)
+    left, lock, over = len(waiting), threading.Lock(), threading.Event()
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        nonlocal left
+        while True:
+            try:
+                thing = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                call(thing)
+            except BaseException as error:  # noqa: BLE001 - raised below, in the caller's thread
+                raised.append(error)
+            with lock:
+                left -= 1
+                if not left:
+                    over.set()
+
+    if left > 1:
+        with suppress(RuntimeError):  # no thread can be started: then this one does it all
+            for _ in range(min(left, _SYNCS_AT_ONCE) - 1):
+                THREADS.run(work)
+    if left:
+        work()
+        over.wait()
+    if raised:
+        raise raised[0]
 
 
 class Files:
@@ -49,8 +118,12 @@ class Files:
         """Enclose one durable step; tests record or die here."""
         yield
 
-    def rename(self, step: str, source: Path, target: Path) -> None:
+    def rename(
+        self, step: str, source: Path, target: Path, *, later: set[Path] | None = None
+    ) -> None:
         """Give `source` the name `target`, which must be free.
+
+        With `later`, the target's folder is put there, to be synced by the caller.
 
         Raises
         ------
@@ -61,9 +134,10 @@ class Files:
         """
         with self._step(step):
             _rename_exclusively(source, target)
-            self.sync_dir(target.parent)
-            if source.parent != target.parent:
-                self.sync_dir(source.parent)
+            if later is not None:
+                later.add(target.parent)
+            else:
+                side_by_side(self.sync_dir, {target.parent, source.parent})
 
     def replace(self, step: str, source: Path, target: Path) -> None:
         """Give the file `source` the name `target`, whatever had it."""
@@ -71,11 +145,15 @@ class Files:
             source.replace(target)
             self.sync_dir(target.parent)
 
-    def make_dir(self, step: str, path: Path, mode: int = 0o700) -> None:
-        """Make one directory; ``FileExistsError`` when the name is taken."""
+    def make_dir(self, step: str, path: Path, *, synced: bool = True) -> None:
+        """Make one private directory; ``FileExistsError`` when the name is taken.
+
+        One that is not synced may be gone after a power cut, with all that was put into it.
+        """
         with self._step(step):
-            path.mkdir(mode=mode)
-            self.sync_dir(path.parent)
+            path.mkdir(mode=0o700)
+            if synced:
+                self.sync_dir(path.parent)
 
     def write(
         self, step: str, path: Path, data: bytes, *, durable: bool, synced: bool = True
@@ -95,11 +173,29 @@ class Files:
         """
         with self._step(step):
             temporary = _temporary_beside(path)
-            temporary.unlink(missing_ok=True)
-            _write_new(temporary, data, synced=durable or synced)
-            temporary.replace(path)
+            _write_new(temporary, data)
+            if durable or synced:
+                _sync_data(temporary)
+            os.replace(temporary, path)  # noqa: PTH105 - strings: this is done five times a drop
             if durable:
                 self.sync_dir(path.parent)
+
+    def write_all(
+        self, contents: Mapping[Path, tuple[str, bytes]], *, later: set[Path] | None = None
+    ) -> None:
+        """Write several files as ``write`` does, each a step by the name beside its content.
+
+        Their contents are synced side by side. With `later`, their folders are put there.
+        """
+        names = {path: _temporary_beside(path) for path in contents}
+        for path, (_, data) in contents.items():
+            _write_new(names[path], data)
+        side_by_side(_sync_data, names.values())
+        for path, (step, _) in contents.items():
+            with self._step(step):
+                os.replace(names[path], path)  # noqa: PTH105 - as in ``write``
+        if later is not None:
+            later.update(path.parent for path in contents)
 
     def remove(self, step: str, path: Path) -> None:
         """Remove one file or link; one that is gone is no error."""
@@ -107,8 +203,10 @@ class Files:
             path.unlink(missing_ok=True)
             self.sync_dir(path.parent)
 
-    def remove_tree(self, step: str, path: Path) -> None:
+    def remove_tree(self, step: str, path: Path, *, later: set[Path] | None = None) -> None:
         """Remove a file, a link or a folder with all it holds; links are not followed.
+
+        With `later`, the folder that held it is put there, to be synced by the caller.
 
         Raises
         ------
@@ -117,7 +215,10 @@ class Files:
         """
         with self._step(step):
             trees.remove(path)
-            self.sync_dir(path.parent)
+            if later is not None:
+                later.add(path.parent)
+            else:
+                self.sync_dir(path.parent)
 
     def copy_tree(self, step: str, source: Path, target: Path) -> None:
         """Copy a file or a folder to a free name, on whatever file system, and verify it.
@@ -159,8 +260,13 @@ class Files:
 
         What has gone or may not be read is left out; whoever reads it will say so.
         """
-        with self._step(step), ThreadPoolExecutor(_SYNCS_AT_ONCE) as syncing:
-            list(syncing.map(self._sync_if_there, paths))
+        with self._step(step):
+            side_by_side(self._sync_if_there, paths)
+
+    def sync_dirs(self, step: str, folders: Iterable[Path]) -> None:
+        """Make the names in several directories durable."""
+        with self._step(step):
+            side_by_side(self.sync_dir, folders)
 
     def sync_dir(self, path: Path) -> None:
         """Make the names in the directory `path` durable."""
@@ -206,7 +312,7 @@ def _rename_exclusively(source: Path, target: Path) -> None:
     source.rename(target)
 
 
-def _sync_data(path: Path) -> None:
+def _sync_data(path: Path | str) -> None:
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     fd = os.open(path, flags)
     try:
@@ -215,15 +321,23 @@ def _sync_data(path: Path) -> None:
         os.close(fd)
 
 
-def _temporary_beside(path: Path) -> Path:
+def _temporary_beside(path: Path) -> str:
+    folder, name = os.path.split(path)
     # A hash, because `path` may already have the longest name there is.
-    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]}.tmp")
+    return f"{folder}/.{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.tmp"
 
 
-def _write_new(path: Path, data: bytes, *, synced: bool) -> None:
+def _write_new(path: str, data: bytes) -> None:
+    """Write a new file, in place of what a crash may have left there."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with open(os.open(path, flags, 0o644), "wb") as file:  # noqa: PTH123 - a descriptor
-        file.write(data)
-        file.flush()
-        if synced:
-            os.fdatasync(file.fileno())
+    try:
+        fd = os.open(path, flags, 0o644)
+    except FileExistsError:
+        os.unlink(path)  # noqa: PTH108 - a string
+        fd = os.open(path, flags, 0o644)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    finally:
+        os.close(fd)

@@ -5,9 +5,10 @@ Theory of operation
 ``work/<inbox>/<job>/in/<name>``: this path alone says which inbox a drop came from, which job
 it is and what it was called, so that its row can be made again after a crash. The order:
 
-1. sync what is in the drop: those who copy files do not, and what is admitted must survive a
-   power cut. It is done first, so that ``work/`` never holds a drop that a cut hollows out;
-2. make ``work/<inbox>/<job>/`` and ``in/``; nothing has happened yet;
+1. make ``work/<inbox>/<job>/`` and ``in/``; nothing has happened yet;
+2. sync them and what is in the drop: those who copy files do not, and what is admitted must
+   survive a power cut. It is done first, so that ``work/`` never holds a drop that a cut
+   hollows out;
 3. rename the settings file beside the drop, if there is one, into ``in/``;
 4. **rename the drop into ``in/``: now it is admitted** (S0 → S1);
 5. compare it with the look by which it had settled; if it changed or is open for writing, a
@@ -82,9 +83,9 @@ class Admitter:
             The surroundings failed, or we did; the drop is in the inbox as before, or will be
             after ``tidy`` or ``mend``.
         """
-        self._sync(drop)
         job_dir = self._make_job_dir()
         try:
+            self._sync(drop, job_dir)
             taken = self._take(drop, job_dir, whole=whole)
         except Exception as error:
             if not (isinstance(error, OSError) and error.errno == errno.EXDEV):
@@ -123,19 +124,19 @@ class Admitter:
         for step in range(JOB_IDS_PER_S):
             job_dir = inbox_dir / job_id(wall_ms, chance + step / JOB_IDS_PER_S)
             with suppress(FileExistsError):
-                self.files.make_dir("admit.job", job_dir)
+                self.files.make_dir("admit.job", job_dir, synced=False)
                 self._make_in(job_dir)
                 return job_dir
         raise FileExistsError(errno.EEXIST, "every job id of this second is taken", str(inbox_dir))
 
     def _make_in(self, job_dir: Path) -> None:
         try:
-            self.files.make_dir("admit.in", job_dir / "in")
+            self.files.make_dir("admit.in", job_dir / "in", synced=False)
         except OSError:
             self.files.remove_tree("admit.no_job", job_dir)
             raise
 
-    def _sync(self, drop: Drop) -> None:
+    def _sync(self, drop: Drop, job_dir: Path) -> None:
         top = self.folder / drop.name
         files = [top / file.path if drop.kind == "folder" else top for file in drop.files]
         if drop.settings:
@@ -144,7 +145,7 @@ class Admitter:
         holders = {
             folder for file in files for folder in file.parents if folder.is_relative_to(top)
         }
-        self.files.sync("admit.sync", [*files, *sorted(holders)])
+        self.files.sync("admit.sync", [*files, *sorted(holders), job_dir, job_dir.parent])
 
     def _take(self, drop: Drop, job_dir: Path, *, whole: bool) -> bool:
         self._move("admit", drop, job_dir / "in")

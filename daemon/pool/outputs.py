@@ -35,11 +35,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from daemon import trees
 from daemon.errors import Fault
+from daemon.files import THREADS, side_by_side
 from daemon.pool.interface import Ended, Order, Outcome
 
 WRONG = frozenset(
@@ -99,7 +102,9 @@ def take(workdir: Path, files: Sequence[Mapping[str, Any]], stopped: Callable[[]
             raise _wrong("the folder of the attempt", error) from error
         _rename(room, workdir.name, _new_folder(room, f"{workdir.name}.rest"))
         _rename(room, fresh, workdir.name)
-        os.fsync(room)
+    made_here = {workdir / path for path in seen}
+    made_here |= {top for file in made_here for top in file.parents if top.is_relative_to(workdir)}
+    side_by_side(_sync, [*made_here, workdir.parent])
 
 
 def _checked(made: int, file: Mapping[str, Any], stopped: Callable[[], bool]) -> _Identity:
@@ -130,13 +135,12 @@ def _compared(found: int, file: Mapping[str, Any], stopped: Callable[[], bool]) 
         )
     own = f"/proc/self/fd/{found}"
     os.chmod(own, stat.S_IMODE(status.st_mode) & 0o444 | 0o400)  # noqa: PTH101 - the descriptor's
-    digest, block = hashlib.sha256(), bytearray(_BLOCK_BYTES)
+    digest, block = hashlib.sha256(), bytearray(min(_BLOCK_BYTES, status.st_size + 1))
     with open(own, "rb", buffering=0) as opened:  # noqa: PTH123 - the descriptor's
         while size := opened.readinto(block):
             digest.update(memoryview(block)[:size])
             if stopped():
                 raise _Stopped
-        os.fdatasync(opened.fileno())
         if _identity(os.fstat(opened.fileno())) != _identity(status):
             raise WrongOutput(f"the output {path} changed while it was read")
     if digest.hexdigest() != file["sha256"]:
@@ -147,19 +151,22 @@ def _compared(found: int, file: Mapping[str, Any], stopped: Callable[[], bool]) 
 def _moved(room: int, made: int, base: str, seen: Mapping[str, _Identity]) -> str:
     """Move the files into a new folder beside their own; return its name."""
     fresh = _new_folder(room, f"{base}.checked")
-    folders = {""}
     with _folder(fresh, room, readable=True) as new:
         for path, identity in seen.items():
-            parents = path.split("/")[:-1]
-            folders |= {"/".join(parents[:depth]) for depth in range(1, len(parents) + 1)}
             with _parent(made, path) as (old, name), _parent(new, path, make=True) as (target, _):
                 os.rename(name, name, src_dir_fd=old, dst_dir_fd=target)
                 if _identity(os.stat(name, dir_fd=target, follow_symlinks=False)) != identity:
                     raise WrongOutput(f"the output {path} was exchanged for another file")
-        for folder in folders:
-            with _folder(folder or ".", new, readable=True) as opened:
-                os.fsync(opened)
+        os.fchmod(new, 0o755)  # what lies in work/ is private all the same
     return fresh
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        trees.sync(fd)
+    finally:
+        os.close(fd)
 
 
 def _identity(status: os.stat_result) -> _Identity:
@@ -273,9 +280,8 @@ class Checks:
         """Check the outputs of an attempt that says it is done."""
         check = _Check(order, ended, give_up_s=now_s + order.deadline_s)
         self._running.append(check)
-        thread = threading.Thread(target=check.run, args=(self._wake,), name="outputs", daemon=True)
         try:
-            thread.start()
+            THREADS.run(partial(check.run, self._wake))
         except RuntimeError as error:
             check.answer = Outcome.UNAVAILABLE, Fault.of(error, "DISK_TROUBLE")
             check.finished.set()

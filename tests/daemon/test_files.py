@@ -98,7 +98,7 @@ def test_write_replaces_and_leaves_nothing_else(tmp_path, durable):
 def test_write_takes_over_what_a_crash_left(tmp_path):
     """A temporary file of an interrupted write neither stops the next one nor stays."""
     target = tmp_path / "a.json"
-    files_module._temporary_beside(target).write_bytes(b"half")
+    Path(files_module._temporary_beside(target)).write_bytes(b"half")
 
     Files().write("status", target, b"whole", durable=True)
 
