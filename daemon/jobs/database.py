@@ -88,8 +88,11 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Do all of it or none of it."""
+        """Do all of it or none of it; within another transaction, as a part of that."""
         with translated():
+            if self.connection.in_transaction:
+                yield self.connection
+                return
             self.connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self.connection

@@ -16,7 +16,8 @@ CHECKs refuse.
 
 Rules
 -----
-Rule 1: one method, one transaction.
+Rule 1: one method, one transaction; within ``together`` several methods are one, and when one
+of them raises nothing of any has happened.
 
 Rule 2: a query that must be fast with a long history repeats the WHERE of its partial index
 word for word; SQLite does not match ``state IN ('queued')`` to ``state = 'queued'``.
@@ -26,7 +27,8 @@ Failures
 ``Unavailable``: disk full and its kin, see ``database``; the caller waits and calls again.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,6 +77,12 @@ class Store(Transitions):
             db.execute("UPDATE control SET starts = starts + 1")
             (starts,) = db.execute("SELECT starts FROM control").fetchone()
             return int(starts) - 1
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let all that changes meanwhile be one commit."""
+        with self._database.transaction():
+            yield
 
     # -- a job begins
 

@@ -20,7 +20,10 @@ Rule 1: every step looks first whether it was done: start-up calls the same func
 
 Rule 2: nothing is archived before its result is in place and durable.
 
-Rule 3: a name that is taken gets `` (2)``, `` (3)``, …; nothing is ever replaced.
+Rule 3: a step that is given ``later`` leaves the sync of its folder to the caller, so that
+several jobs share one.
+
+Rule 4: a name that is taken gets `` (2)``, `` (3)``, …; nothing is ever replaced.
 """
 
 import json
@@ -38,6 +41,7 @@ from daemon.outbox.transfer import has_moved, move
 from daemon.trees import STAYS
 
 _MAX_NAME_BYTES = 255
+_READABLE = 0o755
 _SENT_DROP = "sent.drop"
 
 
@@ -71,7 +75,9 @@ class Publisher:
     def __init__(self, spool: Spool, files: Files) -> None:
         self._spool, self._files = spool, files
 
-    def publish_result(self, inbox: str, job: str, attempt: int, label: str) -> bool:
+    def publish_result(
+        self, inbox: str, job: str, attempt: int, label: str, *, later: set[Path] | None = None
+    ) -> bool:
         """Put the result into the outbox; return ``False`` when the label is taken.
 
         Repeating it after a crash is harmless: when the attempt's folder is gone, this very
@@ -82,16 +88,19 @@ class Publisher:
         if has_moved(result, aside):
             return True
         target = self._spool.folder("outbox", inbox) / label
-        if result.is_dir():
-            result.chmod(0o755)  # private while it was work, readable from now on
+        # Private while it was work, readable from now on; the pool makes it so.
+        if result.is_dir() and result.stat().st_mode & 0o777 != _READABLE:
+            result.chmod(_READABLE)
             self._files.sync_dir(result)
         try:
-            move(self._files, "publish result", result, target, aside=aside)
+            move(self._files, "publish result", result, target, aside=aside, later=later)
         except FileExistsError:
             return False
         return True
 
-    def archive(self, inbox: str, job: str, name: str, finished_ms: int) -> Path | None:
+    def archive(
+        self, inbox: str, job: str, name: str, finished_ms: int, *, later: set[Path] | None = None
+    ) -> Path | None:
         """Move the drop into the archive of its month; return where it went."""
         month = datetime.fromtimestamp(finished_ms / 1000, UTC).strftime("%Y-%m")
         if self._drop_has_left(inbox, job, name):
@@ -99,10 +108,17 @@ class Publisher:
         folder = self._spool.folder("archive", inbox) / month
         self._ensure(folder)
         target = folder / self._target(inbox, job, name, folder)
-        return self._move_drop("archive drop", inbox, job, name, target)
+        return self._move_drop("archive drop", inbox, job, name, target, later=later)
 
     def set_aside(
-        self, inbox: str, job: str, name: str, error: Mapping[str, Any], finished_ms: int
+        self,
+        inbox: str,
+        job: str,
+        name: str,
+        error: Mapping[str, Any],
+        finished_ms: int,
+        *,
+        later: set[Path] | None = None,
     ) -> Path | None:
         """Move the drop into ``failed/`` beside the reason; return where it went.
 
@@ -117,9 +133,9 @@ class Publisher:
         body = {"schema": 1, "job": job, "inbox": inbox, "finished": rfc3339(finished_ms), **error}
         text = json.dumps(body, indent=1, allow_nan=False).encode("ascii") + b"\n"
         self._files.write("write error", reason_beside(folder / target), text, durable=True)
-        return self._move_drop("set drop aside", inbox, job, name, folder / target)
+        return self._move_drop("set drop aside", inbox, job, name, folder / target, later=later)
 
-    def clear(self, inbox: str, job: str) -> str:
+    def clear(self, inbox: str, job: str, *, later: set[Path] | None = None) -> str:
         """Remove what is left of the job's private folder; return what stays, and why.
 
         The drop must have left; if it has not, the folder stays as it is.
@@ -130,7 +146,7 @@ class Publisher:
         if inside.is_dir() and os.listdir(inside):  # noqa: PTH208
             return ""
         try:
-            self._files.remove_tree("clear work", folder)
+            self._files.remove_tree("clear work", folder, later=later)
         except OSError as error:
             if error.errno not in STAYS:
                 raise
@@ -149,13 +165,15 @@ class Publisher:
         room = self._spool.job(inbox, job)
         return has_moved(self._spool.drop(inbox, job, name), room / _SENT_DROP)
 
-    def _move_drop(self, step: str, inbox: str, job: str, name: str, target: Path) -> Path:
+    def _move_drop(
+        self, step: str, inbox: str, job: str, name: str, target: Path, *, later: set[Path] | None
+    ) -> Path:
         room, drop = self._spool.job(inbox, job), self._spool.drop(inbox, job, name)
         # The settings first: a repetition finds its way by the drop, and the same target.
         beside, sent = _beside(drop), room / "sent.settings"
         if not has_moved(beside, sent):
             move(self._files, f"{step}.settings", beside, _beside(target), aside=sent)
-        move(self._files, step, drop, target, aside=room / _SENT_DROP)
+        move(self._files, step, drop, target, aside=room / _SENT_DROP, later=later)
         return target
 
     def _ensure(self, folder: Path) -> None:

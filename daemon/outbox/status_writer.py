@@ -25,10 +25,10 @@ Rule 5: fields are only ever added within schema 1; readers ignore what they do 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from daemon.clock import Clock, rfc3339
 from daemon.files import Files
@@ -46,9 +46,14 @@ _SEQ_LOST = 1_000
 """More writes than a power cut takes back: the kernel writes names out within half a minute."""
 
 
+_encode = json.JSONEncoder(allow_nan=False).encode
+
+
 def encoded(value: Mapping[str, Any]) -> bytes:
     """Return JSON in ASCII: names of every kind survive every terminal and every reader."""
-    return json.dumps(value, indent=1, allow_nan=False).encode("ascii") + b"\n"
+    # A line for each field: with ``indent``, json takes its slow way, at ten times the cost.
+    lines = ",\n".join(f" {_encode(key)}: {_encode(one)}" for key, one in value.items())
+    return f"{{\n{lines}\n}}\n".encode("ascii")
 
 
 @dataclass(slots=True)
@@ -62,6 +67,15 @@ class _Written:
     """Of all that says something."""
     content: dict[str, Any]
     """What overviews show of it."""
+
+
+class _New(NamedTuple):
+    key: tuple[str, str]
+    step: str
+    data: bytes
+    promised: bool
+    """Whether it must survive a power cut."""
+    written: _Written
 
 
 class Statuses:
@@ -113,16 +127,37 @@ class Statuses:
 
     def write(self, label: str, status: Mapping[str, Any]) -> bool:
         """Write a status if it says something new; return whether it was written."""
+        new = self._new(label, status)
+        if new is None:
+            return False
+        began_s = self._clock.monotonic_s()
+        self._files.write(new.step, self.path(*new.key), new.data, durable=new.promised)
+        self._note(new, began_s)
+        return True
+
+    def write_all(
+        self, statuses: Iterable[tuple[str, Mapping[str, Any]]], *, later: set[Path]
+    ) -> None:
+        """Write labelled statuses side by side; their folders, in `later`, are yet to be synced."""
+        found = [new for label, status in statuses if (new := self._new(label, status))]
+        began_s = self._clock.monotonic_s()
+        contents = {self.path(*new.key): (new.step, new.data) for new in found}
+        self._files.write_all(contents, later=later)
+        for new in found:
+            self._note(new, began_s)
+
+    def _new(self, label: str, status: Mapping[str, Any]) -> _New | None:
+        """Return what is to be written, if it says something new."""
         inbox, state, job = status["inbox"], status["state"], status["job"]
         last = self._written.get((inbox, label)) or self._recalled(inbox, label)
         now_s = self._clock.monotonic_s()
         changed = last is None or (last.state, last.job) != (state, job)
         if last is not None and not changed and (state in TERMINAL or now_s < last.next_s):
-            return False
+            return None
         said = encoded(status)
         digest = _digest(said)
         if last is not None and not changed and digest == last.digest:
-            return False
+            return None
         now = rfc3339(self._clock.wall_ms())
         daemon = {"instance": self._instance, "heartbeat": now}
         seq = last.seq + 1 if last else 1
@@ -130,15 +165,17 @@ class Statuses:
         step = f"write status {state}" if changed else "write status progress"
         whole = encoded(when).removesuffix(b"\n}\n") + b"," + said.removeprefix(b"{")
         promised = changed and (state == "queued" or status["terminal"])
-        self._files.write(step, self.path(inbox, label), whole, durable=promised)
-        took_s = self._clock.monotonic_s() - now_s
-        next_s = now_s + max(PROGRESS_S, took_s / _WRITING_SHARE)
         # Ten thousand may wait: of those, only what an overview shows of them is kept.
         shown = (
             {**when, **status} if status["terminal"] else {key: status[key] for key in _OF_WAITING}
         )
-        self._written[inbox, label] = _Written(seq, state, job, next_s, digest, shown)
-        return True
+        written = _Written(seq, state, job, 0.0, digest, shown)
+        return _New((inbox, label), step, whole, promised, written)
+
+    def _note(self, new: _New, began_s: float) -> None:
+        took_s = self._clock.monotonic_s() - began_s
+        new.written.next_s = began_s + max(PROGRESS_S, took_s / _WRITING_SHARE)
+        self._written[new.key] = new.written
 
     def due(self, inbox: str, label: str) -> bool:
         """Tell whether mere progress would be written now."""

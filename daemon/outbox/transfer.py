@@ -25,8 +25,18 @@ def has_moved(source: Path, aside: Path) -> bool:
     return not (os.path.lexists(source) or os.path.lexists(aside))
 
 
-def move(files: Files, step: str, source: Path, target: Path, *, aside: Path) -> None:
+def move(
+    files: Files,
+    step: str,
+    source: Path,
+    target: Path,
+    *,
+    aside: Path,
+    later: set[Path] | None = None,
+) -> None:
     """Give `source` the free name `target`; `aside` is a free name in the job's folder.
+
+    With `later`, the target's folder may be left there, to be synced by the caller.
 
     Raises
     ------
@@ -38,7 +48,7 @@ def move(files: Files, step: str, source: Path, target: Path, *, aside: Path) ->
     copy = target.with_name(f".{aside.parent.name}.{aside.name}")
     if not os.path.lexists(aside):
         try:
-            files.rename(step, source, target)
+            files.rename(step, source, target, later=later)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise

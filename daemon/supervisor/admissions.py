@@ -7,9 +7,10 @@ Rule 2: one report, one guard: a drop that provokes an error of ours fails with 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from daemon.config.drop_settings import DropSettings, settings_of
 from daemon.config.models import Inbox, Limits
@@ -40,6 +41,14 @@ from daemon.text import display
 from dsp.containers.junk import composed
 
 
+class _Asked(NamedTuple):
+    """What an admitted drop asks for."""
+
+    new: NewJob
+    refusal: Fault | None
+    force: bool
+
+
 class Admissions:
     """Where drops become jobs."""
 
@@ -60,6 +69,8 @@ class Admissions:
         self._completion, self._duplicates = completion, duplicates
         self._cancel_running = cancel
         self._sightings = Sightings(opened)
+        self._entered: dict[str, _Asked] = {}
+        """By job: drops that have their row, and nothing of what follows from it."""
 
     @property
     def receiving(self) -> int:
@@ -70,7 +81,7 @@ class Admissions:
         """Act on a report; what the disk refuses is repeated, for this one alone."""
         match report:
             case Admitted():
-                self._take_in(report)
+                self.take_in([report])
             case PutBack():
                 self._capacity.came(report.inbox, report.name)
             case Looked():
@@ -115,12 +126,47 @@ class Admissions:
             place = renumber(self._files, place, self._clock)
         return place
 
+    def take_in(self, arrived: Sequence[Admitted]) -> None:
+        """Give admitted drops their rows, in one commit if none of them is in the way."""
+        if len(arrived) > 1:
+            self._outage.attempt(lambda: self._enter_together(arrived))
+        for report in arrived:
+            self._take_in(report)
+
+    def _enter_together(self, arrived: Sequence[Admitted]) -> None:
+        entered: dict[str, _Asked] = {}
+        with self._store.together():
+            for each in arrived:
+                with self._outage.handling(each.place.job):
+                    if self._store.get(each.place.job) is not None:
+                        continue  # another job's id, or a second report: looked at alone
+                    if asked := self._asked(each):
+                        self._enter(each, asked.new, asked.refusal)
+                        entered[each.place.job] = asked
+        self._entered = entered
+
     def record(self, admitted: Admitted) -> None:
         """Give an admitted drop its row; from here on it cannot be forgotten."""
+        asked = self._entered.pop(admitted.place.job, None)
+        if asked is None:
+            asked = self._asked(admitted)
+            if asked is None:
+                return
+            self._enter(admitted, asked.new, asked.refusal)
+        self._follow(admitted, asked.new)
+        # A drop that lists hashes is what it says only when a worker has compared them.
+        if not (admitted.cancelled or asked.refusal or asked.force or asked.new.sha256):
+            new, path = asked.new, admitted.place.path
+            thing = f"search for {new.id}'s content"
+            self._outage.guard(thing, lambda: self._duplicates.consider(new, path))
+            self._outage.forget(thing)
+
+    def _asked(self, admitted: Admitted) -> _Asked | None:
+        """Return what an admitted drop asks for; ``None`` when its inbox is not served."""
         place = admitted.place
         inbox = self._opened.config.inboxes.get(place.inbox)
         if inbox is None:  # it left the configuration meanwhile: adopted when it is back
-            return
+            return None
         asked, refusal = _settings(place, inbox)
         refusal = admitted.refusal or refusal
         new = replace(
@@ -133,17 +179,13 @@ class Admissions:
             warnings=[{"code": code, "message": text} for code, text in admitted.warnings],
             audio_s=admitted.seconds,
         )
-        self._enter(admitted, new, refusal=Fault.of(refusal) if refusal else None)
-        # A drop that lists hashes is what it says only when a worker has compared them.
-        if not (admitted.cancelled or refusal or asked.force or asked.sha256):
-            thing = f"search for {new.id}'s content"
-            self._outage.guard(thing, lambda: self._duplicates.consider(new, place.path))
-            self._outage.forget(thing)
+        return _Asked(new, Fault.of(refusal) if refusal else None, force=asked.force)
 
     def _refuse(self, admitted: Admitted, fault: Fault) -> None:
         """Fail a drop that we have a bug on; its row says no more than that."""
-        inbox = self._opened.config.inboxes[admitted.place.inbox]
-        self._enter(admitted, self._bare(admitted.place, inbox), refusal=fault)
+        new = self._bare(admitted.place, self._opened.config.inboxes[admitted.place.inbox])
+        self._enter(admitted, new, fault)
+        self._follow(admitted, new)
 
     def _bare(self, place: Place, inbox: Inbox) -> NewJob:
         return NewJob(
@@ -155,10 +197,12 @@ class Admissions:
             created_ms=self._clock.wall_ms(),
         )
 
-    def _enter(self, admitted: Admitted, new: NewJob, *, refusal: Fault | None) -> None:
-        """Write the row, and do what follows from its being there."""
+    def _enter(self, admitted: Admitted, new: NewJob, refusal: Fault | None) -> None:
         error = refusal.document() if refusal else None
         self._store.adopt(new, refusal=error, cancelled=admitted.cancelled)
+
+    def _follow(self, admitted: Admitted, new: NewJob) -> None:
+        """Do what follows from a row's being there."""
         self._sightings.release(new.inbox, new.name)
         self._capacity.hold(new.id, admitted.bytes)
         self._capacity.came(new.inbox, new.name)

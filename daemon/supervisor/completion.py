@@ -3,13 +3,20 @@
 Result out, drop away, status final, row published: in the order of ``outbox.publisher``. Each
 step may be repeated, and start-up repeats those that are missing.
 
+Several jobs take each step together, and share the sync that follows it. Should one of them be
+in the way, each takes all its steps alone.
+
 Rule 1: what is refused leaves the row unpublished, and is repeated for this job alone.
 
 Rule 2: a job on which we have a bug fails with ``INTERNAL`` and goes to ``failed/``; if even
 that cannot be done, it stays unpublished until the next start.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from daemon.errors import Fault, words
 from daemon.jobs.job import Job, State
@@ -27,6 +34,15 @@ _POSITIONS_SHOWN, _AT_ONCE = 50, 10
 costs a sync: all of them within five beats."""
 
 
+_TOGETHER, _GATHERING_S = 8, 0.02
+"""How many jobs share their syncs, and how long the first of them waits for the others: beyond
+eight little is gained, and what is gathered sooner needs no wait."""
+
+
+def _completion(job_id: str) -> str:
+    return f"completion of {job_id}"
+
+
 class Completion:
     """From an outcome in the row to what readers see of it."""
 
@@ -34,10 +50,13 @@ class Completion:
         self, opened: Opened, *, capacity: Capacity, watchers: Watchers, obstacles: Obstacles
     ) -> None:
         self._spool, self._store, self._clock = opened.spool, opened.store, opened.clock
-        self._publisher = Publisher(opened.spool, opened.files)
+        self._files, self._publisher = opened.files, Publisher(opened.spool, opened.files)
         self._folders = opened.folders
         self._statuses, self._events, self._outage = opened.statuses, opened.events, opened.outage
         self._capacity, self._watchers, self._obstacles = capacity, watchers, obstacles
+        self._due: dict[str, str] = {}
+        """Jobs whose state has changed, and their inboxes."""
+        self._due_since_s = 0.0
         self._next_position = 0
         self._told: dict[str, Obstacle | None] = {}
         """What stood before each inbox when its statuses were last gone through."""
@@ -45,14 +64,39 @@ class Completion:
         """Jobs whose status may say otherwise, in order."""
 
     def after(self, job_id: str, inbox: str) -> None:
-        """Do what follows a change of a job's state, once the row has it."""
-        self._outage.guard(
-            f"completion of {job_id}",
-            lambda: self._follow_or_tell(job_id),
-            job=job_id,
-            inbox=inbox,
-            set_aside=lambda fault: self._fail(job_id, fault),
-        )
+        """Note that a job's state has changed, once the row has it."""
+        if not self._due:
+            self._due_since_s = self._clock.monotonic_s()
+        self._due[job_id] = inbox
+
+    def due_in_s(self) -> float | None:
+        """Return in how many seconds ``settle`` has something to do, at the latest."""
+        if not self._due:
+            return None
+        return max(0.0, self._due_since_s + _GATHERING_S - self._clock.monotonic_s())
+
+    def settle(self, *, more_may_come: bool = False) -> None:
+        """Do what follows for all that has changed: many share their syncs and one commit.
+
+        While more may come in a moment, few wait for it.
+        """
+        if more_may_come and len(self._due) < _TOGETHER and self.due_in_s():
+            return
+        due, self._due = list(self._due.items()), {}
+        for some in (due[first : first + _TOGETHER] for first in range(0, len(due), _TOGETHER)):
+            jobs = [job_id for job_id, _ in some]
+            if len(some) > 1 and self._outage.attempt(partial(self._follow, jobs)):
+                for job_id in jobs:
+                    self._outage.forget(_completion(job_id))
+                continue
+            for job_id, inbox in some:
+                self._outage.guard(
+                    _completion(job_id),
+                    partial(self._follow_or_tell, job_id),
+                    job=job_id,
+                    inbox=inbox,
+                    set_aside=partial(self._fail, job_id),
+                )
 
     def show_waits(self) -> None:
         """Write into the next few statuses of those that wait what for, and behind how many."""
@@ -75,17 +119,21 @@ class Completion:
 
     def _show_wait(self, job: Job, position: int | None = None) -> bool:
         thing = f"status of {job.id}"
-        done = self._outage.guard(thing, lambda: self._write_status(job, position), inbox=job.inbox)
+        write = partial(self._write_status, job, position)
+        done = self._outage.guard(thing, write, inbox=job.inbox)
         self._outage.forget(thing)  # it is written again with another beat
         return done
 
     def _write_status(self, job: Job, position: int | None = None) -> None:
-        """Write the status of a job that does not run."""
+        self._statuses.write(job.label, self._status(job, position))
+
+    def _status(self, job: Job, position: int | None = None) -> dict[str, Any]:
+        """Return the status of a job that does not run."""
         attempts = self._store.attempts(job.id)
         owner = self._store.get(job.duplicate_of) if job.duplicate_of else job
         outputs = self._store.outputs(owner.id) if owner else []
         obstacle = self._obstacles.before(job.inbox) if job.state is State.QUEUED else None
-        status = status_of_job(
+        return status_of_job(
             job,
             attempts,
             outputs,
@@ -93,11 +141,10 @@ class Completion:
             position=position,
             waits_for=(obstacle.reason, obstacle.detail) if obstacle else None,
         )
-        self._statuses.write(job.label, status)
 
     def _follow_or_tell(self, job_id: str) -> None:
         try:
-            self._follow(job_id)
+            self._follow([job_id])
         except (OSError, MemoryError) as error:
             why, delay = words(error), f"delay of {job_id}"
             self._outage.guard(delay, lambda: self._show_delay(job_id, why))
@@ -116,38 +163,51 @@ class Completion:
         wait = {"reason": "disk", "until": None, "detail": detail, "position": None}
         self._statuses.write(job.label, status | {"wait": wait})
 
-    def _follow(self, job_id: str) -> None:
-        job = self._store.get(job_id)
-        if job is None or job.published_ms is not None:
-            return
-        if job.finished_ms is not None:
-            self._complete(job)
-        elif job.state is State.QUEUED:  # while it runs, its dispatcher knows more
-            self._write_status(job)
+    def _follow(self, job_ids: Sequence[str]) -> None:
+        found = [job for job_id in job_ids if (job := self._store.get(job_id)) is not None]
+        jobs = [job for job in found if job.published_ms is None]
+        # While one runs, its dispatcher knows more.
+        self._tell("tell", [job for job in jobs if job.state is State.QUEUED])
+        if ended := [job for job in jobs if job.finished_ms is not None]:
+            self._complete(ended)
 
-    def _complete(self, job: Job) -> None:
-        """Bring a final job to its rest."""
-        self._capacity.release(job.id)
-        self._folders.require(job.inbox)
-        job = self._with_result(job)
-        drop_at = self._move_drop(job)
-        if left := self._publisher.clear(job.inbox, job.id):
-            log.warning("cannot be removed from work/", job=job.id, left=left)
-        self._write_status(job)
-        self._statuses.forget(job.inbox, job.label)
-        self._emit(job)
+    def _tell(self, step: str, jobs: Sequence[Job], folders: Iterable[Path] = ()) -> None:
+        """Write statuses that a power cut must not take back, and sync other folders with them."""
+        later = set(folders)
+        self._statuses.write_all(((job.label, self._status(job)) for job in jobs), later=later)
+        if later:
+            self._files.sync_dirs(step, later)
+
+    def _complete(self, jobs: Sequence[Job]) -> None:
+        """Bring final jobs to their rest: each step for all of them, then one sync."""
+        placed, moved, cleared = set[Path](), set[Path](), set[Path]()
+        jobs = [self._with_result(job, placed) for job in jobs]
+        self._files.sync_dirs("sync results", placed)
+        drops = {job.id: self._move_drop(job, moved) for job in jobs}
+        self._files.sync_dirs("sync drops", moved)
+        for job in jobs:
+            if left := self._publisher.clear(job.inbox, job.id, later=cleared):
+                log.warning("cannot be removed from work/", job=job.id, left=left)
+        self._tell("sync ends", jobs, cleared)
+        for job in jobs:
+            self._statuses.forget(job.inbox, job.label)
+            self._emit(job)
         # Last: what start-up does not find published it repeats, the final status included.
-        self._store.mark_published(job.id, drop_at=display(drop_at))
-        self._watchers.finish_cancel(job.id)
-        code = (job.error or {}).get("code")
-        log.info("ended", job=job.id, state=job.state.value, attempts=job.attempts, code=code)
+        with self._store.together():
+            for job in jobs:
+                self._store.mark_published(job.id, drop_at=display(drops[job.id]))
+        for job in jobs:
+            self._watchers.finish_cancel(job.id)
+            code = (job.error or {}).get("code")
+            state = job.state.value
+            log.info("ended", job=job.id, state=state, attempts=job.attempts, code=code)
 
     def _fail(self, job_id: str, fault: Fault) -> None:
         """Fail a job that cannot be completed; a status alone that cannot be written is no end."""
         job = self._store.get(job_id)
         if job is not None and job.finished_ms is not None:
             self._store.fail(job_id, fault.document())
-            self._follow(job_id)
+            self._follow([job_id])
 
     def _emit(self, job: Job) -> None:
         self._events.emit(
@@ -161,23 +221,31 @@ class Completion:
             },
         )
 
-    def _with_result(self, job: Job) -> Job:
+    def _with_result(self, job: Job, later: set[Path]) -> Job:
         """Publish the result, under another label when the first one is taken."""
+        with self._outage.handling(job.id):
+            self._capacity.release(job.id)
+            self._folders.require(job.inbox)
+            return self._published(job, later)
+
+    def _published(self, job: Job, later: set[Path]) -> Job:
         if job.state is not State.DONE or job.duplicate_of is not None:
             return job
-        while not self._publisher.publish_result(job.inbox, job.id, job.attempts, job.label):
+        publish, at = self._publisher.publish_result, (job.inbox, job.id, job.attempts)
+        while not publish(*at, job.label, later=later):
             taken = job.label
             self._statuses.remove(job.inbox, taken, job.id)
             self._store.relabel(job.id, self._statuses.label_for(job.inbox, taken, job=job.id))
             job = self._store.get(job.id) or job
         return job
 
-    def _move_drop(self, job: Job) -> str:
+    def _move_drop(self, job: Job, later: set[Path]) -> str:
         """Move the drop out of work; return where it went, empty when it had gone before."""
+        publisher, about = self._publisher, (job.inbox, job.id, job.name)
         finished_ms = job.finished_ms or self._clock.wall_ms()
         if job.state in (State.DONE, State.SKIPPED):
-            where = self._publisher.archive(job.inbox, job.id, job.name, finished_ms)
+            where = publisher.archive(*about, finished_ms, later=later)
         else:
             error = job.error or Fault("CANCELLED", "cancelled on request").document()
-            where = self._publisher.set_aside(job.inbox, job.id, job.name, error, finished_ms)
+            where = publisher.set_aside(*about, error, finished_ms, later=later)
         return "" if where is None else str(where.relative_to(self._spool.root))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from daemon.errors import Fault
-from daemon.jobs.job import Ending, Job, Outcome, OutputFile
+from daemon.jobs.job import Ending, Job, Next, Outcome, OutputFile
 from daemon.jobs.store import Claim
 from daemon.layout import settings_beside
 from daemon.logs import log
@@ -48,6 +48,10 @@ class Dispatcher:
         self._statuses, self._document = opened.statuses, document
         self._jobs: dict[str, Job] = {}
         self._live: dict[str, Live] = {}
+        self.unshown: list[Job] = []
+        """What was begun, and no status says so yet: what ends at once needs none."""
+        self._finished: dict[tuple[str, int], Next] = {}
+        """Ends that are recorded, and what follows."""
 
     @property
     def running(self) -> list[tuple[Job, Live | None]]:
@@ -68,14 +72,22 @@ class Dispatcher:
     def dispatch(self) -> None:
         """Claim due jobs for free slots, none of an inbox that is closed."""
         while self._pool.free_slots() and not self._outage.everything:
-            claim = self._store.claim(self._obstacles.open())
-            if claim is None:
+            inboxes = self._obstacles.open()
+            with self._store.together():
+                found = [self._store.claim(inboxes) for _ in range(self._pool.free_slots())]
+            for claim in found:
+                if claim is not None:
+                    self._begin(claim)
+            if None in found:
                 return
-            self._begin(claim)
 
     def collect(self) -> None:
         """Take in what workers said and how attempts ended."""
-        for event in self._pool.collect():
+        events = self._pool.collect()
+        ends = [event for event in events if isinstance(event, Ended) and self._expects(event)]
+        if ends:
+            self._outage.attempt(lambda: self._finish_together(ends))
+        for event in events:
             match event:
                 case Progress(job=job, stage=stage, fraction=fraction):
                     if before := self._live.get(job):
@@ -83,6 +95,13 @@ class Dispatcher:
                         self._show_progress(self._jobs[job])
                 case Ended():
                     self._end(event)
+
+    def show_begun(self) -> None:
+        """Say of what was begun a moment ago, and has not ended yet, that it runs."""
+        begun, self.unshown = self.unshown, []
+        for job in begun:
+            if job.id in self._jobs:
+                self._show_progress(job, now=True)
 
     def cancel(self, job: Job) -> None:
         """End a running job because a person asked for it."""
@@ -115,7 +134,7 @@ class Dispatcher:
             set_aside=lambda fault: give_up(Outcome.FAILED, fault),
         ):
             log.info("running", job=job.id, attempt=attempt)
-            self._show_progress(job, now=True)
+            self.unshown.append(job)
         self._outage.forget(thing)
 
     def _make_workdir(self, job: Job, attempt: int) -> Path:
@@ -170,9 +189,9 @@ class Dispatcher:
 
     def _end(self, ended: Ended) -> None:
         """Record how an attempt ended, and do what follows."""
-        job = self._jobs.get(ended.job)
-        if job is None or job.attempts != ended.attempt:  # a late report changes nothing
+        if not self._expects(ended):  # a late report changes nothing
             return
+        job = self._jobs[ended.job]
         self._outage.guard(
             _outcome(job.id),
             lambda: self._record(job, ended, _ending_of(ended)),
@@ -183,10 +202,30 @@ class Dispatcher:
             ),
         )
 
-    def _record(self, job: Job, ended: Ended, ending: Ending) -> None:
+    def _expects(self, ended: Ended) -> bool:
+        job = self._jobs.get(ended.job)
+        return job is not None and job.attempts == ended.attempt
+
+    def _finish_together(self, ends: list[Ended]) -> None:
+        """Record in one commit how several attempts ended."""
+        finished: dict[tuple[str, int], Next] = {}
+        with self._store.together():
+            for ended in ends:
+                job, ending = self._jobs[ended.job], _ending_of(ended)
+                with self._outage.handling(job.id):
+                    if following := self._finish(job, ended, ending):
+                        finished[ended.job, ended.attempt] = following
+                        self._note_content(job, ending)
+        self._finished = finished
+
+    def _finish(self, job: Job, ended: Ended, ending: Ending) -> Next | None:
         if ending.outcome is not Outcome.DONE:
             self._discard(job, ended.attempt)
-        following = self._store.finish(job.id, ended.attempt, ending)
+        return self._store.finish(job.id, ended.attempt, ending)
+
+    def _record(self, job: Job, ended: Ended, ending: Ending) -> None:
+        noted = self._finished.pop((job.id, ended.attempt), None)
+        following = noted or self._finish(job, ended, ending)
         self._jobs.pop(job.id, None)
         live = self._live.pop(job.id, None)
         self._outage.forget(f"status of {job.id}")
@@ -204,9 +243,10 @@ class Dispatcher:
             outcome=ending.outcome.value,
             then=following.state.value,
         )
-        self._outage.guard(
-            f"content of {job.id}", lambda: self._note_content(job, ending), job=job.id
-        )
+        if not noted:
+            self._outage.guard(
+                f"content of {job.id}", lambda: self._note_content(job, ending), job=job.id
+            )
         self._completion.after(job.id, job.inbox)
 
     def _discard(self, job: Job, attempt: int) -> None:

@@ -20,11 +20,14 @@ Rule 1: only ``QueueDamaged`` and ``FoundationLost`` (the lock is gone) leave a 
 
 Rule 2: trouble is logged when it begins and when it ends, not at each try.
 
-Rule 3: while a job is handled its id stands in the lock file, so that the next start knows which
+Rule 3: several things may be done at once (``attempt``); when that fails each is done alone.
+
+Rule 4: while a job is handled its id stands in the lock file, so that the next start knows which
 job the daemon died of, if it died of one.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -85,13 +88,35 @@ class Outage:
 
         What the surroundings refuse is repeated; what has a bug is set aside.
         """
+        with self.handling(job):
+            return self._take(thing, step, job, inbox, set_aside)
+
+    @contextmanager
+    def handling(self, job: str) -> Iterator[None]:
+        """Note that a job is handled meanwhile."""
         outer, self._handled = self._handled, job or self._handled
         self._folders.note_handled(self._handled)
-        done = self._take(thing, step, job, inbox, set_aside)
+        yield
         # Not in a ``finally``: what ends the process here is what the note is for.
         self._handled = outer
         self._folders.note_handled(outer)
-        return done
+
+    def attempt(self, step: Step) -> bool:
+        """Take a step for several things at once; ``False``: each must be taken alone.
+
+        What it raises is not noted: the one that it is about raises it again.
+        """
+        outer = self._handled
+        try:
+            step()
+        except (QueueDamaged, FoundationLost):
+            raise
+        except Exception as error:  # noqa: BLE001 - guards come next, one for each
+            log.debug("not all at once", error=words(error))
+            self._handled = outer
+            self._folders.note_handled(outer)
+            return False
+        return True
 
     def _take(self, thing: str, step: Step, job: str, inbox: str, set_aside: SetAside) -> bool:
         try:

@@ -60,6 +60,7 @@ def recover(
             document.warn("DAEMON_DIED", text)
         else:
             completion.after(job.id, job.inbox)
+    completion.settle()
 
 
 def _take_up(job: Job, opened: Opened, admissions: Admissions) -> None:

@@ -34,8 +34,10 @@ class Sightings:
 
     def label_of(self, place: Place) -> str:
         """Return the label that a drop has had since it was sighted, or a new one."""
-        label = self._labels.get((place.inbox, place.name))
-        return label or self._new_label(place.inbox, place.name, place.job)
+        inbox, name = place.inbox, place.name
+        if (inbox, name) not in self._labels:
+            self._hold(inbox, name, self._new_label(inbox, name, place.job))
+        return self._labels[inbox, name]
 
     def release(self, inbox: str, name: str) -> None:
         """Forget a drop that has its row: its label is the job's now."""

@@ -33,6 +33,7 @@ from daemon.clock import Clock
 from daemon.config.models import Config
 from daemon.errors import BadConfig
 from daemon.files import Files
+from daemon.intake.observations import Admitted
 from daemon.logs import log
 from daemon.pool.local import LocalPool
 from daemon.supervisor import systemd
@@ -60,6 +61,10 @@ _REFUSED_S = 0.25
 _SLOW_S = 1.0
 _KILLED_S = 10.0
 """By then an attempt that was killed at the end of a drain has ended, or never will."""
+_SHOWN_S = 0.02
+"""After so long without a word from a worker, the status says that its job runs."""
+_AT_ONCE = 16
+"""Drops that get their rows in one commit."""
 _HEARING_S = 0.05
 """Watchers may report faster than we write it down; workers and readers must not wait for it."""
 
@@ -137,10 +142,12 @@ class Supervisor:
             "hear": lambda: self._hear(for_s=_HEARING_S),
             "duplicates": self._admissions.answer_duplicates,
             "collect": self._dispatcher.collect,
+            "show": self._dispatcher.show_begun,
             "learn": self._watchers.learn,
             "repeat": self._outage.repeat,
             "measure capacity": self._measure,
             "dispatch": self._dispatcher.dispatch,
+            "settle": self._settle,
             "sweep": self._sweep,
             "beat": self._beat.when_due,
         }
@@ -201,8 +208,10 @@ class Supervisor:
         log.info("draining", running=len(self._dispatcher.running), drain_s=drain_s)
         self._watchers.close()
         until_s = self._clock.monotonic_s() + drain_s
-        steps = {name: self._steps[name] for name in ("hear", "collect", "repeat", "beat")}
-        while not self._watchers.reports.empty() or self._dispatcher.working:
+        steps = {
+            name: self._steps[name] for name in ("hear", "collect", "repeat", "settle", "beat")
+        }
+        while self._more_may_come() or self._completion.due_in_s() is not None:
             now_s = self._clock.monotonic_s()
             if now_s >= until_s + _KILLED_S:
                 log.error("not all has ended", running=len(self._dispatcher.running))
@@ -276,8 +285,22 @@ class Supervisor:
     def _hear(self, *, for_s: float = math.inf) -> None:
         """Act on what watchers reported, for so long."""
         until_s = self._clock.monotonic_s() + for_s
+        arrived: list[Admitted] = []
         while self._clock.monotonic_s() < until_s and (report := self._watchers.next_report()):
-            self._admissions.take(report)
+            if isinstance(report, Admitted):
+                arrived.append(report)
+            if arrived and (report is not arrived[-1] or len(arrived) == _AT_ONCE):
+                self._admissions.take_in(arrived)
+                arrived = []
+            if not isinstance(report, Admitted):
+                self._admissions.take(report)
+        self._admissions.take_in(arrived)
+
+    def _settle(self) -> None:
+        self._completion.settle(more_may_come=self._more_may_come())
+
+    def _more_may_come(self) -> bool:
+        return not self._watchers.reports.empty() or self._dispatcher.working
 
     def _wait(self, until_s: float | None = None) -> None:
         """Sleep until there is a report or something is due."""
@@ -302,8 +325,10 @@ class Supervisor:
             timeouts_s.append(deadline_s)
         if (due_ms := self._dispatcher.next_due_ms()) is not None:
             timeouts_s.append((due_ms - self._clock.wall_ms()) / 1000)
-        if (retry_in_s := self._outage.due_in_s()) is not None:
-            timeouts_s.append(retry_in_s)
+        if self._dispatcher.unshown:
+            timeouts_s.append(_SHOWN_S)
+        due = self._outage.due_in_s(), self._completion.due_in_s()
+        timeouts_s += [due_in_s for due_in_s in due if due_in_s is not None]
         return max(0.0, min(timeouts_s))
 
     def _measure(self) -> None:

@@ -16,13 +16,24 @@ import jsonschema
 import pytest
 
 from daemon.files import Files
+from daemon.intake.observations import Admitted
 from daemon.layout import reason_beside
+from daemon.supervisor import completion
+from daemon.supervisor.supervisor import Supervisor
+from daemon.supervisor.watchers import Watchers
 from daemon.text import output_name
 from tests.support.counting import count
 from tests.support.files import OtherDevice, SnapshotFiles
 from tests.support.lives import Life, WarmPool, config_for
 from tests.support.spools import schema
-from tests.support.truth import broken_sentences, rows, statuses, write_wav
+from tests.support.truth import (
+    broken_sentences,
+    drop_song,
+    rows,
+    states,
+    statuses,
+    write_wav,
+)
 
 BY_TIME = frozenset({"write heartbeat", "write status progress"})
 """Steps whose number depends on how fast the machine is: only their first is died at."""
@@ -53,6 +64,9 @@ class Scenario:
         if self.wish:
             (root / "inbox" / "mix" / f"{self.name}.cancel").touch()
 
+
+ROUND = ("Song", "Second", "Third")
+"""Drops that come to each step of their way in one round."""
 
 SCENARIOS = {
     "folder": Scenario("done"),
@@ -94,6 +108,57 @@ def test_next_run_finishes_the_job_once(fleeting, pool, scenario):
 
     assert {} == wrong
     assert len(deaths) > 10
+
+
+def test_next_run_finishes_each_job_of_a_round_once(fleeting, pool, monkeypatch):
+    """Also when several jobs share a step, its sync and its commit."""
+    monkeypatch.setattr(completion, "_GATHERING_S", 60.0)
+    _hear_all_at_once(monkeypatch)
+    root, wrong = fleeting / "spool", {}
+    (root / "inbox" / "mix").mkdir(parents=True)
+    for name in ROUND:
+        drop_song(root, name)
+    files = SnapshotFiles(root, root.parent, BY_TIME)
+    Life(config_for(root), files, pool).live(Life.at_rest)
+    for death, left in files.snapshots.items():
+        _bring_back(left, root)
+        Life(config_for(root), Files(), pool).live(Life.at_rest)
+        if problems := [*broken_sentences(root), *_problems_of_round(root)]:
+            wrong[death] = problems
+
+    assert {} == wrong
+    deaths = list(files.snapshots)
+    assert deaths.index("after publish result (3)") < deaths.index("after archive drop (1)")
+
+
+def _hear_all_at_once(monkeypatch) -> None:
+    """Have the loop hear of nothing before the whole round has been admitted."""
+    heard, hear, arrived = Watchers._heard, Supervisor._hear, []
+
+    def count_and_hear(watchers, report):
+        heard(watchers, report)
+        arrived.extend([report] if isinstance(report, Admitted) else [])
+
+    def hear_later(supervisor, **more):
+        if len(arrived) >= len(ROUND):
+            hear(supervisor, **more)
+
+    monkeypatch.setattr(Watchers, "_heard", count_and_hear)
+    monkeypatch.setattr(Supervisor, "_hear", hear_later)
+
+
+def _problems_of_round(root: Path):
+    """Yield what is not as it must be in the end."""
+    if dict.fromkeys(ROUND, "done") != (told := states(root)):
+        yield f"statuses: {told}"
+    if sorted(ROUND) != (found := sorted(row["name"].decode() for row in rows(root))):
+        yield f"rows: {found}"
+    if left := sorted(path.name for path in (root / "work" / "mix").iterdir()):
+        yield f"left in work: {left}"
+    for name in ROUND:
+        if len(list(root.glob(f"archive/mix/*/{name}"))) != 1:
+            yield f"{name} was not archived once"
+        yield from _torn_result(root, name, name)
 
 
 def test_queued_job_says_so_after_a_restart(fleeting, pool):

@@ -31,7 +31,7 @@ OF_A_JOB = {
     "content": (Dispatcher, "_note_content"),
     "result": (Publisher, "publish_result"),
     "archive": (Publisher, "archive"),
-    "status": (Statuses, "write"),
+    "status": (Statuses, "_new"),
     "event": (Completion, "_emit"),
     "search": (DuplicateFinder, "consider"),
 }

@@ -20,8 +20,9 @@ from tests.support.files import OtherDevice
 from tests.support.lives import Life, config_for
 from tests.support.truth import broken_sentences, drop_folder, rows, statuses, torn_outputs
 
-SETTINGS = {"done": "", "failed": "how: bad_input\n", "across": ""}
-"""What the one drop is told to do; ``across``: from an inbox on another file system."""
+SETTINGS = {"done": "", "failed": "how: bad_input\n", "across": "", "together": ""}
+"""What a drop is told to do; ``across``: from an inbox on another file system; ``together``: it
+comes to each step with a second one."""
 
 
 class RefusingFiles(Files):
@@ -108,6 +109,8 @@ def test_drop_that_can_neither_be_taken_nor_put_back_is_adopted(fleeting, pool):
 
 
 def _drop(root, name, end):
+    if end == "together":
+        drop_folder(root, f"{name}, second", {"a.wav": name.encode() * 201}, SETTINGS[end])
     drop_folder(root, name, {"a.wav": name.encode() * 200}, SETTINGS[end])
 
 
@@ -130,6 +133,8 @@ def _live(root, files, pool, songs) -> None:
 
 
 def _problems(root, name, end):
+    if end == "together":
+        return [*_problems(root, name, "done"), *_problems(root, f"{name}, second", "done")]
     told = {label: status["state"] for label, status in statuses(root).items()}
     wrong = [*broken_sentences(root), *torn_outputs(root)]
     if told.get(name) != ("failed" if end == "failed" else "done"):

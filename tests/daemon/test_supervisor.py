@@ -36,7 +36,7 @@ def paused_job(spool, name="old"):
     drop.write_bytes(_wav())
     (spool / "inbox" / name / "drop.wav.done").touch()
     drop.rename(spool / "inbox" / name / "drop.wav")
-    while not list((spool / "work" / name).glob("*/in/*")):
+    while not list((spool / "outbox" / name).glob("*.status.json")):
         supervisor.round()
     supervisor.close(clean=False)
 
@@ -148,6 +148,7 @@ def test_every_drop_that_waits_is_told_of_an_obstacle_that_comes_later(spool):
         job = f"j{number}"
         daemon._store.adopt(new_job(job, inbox="old", label=job))
         daemon._completion.after(job, "old")
+    daemon._completion.settle()
     daemon._opened.take(config(spool, "mix"))
     clock.advance(10)
     for _ in range(10):

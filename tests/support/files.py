@@ -122,10 +122,10 @@ def _copy_if_there(source: str, target: str) -> None:
 class OtherDevice:
     """Files to which each of a spool's folders lies on a file system of its own."""
 
-    def rename(self, step: str, source: Path, target: Path) -> None:
+    def rename(self, step: str, source: Path, target: Path, **more) -> None:
         if _FOLDERS.intersection(source.parts) != _FOLDERS.intersection(target.parts):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
-        super().rename(step, source, target)  # type: ignore[misc]
+        super().rename(step, source, target, **more)  # type: ignore[misc]
 
 
 def dig(folder: Path, depth: int = DEEP, name: str = "a folder of a long path") -> None:

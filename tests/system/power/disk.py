@@ -145,10 +145,6 @@ class Disk:
                 target = self._at[event.b], event.second
                 self._rename({source: None, target: self._now.get(source)})
 
-    def is_folder(self, inode: int) -> bool:
-        """Tell whether this is a directory."""
-        return self._files[self._at[inode]] is None
-
     def tree_now(self) -> dict[str, bytes | None]:
         """Return what a process sees: path -> content, None for a directory."""
         return dict(self._walk(self._now, lambda file: bytes(file.now)))

@@ -82,6 +82,7 @@ def recorded(recorder: Path, folder: Path, sabotage: str = "none") -> Recording:
     subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True)
     recording = Recording(root.stat().st_ino, events_of(log), {}, [])
     disk, seen, waiting = Disk(recording.root_inode), {}, []
+    outbox = (root / "outbox" / "mix").stat().st_ino
     for number, event in enumerate(recording.events):
         disk.apply(event)
         if event.op == "R" and event.second.endswith(b".status.json"):
@@ -94,7 +95,7 @@ def recorded(recorder: Path, folder: Path, sabotage: str = "none") -> Recording:
                 ]:
                     waiting.append((path, told["seq"]))
                 seen[path] = told["state"]
-        elif event.op == "S" and disk.is_folder(event.a):
+        elif event.op == "S" and event.a == outbox:
             recording.promised += [(number, *each) for each in waiting]
             waiting = []
     real = {
