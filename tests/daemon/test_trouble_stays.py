@@ -23,13 +23,18 @@ class RefusingFiles(Files):
         if self.folder is not None and path.is_relative_to(self.folder):
             raise PermissionError(13, "the test's", str(path))
 
-    def write(self, step, path, data, *, durable):
+    def write(self, step, path, data, **more):
         self._refuse(path)
-        super().write(step, path, data, durable=durable)
+        super().write(step, path, data, **more)
 
-    def rename(self, step, source, target):
+    def write_all(self, contents, **more):
+        for path in contents:
+            self._refuse(path)
+        super().write_all(contents, **more)
+
+    def rename(self, step, source, target, **more):
         self._refuse(target)
-        super().rename(step, source, target)
+        super().rename(step, source, target, **more)
 
 
 @pytest.fixture
