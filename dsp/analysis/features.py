@@ -134,11 +134,14 @@ class Features:
             self._take(self._to_rate.resample_chunk(block))
 
     def close(self) -> Evidence:
-        """Return what was gathered. Nothing may be fed after it."""
+        """Return what was gathered, and let go of it. Nothing may be fed after it."""
         self._take(self._to_rate.resample_chunk(np.zeros(0, np.float32), last=True), last=True)
+        rises, self._rises = self._rises.all(), _Rises()
+        pitch = np.concatenate([np.zeros((0, PITCH_BINS), np.float16), *self._pitch])
+        self._pitch = []
         return Evidence(
-            rises=self._rises.all(),
-            pitch=np.concatenate([np.zeros((0, PITCH_BINS), np.float16), *self._pitch]),
+            rises=rises,
+            pitch=pitch,
             cents=self._cents,
             offset_s=self._silence / self._rate_hz,
             sound_s=self._sound / self._rate_hz,

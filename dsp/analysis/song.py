@@ -173,6 +173,7 @@ def _document(
     lufs = loudness.integrated_lufs.value
     evidence = meters.features.close()
     why = _why_no_music(duration_s, lufs, evidence)
+    bandwidth = bandwidth_of(meters, why)
     music = None if why else music_of(evidence, options.tempo.range)
     no_beat: Why = why or "no steady beat"
     not_tonal: Why = why or "not tonal"
@@ -196,7 +197,7 @@ def _document(
         loudness=loudness,
         replaygain=replaygain_of(loudness),
         levels=levels_of(meters, found.rate_hz, found.channels),
-        bandwidth=bandwidth_of(meters, why),
+        bandwidth=bandwidth,
         sections=sections,
         section_summary=summary_of(sections, key.name.value, why or "no sections"),
         energy=energy_figure(music, lufs, no_beat),
