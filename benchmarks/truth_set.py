@@ -23,6 +23,7 @@ Rule 3: a song is written under its own name by a rename, so a run that was stop
 
 import argparse
 import json
+import math
 import os
 import random
 import re
@@ -195,7 +196,9 @@ def _plan(dice: random.Random, style: str, number: int) -> Plan:
         halves=halves,
         mode=dice.choices(("major", "minor"), (3, 2))[0],
         tonic=dice.randrange(12),
-        cents=round(dice.uniform(-40, 40), 1) if _chance(dice, 0.5) else 0.0,
+        cents=math.floor(0.64 * round(dice.uniform(-40, 40), 1)) / 0.64
+        if _chance(dice, 0.5)
+        else 0.0,
         # Else a chord would tell the bar: half of the last songs of 4/4 have two in a bar.
         per_bar=2 if number % 4 == 3 and (meter, halves) == (4, 1) and _chance(dice, 0.5) else 1,  # noqa: PLR2004
     )
@@ -274,12 +277,13 @@ def _run(*command: str, cwd: str) -> None:
 def _tuned(midi: bytes, cents: float) -> bytes:
     """Return a MIDI file with one more track, which tunes all channels but the drums'.
 
-    Registered parameter 1 is the fine tuning: 8,192 is none, 0 a semitone down (MIDI 1.0).
+    Registered parameter 1 is the fine tuning: 64 is none, 0 a semitone down (MIDI 1.0). Its
+    lower seven bits are left at 0, because fluidsynth reads them only when they come first.
     """
-    value = 8192 + round(cents * 81.92)
+    value = 64 + round(cents * 0.64)
     events = b""
     for channel in (*range(9), *range(10, 16)):
-        for control, data in ((101, 0), (100, 1), (6, value >> 7), (38, value & 127)):
+        for control, data in ((101, 0), (100, 1), (38, 0), (6, value)):
             events += bytes((0, 0xB0 | channel, control, data))
     track = events + b"\x00\xff\x2f\x00"
     _, form, tracks, division = struct.unpack(">4xIHHH", midi[:14])

@@ -5,6 +5,10 @@ from itertools import pairwise
 
 import numpy as np
 
+from dsp.analysis.features import Features
+from dsp.analysis.rhythm import rhythm_of
+from dsp.analysis.tuning import tuning_of
+
 RATE_HZ = 22_050
 SCALES = {"major": (0, 4, 7), "minor": (0, 3, 7)}
 CADENCES = {
@@ -20,6 +24,25 @@ class Song:
     mono: np.ndarray
     beats_s: np.ndarray
     meter: int
+
+    @property
+    def bpm(self):
+        """Beats − 1 over their time."""
+        return 60 * (len(self.beats_s) - 1) / (self.beats_s[-1] - self.beats_s[0])
+
+
+def evidence_of(mono, rate_hz=RATE_HZ, block=65_536):
+    """Return what is gathered of a song that is fed in blocks."""
+    features = Features(rate_hz)
+    for start in range(0, len(mono), block):
+        features.feed(mono[start : start + block])
+    return features.close()
+
+
+def rhythm(mono, rate_hz=RATE_HZ):
+    """Return the rhythm of a song."""
+    evidence = evidence_of(mono, rate_hz)
+    return rhythm_of(evidence, tuning_of(evidence.cents).cents)
 
 
 def beats_at(bpm, seconds):
