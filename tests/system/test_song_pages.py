@@ -134,6 +134,36 @@ def test_old_tempo_stands_beside_the_new_with_its_ratio(batch, songs):
     )
 
 
+def test_key_of_a_tag_is_understood_in_every_spelling(batch):
+    """What programs write for one and the same key is the same key."""
+    spelt = {
+        "8A": ["Am", "A minor", "a min", "08A", "8a", "1m"],
+        "8B": ["C", "C major", "Cmaj", "1d"],
+        "1A": ["G#m", "Abm", "A♭ minor", "6m"],
+        "11A": ["F♯m", "Gbm"],
+        "3B": ["Db", "C#"],
+    }
+    songs = []
+    for camelot, tags in spelt.items():
+        for tag in tags:
+            one = song(len(songs), 100.0, camelot)
+            one.analysis["tags"]["key"] = tag
+            songs.append(one)
+    page = batch(songs)
+
+    assert ["same"] * len(songs) == page.ask(
+        "[...document.querySelectorAll('td.tagkey')].map(e => e.lastElementChild.textContent)"
+    )
+
+
+def test_keys_are_spelt_as_wanted(batch, songs):
+    """A DJ reads the wheel first, a musician the name."""
+    page = batch(songs, key_names="camelot")
+    fill(page, "sort", "bpm")
+
+    assert "8B" == page.ask("document.querySelector('td.tonality').firstChild.textContent")
+
+
 def test_keyboard_is_enough(batch, songs):
     """A slash searches, an arrow goes to the rows and on, enter opens the song's page."""
     page = batch(songs)
