@@ -227,6 +227,12 @@ INTERNAL
 DAEMON_DIED
     The daemon's own process died while it was handling this job, and not only once.
     Report it with the system's log; move the drop back into the inbox to try again.
+SPLIT_REFUSED
+    A handler split its job too often, or into too many parts.
+    Mend the handler; a job has 8 rounds and 20,000 parts at the most.
+PART_READS
+    A part asked to read what lies neither in the drop nor in what its plan left.
+    Mend the handler.
 NO_OUTPUT
     The handler ended well and made nothing.
     Report it to whoever wrote the handler; one that finds nothing to do raises NothingToDo.

@@ -3,11 +3,12 @@
 ::
 
     inbox/<inbox>/              drops; or wherever the configuration says
-    work/<inbox>/<job>/         in/<drop>, out.<attempt>/: private to the daemon
+    work/<inbox>/<job>/         in/<drop>, out.<attempt>/, and parts/<round>.<place>/ with an
+                                out.<attempt>/ each: private to the daemon
     outbox/<inbox>/             results and statuses
     failed/<inbox>/             drops that failed, each beside its reason
     archive/<inbox>/<month>/    drops that were handled
-    state/                      queue and lock
+    state/                      queue and lock, kept/<inbox>/ of handlers that remember things
 
 Rule: each of these paths and names is written here and nowhere else.
 """
@@ -48,12 +49,18 @@ class Spool:
         return self.root / kind / inbox
 
     def job(self, inbox: str, job: str) -> Path:
-        """Return the private folder of a job."""
-        return self.root / "work" / inbox / job
+        """Return the private folder of a job; that of a part lies in its job's."""
+        whole, _, place = job.partition(".")
+        folder = self.root / "work" / inbox / whole
+        return folder / "parts" / place if place else folder
+
+    def kept(self, inbox: str) -> Path:
+        """Return the folder that the jobs of an inbox share."""
+        return self.root / "state" / "kept" / inbox
 
     def drop(self, inbox: str, job: str, name: str) -> Path:
-        """Return where the drop of a job lies while it is worked on."""
-        return self.job(inbox, job) / "in" / name
+        """Return where the drop of a job, or of the job of a part, lies while it is worked on."""
+        return self.job(inbox, job.partition(".")[0]) / "in" / name
 
     def result(self, inbox: str, job: str, attempt: int) -> Path:
         """Return where an attempt writes."""

@@ -25,9 +25,16 @@ the daemon, which knows nothing else of a handler:
   important first (``("integrated_lufs",)``; the suffix is its unit).
 * ``STAGES``: the names of its stages in their order; the status then says which of how many
   is under way.
+* ``KEEPS``: ``True`` gives every job of its inbox the same folder, ``task.kept``, to remember
+  things in: a cache. Several jobs and parts may write it at once, so by rename.
+
+Work that consists of many independent pieces may be *split*: ``handle`` returns a ``Split``, its
+parts are run by ``part(task) -> Result`` of the same module, each in a worker, with budgets and a
+deadline of its own, and when all have ended ``handle`` is called again with ``task.round`` 1 and
+what became of them in ``task.parts``. It may split again, ``MOST_ROUNDS`` times.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -50,6 +57,7 @@ class Declaration(BaseModel):
     judge: Literal["all", "any", "none"] = "all"
     headline: tuple[_Name, ...] = Field(default=(), max_length=20)
     stages: tuple[_Name, ...] = Field(default=(), max_length=200)
+    keeps: bool = False
 
     @classmethod
     def of(cls, module: object) -> "Declaration":
@@ -73,6 +81,56 @@ class Declaration(BaseModel):
             raise ValueError(f"{name} cannot be used: {first['msg']}, got {value}") from None
 
 
+MOST_PARTS, MOST_ROUNDS, MOST_PARTS_OF_A_JOB = 5_000, 8, 20_000
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a job that can be done without the others."""
+
+    name: str
+    """For people: ``03 Song.flac``."""
+    options: Mapping[str, object] = field(default_factory=dict)
+    """What ``part`` is given as ``task.part``; plain data."""
+    reads: tuple[str, ...] = ()
+    """What of the drop, and of what the plan left in its work directory, its worker may read; all
+    of both when empty. Paths relative to them."""
+    audio_s: float = 0.0
+    """Sets its deadline."""
+    weight: float = 1.0
+    """Its share of the progress."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """What ``handle`` returns instead of a ``Result`` when parts are to be done first.
+
+    What it left in its work directory stays: parts and later rounds find it in ``task.carried``.
+    """
+
+    parts: tuple[Part, ...]
+    """1 to ``MOST_PARTS``."""
+    at_once: int = 0
+    """How many of them may run at a time; 0: as many as there are slots."""
+    on_failure: Literal["go on", "stop"] = "go on"
+    """``stop``: when a part fails, those that wait are cancelled and the job fails with it."""
+
+
+@dataclass(frozen=True)
+class EndedPart:
+    """What became of a part of the round before."""
+
+    name: str
+    outcome: Literal["done", "skipped", "failed", "cancelled"]
+    folder: Path
+    """What it made, when it is done. Read-only."""
+    measurements: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[Mapping[str, Any]] = ()
+    """``{code, message}`` each."""
+    error: Mapping[str, Any] | None = None
+    """``{code, message, hint, …}`` when it failed."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One attempt's worth of work."""
@@ -91,6 +149,16 @@ class Task:
     """What a file may be: ``rate_hz_min rate_hz_max channels frames``; empty: unsaid."""
     accept_truncated: bool = False
     """Whether a file whose writer never finished its header may be used as far as it goes."""
+    round: int = 0
+    """How often the job has split before."""
+    parts: tuple[EndedPart, ...] = ()
+    """Those of the last round, in the order in which the plan named them."""
+    part: Mapping[str, Any] = field(default_factory=dict)
+    """``Part.options``, for ``part``."""
+    carried: Path | None = None
+    """The work directory of the plan that split last. Read-only."""
+    kept: Path | None = None
+    """The folder that the jobs of this inbox share, when the handler says ``KEEPS``."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ A *job* is one drop to be handled:
       └── retry, ───────┘
           interrupted
 
+A job may *split*: it then stays queued, with ``split`` set, until every one of its *parts* has
+ended, and is claimed again. Parts are jobs that own no drop (``jobs.parts``).
+
 There is no state for "waiting to retry": such a job is *queued* with a ``not_before_ms`` in
 the future. There is no state for "crashed": that is how an attempt ended, and ``after`` says
 what follows.
@@ -84,6 +87,8 @@ class Outcome(StrEnum):
     BAD_CONFIG = "bad_config"
     """Its handler could not be used: the operator's to mend."""
     CANCELLED = "cancelled"
+    SPLIT = "split"
+    """Its parts are to be done first."""
 
 
 class Tally(NamedTuple):
@@ -121,6 +126,7 @@ FATES: Mapping[Outcome, Fate] = {
     Outcome.CRASHED: Fate(State.FAILED, "crashes"),
     Outcome.OUT_OF_MEMORY: Fate(State.FAILED, "crashes"),
     Outcome.INTERRUPTED: Fate(State.QUEUED),
+    Outcome.SPLIT: Fate(State.QUEUED),
     Outcome.DAEMON_DIED: Fate(State.FAILED, "interruptions"),
     Outcome.START_FAILED: Fate(State.FAILED, "interruptions"),
     Outcome.BAD_CONFIG: Fate(State.FAILED, "interruptions"),
@@ -229,6 +235,28 @@ class Job(NewJob):
     """What the handler said: measurements, notes, inputs."""
     content_key: str | None = None
     duplicate_of: str | None = None
+    parent: str | None = None
+    """Of a part: the job that it belongs to."""
+    round: int = 0
+    """How often the job has split; of a part: in which round it was made."""
+    part: int | None = None
+    """Its place in its round."""
+    split: bool = False
+    """Queued, and waiting for its parts."""
+    at_once: int = 0
+    """Of a part: how many of its round may run at a time; 0: any number."""
+    weight: float = 1.0
+    """Of a part: its share in the progress."""
+    reads: Sequence[str] = ()
+    """Of a part: what it may read; empty: all of the drop."""
+    stopping: State | None = None
+    """Of a split job: how it ends as soon as its running parts have."""
+    stop_at_failure: bool = False
+
+    @property
+    def root(self) -> str:
+        """The id of the job that owns the drop."""
+        return self.parent or self.id
 
 
 @dataclass(frozen=True)
@@ -243,6 +271,26 @@ class OutputFile:
 
 
 @dataclass(frozen=True)
+class NewPart:
+    """A part as a plan asks for it; see ``handlers.contract.Part``."""
+
+    name: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    reads: Sequence[str] = ()
+    audio_s: float = 0.0
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a job is split."""
+
+    parts: Sequence[NewPart]
+    at_once: int = 0
+    stop_at_failure: bool = False
+
+
+@dataclass(frozen=True)
 class Ending:
     """How an attempt ended, and what it left."""
 
@@ -253,6 +301,8 @@ class Ending:
     exit_code: int | None = None
     signal: int | None = None
     max_rss_mb: float | None = None
+    plan: Plan | None = None
+    """With ``Outcome.SPLIT``."""
 
 
 @dataclass(frozen=True)

@@ -41,22 +41,66 @@ class Questions:
     def named(self, inbox: str, name: str) -> list[Job]:
         """Return the jobs of a drop's name, the newest first."""
         return self._select(
-            "WHERE inbox = ? AND name = ? ORDER BY number DESC", inbox, os.fsencode(name)
+            "WHERE inbox = ? AND name = ? AND parent IS NULL ORDER BY number DESC",
+            *(inbox, os.fsencode(name)),
         )
 
     def jobs(self, state: State) -> list[Job]:
-        """Return the jobs in a state; queued ones in the order in which they will be claimed."""
+        """Return the jobs in a state; queued ones in the order in which they will be claimed.
+
+        Of parts only those that run: what waits is their job.
+        """
         match state:
             case State.QUEUED:
-                return self._select("WHERE state = 'queued' ORDER BY order_key_ms, number")
+                return self._select(
+                    "WHERE state = 'queued' AND parent IS NULL ORDER BY order_key_ms, number"
+                )
             case State.RUNNING:
                 return self._select("WHERE state = 'running' ORDER BY number")
             case _:
-                return self._select("WHERE state = ? ORDER BY number", state)
+                return self._select("WHERE state = ? AND parent IS NULL ORDER BY number", state)
 
     def waiting(self, limit: int) -> list[Job]:
-        """Return the first ``limit`` queued jobs, in the order in which they will be claimed."""
-        return self._select("WHERE state = 'queued' ORDER BY order_key_ms, number LIMIT ?", limit)
+        """Return the first ``limit`` jobs that wait, in the order in which they will be claimed."""
+        return self._select(
+            "WHERE state = 'queued' AND parent IS NULL AND split = 0"
+            " ORDER BY order_key_ms, number LIMIT ?",
+            limit,
+        )
+
+    def parts(self, job: Job) -> list[Job]:
+        """Return the parts of a job's last round, in the plan's order."""
+        return self._select("WHERE parent = ? AND round = ? ORDER BY part", job.id, job.round)
+
+    def running_parts(self, job_id: str) -> list[Job]:
+        """Return the parts of a job that run."""
+        return self._select("WHERE state = 'running' AND parent = ? ORDER BY number", job_id)
+
+    def part_counts(self, job: Job) -> dict[State, tuple[int, float]]:
+        """Return how many parts of the last round are in each state, and their weights' sum."""
+        rows = self._ask(
+            "SELECT state, count(*), sum(weight) FROM job WHERE parent = ? AND round = ?"
+            " GROUP BY state",
+            (job.id, job.round),
+        )
+        return {State(state): (count, weight) for state, count, weight in rows}
+
+    def notable_parts(self, job: Job, limit: int) -> list[Job]:
+        """Return the first parts of the last round that a person asks about: failed, running."""
+        return self._select(
+            """
+            WHERE parent = ? AND round = ? AND state IN ('failed', 'running', 'cancelled')
+            ORDER BY CASE state WHEN 'failed' THEN 0 WHEN 'running' THEN 1 ELSE 2 END, part LIMIT ?
+            """,
+            *(job.id, job.round, limit),
+        )
+
+    def plan_attempt(self, job_id: str) -> int | None:
+        """Return the number of the attempt that split a job last."""
+        number: int | None
+        query = "SELECT max(number) FROM attempt WHERE job = ? AND outcome = 'split'"
+        ((number,),) = self._ask(query, (job_id,))
+        return number
 
     def attempts(self, job_id: str) -> list[Attempt]:
         """Return the attempts at a job, the first first."""
@@ -101,7 +145,7 @@ class Questions:
         ((due_ms,),) = self._ask(
             f"""
             SELECT min(not_before_ms) FROM job
-            WHERE state = 'queued' AND {among(inboxes)}
+            WHERE state = 'queued' AND split = 0 AND {MAY_RUN} AND {among(inboxes)}
             """,  # noqa: S608 - question marks
             tuple(inboxes or ()),
         )
@@ -112,7 +156,7 @@ class Questions:
         rows = self._ask(
             """
             SELECT state, lane, count(*), min(created_ms) FROM job
-            WHERE state = 'queued' GROUP BY lane
+            WHERE state = 'queued' AND parent IS NULL AND split = 0 GROUP BY lane
             UNION ALL
             SELECT state, lane, count(*), min(created_ms) FROM job
             WHERE state = 'running' GROUP BY lane
@@ -141,6 +185,11 @@ def _understood(of: Callable[[sqlite3.Row], _Value], rows: list[sqlite3.Row]) ->
         return [of(row) for row in rows]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise QueueDamaged(f"a row cannot be understood: {error}") from error
+
+
+MAY_RUN = """(at_once = 0 OR (SELECT count(*) FROM job AS other
+    WHERE other.state = 'running' AND other.parent = job.parent) < job.at_once)"""
+"""The condition that not so many parts of a job run already as may run at once."""
 
 
 def among(inboxes: Collection[str] | None) -> str:

@@ -86,6 +86,10 @@ _OTHERWISE: Mapping[str, tuple[Callable[[Any], object], Callable[[Any], object]]
     "state": (str, State),
     **dict.fromkeys(("options", "sha256", "inputs", "warnings", "result"), (encoded, json.loads)),
     "error": (encoded_or_none, _decoded),
+    "reads": (encoded, json.loads),
+    "split": (int, bool),
+    "stop_at_failure": (int, bool),
+    "stopping": (str, lambda state: None if state is None else State(state)),
 }
 """How a field is written into its column, and how it is read."""
 

@@ -37,9 +37,9 @@ from daemon.config.models import Budgets, Retention
 from daemon.errors import Fault
 from daemon.jobs.database import MIGRATIONS, Database, QueueDamaged, move_aside, refuse_old_sqlite
 from daemon.jobs.job import Ending, Job, NewJob, Next, Outcome, State
-from daemon.jobs.queries import among
+from daemon.jobs.parts import Parts
+from daemon.jobs.queries import MAY_RUN, among
 from daemon.jobs.row_mapping import columns_of
-from daemon.jobs.transitions import Transitions
 
 _PRUNED_AT_ONCE = 500
 """Rows that one call of ``prune`` deletes at most: the loop must not stand still."""
@@ -58,7 +58,7 @@ class Claim(NamedTuple):
     attempt: int
 
 
-class Store(Transitions):
+class Store(Parts):
     """All that is known about jobs, and all that happens to them."""
 
     def __init__(self, database: Database, *, clock: Clock, budgets: Budgets) -> None:
@@ -134,8 +134,8 @@ class Store(Transitions):
             found = db.execute(
                 f"""
                 SELECT id FROM job
-                WHERE state = 'queued' AND not_before_ms - ? NOT BETWEEN 1 AND ?
-                  AND {among(inboxes)}
+                WHERE state = 'queued' AND split = 0 AND not_before_ms - ? NOT BETWEEN 1 AND ?
+                  AND {MAY_RUN} AND {among(inboxes)}
                 ORDER BY order_key_ms, number LIMIT 1
                 """,  # noqa: S608 - question marks
                 (now_ms, longest_ms, *(inboxes or ())),
@@ -229,9 +229,14 @@ class Store(Transitions):
     def cancel(self, job_id: str) -> bool:
         """Cancel a queued job; return ``False`` when it is not queued.
 
-        A running one is killed first, and finished with ``Outcome.CANCELLED``.
+        A running one is killed first, and finished with ``Outcome.CANCELLED``; so are the parts of
+        a split one that run, and with the last of them it ends.
         """
         with self._database.transaction() as db:
+            now = self.get(job_id)
+            if now is not None and now.split:
+                self._stop(db, now, State.CANCELLED, Ending(Outcome.CANCELLED))
+                return True
             return self._end_queued(db, job_id, State.CANCELLED, Ending(Outcome.CANCELLED))
 
     def finish_as_duplicate(self, job_id: str, original: str) -> bool:
@@ -268,12 +273,12 @@ class Store(Transitions):
     def prune(self, retention: Retention) -> int:
         """Forget published jobs that are too old or too many; return how many.
 
-        A call forgets a few hundred at most; totals stay.
+        A call forgets a few hundred at most; totals stay, and parts go with their job.
         """
         before_ms = self._clock.wall_ms() - retention.history_days * 86_400_000
         with self._database.transaction() as db:
             (kept,) = db.execute(
-                "SELECT count(*) FROM job WHERE published_ms IS NOT NULL"
+                "SELECT count(*) FROM job WHERE published_ms IS NOT NULL AND parent IS NULL"
             ).fetchone()
             deleted = db.execute(
                 """
@@ -281,7 +286,7 @@ class Store(Transitions):
                     SELECT number FROM (
                         SELECT number, published_ms,
                                row_number() OVER (ORDER BY published_ms) AS place
-                        FROM job WHERE published_ms IS NOT NULL
+                        FROM job WHERE published_ms IS NOT NULL AND parent IS NULL
                         ORDER BY published_ms LIMIT :at_once
                     ) WHERE published_ms < :before_ms OR place <= :too_many
                 )

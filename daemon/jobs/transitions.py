@@ -69,7 +69,7 @@ class Transitions(Questions):
             UPDATE job SET state = :state, not_before_ms = :not_before_ms,
                 failures = :failures, crashes = :crashes, interruptions = :interruptions,
                 finished_ms = :finished_ms, error = :error, result = :result,
-                outputs = :outputs, duplicate_of = :duplicate_of
+                outputs = :outputs, duplicate_of = :duplicate_of, split = 0
             WHERE id = :id
             """,
             {
@@ -88,7 +88,11 @@ class Transitions(Questions):
             "INSERT INTO output VALUES (?, ?, ?, ?, ?, ?, ?)",
             [columns_of_output(job.id, *placed) for placed in enumerate(ending.outputs)],
         )
-        if final:
+        if final and job.parent is not None:
+            db.execute(
+                "UPDATE job SET published_ms = finished_ms, drop_at = '' WHERE id = ?", (job.id,)
+            )
+        elif final:
             db.execute(
                 "INSERT INTO total VALUES (?, ?, 1)"
                 " ON CONFLICT (inbox, state) DO UPDATE SET jobs = jobs + 1",

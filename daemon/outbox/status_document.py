@@ -34,6 +34,7 @@ NOTHING_KNOWN: Mapping[str, Any] = {
     "wait": None,
     "attempt": 0,
     "attempts": [],
+    "parts": None,
     "inputs": [],
     "outputs": [],
     "output_folder": None,
@@ -82,15 +83,21 @@ def status_of_job(
     folder: str | None = None,
     position: int | None = None,
     waits_for: tuple[str, str] | None = None,
+    parts: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the status of a job, running, waiting or ended.
 
     ``stages`` are those that its handler declares; ``folder`` is where its result lies in the
     outbox: its own, or that of its twin; ``position`` its place among those that wait, 1 for the
-    next; ``waits_for`` reason and detail of what keeps it waiting besides a slot.
+    next; ``waits_for`` reason and detail of what keeps it waiting besides a slot; ``parts`` what is
+    known of those of its last round. While they are at work, so is the job, to its readers.
     """
-    done = job.state is State.DONE
+    done, split = job.state is State.DONE, parts if job.split else None
     stage = live.stage if live else ("complete" if done else None)
+    progress = round(live.progress, 4) if live else float(done)
+    waits = job.state is State.QUEUED and not split
+    if split:
+        stage, progress = f"round {split['round']}", split["progress"]
     return {
         **NOTHING_KNOWN,
         "job": job.id,
@@ -98,18 +105,19 @@ def status_of_job(
         "name_base64": base64_of(job.name),
         "inbox": job.inbox,
         "handler": job.handler,
-        "state": job.state.value,
+        "state": State.RUNNING.value if split else job.state.value,
         "terminal": job.state in FINAL,
         "first_seen": _time(job.first_seen_ms),
         "created": rfc3339(job.created_ms),
         "started": _time(job.started_ms),
         "finished": _time(job.finished_ms),
         "stage": None if stage is None else _stage(stage, stages),
-        "progress": round(live.progress, 4) if live else float(done),
+        "progress": progress,
         "eta_s": eta_s(live, now_s),
-        "wait": _wait(job, position, waits_for) if job.state is State.QUEUED else None,
+        "wait": _wait(job, position, waits_for) if waits else None,
         "attempt": len(attempts),
         "attempts": [_attempt(attempt) for attempt in attempts],
+        "parts": parts,
         "inputs": _inputs(job),
         "outputs": [_output(output) for output in outputs],
         "output_folder": folder,

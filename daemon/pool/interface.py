@@ -21,9 +21,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from daemon.handlers.contract import Declaration
-from daemon.jobs.job import Outcome
+from daemon.jobs.job import Outcome, Plan
 
-__all__ = ["Ended", "Order", "Outcome", "Pool", "Progress"]
+__all__ = ["WELL", "Ended", "Order", "Outcome", "Pool", "Progress"]
+
+WELL = frozenset({Outcome.DONE, Outcome.NOTHING_TO_DO, Outcome.SPLIT})
+"""The outcomes after which the same worker may serve again."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,17 @@ class Order:
     """The longest silence: a worker beats even while a handler says nothing."""
     no_progress_s: float = 300.0
     """The longest time with the same stage and fraction."""
+    round: int = 0
+    part: dict[str, Any] | None = None
+    """The options of a part; ``None``: this is the whole job."""
+    parts: str = ""
+    """A file that says what became of the parts of the last round; see ``pool.parts``."""
+    carried: str = ""
+    """What the plan that split last left; see ``Task``."""
+    kept: str = ""
+    """The folder that the jobs of the inbox share."""
+    reads: tuple[str, ...] = ()
+    """What of the drop and of what was carried a part may read; empty: all of it."""
     read_paths: tuple[str, ...] = ()
     """What the handler may read besides its source and the installed libraries."""
     write_paths: tuple[str, ...] = ()
@@ -75,6 +89,10 @@ class Ended:
     outcome: Outcome
     result: dict[str, Any] | None = None
     """``{outputs, measurements, notes, inputs}`` when done."""
+    split: dict[str, Any] | None = None
+    """``{count, at_once, stop_at_failure}`` when the job is to be split."""
+    plan: Plan | None = None
+    """How it is split, once the list of its parts has been read."""
     error: dict[str, Any] | None = None
     """The document of a ``Fault`` otherwise."""
     exit_code: int | None = None

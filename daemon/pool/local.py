@@ -39,7 +39,7 @@ from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
 from daemon.handlers.contract import Declaration
 from daemon.pool import orphans
-from daemon.pool.interface import Ended, Order, Outcome, Progress
+from daemon.pool.interface import WELL, Ended, Order, Outcome, Progress
 from daemon.pool.oom import oom_kills
 from daemon.pool.outputs import Checks
 from daemon.pool.process import Process
@@ -219,7 +219,7 @@ class LocalPool:
 
     def _finish(self, order: Order | None, ended: Ended, now_s: float) -> None:
         """Give out the end of an attempt, of which nothing runs any more."""
-        if order and ended.result and ended.result["outputs"]:
+        if order and (ended.split or (ended.result and ended.result["outputs"])):
             self._checks.begin(order, ended, now_s)
         else:
             self._ended.append(ended)
@@ -229,7 +229,7 @@ class LocalPool:
         slot = self._held.pop((ended.job, ended.attempt), None)
         if slot is None or slot not in self._slots:
             return
-        well = ended.outcome in (Outcome.DONE, Outcome.NOTHING_TO_DO)
+        well = ended.outcome in WELL
         if well and not self._is_outdated(slot):
             slot.release()
         else:

@@ -43,7 +43,9 @@ from typing import Any
 from daemon import trees
 from daemon.errors import Fault
 from daemon.files import THREADS, side_by_side
+from daemon.jobs.job import Plan
 from daemon.pool.interface import Ended, Order, Outcome
+from daemon.pool.parts import WrongParts, read_list
 
 WRONG = frozenset(
     {
@@ -237,10 +239,15 @@ class _Check:
 
     def run(self, wake: Callable[[], None]) -> None:
         """Check, in a thread."""
-        files = (self.ended.result or {})["outputs"]
+        workdir, split = Path(self.order.workdir), self.ended.split
         try:
-            take(Path(self.order.workdir), files, self.stop.is_set)
-        except WrongOutput as error:
+            if split is None:
+                take(workdir, (self.ended.result or {})["outputs"], self.stop.is_set)
+            else:
+                parts = read_list(workdir, split["count"])
+                plan = Plan(parts, split["at_once"], stop_at_failure=split["stop_at_failure"])
+                self.ended = replace(self.ended, plan=plan)
+        except (WrongOutput, WrongParts) as error:
             self.answer = Outcome.FAILED, Fault.of(error, "RESULT_INVALID")
         except OSError as error:
             code = "DISK_FULL" if error.errno in NO_ROOM else "DISK_TROUBLE"
@@ -261,7 +268,9 @@ class _Check:
         if self.answer is None:
             return self.ended
         outcome, fault = self.answer
-        return replace(self.ended, outcome=outcome, result=None, error=fault.document())
+        return replace(
+            self.ended, outcome=outcome, result=None, split=None, plan=None, error=fault.document()
+        )
 
 
 class Checks:

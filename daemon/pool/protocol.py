@@ -39,7 +39,7 @@ from pydantic import (
 )
 
 from daemon.errors import Fault
-from daemon.handlers.contract import Declaration
+from daemon.handlers.contract import MOST_PARTS, Declaration
 from daemon.pool.bounds import (
     Count,
     InputFile,
@@ -69,6 +69,7 @@ SEEN = frozenset(
         Outcome.BAD_CONFIG,
         Outcome.FAILED,
         Outcome.OUT_OF_MEMORY,
+        Outcome.SPLIT,
     }
 )
 """The outcomes that a worker can see. Only the pool knows the others."""
@@ -157,6 +158,14 @@ class Made(_Said):
         return self
 
 
+class SplitInto(_Said):
+    """A handler's ``Split``, but for its parts: a file of the work directory lists them."""
+
+    count: Annotated[int, Field(ge=1, le=MOST_PARTS)]
+    at_once: Annotated[int, Field(ge=0, le=MOST_PARTS)] = 0
+    stop_at_failure: bool = False
+
+
 class Failure(_Said):
     """Why an attempt did not succeed: a ``Fault`` on its way up."""
 
@@ -181,6 +190,7 @@ class Verdict(_Said):
     outcome: Outcome
     result: Made | None = None
     error: Failure | None = None
+    split: SplitInto | None = None
     warnings: list[Remark] = []
     max_rss_mb: Megabytes
     clean: bool
@@ -190,10 +200,10 @@ class Verdict(_Said):
     def _whole(self) -> Self:
         if self.outcome not in SEEN:
             raise ValueError(f"{self.outcome} is for the pool to say")
-        if (self.outcome == "done") != (self.result is not None) or (
-            (self.result is None) == (self.error is None)
-        ):
-            raise ValueError("done has a result, everything else has an error")
+        said = sum(one is not None for one in (self.result, self.error, self.split))
+        wanted = {Outcome.DONE: self.result, Outcome.SPLIT: self.split}
+        if said != 1 or wanted.get(self.outcome, self.error) is None:
+            raise ValueError("done has a result, split has its parts, everything else an error")
         return self
 
 
@@ -209,7 +219,7 @@ def line_down(message: Hello | Order) -> bytes:
 def order_of(line: bytes) -> Order:
     """Return the order that ``line_down`` wrote."""
     fields = json.loads(line)
-    for paths in ("read_paths", "write_paths"):
+    for paths in ("reads", "read_paths", "write_paths"):
         fields[paths] = tuple(fields[paths])
     return Order(**fields)
 

@@ -42,7 +42,7 @@ from typing import Literal
 
 from daemon.errors import Fault
 from daemon.handlers.contract import Declaration
-from daemon.pool.interface import Ended, Order, Outcome, Progress
+from daemon.pool.interface import WELL, Ended, Order, Outcome, Progress
 from daemon.pool.process import Death, Process
 from daemon.pool.protocol import (
     BadMessage,
@@ -209,13 +209,14 @@ class Slot:
             outcome=verdict.outcome,
             result=verdict.result.model_dump() if verdict.result else None,
             error=verdict.error.fault().document() if verdict.error else None,
+            split=verdict.split.model_dump() if verdict.split else None,
             max_rss_mb=verdict.max_rss_mb,
             warnings=tuple(remark.model_dump() for remark in verdict.warnings),
             stderr=self.process.stderr,
         )
         self._reported = True
         self.served += 1
-        well = verdict.outcome in (Outcome.DONE, Outcome.NOTHING_TO_DO)
+        well = verdict.outcome in WELL
         if self._confined or not (verdict.clean and well):
             self._kill("served its job")
 

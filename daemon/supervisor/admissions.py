@@ -280,11 +280,10 @@ class Admissions:
             known_as = {composed(name) for name in (job.name, display(job.name), job.label)}
             if job.inbox == asked.inbox and composed(asked.name) in known_as:
                 self._watchers.request_cancel(job.id, asked.inbox, asked.file)
-                if job.state is State.RUNNING:
-                    self._cancel_running(job)
-                else:
+                if job.state is State.QUEUED:
                     store.cancel(job.id)
                     self._completion.after(job.id, job.inbox)
+                self._cancel_running(job)
                 return
         # No warning: it may have been fulfilled since the inbox was scanned.
         log.debug("nothing to cancel", inbox=asked.inbox, drop=display(asked.name))

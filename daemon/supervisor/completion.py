@@ -25,6 +25,7 @@ from daemon.outbox.publisher import Publisher
 from daemon.outbox.status_document import status_of_job
 from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.obstacles import Obstacle, Obstacles
+from daemon.supervisor.splits import Splits
 from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
 from daemon.text import display
@@ -47,13 +48,20 @@ class Completion:
     """From an outcome in the row to what readers see of it."""
 
     def __init__(
-        self, opened: Opened, *, capacity: Capacity, watchers: Watchers, obstacles: Obstacles
+        self,
+        opened: Opened,
+        *,
+        capacity: Capacity,
+        watchers: Watchers,
+        obstacles: Obstacles,
+        splits: Splits,
     ) -> None:
         self._spool, self._store, self._clock = opened.spool, opened.store, opened.clock
         self._files, self._publisher = opened.files, Publisher(opened.spool, opened.files)
         self._folders = opened.folders
         self._statuses, self._events, self._outage = opened.statuses, opened.events, opened.outage
         self._capacity, self._watchers, self._obstacles = capacity, watchers, obstacles
+        self._splits = splits
         self._due: dict[str, str] = {}
         """Jobs whose state has changed, and their inboxes."""
         self._due_since_s = 0.0
@@ -98,6 +106,12 @@ class Completion:
                     set_aside=partial(self._fail, job_id),
                 )
 
+    def show(self, job_id: str) -> None:
+        """Write the status of a job whose parts run."""
+        job = self._store.get(job_id)
+        if job is not None and job.split:
+            self._write_status(job)
+
     def show_waits(self) -> None:
         """Write into the next few statuses of those that wait what for, and behind how many."""
         waiting = list(enumerate(self._store.waiting(_POSITIONS_SHOWN), start=1))
@@ -140,6 +154,7 @@ class Completion:
             folder=owner.label if owner and job.state is State.DONE else None,
             position=position,
             waits_for=(obstacle.reason, obstacle.detail) if obstacle else None,
+            parts=self._splits.shown(job),
         )
 
     def _follow_or_tell(self, job_id: str) -> None:

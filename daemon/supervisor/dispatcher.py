@@ -14,7 +14,6 @@ from typing import Any
 from daemon.errors import Fault
 from daemon.jobs.job import Ending, Job, Next, Outcome, OutputFile
 from daemon.jobs.store import Claim
-from daemon.layout import settings_beside
 from daemon.logs import log
 from daemon.outbox.status_document import Live, status_of_job
 from daemon.pool.interface import Ended, Order, Pool, Progress
@@ -22,6 +21,7 @@ from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.duplicates import key_of_done
 from daemon.supervisor.obstacles import Obstacles
+from daemon.supervisor.splits import Splits
 from daemon.supervisor.startup import Opened
 from daemon.text import display
 
@@ -40,18 +40,25 @@ class Dispatcher:
         obstacles: Obstacles,
         completion: Completion,
         document: DaemonDocument,
+        splits: Splits,
+        live: dict[str, Live],
     ) -> None:
         self._opened, self._pool = opened, pool
         self._store, self._spool = opened.store, opened.spool
         self._files, self._clock, self._outage = opened.files, opened.clock, opened.outage
         self._obstacles, self._completion = obstacles, completion
         self._statuses, self._document = opened.statuses, document
+        self._splits, self._live = splits, live
         self._jobs: dict[str, Job] = {}
-        self._live: dict[str, Live] = {}
         self.unshown: list[Job] = []
         """What was begun, and no status says so yet: what ends at once needs none."""
         self._finished: dict[tuple[str, int], Next] = {}
         """Ends that are recorded, and what follows."""
+
+    @property
+    def busy(self) -> int:
+        """How many jobs are at work, each with all its parts."""
+        return len({job.root for job in self._jobs.values()})
 
     @property
     def running(self) -> list[tuple[Job, Live | None]]:
@@ -104,8 +111,9 @@ class Dispatcher:
                 self._show_progress(job, now=True)
 
     def cancel(self, job: Job) -> None:
-        """End a running job because a person asked for it."""
-        self._pool.cancel(job.id, job.attempts)
+        """End a job, or the parts of it that run, because a person asked for it."""
+        for each in (job, *self._store.running_parts(job.id)):
+            self._pool.cancel(each.id, each.attempts)
 
     def _begin(self, claim: Claim) -> None:
         job, attempt = claim.job, claim.attempt
@@ -139,6 +147,8 @@ class Dispatcher:
 
     def _make_workdir(self, job: Job, attempt: int) -> Path:
         workdir = self._spool.result(job.inbox, job.id, attempt)
+        if job.parent is not None and not workdir.parent.is_dir():
+            workdir.parent.mkdir(parents=True, exist_ok=True)
         # After the queue was rebuilt, an attempt of this number may have been here before.
         if os.path.lexists(workdir):
             self._files.remove_tree("discard attempt", workdir)
@@ -148,6 +158,7 @@ class Dispatcher:
     def _order(self, job: Job, attempt: int, workdir: Path) -> Order:
         inbox = self._opened.config.inboxes[job.inbox]
         drop = self._spool.drop(job.inbox, job.id, job.name)
+        whole = self._splits.whole(job)
         return Order(
             job=job.id,
             attempt=attempt,
@@ -155,8 +166,10 @@ class Dispatcher:
             name=display(job.name),
             source=str(drop),
             workdir=str(workdir),
-            options=dict(job.options),
-            read_paths=_settings_paths(drop),
+            options=dict(whole.options),
+            round=job.round,
+            part=None if job.parent is None else dict(job.options),
+            **self._splits.surroundings(job, whole),
             limits=inbox.limits.model_dump(exclude={"settings_bytes"}),
             accept_truncated=inbox.settling.on_truncated == "accept",
             sha256=dict(job.sha256),
@@ -167,12 +180,16 @@ class Dispatcher:
 
     def _show_progress(self, job: Job, *, now: bool = False) -> None:
         """Write the status of a running job, unless it was written a moment ago."""
-        if not (now or self._statuses.due(job.inbox, job.label)):
+        label = self._splits.whole(job).label
+        if not (now and job.parent is None) and not self._statuses.due(job.inbox, label):
             return
 
         def write() -> None:
             live = self._live.get(job.id)
             if live is None:  # it has ended since this was refused
+                return
+            if job.parent is not None:
+                self._completion.show(job.parent)
                 return
             declared = self._pool.handlers.get(job.handler)
             status = status_of_job(
@@ -182,6 +199,7 @@ class Dispatcher:
                 live=live,
                 stages=declared.stages if declared else (),
                 now_s=self._clock.monotonic_s(),
+                parts=self._splits.shown(job),
             )
             self._statuses.write(job.label, status)
 
@@ -219,7 +237,9 @@ class Dispatcher:
         self._finished = finished
 
     def _finish(self, job: Job, ended: Ended, ending: Ending) -> Next | None:
-        if ending.outcome is not Outcome.DONE:
+        if ending.outcome is Outcome.SPLIT:
+            self._splits.clear(job)
+        elif ending.outcome is not Outcome.DONE:
             self._discard(job, ended.attempt)
         return self._store.finish(job.id, ended.attempt, ending)
 
@@ -230,7 +250,7 @@ class Dispatcher:
         live = self._live.pop(job.id, None)
         self._outage.forget(f"status of {job.id}")
         if following is None:  # recorded before; what followed may be missing
-            self._completion.after(job.id, job.inbox)
+            self._completion.after(job.root, job.inbox)
             return
         took_s = self._clock.monotonic_s() - live.began_s if live else 0.0
         self._document.count(ending.outcome, job, took_s)
@@ -247,7 +267,9 @@ class Dispatcher:
             self._outage.guard(
                 f"content of {job.id}", lambda: self._note_content(job, ending), job=job.id
             )
-        self._completion.after(job.id, job.inbox)
+        self._completion.after(job.root, job.inbox)
+        if stopped := self._splits.follow(job, ending):
+            self.cancel(stopped)
 
     def _discard(self, job: Job, attempt: int) -> None:
         """Remove what a failed attempt wrote: before its outcome, which may need the room."""
@@ -262,7 +284,7 @@ class Dispatcher:
         self._outage.forget(thing)  # what cannot be removed now goes with the job's folder
 
     def _note_content(self, job: Job, ending: Ending) -> None:
-        if ending.outcome is Outcome.DONE:
+        if ending.outcome is Outcome.DONE and job.parent is None:
             key = key_of_done(job, ending.result.get("inputs", ()))
             if key is not None:
                 self._store.note_content(job.id, key)
@@ -273,12 +295,6 @@ _UNREMARKABLE = frozenset({Outcome.DONE, Outcome.BAD_INPUT, Outcome.NOTHING_TO_D
 
 def _outcome(job_id: str) -> str:
     return f"outcome of {job_id}"
-
-
-def _settings_paths(drop: Path) -> tuple[str, ...]:
-    """Return the settings file beside a drop: a worker names its lines in a complaint."""
-    found = settings_beside(drop)
-    return () if found is None else (str(found),)
 
 
 def _ending_of(ended: Ended) -> Ending:
@@ -292,8 +308,9 @@ def _ending_of(ended: Ended) -> Ending:
         outcome, error = Outcome.FAILED, _NOTHING_MADE.document()
     return Ending(
         outcome=outcome,
-        error=None if outcome is Outcome.DONE else error,
+        error=None if outcome in (Outcome.DONE, Outcome.SPLIT) else error,
         outputs=outputs,
+        plan=ended.plan,
         result={
             "measurements": made.get("measurements", {}),
             "notes": [*made.get("notes", ()), *ended.warnings],

@@ -35,6 +35,7 @@ from daemon.errors import BadConfig
 from daemon.files import Files
 from daemon.intake.observations import Admitted
 from daemon.logs import log
+from daemon.outbox.status_document import Live
 from daemon.pool.local import LocalPool
 from daemon.supervisor import systemd
 from daemon.supervisor.admissions import Admissions
@@ -49,6 +50,7 @@ from daemon.supervisor.obstacles import Obstacles
 from daemon.supervisor.recovery import recover
 from daemon.supervisor.retention import tidy
 from daemon.supervisor.signals import Signals
+from daemon.supervisor.splits import Splits
 from daemon.supervisor.startup import open_spool
 from daemon.supervisor.watchers import Watchers
 
@@ -112,8 +114,10 @@ class Supervisor:
         """Make the parts that turn drops into jobs and jobs into results."""
         opened, watchers, capacity = self._opened, self._watchers, self._capacity
         obstacles = Obstacles(opened, watchers, self._pool)
+        live: dict[str, Live] = {}
+        splits = Splits(opened, self._pool, live)
         self._completion = Completion(
-            opened, capacity=capacity, watchers=watchers, obstacles=obstacles
+            opened, capacity=capacity, watchers=watchers, obstacles=obstacles, splits=splits
         )
         self._dispatcher = Dispatcher(
             opened,
@@ -121,6 +125,8 @@ class Supervisor:
             obstacles=obstacles,
             completion=self._completion,
             document=self._document,
+            splits=splits,
+            live=live,
         )
         self._admissions = Admissions(
             opened,
@@ -332,7 +338,7 @@ class Supervisor:
         return max(0.0, min(timeouts_s))
 
     def _measure(self) -> None:
-        if self._capacity.measure(len(self._dispatcher.running)):
+        if self._capacity.measure(self._dispatcher.busy):
             self._watchers.wake()
 
     def _sweep(self) -> None:

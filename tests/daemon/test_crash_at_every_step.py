@@ -60,7 +60,7 @@ class Scenario:
 
     def drop(self, root: Path) -> None:
         """Drop it, whole and marked."""
-        _drop(root, self.name, self.settings, beside=self.beside)
+        _drop(root, self.name, self.settings.format(root=root), beside=self.beside)
         if self.wish:
             (root / "inbox" / "mix" / f"{self.name}.cancel").touch()
 
@@ -82,6 +82,15 @@ SCENARIOS = {
     "nothing to do": Scenario("skipped", settings="how: nothing\n"),
     "cancelled": Scenario("cancelled", wish=True),
     "duplicate": Scenario("done", before="Original"),
+    "split": Scenario("done", settings="parts: 3\n"),
+    "split, two rounds": Scenario("done", settings="parts: 2\nrounds: 2\n"),
+    "split, one part bad": Scenario("done", settings="parts: 2\nbad_part: 0\n"),
+    "split, stop": Scenario(
+        "failed", settings="parts: 3\nbad_part: 0\non_failure: stop\n", error="UNCOUNTABLE"
+    ),
+    "split, cancelled": Scenario(
+        "cancelled", settings="parts: 3\ncancel_by: {root}/inbox/mix/Song.cancel\n"
+    ),
 }
 
 

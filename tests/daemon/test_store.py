@@ -658,30 +658,31 @@ def test_migration_keeps_rows_and_a_copy_of_the_old_form(store, path, clock, mig
     """A newer daemon changes the tables, and the way back stays open."""
     store.adopt(new_job())
     store.close()
-    (migrations / "0003_mood.sql").write_text("ALTER TABLE job ADD COLUMN mood TEXT;")
+    (migrations / "0004_mood.sql").write_text("ALTER TABLE job ADD COLUMN mood TEXT;")
     newer = open_store(path, clock, migrations=migrations)
 
     assert new_job().id == newer.claim().job.id
     newer.close()
-    with pytest.raises(BadConfig, match="form 3"):
+    with pytest.raises(BadConfig, match="form 4"):
         open_store(path, clock)
-    older = open_store(path.with_name("queue.sqlite3.form-2"), clock)
+    older = open_store(path.with_name("queue.sqlite3.form-3"), clock)
     assert State.QUEUED is older.get(new_job().id).state
     older.close()
 
 
 def test_queue_of_the_first_form_is_served(path, clock, migrations):
     """Its jobs list no hashes; all else is as it was."""
-    second = migrations / "0002_settings.sql"
-    text = second.read_text()
-    second.unlink()
+    later = {step: step.read_text() for step in migrations.glob("000[23]*.sql")}
+    for step in later:
+        step.unlink()
     older = open_store(path, clock, migrations=migrations)
     older._db.execute(
         "INSERT INTO job (id, inbox, name, label, handler, lane, created_ms, order_key_ms, options,"
         " inputs, warnings) VALUES ('a', 'mix', x'61', 'a', 'h', 'normal', 1, 1, '{}', '[]', '[]')"
     )
     older.close()
-    second.write_text(text)
+    for step, text in later.items():
+        step.write_text(text)
     newer = open_store(path, clock, migrations=migrations)
 
     assert ("a", {}) == (newer.claim().job.name, newer.get("a").sha256)
@@ -691,7 +692,7 @@ def test_queue_of_the_first_form_is_served(path, clock, migrations):
 def test_migration_that_fails_changes_nothing(store, path, clock, migrations):
     """Its statements and its number are one transaction."""
     store.close()
-    bad_step = migrations / "0003_bad.sql"
+    bad_step = migrations / "0004_bad.sql"
     bad_step.write_text("ALTER TABLE job ADD COLUMN mood TEXT; SELECT nonsense;")
     with pytest.raises(sqlite3.OperationalError, match="nonsense"):
         open_store(path, clock, migrations=migrations)
@@ -703,9 +704,9 @@ def test_migration_that_fails_changes_nothing(store, path, clock, migrations):
 
 def test_migrations_have_no_gap(path, clock, migrations):
     """A number that is missing is a release that went wrong."""
-    (migrations / "0004_late.sql").write_text("SELECT 1;")
+    (migrations / "0005_late.sql").write_text("SELECT 1;")
 
-    with pytest.raises(ValueError, match=r"\[1, 2, 4\]"):
+    with pytest.raises(ValueError, match=r"\[1, 2, 3, 5\]"):
         open_store(path, clock, migrations=migrations)
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel
 
 from daemon.errors import BadInput, NothingToDo, Unavailable
-from daemon.handlers.contract import Output, Result, Task
+from daemon.handlers.contract import Output, Part, Result, Split, Task
 from tests.support.files import dig
 
 
@@ -29,11 +29,24 @@ class Options(BaseModel, extra="forbid"):
     """Whether it leaves folders behind that lie deeper than any path is long."""
     fill_bytes: int = 0
     """Size of a second output."""
+    parts: int = 0
+    """Into how many it is split before it counts."""
+    rounds: int = 1
+    """How often."""
+    bad_part: int | None = None
+    on_failure: Literal["go on", "stop"] = "go on"
+    at_once: int = 0
+    cancel_by: str = ""
+    """A file that the first part makes until it is killed: a request to cancel the job."""
 
 
-def handle(task: Task) -> Result:
+def handle(task: Task) -> Result | Split:
     """Write ``count.json``: path, size and hash of each file of the drop."""
     options: Options = task.options
+    if options.parts and task.round < options.rounds:
+        return _split(task, options)
+    if task.round:
+        _gather(task, options)
     if options.deep:
         dig(task.workdir / "deep")
     _take_time(task, options)
@@ -57,6 +70,40 @@ def handle(task: Task) -> Result:
         (task.workdir / "fill.bin").write_bytes(b"\xa5" * options.fill_bytes)
         outputs.append(Output("fill.bin", "data"))
     return Result(outputs=tuple(outputs), inputs=tuple(counted))
+
+
+def part(task: Task) -> Result:
+    """Copy a line of the plan, which is what there is to do."""
+    options, place = task.options, task.part["place"]
+    while options.cancel_by and place == 0:
+        Path(options.cancel_by).touch()
+        task.report("waiting for the end", 0.5)
+        time.sleep(0.02)  # this is the work
+    _take_time(task, options)
+    if place == options.bad_part:
+        raise BadInput("UNCOUNTABLE", f"part {place} cannot be counted", hint="Leave it out.")
+    line = (task.carried / "plan.txt").read_text().splitlines()[place]
+    (task.workdir / "part.txt").write_text(line)
+    return Result((Output("part.txt", "data"),), {"place": place})
+
+
+def _split(task: Task, options: Options) -> Split:
+    names = [f"line {place} of round {task.round}" for place in range(options.parts)]
+    (task.workdir / "plan.txt").write_text("\n".join(names))
+    parts = [Part(name, {"place": place}, weight=place + 1) for place, name in enumerate(names)]
+    return Split(tuple(parts), at_once=options.at_once, on_failure=options.on_failure)
+
+
+def _gather(task: Task, options: Options) -> None:
+    """Hold what the parts made against the plan; a bug when anything is missing."""
+    planned = (task.carried / "plan.txt").read_text().splitlines()
+    assert planned == [one.name for one in task.parts]
+    for place, one in enumerate(task.parts):
+        if place == options.bad_part:
+            assert ("failed", "UNCOUNTABLE") == (one.outcome, one.error["code"])
+        else:
+            assert ("done", {"place": place}) == (one.outcome, one.measurements)
+            assert planned[place] == (one.folder / "part.txt").read_text()
 
 
 def count(drop: Path) -> list[dict[str, object]]:

@@ -51,7 +51,10 @@ def states(root: Path) -> dict[str, str]:
 
 
 def rows(root: Path) -> list[dict[str, Any]]:
-    """Return the rows of the queue as the next daemon will find them; no file is touched."""
+    """Return the rows of the queue as the next daemon will find them; no file is touched.
+
+    Those of parts are left out: they own nothing.
+    """
     with tempfile.TemporaryDirectory() as folder:
         look = Path(folder)
         for part in ("queue.sqlite3", "queue.sqlite3-wal"):
@@ -62,7 +65,8 @@ def rows(root: Path) -> list[dict[str, Any]]:
         db.execute("PRAGMA synchronous = OFF")  # a copy: nothing of it need survive
         try:
             made = db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'job'").fetchone()
-            return [dict(row) for row in db.execute("SELECT * FROM job")] if made else []
+            found = [dict(row) for row in db.execute("SELECT * FROM job")] if made else []
+            return [row for row in found if row.get("parent") is None]
         finally:
             db.close()
 

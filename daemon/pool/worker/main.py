@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from daemon.errors import Fault, words
-from daemon.handlers.contract import Declaration, Result
+from daemon.handlers.contract import Declaration, Result, Split
 from daemon.pool.interface import Order, Outcome
 from daemon.pool.protocol import (
     Beat,
@@ -43,6 +43,7 @@ from daemon.pool.protocol import (
     Remark,
     Report,
     Said,
+    SplitInto,
     Verdict,
     hello_of,
     line_up,
@@ -51,7 +52,7 @@ from daemon.pool.protocol import (
 )
 from daemon.pool.worker import confinement, sequential_pools
 from daemon.pool.worker.prepare import prepared
-from daemon.pool.worker.result import HandlerError, ResultError, judge, made_of
+from daemon.pool.worker.result import HandlerError, ResultError, judge, listed, made_of
 
 _BEATS_PER_STALL = 5
 _LONGEST_BEAT_S = 2.0
@@ -172,7 +173,8 @@ def _serve(order: Order, channel: Channel, hello: Hello) -> None:
             remarks += _confine(order)  # with one thread: others would stay free
         with _beating(channel, order.stall_s):
             made = _attempt(handler, order, reporter)
-        verdict = _verdict(Outcome.DONE, made, None, remarks)
+        outcome = Outcome.SPLIT if isinstance(made, SplitInto) else Outcome.DONE
+        verdict = _verdict(outcome, made, None, remarks)
         line_up(verdict)
     except BaseException as error:  # noqa: BLE001 - rule 1
         traceback.clear_frames(error.__traceback__)  # to speak, free what the handler hoards
@@ -182,23 +184,29 @@ def _serve(order: Order, channel: Channel, hello: Hello) -> None:
     os.chdir("/")
 
 
-def _attempt(handler: Any, order: Order, reporter: Reporter) -> Made:  # noqa: ANN401 - a module
+def _attempt(handler: Any, order: Order, reporter: Reporter) -> Made | SplitInto:  # noqa: ANN401 - a module
+    name = "handle" if order.part is None else "part"
+    if not hasattr(handler, name):
+        raise HandlerError(f"{order.handler} has split a job and has no {name}")
     with prepared(handler, order, reporter) as task:
-        result = handler.handle(task)
+        result = getattr(handler, name)(task)
+    if isinstance(result, Split) and order.part is None:
+        return listed(result, Path(order.workdir))
     if not isinstance(result, Result):
-        raise ResultError(f"handle returned a {type(result).__name__}, not a Result")
+        raise ResultError(f"{name} returned a {type(result).__name__}, not a Result")
     return made_of(result, Path(order.workdir))
 
 
 def _verdict(
-    outcome: Outcome, made: Made | None, fault: Fault | None, remarks: list[Remark]
+    outcome: Outcome, made: Made | SplitInto | None, fault: Fault | None, remarks: list[Remark]
 ) -> Verdict:
     if sequential_pools.asked():
         remarks = [*remarks, _NESTED]
     others = threading.active_count() - 1
     return Verdict(
         outcome=outcome,
-        result=made,
+        result=made if isinstance(made, Made) else None,
+        split=made if isinstance(made, SplitInto) else None,
         error=Failure(**vars(fault)) if fault else None,
         warnings=remarks,
         max_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
@@ -208,7 +216,8 @@ def _verdict(
 
 def _confine(order: Order) -> list[Remark]:
     missing = confinement.confine(
-        read=[order.source, *order.read_paths], write=[order.workdir, *order.write_paths]
+        read=[*(order.reads or [order.source]), *order.read_paths],
+        write=[order.workdir, *order.write_paths],
     )
     if not missing:
         return []

@@ -17,6 +17,7 @@ from daemon.config.yaml_reader import Document
 from daemon.errors import BadInput
 from daemon.handlers.contract import Task
 from daemon.pool.interface import Order
+from daemon.pool.parts import ended_parts
 from daemon.pool.worker import manifest_check
 
 _SETTINGS_BYTES = 1 << 20  # the inbox's own, smaller limit was held at its door
@@ -38,7 +39,8 @@ def prepared(
         cannot be used.
     """
     dropped = Path(order.source)
-    manifest_check.compare(dropped, order.sha256, report)
+    if not order.round:  # parts and later rounds read what the first has compared
+        manifest_check.compare(dropped, order.sha256, report)
     with _unpacked(dropped, order, handler, report) as source:
         document = _beside(dropped).with_value(order.options)
         if source != dropped:
@@ -51,6 +53,11 @@ def prepared(
             report=report,
             limits={key: order.limits[key] for key in order.limits if key not in _OF_A_DROP},
             accept_truncated=order.accept_truncated,
+            round=order.round,
+            parts=ended_parts(order.parts),
+            part=order.part or {},
+            carried=Path(order.carried) if order.carried else None,
+            kept=Path(order.kept) if order.kept else None,
         )
 
 

@@ -15,11 +15,12 @@ from pathlib import Path, PurePosixPath
 from pydantic import TypeAdapter, ValidationError
 
 from daemon.errors import BadInput, Fault, NothingToDo, Unavailable, words
-from daemon.handlers.contract import Output, Result
+from daemon.handlers.contract import Output, Result, Split
 from daemon.pool.bounds import InsidePath, Values, complaint
 from daemon.pool.interface import Outcome
 from daemon.pool.outputs import NO_ROOM, WRONG
-from daemon.pool.protocol import BadMessage, Made, MadeFile, Remark, plain
+from daemon.pool.parts import write_list
+from daemon.pool.protocol import BadMessage, Made, MadeFile, Remark, SplitInto, plain
 
 _SENTENCE_CHARS = 4_000
 _DETAILS_CHARS = 16_000
@@ -98,6 +99,25 @@ def made_of(result: Result, workdir: Path) -> Made:
         if error.errno not in WRONG:
             raise
         raise ResultError(f"an output cannot be read: {words(error)}") from error
+    except (AttributeError, TypeError, ValueError, RecursionError) as error:
+        raise ResultError(words(error)) from error
+
+
+def listed(split: Split, workdir: Path) -> SplitInto:
+    """Write a plan's parts where the daemon reads them; return the rest of what it says.
+
+    Raises
+    ------
+    ResultError
+        There are none or too many, or something of one has no form in JSON.
+    """
+    try:
+        count = write_list(workdir, split.parts)
+        return SplitInto(
+            count=count, at_once=split.at_once, stop_at_failure=split.on_failure == "stop"
+        )
+    except ValidationError as error:
+        raise ResultError(complaint(error)) from error
     except (AttributeError, TypeError, ValueError, RecursionError) as error:
         raise ResultError(words(error)) from error
 
