@@ -27,6 +27,8 @@ import soundfile as sf
 from measure import Cost, cost_of
 from song import make_song
 
+from dsp.kernels import ENGINE
+
 RATE_HZ = 48_000
 
 STEM_GRAPH = (
@@ -158,7 +160,7 @@ PEERS = {"ffmpeg": _ffmpeg, "sox": _sox, "pedalboard": _pedalboard}
 
 def _version_of(name: str) -> str:
     if name.startswith("soundspool"):
-        return f"numpy {version('numpy')}, scipy {version('scipy')}"
+        return f"kernels {ENGINE}, numpy {version('numpy')}"
     if name == "pedalboard":
         try:
             return version("pedalboard")

@@ -23,8 +23,8 @@ Curve: TypeAlias = NDArray[np.float64]
 """One value per control hop, ``(hops,)``."""
 
 BLOCK_FRAMES = 32_768
-"""Frames per block in the engine: SciPy's 40 µs per call are lost in it, and twice as many would
-cost 20 MB more for nothing gained."""
+"""Frames per block in the engine: what a call costs is lost in it, and twice as many would cost
+20 MB more for nothing gained."""
 
 HOP_FRAMES = 16
 """Frames per control hop of everything that changes gain: 0.33 ms at 48 kHz."""

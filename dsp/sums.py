@@ -7,6 +7,7 @@ once: IEEE 754 leaves nothing open in that.
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 _BATCH = 512
@@ -59,3 +60,11 @@ def smoothed(values: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
     """Return as many weighted sums as there are values, each around its own, 0 beyond the ends."""
     size = len(np.asarray(weights))
     return moving_sum(np.pad(np.asarray(values, np.float64), (size // 2, (size - 1) // 2)), weights)
+
+
+def moving_maximum(values: ArrayLike, size: int) -> NDArray[np.float64]:
+    """Return as many maxima as there are values, each of the ``size`` around its own; 0 beyond."""
+    around = np.pad(np.asarray(values, np.float64), (size // 2, (size - 1) // 2))
+    if len(around) < size:  # there are none
+        return np.zeros(0)
+    return np.asarray(sliding_window_view(around, size).max(axis=1))

@@ -115,6 +115,13 @@ def test_parent_process_imports_neither_numpy_nor_the_sound_engine():
     assert {"dsp"} == {name for name in of_dsp if not name.startswith("dsp.containers")}
 
 
+def test_engine_runs_without_scipy():
+    """A worker serves one job: it would pay a second and 60 MB for it, each time."""
+    who = {name for name, path in modules("dsp") for t in imports_of(path) if "scipy" in t}
+
+    assert {"dsp.kernels.plain_filters"} == who
+
+
 def test_containers_import_the_standard_library_alone():
     """What a header says is read in the daemon's own process."""
     for name, path in modules("dsp/containers"):

@@ -34,8 +34,10 @@ if TYPE_CHECKING or ENGINE == "numpy":
     from dsp.kernels.plain_dynamics import curve, decibels, follow, ramp, ratios
     from dsp.kernels.plain_filters import cascade, energies
     from dsp.kernels.plain_levels import hop_peaks, levels
+    from dsp.kernels.plain_spectra import band_powers, plan
 else:
     from dsp.kernels._compiled import (
+        band_powers,
         cascade,
         curve,
         decibels,
@@ -43,12 +45,14 @@ else:
         follow,
         hop_peaks,
         levels,
+        plan,
         ramp,
         ratios,
     )
 
 __all__ = [
     "ENGINE",
+    "band_powers",
     "cascade",
     "curve",
     "decibels",
@@ -56,6 +60,7 @@ __all__ = [
     "follow",
     "hop_peaks",
     "levels",
+    "plan",
     "ramp",
     "ratios",
 ]

@@ -30,13 +30,12 @@ log flux: Klapuri, "Sound onset detection by applying psychoacoustic knowledge",
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 import soxr
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
 from dsp.audio import Block, Windows
+from dsp.measure.transform import BandTransform, fast_length
+from dsp.sums import moving_maximum, smoothed
 
 HOPS_PER_S = 200
 """One value of flux per 5 ms."""
@@ -78,7 +77,7 @@ class OnsetFlux:
 
     Notes
     -----
-    About 30 ns per stereo frame.
+    About 10 ns per stereo frame with compiled kernels.
     """
 
     def __init__(self, rate_hz: int, channels: int) -> None:
@@ -86,15 +85,18 @@ class OnsetFlux:
         self._windows = Windows(rate_hz, channels)
         size = round(_WINDOW_S * rate_hz)
         hann = np.hanning(size + 2)[1:-1]
-        self._hann = (hann / np.sqrt((hann**2).sum() * size * channels)).astype(np.float32)
-        self._fft_size = scipy.fft.next_fast_len(size, real=True)
+        hann /= np.sqrt((hann**2).sum() * size * channels)
+        fft_size = fast_length(size)
         # The window of hop k ends where hop k ends: round((k + 1) * rate / 200).
         self._starts = (np.arange(1, HOPS_PER_S + 1) * rate_hz * 2 + HOPS_PER_S) // (2 * HOPS_PER_S)
-        bins_hz = np.fft.rfftfreq(self._fft_size, 1.0 / rate_hz)
+        bins_hz = np.fft.rfftfreq(fft_size, 1.0 / rate_hz)
         # The lowest bands are narrower than a bin; those that hold none are left out.
-        self._bins = np.unique(np.searchsorted(bins_hz, np.minimum(_EDGES_HZ, rate_hz / 2)))
+        bins = np.unique(np.searchsorted(bins_hz, np.minimum(_EDGES_HZ, rate_hz / 2)))
+        self._transform = BandTransform(
+            hann.astype(np.float32), bins.astype(np.float64), size=fft_size
+        )
         self._before: Block = np.zeros((size, channels), np.float32)
-        self._logs_before = np.full((_RISE_HOPS, len(self._bins) - 1), np.log(_FLOOR), np.float32)
+        self._logs_before = np.full((_RISE_HOPS, len(bins) - 1), np.log(_FLOOR), np.float32)
         self._seconds: list[NDArray[np.float16]] = []
 
     def update(self, block: Block) -> None:
@@ -130,13 +132,7 @@ class OnsetFlux:
     def _powers_of(self, second: Block) -> NDArray[np.float32]:
         """Return the power per hop and band, all channels together."""
         frames = np.concatenate([self._before, second])
-        powers = np.zeros((HOPS_PER_S, self._fft_size // 2 + 1), np.float32)
-        for channel in np.ascontiguousarray(frames.T):
-            looks = sliding_window_view(channel, len(self._hann))[self._starts] * self._hann
-            bins = scipy.fft.rfft(looks, self._fft_size, axis=1, overwrite_x=True)
-            powers += np.square(bins.real)
-            powers += np.square(bins.imag)
-        return np.add.reduceat(powers[:, : self._bins[-1]], self._bins[:-1], axis=1)
+        return self._transform.powers(frames, self._starts).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -190,8 +186,8 @@ def _agree(leads_s: NDArray[np.float64]) -> bool:
 
 def _peaks_of(flux: NDArray[np.float32]) -> NDArray[np.intp]:
     """Return the hops that are highest within ±40 ms and stand out of ±100 ms."""
-    around = uniform_filter1d(flux, 41, mode="constant")
-    highest = flux == maximum_filter1d(flux, 17, mode="constant")
+    around = smoothed(flux, np.full(41, 1.0 / 41.0))
+    highest = flux == moving_maximum(flux, 17)
     return np.flatnonzero(highest & (flux > 2.0 * around) & (flux > _QUIET))
 
 

@@ -15,9 +15,8 @@ Rules
 -----
 Rule 1: steps begin at multiples of the step length, counted from frame 0 of the stream.
 
-Rule 2: ``_GROUP_STEPS`` steps are transformed together, always: four transforms of the same
-length run side by side in SIMD lanes, three times as fast as one by one, and the last bits
-depend on how many there are.
+Rule 2: windows are transformed in groups that begin at the same frames, however the stream is
+cut: two rows, of two channels or of two windows, share a transform, and so their last bits.
 
 Rule 3: the floor is 0. Bands above half the rate, and silence, are exactly 0.
 
@@ -30,12 +29,11 @@ from functools import cache
 from typing import TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from scipy.fft import rfft
 
 from dsp.audio import Block
 from dsp.errors import ParameterError
+from dsp.measure.transform import BandTransform, fast_length
 
 Bands: TypeAlias = NDArray[np.float64]
 """One value per band, from low to high."""
@@ -51,8 +49,6 @@ _THIRD_EDGES_HZ: Bands = 1000.0 * _OCTAVE ** ((np.append(_THIRD, 14) - 0.5) / 3.
 
 STEP_S = 0.5
 
-_GROUP_STEPS = 4
-
 
 class BandPowers:
     """Mean-square power per step and band, channels summed, of a stream.
@@ -67,28 +63,29 @@ class BandPowers:
         Length of a step, to the nearest frame; bins lie ``0.5 / step_s`` Hz apart.
     every : int
         One step in so many is looked at, and stands for those that follow it: with 2 the
-        windows touch instead of overlapping, at half the cost. 1, 2 or 4.
+        windows touch instead of overlapping, at half the cost.
     """
 
     def __init__(
         self, rate_hz: int, channels: int, *, edges_hz: Bands, step_s: float, every: int = 1
     ) -> None:
-        if _GROUP_STEPS % every:
-            raise ParameterError(f"every must divide {_GROUP_STEPS}, got {every}")
         self._every = every
+        self._group_steps = every if channels > 1 else 2 * every
         self._step = round(rate_hz * step_s)
         if self._step < 1:
             raise ParameterError(f"step_s must be at least one frame, got {step_s}")
-        self._window, self._scale = _window_of(2 * self._step)
+        size = fast_length(2 * self._step)
+        window, power = _window_of(2 * self._step)
+        self._scale = 2.0 / (size * power)
         # Bin k reaches from k − ½ to k + ½. At half the rate the last one is cut in two: what
         # follows doubles one side of the spectrum, and that bin must not be doubled.
-        edges = np.minimum(edges_hz, rate_hz / 2) * 2 * self._step / rate_hz + 0.5
-        self._cut_bins = edges.astype(np.intp)
-        self._below = edges - self._cut_bins
-        """The part of each of these bins that lies below the edge."""
+        edges = np.minimum(edges_hz, rate_hz / 2) * size / rate_hz + 0.5
+        self._transform = BandTransform(window, edges, size=size)
+        self._bands = len(edges) - 1
+        self._starts = np.arange(0, self._group_steps, every, dtype=np.int64) * self._step
         self._frames = self._taken = self._skip = 0
         # The windows of a group begin half a step before it: in silence, at first.
-        steps = _GROUP_STEPS - every + 2
+        steps = self._group_steps - every + 2
         self._group = np.zeros((channels, steps * self._step), np.float32)
         self._held = self._step // 2
         self._powers: list[NDArray[np.float32]] = []
@@ -114,7 +111,7 @@ class BandPowers:
         """
         group, after = self._group.copy(), np.zeros_like(self._group)
         group[:, self._held :] = 0.0
-        kept = group[:, _GROUP_STEPS * self._step :]  # may have begun a step of its own
+        kept = group[:, self._group_steps * self._step :]  # may have begun a step of its own
         after[:, : kept.shape[1]] = kept
         steps = max(0, -(-self._frames // self._step) - self._taken)
         waiting = (self._powers_of(group), self._powers_of(after))
@@ -122,7 +119,7 @@ class BandPowers:
 
     def taken(self) -> NDArray[np.float32]:
         """Return the power of the steps that are settled, ``(steps, bands)``, and forget them."""
-        settled = np.concatenate([np.zeros((0, len(self._below) - 1), np.float32), *self._powers])
+        settled = np.concatenate([np.zeros((0, self._bands), np.float32), *self._powers])
         self._powers = []
         self._taken += len(settled)
         return settled
@@ -134,36 +131,22 @@ class BandPowers:
 
     def _finish_group(self) -> None:
         self._powers.append(self._powers_of(self._group))
-        after = _GROUP_STEPS * self._step
+        after = self._group_steps * self._step
         kept = self._group[:, after:]
         self._held, self._skip = kept.shape[1], max(0, after - self._group.shape[1])
         self._group[:, : self._held] = kept
 
     def _powers_of(self, group: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return ``(_GROUP_STEPS, bands)``."""
-        if not group.any():  # stems are silent for much of a song
-            return np.zeros((_GROUP_STEPS, len(self._below) - 1), np.float32)
-        windows = sliding_window_view(group, 2 * self._step, axis=1)
-        windows = windows[:, :: self._step * self._every]
-        parts = rfft(windows * self._window).view(np.float32)
-        looked = self._bands_of(np.square(parts, out=parts).sum(axis=0))
-        return np.repeat(looked, self._every, axis=0)
-
-    def _bands_of(self, parts: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return band powers from those of the real and imaginary parts, ``(looks, 2 · bins)``."""
-        cuts = 2 * self._cut_bins
-        whole = np.add.reduceat(parts, cuts, axis=1, dtype=np.float64)[:, :-1]
-        whole[:, cuts[1:] == cuts[:-1]] = 0.0  # where reduceat gives the bin itself
-        below = (parts[:, cuts] + parts[:, cuts + 1]).astype(np.float64) * self._below
-        bands = np.maximum(whole + np.diff(below, axis=1), 0.0)
-        return np.asarray(bands * self._scale, np.float32)
+        """Return ``(steps, bands)`` of a group."""
+        looked = self._transform.powers(group.T, self._starts) * self._scale
+        return np.repeat(looked.astype(np.float32), self._every, axis=0)
 
 
 @cache
 def _window_of(length: int) -> tuple[NDArray[np.float32], float]:
-    """Return a Hann window, the same to all who ask, and what scales its powers."""
+    """Return a Hann window, the same to all who ask, and its power."""
     window = np.square(np.sin(np.pi * (np.arange(length) + 0.5) / length))
-    return window.astype(np.float32), float(2.0 / (length * np.square(window).sum()))
+    return window.astype(np.float32), float(np.square(window).sum())
 
 
 class ThirdOctaves(BandPowers):

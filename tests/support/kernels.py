@@ -10,7 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-from dsp.kernels import plain_dynamics, plain_filters, plain_levels
+from dsp.kernels import plain_dynamics, plain_filters, plain_levels, plain_spectra
 from dsp.measure.loudness import k_weighting_sos
 from dsp.processors.filters import biquad
 
@@ -25,6 +25,8 @@ PLAIN = SimpleNamespace(
     energies=plain_filters.energies,
     levels=plain_levels.levels,
     hop_peaks=plain_levels.hop_peaks,
+    plan=plain_spectra.plan,
+    band_powers=plain_spectra.band_powers,
     **{
         name: getattr(plain_dynamics, name)
         for name in ("curve", "decibels", "follow", "ramp", "ratios")
@@ -53,6 +55,8 @@ class Case:
     run: Callable
     """``(engine, blocks)`` to the arrays that came out, those of all blocks joined."""
     channels: tuple[int, ...] = (1, 2)
+    close: float = 0.0
+    """How far from the plain version it may be, as a part of the largest value: 0, no bit."""
 
 
 def _cascade(sections):
@@ -149,6 +153,22 @@ def _ramp(*, linked, ducks):
     return run
 
 
+def _band_powers(size, length):
+    window = np.hanning(length + 2)[1:-1].astype(np.float32)
+    bins = np.unique(np.geomspace(1, size // 2 + 1, 12).astype(np.int64))
+    below = np.linspace(0.0, 0.9, len(bins))
+
+    def run(engine, blocks):
+        sound, plan = np.concatenate(blocks), engine.plan(size)
+        starts = np.arange(0, len(sound) - length + 1, length // 2 + 1)
+        out = np.empty((len(starts), len(bins) - 1))
+        work = np.empty((4, size + 8), np.float32)
+        engine.band_powers(sound, starts, window, plan, bins, below, work, out)
+        return [out]
+
+    return run
+
+
 CASES = [
     *(Case(f"cascade of {n}", _cascade(n), (1, 2, 3)) for n in (1, 2, 3, 4, 5, 8)),
     Case("energies", _energies, (1, 2, 3, 6)),
@@ -166,6 +186,10 @@ CASES = [
     Case("ramp", _ramp(linked=False, ducks=False), (1, 2, 3)),
     Case("ramp of a band", _ramp(linked=True, ducks=True), (1, 2)),
     Case("linked ramp", _ramp(linked=True, ducks=False), (1, 2)),
+    *(
+        Case(f"powers of {length} in {size}", _band_powers(size, length), (1, 2, 3), close=1e-6)
+        for size, length in ((960, 960), (882, 881), (4_410, 4_400), (14, 10), (2, 2))
+    ),
     Case("levels", _levels, (1, 2, 3, 6)),
     Case("peaks of hops", _hop_peaks(linked=False), (1, 2, 3)),
     Case("linked peaks of hops", _hop_peaks(linked=True), (1, 2, 3)),

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from dsp.measure.onsets import WAVE_RATE_HZ
+from dsp.measure.transform import fast_length
 
 _LOWEST_HZ, _HIGHEST_HZ = 60.0, 1_700.0  # the resampler's edge is left out
 _FAINT = 1e-3  # of the strongest bin: less is float16's noise
@@ -52,11 +52,8 @@ def spectra_of(
 ) -> list[NDArray[np.complex64]]:
     """Return the spectra that ``shared_of`` compares, all of one size."""
     longest = max(len(wave) for wave in waves)
-    size = scipy.fft.next_fast_len(longest + round(window_s * WAVE_RATE_HZ) + 1, real=True)
-    size += size % 2
-    return [
-        np.asarray(scipy.fft.rfft(wave.astype(np.float32), size), np.complex64) for wave in waves
-    ]
+    size = fast_length(longest + round(window_s * WAVE_RATE_HZ) + 1)
+    return [np.asarray(np.fft.rfft(wave.astype(np.float32), size), np.complex64) for wave in waves]
 
 
 def shared_of(
@@ -77,7 +74,7 @@ def shared_of(
     if bins < _FEWEST_BINS:
         return NOTHING
     size = 2 * (len(first) - 1)
-    agreement = scipy.fft.irfft(phases, size) * (size / (2.0 * bins))
+    agreement = np.fft.irfft(phases, size) * (size / (2.0 * bins))
     reach = round(window_s * WAVE_RATE_HZ)
     agreement = np.concatenate([agreement[-reach:], agreement[: reach + 1]])
     top = int(np.argmax(np.abs(agreement)))

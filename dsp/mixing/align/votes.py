@@ -7,13 +7,14 @@ Rule 1: a doubt is a reason that a person can read; the first one found is given
 Rule 2: no reason is weighed against another. One is enough to leave a stem where it lies.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
 from dsp.measure.onsets import Onsets
+from dsp.sums import moving_maximum, smoothed
 
 RIGHT_MS = 40.0
 """Players are this far apart on purpose; sound crosses 14 m of room in it."""
@@ -31,6 +32,8 @@ _FEWEST_VOTES = 8.0
 _HALVES_MS = 5.0
 _RIVAL_MS = 30
 _CLOSE_MS = 6.0
+_BELL = np.exp(-0.5 * (np.arange(-24, 25) / _CLOSE_MS) ** 2)  # to four times its width
+_BELL *= _CLOSE_MS * math.sqrt(2.0 * math.pi) / _BELL.sum()
 
 _LONGEST_INTERVAL_MS = 1200
 _SHORTEST_INTERVAL_MS = 60
@@ -95,7 +98,7 @@ def step_of(anchor: Onsets) -> float:
     )
     votes[:_SHORTEST_INTERVAL_MS] = 0.0
     common = votes > _INTERVAL_SHARE * max(float(votes.max()), 1.0)
-    tops = np.flatnonzero(common & (votes == maximum_filter1d(votes, 2 * _RIVAL_MS + 1)))
+    tops = np.flatnonzero(common & (votes == moving_maximum(votes, 2 * _RIVAL_MS + 1)))
     if len(tops) == 0:
         return 0.0
     step_ms = float(tops[0])
@@ -127,5 +130,4 @@ def votes_of(
     columns = 2 * reach_ms + 1
     rows = (2 * mine >= len(first)).astype(np.intp)
     counts = np.bincount(rows * columns + lags, weights, 2 * columns).reshape(2, columns)
-    smooth = gaussian_filter1d(counts, _CLOSE_MS, mode="constant")
-    return np.asarray(smooth * (_CLOSE_MS * np.sqrt(2.0 * np.pi)))
+    return np.stack([smoothed(row, _BELL) for row in counts])

@@ -1,0 +1,74 @@
+"""Fourier transforms as the meters use them: their sizes, and the power of bands of windows."""
+
+from functools import cache
+from threading import local
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp import kernels
+from dsp.audio import Block
+
+_SPARE = 8  # what the kernel may touch behind a row
+_room = local()  # of every thread, not of every meter: some of them are alive at once
+
+
+def fast_length(least: int) -> int:
+    """Return the smallest even size, of at least this, that has no factors but 2, 3, 5 and 7."""
+    size = max(2, least + least % 2)
+    while not _is_fast(size):
+        size += 2
+    return size
+
+
+def _is_fast(size: int) -> bool:
+    for factor in (2, 3, 5, 7):
+        while size % factor == 0:
+            size //= factor
+    return size == 1
+
+
+@cache
+def _plan_of(size: int) -> Any:  # noqa: ANN401 - a number or a capsule, as the kernels like it
+    return kernels.plan(size)
+
+
+class BandTransform:
+    """The power per band of windows.
+
+    Parameters
+    ----------
+    window : (length,) float32
+    edges : (bands + 1,) float64
+        In bins of the transform, rising; bin k reaches from k to k + 1, and one that an edge
+        cuts is shared in proportion.
+    size : int
+        Of the transform: a ``fast_length``, no shorter than the window.
+    """
+
+    def __init__(
+        self, window: NDArray[np.float32], edges: NDArray[np.float64], *, size: int
+    ) -> None:
+        self._window, self._size = window, size
+        self._bins = edges.astype(np.int64)
+        self._below = edges - self._bins
+
+    def powers(self, block: Block, starts: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return sums of squared magnitudes, channels summed: ``(windows, bands)``.
+
+        Parameters
+        ----------
+        block : (frames, channels) float32
+        starts : (windows,) int64
+            The first frame of each.
+        """
+        out = np.empty((len(starts), len(self._bins) - 1))
+        rooms = vars(_room)
+        if (name := str(self._size)) not in rooms:
+            rooms[name] = np.empty((4, self._size + _SPARE), np.float32)
+        kernels.band_powers(
+            *(block, starts, self._window, _plan_of(self._size)),
+            *(self._bins, self._below, rooms[name], out),
+        )
+        return out
