@@ -10,8 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-_BATCH = 512
-"""Columns that are filtered together, so that what a tap reads and writes stays in the cache."""
+from dsp import kernels
 
 
 def filtered(rows: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -28,15 +27,8 @@ def filtered(rows: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np
     (sets, frames − taps + 1, columns) float32
         Value n of a set is the sum of tap k times frame n + k.
     """
-    frames = len(rows) - taps.shape[1] + 1
-    out = np.empty((len(taps), frames, rows.shape[1]), np.float32)
-    for first in range(0, rows.shape[1], _BATCH):
-        batch = np.ascontiguousarray(rows[:, first : first + _BATCH])
-        total = np.zeros((len(taps), frames, batch.shape[1]), np.float32)
-        term = np.empty_like(total)
-        for tap, weights in enumerate(taps.T[:, :, np.newaxis, np.newaxis]):
-            total += np.multiply(batch[tap : tap + frames], weights, out=term)
-        out[..., first : first + _BATCH] = total
+    out = np.empty((len(taps), len(rows) - taps.shape[1] + 1, rows.shape[1]), np.float32)
+    kernels.filtered(np.ascontiguousarray(rows), len(rows), taps, len(taps), out)
     return out
 
 

@@ -6,14 +6,18 @@ from typing import Protocol
 import numpy as np
 import soundfile
 
+from dsp import kernels
 from dsp.audio import Block
-from dsp.containers.header import Format, Sound
+from dsp.containers.header import Format, Header, Sound
 
 _MOST_FRAMES = 1 << 62
 """libsndfile reports 2⁶³−1 frames where a stream does not say."""
 
 _LOOK_AHEAD_BYTES = 8192
 """What libFLAC reads at a time."""
+
+_UNPACKED = (2, 3)
+"""Bytes of a sample that are unpacked faster here than by libsndfile."""
 
 _SUBTYPES = {
     ("pcm", 1): "PCM_S8",
@@ -123,9 +127,10 @@ class Sndfile:
 
 
 class Pcm:
-    """Plain samples, decoded here: of a file that holds more than its size field can say.
+    """Plain samples, decoded here.
 
-    libsndfile stops where the 32-bit size in the header says.
+    Those of a file that holds more than its size field can say, where libsndfile stops; and those
+    of 16 and 24 bits, for which a kernel takes a fifth of its time.
 
     Parameters
     ----------
@@ -176,10 +181,18 @@ class Pcm:
         if self._width == 1:
             raw = np.frombuffer(data, np.int8 if self._form.signed else np.uint8)
             return (raw.astype(np.float32) - (0 if self._form.signed else 128)) / np.float32(128)
-        if self._width == 3:  # noqa: PLR2004 - bytes: 24 bits, as the upper ones of 32
-            wide = np.zeros((len(data) // 3, 4), np.uint8)
-            part = slice(1, 4) if order == "<" else slice(0, 3)
-            wide[:, part] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-            return wide.reshape(-1).view(f"{order}i4").astype(np.float32) / np.float32(2**31)
-        scale = np.float32(2 ** (8 * self._width - 1))
-        return np.frombuffer(data, f"{order}i{self._width}").astype(np.float32) / scale
+        if self._width in _UNPACKED:
+            out = np.empty(len(data) // self._width, np.float32)
+            kernels.unpack(data, self._width, order == ">", out)
+            return out
+        return np.frombuffer(data, f"{order}i4").astype(np.float32) / np.float32(2**31)
+
+
+def unpacks(header: Header) -> bool:
+    """Return whether samples are read without libsndfile: all of them there, and nothing odd."""
+    form, sound = header.format, header.sound
+    if sound is None or sound.outgrown:
+        return sound is not None
+    whole = header.verdict == "complete" and sound.found == sound.declared
+    width = form.frame_bytes / (form.channels or 1)
+    return whole and form.codec == "pcm" and width in _UNPACKED

@@ -29,6 +29,7 @@ Lipshitz, Wannamaker, Vanderkooy, "Quantization and Dither: A Theoretical Survey
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp import kernels
 from dsp.audio import Block
 
 _WORDS = 4
@@ -49,17 +50,16 @@ def quantise(block: Block, bits: int, first_frame: int, seed: int = 0) -> NDArra
     seed : int
         Another seed is other noise.
     """
-    full_scale = float(1 << (bits - 1))
-    scaled = block.astype(np.float64) * full_scale
-    scaled += np.where(block == 0.0, 0.0, _triangular(block.shape, first_frame, seed))
-    return np.clip(np.rint(scaled), -full_scale, full_scale - 1.0).astype(np.int32)
+    samples = np.ascontiguousarray(block)
+    out = np.empty(samples.shape, np.int32)
+    words = _words(samples.shape, first_frame, seed)
+    kernels.quantise(samples, words, float(1 << (bits - 1)), out)
+    return out
 
 
-def _triangular(shape: tuple[int, ...], first_frame: int, seed: int) -> NDArray[np.float64]:
-    """Return noise between −1 and 1 for these frames and channels, densest at 0."""
+def _words(shape: tuple[int, ...], first_frame: int, seed: int) -> NDArray[np.uint64]:
+    """Return the numbers that the noise of these frames and channels is made of."""
     frames, channels = shape
     count, skip = divmod(first_frame * channels, _WORDS)
     source = np.random.Philox(key=seed, counter=count)
-    words = source.random_raw(skip + frames * channels)[skip:].reshape(shape)
-    halves = (words >> np.uint64(32)) + (words & np.uint64(0xFFFF_FFFF))
-    return halves.astype(np.float64) * 2.0**-32 - 1.0
+    return source.random_raw(skip + frames * channels)[skip:].reshape(shape)

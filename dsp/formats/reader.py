@@ -38,7 +38,7 @@ from dsp.containers.identify import read_header
 from dsp.containers.speakers import Speakers, usual
 from dsp.errors import AudioFormatError
 from dsp.formats import refusals
-from dsp.formats.decoders import Broken, Cut, Decoder, Pcm, Sndfile, Unsupported
+from dsp.formats.decoders import Broken, Cut, Decoder, Pcm, Sndfile, Unsupported, unpacks
 from dsp.formats.ffmpeg import Foreign
 from dsp.formats.wild_samples import WildSamples
 
@@ -320,7 +320,7 @@ def _decoder(fd: int, header: Header, name: str, *, allow_ffmpeg: bool) -> Decod
     try:
         if demuxer:
             return Foreign(fd, demuxer)
-        return Pcm(fd, header.format, sound) if sound and sound.outgrown else Sndfile(fd)
+        return Pcm(fd, header.format, sound) if sound and unpacks(header) else Sndfile(fd)
     except Unsupported as error:
         raise refusals.not_supported(name, f"{kind}, and {error}") from error
     except Cut as error:

@@ -34,6 +34,7 @@ if TYPE_CHECKING or ENGINE == "numpy":
     from dsp.kernels.plain_dynamics import curve, decibels, follow, ramp, ratios
     from dsp.kernels.plain_filters import cascade, energies
     from dsp.kernels.plain_levels import hop_peaks, levels
+    from dsp.kernels.plain_pcm import filtered, quantise, unpack
     from dsp.kernels.plain_spectra import band_powers, plan
 else:
     from dsp.kernels._compiled import (
@@ -42,12 +43,15 @@ else:
         curve,
         decibels,
         energies,
+        filtered,
         follow,
         hop_peaks,
         levels,
         plan,
+        quantise,
         ramp,
         ratios,
+        unpack,
     )
 
 __all__ = [
@@ -57,10 +61,13 @@ __all__ = [
     "curve",
     "decibels",
     "energies",
+    "filtered",
     "follow",
     "hop_peaks",
     "levels",
     "plan",
+    "quantise",
     "ramp",
     "ratios",
+    "unpack",
 ]

@@ -71,14 +71,15 @@ typedef struct {
 } Buffers;
 
 /* Each returns 0, or -1 with a Python error that names the argument. Arrays are C-contiguous;
- * `format` is the letter of the struct module: f, d, q (int64), i (int32) or B. */
+ * `format` is the letter of the struct module: f, d, q and Q (64 bits), i (int32) or B. */
 int take_sound(Buffers *buffers, PyObject *object, const char *name, int writable, Sound *sound);
 int take_array(Buffers *buffers, PyObject *object, const char *name, char format, int writable,
                void *at, Py_ssize_t *length);
 int refuse(const char *name, const char *wanted);
 void release(Buffers *buffers);
 
-extern PyMethodDef filter_methods[], level_methods[], dynamics_methods[], spectrum_methods[];
+extern PyMethodDef filter_methods[], level_methods[], dynamics_methods[], spectrum_methods[],
+    pcm_methods[];
 void choose_filters(void);
 
 #endif

@@ -22,7 +22,7 @@ static Py_buffer *take(Buffers *buffers, PyObject *object, int flags)
     return view;
 }
 
-/* int64 is called l where long has 64 bits, and q elsewhere. */
+/* 64 bits are called l and L where long has as many, and q and Q elsewhere. */
 static int has_format(const Py_buffer *view, char format)
 {
     const char *has = view->format ? view->format : "B";
@@ -30,7 +30,8 @@ static int has_format(const Py_buffer *view, char format)
         has++;
     if (has[0] == '\0' || has[1] != '\0')
         return 0;
-    return has[0] == format || (format == 'q' && has[0] == 'l' && view->itemsize == 8);
+    return has[0] == format || (view->itemsize == 8 && ((format == 'q' && has[0] == 'l') ||
+                                                        (format == 'Q' && has[0] == 'L')));
 }
 
 int take_sound(Buffers *buffers, PyObject *object, const char *name, int writable, Sound *sound)
@@ -68,7 +69,8 @@ int take_array(Buffers *buffers, PyObject *object, const char *name, char format
 
 static int start(PyObject *module)
 {
-    PyMethodDef *families[] = {filter_methods, level_methods, dynamics_methods, spectrum_methods};
+    PyMethodDef *families[] = {filter_methods, level_methods, dynamics_methods, spectrum_methods,
+                               pcm_methods};
     choose_filters();
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (PyModule_AddFunctions(module, families[i]) < 0)

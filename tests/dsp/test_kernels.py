@@ -121,7 +121,7 @@ def test_every_build_makes_the_same_bits(march, digest, tmp_path):
 @case_of
 def test_kernel_leaves_denormals_to_others(case):
     """What it sets in the floating-point unit it puts back: NumPy still computes denormals."""
-    case.run(_compiled, [sounds("noise", 64, case.channels[0])])
+    case.run(_compiled, [sounds("noise", 96, case.channels[0])])
 
     assert 0.0 != float(np.full(8, 1e-39, np.float32).sum())
     assert 0.0 != 5e-324 * float(1 + case.channels[0])
@@ -169,6 +169,14 @@ GOOD = {
         np.array([4, 6, 10]), np.zeros((3, 2)),
     ],
     "plan": lambda: [8],
+    "unpack": lambda: [np.zeros(12, np.uint8), 3, False, np.zeros(4, np.float32)],
+    "quantise": lambda: [
+        np.zeros(4, np.float32), np.zeros(4, np.uint64), 32768.0, np.zeros(4, np.int32),
+    ],
+    "filtered": lambda: [
+        np.zeros((5, 2), np.float32), 5, np.zeros((3, 2), np.float32), 3,
+        np.zeros((3, 4, 2), np.float32),
+    ],
     "levels": lambda: [np.zeros((8, 2), np.float32), np.zeros((2, 3)), np.zeros(1)],
     "hop_peaks": lambda: [
         np.zeros((20, 2), np.float32), 13, np.zeros(2, np.float32), np.zeros((2, 2), np.float32),
@@ -190,10 +198,12 @@ GOOD = {
 """Arguments that are taken, by kernel."""
 
 
+SOUNDED = ("band_powers", "cascade", "energies", "hop_peaks", "levels", "ramp")
 TAKEN = {
-    *((kernel, 0, "not contiguous") for kernel in GOOD),
+    *((kernel, 0, "not contiguous") for kernel in SOUNDED),
     *((kernel, 0, "too short") for kernel in ("energies", "levels", "hop_peaks")),
     ("levels", 2, "not contiguous"), ("cascade", 5, "not contiguous"),
+    *(("unpack", 0, bad) for bad in ("unaligned", "big-endian")),  # bytes are neither
     ("follow", 4, "too short"), ("band_powers", 2, "too short"),
     ("ramp", 1, "not contiguous"), ("ramp", 5, "not contiguous"),
 }  # fmt: skip
@@ -261,6 +271,17 @@ def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
         ("band_powers", 4, np.array([0, 2, 6])),
         ("band_powers", 4, np.array([0, 2, 1])),
         ("band_powers", 4, np.array([-1, 2, 5])),
+        ("unpack", 1, 4),
+        ("unpack", 1, 0),
+        ("unpack", 1, 2),
+        ("quantise", 2, 0.0),
+        ("quantise", 2, math.nan),
+        ("quantise", 2, 1e10),
+        ("filtered", 1, 0),
+        ("filtered", 1, 1),
+        ("filtered", 1, -5),
+        ("filtered", 3, 0),
+        ("filtered", 3, 1),
         ("plan", 0, 0),
         ("plan", 0, 11),
         ("plan", 0, -8),

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,26 @@ def first(session, tmp_path_factory):
     out, before, progress = tmp_path_factory.mktemp("mix") / "out", digests(session), []
     made = mixed(session, out, report=lambda *told: progress.append(told))
     return made, out, before, progress
+
+
+@pytest.mark.parametrize("engine", ["compiled", "numpy"])
+def test_every_engine_makes_the_same_file(first, session, tmp_path, engine):
+    """Without compiled kernels a mix takes longer, and that is all."""
+    _, out, _, _ = first
+    code = f"from dsp.kernels import ENGINE; assert ENGINE == {engine!r}; from daemon.cli.main "
+    code += "import main; main()"
+    if engine == "compiled" and not find_spec("dsp.kernels._compiled"):
+        pytest.skip("python hatch_build.py compiles the kernels")
+    subprocess.run(
+        [sys.executable, "-c", code, "mix", session, tmp_path / "out"],
+        env={**os.environ, "DSP_KERNELS": engine if engine == "numpy" else ""},
+        cwd=Path(__file__).parents[2],
+        check=True,
+        capture_output=True,
+    )
+
+    for name in ("mix.yaml", "final_mix.wav"):
+        assert (out / name).read_bytes() == (tmp_path / "out" / name).read_bytes(), name
 
 
 def test_mix_reaches_its_target_within_a_tenth_of_a_lu(first):

@@ -641,3 +641,18 @@ def test_lossy_stem_starts_in_time(tmp_path, arguments):
     shared = np.correlate(sound[:44_100, 0], click[20_000:20_441, 0], "valid")
 
     assert 20_000 == np.argmax(shared)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+@pytest.mark.parametrize("container", ["WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF"])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_plain_samples_are_those_of_libsndfile(tmp_path, container, subtype, channels):
+    """Decoded here or there: the same bits, up to both ends of the scale."""
+    path = tmp_path / "stem"
+    sound = np.random.default_rng(9).uniform(-1.0, 1.0, (3_001, channels))
+    sound[:2] = [[1.0], [-1.0]]
+    soundfile.write(path, sound, 44_100, subtype, format=container)
+    with StemReader(probe(path, name="stem")) as reader:
+        found = np.concatenate([reader.read(size) for size in (1, 1_000, 2_000, 500)])
+
+    assert soundfile.read(path, dtype="float32", always_2d=True)[0].tobytes() == found.tobytes()

@@ -10,7 +10,13 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
-from dsp.kernels import plain_dynamics, plain_filters, plain_levels, plain_spectra
+from dsp.kernels import (
+    plain_dynamics,
+    plain_filters,
+    plain_levels,
+    plain_pcm,
+    plain_spectra,
+)
 from dsp.measure.loudness import k_weighting_sos
 from dsp.processors.filters import biquad
 
@@ -27,6 +33,9 @@ PLAIN = SimpleNamespace(
     hop_peaks=plain_levels.hop_peaks,
     plan=plain_spectra.plan,
     band_powers=plain_spectra.band_powers,
+    filtered=plain_pcm.filtered,
+    quantise=plain_pcm.quantise,
+    unpack=plain_pcm.unpack,
     **{
         name: getattr(plain_dynamics, name)
         for name in ("curve", "decibels", "follow", "ramp", "ratios")
@@ -169,6 +178,37 @@ def _band_powers(size, length):
     return run
 
 
+def _unpack(width, *, big):
+    def run(engine, blocks):
+        data = np.concatenate(blocks).tobytes()  # any bytes are integers
+        data = data[: len(data) // width * width]
+        out = np.empty(len(data) // width, np.float32)
+        engine.unpack(data, width, big, out)
+        return [out]
+
+    return run
+
+
+def _quantise(bits):
+    def run(engine, blocks):
+        samples = np.ascontiguousarray(np.concatenate(blocks))
+        words = np.random.default_rng(4).integers(0, 2**64, samples.shape, np.uint64)
+        out = np.empty(samples.shape, np.int32)
+        engine.quantise(samples, words, float(1 << (bits - 1)), out)
+        return [out]
+
+    return run
+
+
+def _filtered(engine, blocks):
+    sound = np.concatenate(blocks)
+    rows = np.ascontiguousarray(sound[: len(sound) // 48 * 48].reshape(48, -1))
+    taps = np.random.default_rng(6).normal(0.0, 0.3, (3, 32)).astype(np.float32)
+    out = np.empty((3, 17, rows.shape[1]), np.float32)
+    engine.filtered(rows, 48, taps, 3, out)
+    return [out]
+
+
 CASES = [
     *(Case(f"cascade of {n}", _cascade(n), (1, 2, 3)) for n in (1, 2, 3, 4, 5, 8)),
     Case("energies", _energies, (1, 2, 3, 6)),
@@ -190,6 +230,14 @@ CASES = [
         Case(f"powers of {length} in {size}", _band_powers(size, length), (1, 2, 3), close=1e-6)
         for size, length in ((960, 960), (882, 881), (4_410, 4_400), (14, 10), (2, 2))
     ),
+    *(
+        Case(f"unpack {width} bytes, big {big}", _unpack(width, big=big), (1,))
+        for width in (2, 3)
+        for big in (False, True)
+    ),
+    Case("quantise to 16", _quantise(16)),
+    Case("quantise to 24", _quantise(24)),
+    Case("filtered", _filtered, (1, 2)),
     Case("levels", _levels, (1, 2, 3, 6)),
     Case("peaks of hops", _hop_peaks(linked=False), (1, 2, 3)),
     Case("linked peaks of hops", _hop_peaks(linked=True), (1, 2, 3)),

@@ -11,13 +11,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import numpy as np
+
 from dsp.audio import Block
 from dsp.formats.resample import Resampler
 from dsp.formats.writer import Writer
 
-RATE_HZ = 32_000
-"""Enough for a listen, and two thirds of the work of 48 kHz."""
-KBITS = 80
+RATE_HZ = 24_000
+"""Mono, and enough for a listen: encoding it takes two fifths of what 32 kHz stereo takes."""
+KBITS = 40
 AHEAD = 4
 
 
@@ -25,8 +27,8 @@ class Preview:
     """A writer of the preview, in a thread of its own."""
 
     def __init__(self, path: Path, rate_hz: int) -> None:
-        self._resampler = Resampler(rate_hz, RATE_HZ, 2)
-        self._writer = Writer(path, rate_hz=RATE_HZ, channels=2, format="ogg", kbits=KBITS)
+        self._resampler = Resampler(rate_hz, RATE_HZ, 1)
+        self._writer = Writer(path, rate_hz=RATE_HZ, channels=1, format="ogg", kbits=KBITS)
         self._pool = ThreadPoolExecutor(1)
         self._waiting: list[Future[None]] = []
 
@@ -54,7 +56,8 @@ class Preview:
             self._waiting.pop(0).result()
 
     def _encode(self, block: Block) -> None:
-        self._writer.write(self._resampler.process(block))
+        middle = (block[:, :1] + block[:, 1:]) * np.float32(0.5)
+        self._writer.write(self._resampler.process(middle))
 
     def _finish(self) -> None:
         self._writer.write(self._resampler.finish())
