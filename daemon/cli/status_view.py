@@ -16,6 +16,7 @@ from typing import Any
 from daemon.cli.spool_reader import Pulse, SpoolReader, StatusFile, find_status, pulse_of, statuses
 from daemon.errors import BadInput
 from daemon.outbox.overview import Ended, Overview, overview_of
+from daemon.outbox.part_lines import parts_of
 from daemon.outbox.status_reader import standing
 from daemon.text import shown, span
 
@@ -160,6 +161,8 @@ def _facts(root: Path, entry: StatusFile) -> Iterable[tuple[str, str]]:
     error = found.get("error") or {}
     if found.get("state") == "running":
         yield "progress", _progress(found)
+    for part in parts_of(found.get("parts") or {}):
+        yield "parts", part
     yield "waits", _waits(found.get("wait") or {})
     yield "error", f"{shown(error.get('code'))}: {shown(error.get('message'))}" if error else ""
     yield "what to do", shown(error.get("hint") or "")

@@ -144,6 +144,7 @@ def _running(seen: Overview) -> Table:
     table = _table(2, 0, 0, 2, 0)
     for one in seen.running:
         stage = f"{one.stage}, attempt {one.attempt}" if one.attempt > 1 else one.stage
+        stage = "\n".join(one.parts) if one.parts else stage
         table.add_row(
             _name(one.name, one.inbox),
             ProgressBar(total=1.0, completed=one.progress, width=_BAR),

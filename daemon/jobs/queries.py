@@ -68,6 +68,12 @@ class Questions:
             limit,
         )
 
+    def split_jobs(self) -> list[Job]:
+        """Return the jobs that wait for their parts, in the order in which they came."""
+        return self._select(
+            "WHERE state = 'queued' AND parent IS NULL AND split = 1 ORDER BY order_key_ms, number"
+        )
+
     def parts(self, job: Job) -> list[Job]:
         """Return the parts of a job's last round, in the plan's order."""
         return self._select("WHERE parent = ? AND round = ? ORDER BY part", job.id, job.round)

@@ -14,6 +14,7 @@ from heapq import nsmallest
 from typing import Any, Literal
 
 from daemon.errors import Fault
+from daemon.outbox.part_lines import parts_of
 from daemon.text import age_s, count, figure, shown, size, span
 
 Document = Mapping[str, Any]
@@ -55,6 +56,8 @@ class Running:
     left: str
     """``3 min left``; empty while it is not known."""
     attempt: int
+    parts: tuple[str, ...] = ()
+    """Of a job that was split: how many are done, then those that failed and why."""
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,7 @@ def _running(one: Document) -> Running:
         progress=min(1.0, max(0.0, float(one.get("progress") or 0.0))),
         left="" if eta_s is None else f"{span(eta_s)} left",
         attempt=int(one.get("attempt") or 1),
+        parts=tuple(parts_of(one.get("parts") or {})),
     )
 
 

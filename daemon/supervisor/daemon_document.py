@@ -64,7 +64,10 @@ class DaemonDocument:
             sums["audio_seconds"] += job.audio_s
 
     def state(
-        self, *, running: Sequence[tuple[Job, Live | None]], receiving: int
+        self,
+        *,
+        running: Sequence[tuple[Job, Live | None, Mapping[str, Any] | None]],
+        receiving: int,
     ) -> dict[str, Any]:
         """Return everything ``daemon.json`` says besides whose heartbeat it is."""
         watchers = self._watchers.watchers
@@ -74,7 +77,7 @@ class DaemonDocument:
             "restarts": self._restarts,
             "pool": self._pool.describe(),
             "queue": self._queue(receiving),
-            "running": [self._running(job, live) for job, live in running],
+            "running": [self._running(*one) for one in running],
             "inboxes": {
                 name: self._inbox(each.health) | self._declared(name)
                 for name, each in watchers.items()
@@ -122,7 +125,9 @@ class DaemonDocument:
             "limit": self._opened.config.queue_limit,
         }
 
-    def _running(self, job: Job, live: Live | None) -> dict[str, Any]:
+    def _running(
+        self, job: Job, live: Live | None, parts: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
         return {
             "job": job.id,
             "name": display(job.name),
@@ -133,6 +138,7 @@ class DaemonDocument:
             "progress": round(live.progress, 4) if live else 0.0,
             "started": rfc3339(job.started_ms or job.created_ms),
             "eta_s": eta_s(live, self._clock.monotonic_s()),
+            "parts": parts,
         }
 
     def _inbox(self, health: Health) -> dict[str, Any]:

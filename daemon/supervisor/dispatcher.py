@@ -8,6 +8,7 @@ further job is claimed meanwhile (``Outage.everything``).
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +62,12 @@ class Dispatcher:
         return len({job.root for job in self._jobs.values()})
 
     @property
-    def running(self) -> list[tuple[Job, Live | None]]:
-        """What runs, and how far it is."""
-        return [(job, self._live.get(job.id)) for job in self._jobs.values()]
+    def running(self) -> list[tuple[Job, Live | None, Mapping[str, Any] | None]]:
+        """What runs, how far it is, and what is known of its parts."""
+        whole = [
+            (job, self._live.get(job.id), None) for job in self._jobs.values() if not job.parent
+        ]
+        return [*whole, *self._splits.running()]
 
     @property
     def working(self) -> bool:

@@ -1,7 +1,7 @@
 """Jobs that have split: what their parts and later rounds are given, and what is shown of them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class Splits:
 
     def __init__(self, opened: Opened, pool: Pool, live: Mapping[str, Live]) -> None:
         self._store, self._spool, self._files = opened.store, opened.spool, opened.files
-        self._events, self._outage = opened.events, opened.outage
+        self._events, self._outage, self._clock = opened.events, opened.outage, opened.clock
         self._pool, self._live = pool, live
 
     def whole(self, job: Job) -> Job:
@@ -96,6 +96,16 @@ class Splits:
         ]
         self._files.write("write parts", path, endings(told), durable=False, synced=False)
         return path
+
+    def running(self) -> Iterator[tuple[Job, Live, dict[str, Any]]]:
+        """Yield the jobs whose parts are at work, how far they are, and what is shown of them."""
+        for job in self._store.split_jobs():
+            told = self.shown(job)
+            parts = self._store.parts(job)[:1] if told else []
+            if told and parts:
+                gone_s = (self._clock.wall_ms() - parts[0].created_ms) / 1000
+                began_s = self._clock.monotonic_s() - gone_s
+                yield job, Live(f"round {job.round}", told["progress"], began_s), told
 
     def shown(self, job: Job) -> dict[str, Any] | None:
         """Return what a status says of the parts of a job's last round; ``None``: it has none."""

@@ -258,7 +258,7 @@ class Supervisor:
             raise BadConfig("root", "cannot change while the daemon runs; restart it")
         if (config.pool, config.handler_paths) != (now.pool, now.handler_paths):
             raise BadConfig("pool", "cannot change while the daemon runs; restart it")
-        missing = {job.inbox for job, _ in self._dispatcher.running} - set(config.inboxes)
+        missing = {job.inbox for job, *_ in self._dispatcher.running} - set(config.inboxes)
         if missing:
             raise BadConfig("inboxes", f"{', '.join(sorted(missing))} has jobs that run")
         self._opened.prepare(config)  # what cannot be made changes nothing
