@@ -147,7 +147,8 @@ def _show(
         console.print(f"[yellow]{note.code}[/] {escape(shown(note.message))}", soft_wrap=True)
     measured = result.measurements
     figures = [figure(name, measured[name]) for name in headline if measured.get(name) is not None]
-    console.print(escape(shown(" · ".join(figures))), style="bold", highlight=False)
+    if figures:
+        console.print(escape(shown(" · ".join(figures))), style="bold", highlight=False)
     for one in result.outputs:
         sys.stdout.write(f"{out / one.path}\n")
 

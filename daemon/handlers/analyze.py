@@ -16,7 +16,7 @@ from dsp.containers.junk import files_in
 
 ACCEPTS = AUDIO_SUFFIXES
 JUDGE = "any"
-HEADLINE = ("bpm", "key", "integrated_lufs")
+HEADLINE = ("songs", "bpm", "key", "integrated_lufs")
 STAGES = ("analyse",)
 
 

@@ -24,7 +24,7 @@ _FEWEST_BEATS = 16
 _HARMONY_SEMITONES, _BASS_SEMITONES = 48, 19
 _HARMONY_BEATS, _BASS_BEATS = (1, 2, 3, 4), (1, 2, 4)
 """Beats before and after each beat whose harmony is compared."""
-_FRAMES = 2_048
+_FRAMES = 256
 
 
 @dataclass(frozen=True)

@@ -197,12 +197,11 @@ class _Rises:
         return np.concatenate([np.zeros((0, len(_GROUPS)), np.float16), *self._done])
 
     def _learn(self) -> None:
-        bands = np.concatenate(self._bands)
-        totals = bands.sum(axis=1, dtype=np.float64)
-        loud = np.percentile(totals, _LOUD_PERCENTILE) / bands.shape[1]
-        self._bands, self._scale = [], float(_FLOOR_RATIO / (loud + _SILENT))
-        for start in range(0, len(bands), _BLOCK // HOP):
-            self._grow(bands[start : start + _BLOCK // HOP])
+        totals = np.concatenate([part.sum(axis=1, dtype=np.float64) for part in self._bands])
+        loud = np.percentile(totals, _LOUD_PERCENTILE) / self._bands[0].shape[1]
+        self._scale = float(_FLOOR_RATIO / (loud + _SILENT))
+        while self._bands:
+            self._grow(self._bands.pop(0))
 
     def _grow(self, bands: Rows) -> None:
         logs = np.log1p(bands.astype(np.float64) * self._scale).astype(np.float32)

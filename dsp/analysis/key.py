@@ -41,7 +41,7 @@ _REGISTERS = ((0, 19), (12, 36), (24, 60), (0, 36))
 _ENDS = 12  # the first and the last twelfth tell of the tonic
 _CHORD = int(2.5 * PITCHES_PER_S)  # and of these the first and the last chord most
 _QUIET = 0.05  # of a loud frame
-_FRAMES = 2_048
+_FRAMES = 256
 
 
 @dataclass(frozen=True)

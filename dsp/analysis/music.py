@@ -16,7 +16,7 @@ from dsp.analysis.rhythm import Rhythm, rhythm_of
 from dsp.analysis.tuning import LEAST_SHARPNESS, tuning_of
 from dsp.analysis.tuning import Tuning as FoundTuning
 
-_CHROMA_FRAMES = 2_048
+_CHROMA_FRAMES = 256
 """Transformed together: what is not stored in half precision stays small."""
 
 

@@ -56,6 +56,7 @@ from dsp.formats.reader import Limits, Probe, StemReader, probe
 _DECODED_SHARE = 0.9
 """Of the work, by the clock."""
 
+_UNKNOWN_S = 300
 _LESS = "holds less sound than it declares; what could be decoded was analysed"
 _BROKEN = {"INPUT_DAMAGED", "INPUT_TRUNCATED"}
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32,
@@ -139,8 +140,10 @@ def _heard(
     try:
         while len(block := reader.read(block_frames)) and not reader.nonfinite:
             meters.update(block)
-            if found.frames:
-                on_progress(_DECODED_SHARE * min(1.0, reader.frames_read / found.frames))
+            heard = reader.frames_read
+            # Where nothing says how long it is the share still grows: who waits sees life.
+            expected = found.frames or heard + _UNKNOWN_S * found.rate_hz
+            on_progress(_DECODED_SHARE * min(1.0, heard / expected))
         if reader.cut:
             notes.append(Note(code="INPUT_DAMAGED", message=f"{found.name} {_LESS}"))
     except AudioFormatError as error:
