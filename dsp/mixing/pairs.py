@@ -13,8 +13,6 @@ Rules
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 
@@ -68,17 +66,6 @@ class PairReader:
     def __init__(self, left: StemReader, right: StemReader) -> None:
         self._sides = left, right
         self.frames_read = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of both files."""

@@ -8,6 +8,7 @@ import hashlib
 from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -246,7 +247,7 @@ def analyse(
     meters: list[Meter] = [energies, bands, levels, excerpt, wave]
     meters += [side] if channels == 2 else []  # noqa: PLR2004 - mono has no side
     meters += [flux] if onsets else []
-    with resources.reader(probe) as reader:
+    with closing(resources.reader(probe)) as reader:
         while len(block := fold(reader.read(BLOCK_FRAMES), probe.speakers)):
             for meter in meters:
                 meter.update(block)
