@@ -23,7 +23,7 @@ FOLDER = Path("dsp", "kernels")
 BINARY = FOLDER / "_compiled.abi3.so"
 
 # No contraction and no fast mathematics: every machine is to make the same bits.
-FLAGS = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra")
+FLAGS = ("-std=gnu11", "-O3", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wno-psabi")
 _LINK = ("-shared", "-fPIC", "-fvisibility=hidden")
 _ATTEMPTS: tuple[tuple[str, ...], ...] = ((), ("-DNO_CLONES",))
 """Some compilers cannot compile one function for several processors."""

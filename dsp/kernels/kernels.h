@@ -58,6 +58,10 @@ INLINE void restore_denormals(unsigned before) { (void)before; }
 
 #define HOP_FRAMES 16 /* dsp.audio.HOP_FRAMES */
 
+/* More than any block has, and few enough for products of them not to wrap. */
+#define MOST_FRAMES ((Py_ssize_t)1 << 40)
+#define MOST_CHANNELS ((Py_ssize_t)1 << 16)
+
 /* A block of audio, in either order of memory. Steps are in samples. */
 typedef struct {
     float *at;

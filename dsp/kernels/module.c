@@ -43,6 +43,8 @@ int take_sound(Buffers *buffers, PyObject *object, const char *name, int writabl
     if (view->ndim != 2 || !has_format(view, 'f') || (uintptr_t)view->buf % size ||
         view->strides[0] % size || view->strides[1] % size)
         return refuse(name, "an aligned (frames, channels) block of float32");
+    if (view->shape[0] > MOST_FRAMES || view->shape[1] > MOST_CHANNELS)
+        return refuse(name, "a block of fewer frames and channels");
     sound->at = view->buf;
     sound->frames = view->shape[0];
     sound->channels = view->shape[1];

@@ -101,7 +101,7 @@ done:
     return result;
 }
 
-enum { COLUMNS = 32 };
+enum { COLUMNS = 32, MOST_SETS = 4096 };
 
 /* One value of each of some columns: tap after tap, so that every value rounds alike. */
 INLINE void taps_of(const float *rows, Py_ssize_t row_step, const float *taps, Py_ssize_t count,
@@ -149,7 +149,8 @@ static PyObject *filtered(PyObject *module, PyObject *args)
         goto done;
     const Py_ssize_t count = sets > 0 ? tap_count / sets : 0;
     const Py_ssize_t columns = frames > 0 ? row_count / frames : 0;
-    if (frames < 1 || sets < 1 || count < 1 || count > frames || row_count % frames ||
+    /* Within bounds that keep the products below from wrapping. */
+    if (frames < 1 || frames > MOST_FRAMES || sets < 1 || sets > MOST_SETS || count < 1 || count > frames || row_count % frames ||
         tap_count % sets || places != sets * (frames - count + 1) * columns)
         refuse("rows, taps and out", "(frames, columns), (sets, taps) and (sets, left, columns)");
     else {

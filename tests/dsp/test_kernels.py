@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hatch_build import source_digest
 from tests.support.kernels import (
     CASES,
+    GOOD,
     KINDS,
     PLAIN,
     ROOT,
@@ -118,6 +119,31 @@ def test_every_build_makes_the_same_bits(march, digest, tmp_path):
     assert digest == digest_of(loaded(tmp_path / "_compiled.abi3.so"))
 
 
+@pytest.mark.slow
+def test_no_kernel_leaves_its_buffers(tmp_path):
+    """Under the compiler's own watch (ASan, UBSan), with lengths, steps and numbers at random."""
+    binary = tmp_path / "_compiled.abi3.so"
+    watched = ("-O1", "-g", "-DNO_CLONES", "-fsanitize=address,undefined")
+    watch = subprocess.run(
+        ["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=False
+    ).stdout.strip()
+    try:
+        compile_kernels(ROOT, binary, (*watched, "-fno-sanitize-recover=all"))
+    except BuildError as error:
+        pytest.skip(f"no compiler that can watch: {error}")
+    said = subprocess.run(
+        [sys.executable, "tests/fuzz/fuzz_kernels.py", binary, "20000"],
+        cwd=ROOT,
+        env={**os.environ, "LD_PRELOAD": watch, "ASAN_OPTIONS": "detect_leaks=0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert 0 == said.returncode, said.stderr[-3000:]
+    assert "taken" in said.stdout
+
+
 @case_of
 def test_kernel_leaves_denormals_to_others(case):
     """What it sets in the floating-point unit it puts back: NumPy still computes denormals."""
@@ -159,45 +185,6 @@ def _ran_beside(case, sound):
     return beside
 
 
-GOOD = {
-    "cascade": lambda: [
-        np.zeros((8, 2), np.float32), np.eye(1, 6), np.zeros((1, 2, 2)), 10, -12,
-        np.zeros((8, 2), np.float32),
-    ],
-    "energies": lambda: [
-        np.zeros((8, 2), np.float32), np.eye(1, 6), np.zeros((1, 2, 2)), 0.0, np.zeros(2), 3,
-        np.array([4, 6, 10]), np.zeros((3, 2)),
-    ],
-    "plan": lambda: [8],
-    "unpack": lambda: [np.zeros(12, np.uint8), 3, False, np.zeros(4, np.float32)],
-    "quantise": lambda: [
-        np.zeros(4, np.float32), np.zeros(4, np.uint64), 32768.0, np.zeros(4, np.int32),
-    ],
-    "filtered": lambda: [
-        np.zeros((5, 2), np.float32), 5, np.zeros((3, 2), np.float32), 3,
-        np.zeros((3, 4, 2), np.float32),
-    ],
-    "levels": lambda: [np.zeros((8, 2), np.float32), np.zeros((2, 3)), np.zeros(1)],
-    "hop_peaks": lambda: [
-        np.zeros((20, 2), np.float32), 13, np.zeros(2, np.float32), np.zeros((2, 2), np.float32),
-    ],
-    "decibels": lambda: [np.ones(5), 1e-15, np.zeros(5)],
-    "ratios": lambda: [np.ones(5), np.zeros(5)],
-    "curve": lambda: [np.ones(5), 0.0, 1.0, 0.0, 9.0, np.zeros(5)],
-    "follow": lambda: [np.ones((2, 5)), 0.5, 0.5, 0.0, np.zeros((2, 2))],
-    "ramp": lambda: [
-        np.zeros((20, 2), np.float32), np.zeros((20, 2), np.float32),
-        np.ones((2, 4), np.float32), 2, 13, np.zeros((20, 2), np.float32),
-    ],
-    "band_powers": lambda: [
-        np.zeros((20, 2), np.float32), np.array([0, 12]), np.ones(8, np.float32),
-        _compiled.plan(8), np.array([0, 2, 5]), np.zeros(3), np.zeros((4, 16), np.float32),
-        np.zeros((2, 2)),
-    ],
-}  # fmt: skip
-"""Arguments that are taken, by kernel."""
-
-
 SOUNDED = ("band_powers", "cascade", "energies", "hop_peaks", "levels", "ramp")
 TAKEN = {
     *((kernel, 0, "not contiguous") for kernel in SOUNDED),
@@ -230,7 +217,7 @@ BAD = {
     [
         pytest.param(kernel, place, bad, id=f"{kernel}-{place}-{bad}")
         for kernel, good in GOOD.items()
-        for place, argument in enumerate(good())
+        for place, argument in enumerate(good(_compiled))
         if isinstance(argument, np.ndarray)
         for bad in BAD
         if (kernel, place, bad) not in TAKEN
@@ -238,7 +225,7 @@ BAD = {
 )
 def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
     """A wrong buffer is an error in Python, and nothing is read or written past its end."""
-    arguments = GOOD[kernel]()
+    arguments = GOOD[kernel](_compiled)
     getattr(_compiled, kernel)(*arguments)
     arguments[place] = BAD[bad](arguments[place])
 
@@ -280,6 +267,7 @@ def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
         ("filtered", 1, 0),
         ("filtered", 1, 1),
         ("filtered", 1, -5),
+        ("filtered", 1, 1 << 62),
         ("filtered", 3, 0),
         ("filtered", 3, 1),
         ("plan", 0, 0),
@@ -296,7 +284,7 @@ def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
 )
 def test_kernel_refuses_numbers_that_lead_astray(kernel, place, wrong):
     """A count that would leave a buffer is an error, however large."""
-    arguments = GOOD[kernel]()
+    arguments = GOOD[kernel](_compiled)
     arguments[place] = wrong
 
     with pytest.raises((ValueError, OverflowError)):
@@ -305,7 +293,7 @@ def test_kernel_refuses_numbers_that_lead_astray(kernel, place, wrong):
 
 def test_read_only_output_is_refused():
     """What is written must be writable."""
-    arguments = GOOD["cascade"]()
+    arguments = GOOD["cascade"](_compiled)
     arguments[-1].flags.writeable = False
 
     with pytest.raises((BufferError, ValueError), match="read-only"):

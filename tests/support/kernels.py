@@ -243,6 +243,44 @@ CASES = [
     Case("linked peaks of hops", _hop_peaks(linked=True), (1, 2, 3)),
 ]
 
+GOOD = {
+    "cascade": lambda _: [
+        np.zeros((8, 2), np.float32), np.eye(1, 6), np.zeros((1, 2, 2)), 10, -12,
+        np.zeros((8, 2), np.float32),
+    ],
+    "energies": lambda _: [
+        np.zeros((8, 2), np.float32), np.eye(1, 6), np.zeros((1, 2, 2)), 0.0, np.zeros(2), 3,
+        np.array([4, 6, 10]), np.zeros((3, 2)),
+    ],
+    "plan": lambda _: [8],
+    "unpack": lambda _: [np.zeros(12, np.uint8), 3, False, np.zeros(4, np.float32)],
+    "quantise": lambda _: [
+        np.zeros(4, np.float32), np.zeros(4, np.uint64), 32768.0, np.zeros(4, np.int32),
+    ],
+    "filtered": lambda _: [
+        np.zeros((5, 2), np.float32), 5, np.zeros((3, 2), np.float32), 3,
+        np.zeros((3, 4, 2), np.float32),
+    ],
+    "levels": lambda _: [np.zeros((8, 2), np.float32), np.zeros((2, 3)), np.zeros(1)],
+    "hop_peaks": lambda _: [
+        np.zeros((20, 2), np.float32), 13, np.zeros(2, np.float32), np.zeros((2, 2), np.float32),
+    ],
+    "decibels": lambda _: [np.ones(5), 1e-15, np.zeros(5)],
+    "ratios": lambda _: [np.ones(5), np.zeros(5)],
+    "curve": lambda _: [np.ones(5), 0.0, 1.0, 0.0, 9.0, np.zeros(5)],
+    "follow": lambda _: [np.ones((2, 5)), 0.5, 0.5, 0.0, np.zeros((2, 2))],
+    "ramp": lambda _: [
+        np.zeros((20, 2), np.float32), np.zeros((20, 2), np.float32),
+        np.ones((2, 4), np.float32), 2, 13, np.zeros((20, 2), np.float32),
+    ],
+    "band_powers": lambda engine: [
+        np.zeros((20, 2), np.float32), np.array([0, 12]), np.ones(8, np.float32),
+        engine.plan(8), np.array([0, 2, 5]), np.zeros(3), np.zeros((4, 16), np.float32),
+        np.zeros((2, 2)),
+    ],
+}  # fmt: skip
+"""Arguments that are taken, by kernel."""
+
 
 def sounds(kind: str, frames: int, channels: int):
     """Return a test sound, ``(frames, channels)`` float32."""
