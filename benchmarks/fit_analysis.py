@@ -35,6 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from dsp.analysis import bars, chroma, key, onsets, tempo
 from dsp.analysis.beats import track
 from dsp.analysis.features import FRAMES_PER_S, Evidence
+from dsp.analysis.harmony import harmony_of
 from dsp.analysis.tuning import tuning_of
 
 Choice: TypeAlias = tuple[NDArray[np.float64], NDArray[np.bool_]]
@@ -110,9 +111,10 @@ def fit_tempo(songs: list[Song]) -> dict[str, NDArray[np.float64]]:
              for envelope, ok in zip(envelopes, right, strict=True)]  # fmt: skip
     second = []
     scored = unseen(songs, grids, RIDGES["tempo1"])
-    for envelope, scores, ok in zip(envelopes, scored, right, strict=True):
+    for (_, evidence), envelope, scores, ok in zip(songs, envelopes, scored, right, strict=True):
+        harmony = harmony_of(evidence.pitch, tuning_of(evidence.cents).cents)
         places = tempo.peaks(scores)
-        second.append((tempo.trial_evidence(envelope, scores, places), ok[places]))
+        second.append((tempo.trial_evidence(envelope, harmony, scores, places), ok[places]))
     return {"tempo1": fitted(grids, RIDGES["tempo1"]), "tempo2": fitted(second, RIDGES["tempo2"])}
 
 
@@ -125,8 +127,8 @@ def fit_bars(songs: list[Song]) -> dict[str, NDArray[np.float64]]:
         seconds = evidence.offset_s + beats / FRAMES_PER_S
         if f_measure(truth.beats, seconds.tolist()) < LEAST_BEAT_F:
             continue
-        cents = tuning_of(evidence.cents).cents
-        rows = bars.bar_evidence(beats, envelope, evidence.pitch, cents)
+        harmony = harmony_of(evidence.pitch, tuning_of(evidence.cents).cents)
+        rows = bars.bar_evidence(beats, envelope, harmony)
         nearest = [int(np.abs(seconds - at).argmin()) % truth.meter for at in truth.downbeats]
         phase = int(np.bincount(nearest).argmax())
         right = np.array([one == (truth.meter, phase) for one in bars.HYPOTHESES])

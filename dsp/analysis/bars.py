@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.analysis.beats import Frames
-from dsp.analysis.chroma import chroma, loudness_scale
-from dsp.analysis.features import FRAMES_PER_S, PITCHES_PER_S
+from dsp.analysis.features import FRAMES_PER_S
+from dsp.analysis.harmony import Harmony, standard
 from dsp.analysis.onsets import Envelopes
 from dsp.analysis.weights import probabilities, weights
 
@@ -21,10 +21,8 @@ HYPOTHESES = tuple((meter, phase) for meter in (4, 3, 2) for phase in range(mete
 """Beats per bar, and the number of the first beat that is a downbeat."""
 
 _FEWEST_BEATS = 16
-_HARMONY_SEMITONES, _BASS_SEMITONES = 48, 19
-_HARMONY_BEATS, _BASS_BEATS = (1, 2, 3, 4), (1, 2, 4)
+_CHORD_BEATS, _BASS_BEATS = (1, 2, 3, 4), (1, 2, 4)
 """Beats before and after each beat whose harmony is compared."""
-_FRAMES = 256
 
 
 @dataclass(frozen=True)
@@ -39,27 +37,25 @@ class Bars:
     """The number of the first beat that is a downbeat."""
 
 
-def bars_of(beats: Frames, envelope: Envelopes, pitch: NDArray[np.float16], cents: float) -> Bars:
+def bars_of(beats: Frames, envelope: Envelopes, harmony: Harmony) -> Bars:
     """Return the bars; of fewer than 16 beats 4/4 from the first, of which nothing is known."""
     if len(beats) < _FEWEST_BEATS:
         return Bars(4, 1 / 3, 0)
-    evidence = bar_evidence(beats, envelope, pitch, cents)
+    evidence = bar_evidence(beats, envelope, harmony)
     p = probabilities((evidence * weights("bars")).sum(axis=1))
     meter, phase = HYPOTHESES[int(p.argmax())]
     alike = [k for k, (other, _) in enumerate(HYPOTHESES) if other == meter]
     return Bars(meter, float(p[alike].sum()), phase)
 
 
-def bar_evidence(
-    beats: Frames, envelope: Envelopes, pitch: NDArray[np.float16], cents: float
-) -> NDArray[np.float64]:
+def bar_evidence(beats: Frames, envelope: Envelopes, harmony: Harmony) -> NDArray[np.float64]:
     """Return what speaks for each of ``HYPOTHESES``, ``(9, 50)``.
 
     Of each accent its mean on downbeats; in bars of four that on the third beat, and how much
     more it is on the second than on the fourth; in bars of three, than on the third. Then which
     meter it is.
     """
-    accents = _accents(beats, envelope, pitch, cents)
+    accents = _accents(beats, envelope, harmony)
     rows = []
     for meter, phase in HYPOTHESES:
         first, second, third, fourth = (
@@ -75,53 +71,15 @@ def bar_evidence(
     return np.stack(rows)
 
 
-def _accents(
-    beats: Frames, envelope: Envelopes, pitch: NDArray[np.float16], cents: float
-) -> NDArray[np.float64]:
+def _accents(beats: Frames, envelope: Envelopes, harmony: Harmony) -> NDArray[np.float64]:
     """Return what speaks for a downbeat at each beat, ``(12, beats)``."""
-    harmony, bass = _running_sums(pitch, cents)
     seconds = beats / FRAMES_PER_S
     beat_s = float(np.median(np.diff(seconds)))
-
-    def around(sums: NDArray[np.float64], reach: int) -> tuple[NDArray[np.float64], ...]:
-        before_s = np.maximum(seconds - reach * beat_s, 0)
-        return _means(sums, seconds, seconds + reach * beat_s), _means(sums, before_s, seconds)
-
-    accents = [_distance(*around(harmony, reach)) for reach in _HARMONY_BEATS]
-    accents += [_distance(*around(bass, reach)) for reach in _BASS_BEATS]
+    accents = [harmony.chords.changes(seconds, reach * beat_s) for reach in _CHORD_BEATS]
+    accents += [harmony.bass.changes(seconds, reach * beat_s) for reach in _BASS_BEATS]
     near = [np.clip(beats + k, 0, envelope.shape[1] - 1) for k in (-1, 0, 1)]
     accents += list(np.max([envelope[1:, frames] for frames in near], axis=0))
-    for sums in (bass, harmony):
-        after, before = around(sums, 1)
+    for register in (harmony.bass, harmony.chords):
+        after, before = register.around(seconds, beat_s)
         accents.append(after.sum(axis=1) - before.sum(axis=1))
-    return np.stack([(one - one.mean()) / (one.std() + 1e-9) for one in accents])
-
-
-def _running_sums(
-    pitch: NDArray[np.float16], cents: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the sums of the pitch classes up to each frame: of all below A5, and of the bass."""
-    scale = np.float64(loudness_scale(pitch))
-    harmony, bass = [np.zeros((1, 12), np.float32)], [np.zeros((1, 12), np.float32)]
-    for start in range(0, len(pitch), _FRAMES):
-        part = (pitch[start : start + _FRAMES] * scale).astype(np.float32)
-        loud = np.log1p(3.0 * part.astype(np.float64)).astype(np.float32)
-        harmony.append(chroma(loud, cents, 0, _HARMONY_SEMITONES))
-        bass.append(chroma(part, cents, 0, _BASS_SEMITONES))
-    sums = [np.cumsum(np.concatenate(parts), axis=0, dtype=np.float64) for parts in (harmony, bass)]
-    return sums[0], sums[1]
-
-
-def _means(
-    sums: NDArray[np.float64], start_s: NDArray[np.float64], stop_s: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    first = np.clip(np.round(start_s * PITCHES_PER_S).astype(np.intp), 0, len(sums) - 2)
-    last = np.clip(np.round(stop_s * PITCHES_PER_S).astype(np.intp), 0, len(sums) - 1)
-    last = np.maximum(last, first + 1)
-    return np.asarray((sums[last] - sums[first]) / (last - first)[:, np.newaxis])
-
-
-def _distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return 1 − cosine of the angle between rows."""
-    lengths = np.sqrt(np.square(one).sum(axis=1) * np.square(other).sum(axis=1))
-    return np.asarray(1 - (one * other).sum(axis=1) / (lengths + 1e-9))
+    return np.stack([standard(one) for one in accents])

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from dsp.analysis.chroma import chroma, frame_sums, loudness_scale
 from dsp.analysis.features import PITCHES_PER_S
+from dsp.analysis.harmony import standard
 from dsp.analysis.weights import probabilities, weights
 
 Classes = NDArray[np.float64]
@@ -88,15 +89,15 @@ def key_evidence(
     views = [_evened(classes) for classes in (bass, middle, upper)]
     end = max(3, len(whole) // _ENDS)
     views += [_mean(whole[:end]), _mean(whole[-end:])]
-    columns = [_profile_fits(_standard(view)) for view in views]
+    columns = [_profile_fits(standard(view)) for view in views]
     minor = np.repeat((0.0, 1.0), 12)
     columns.append(minor)
-    columns += [_degree(_standard(_mean(part)), 0) for part in (bass[-_CHORD:], bass[:_CHORD])]
-    columns += [_degree(_standard(_mean(bass)), degree) for degree in (0, 7)]
-    sound = _standard(_mean(whole))
+    columns += [_degree(standard(_mean(part)), 0) for part in (bass[-_CHORD:], bass[:_CHORD])]
+    columns += [_degree(standard(_mean(bass)), degree) for degree in (0, 7)]
+    sound = standard(_mean(whole))
     columns += [_degree(sound, 4, 3), _degree(sound, 3, 4)]
     for part in (whole[-_CHORD:], whole[:_CHORD]):
-        chord = _standard(_mean(part))
+        chord = standard(_mean(part))
         columns.append(_degree(chord, 0) + _degree(chord, 7) + _degree(chord, 4, 3))
     columns += [minor * _degree(sound, degree) for degree in (11, 10)]
     return np.stack(columns, axis=1)
@@ -136,7 +137,3 @@ def _evened(classes: NDArray[np.float64]) -> Classes:
 
 def _mean(classes: NDArray[np.float64]) -> Classes:
     return np.asarray(classes.mean(axis=0))
-
-
-def _standard(classes: Classes) -> Classes:
-    return np.asarray((classes - classes.mean()) / (classes.std() + 1e-9))

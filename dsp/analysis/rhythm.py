@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dsp.analysis.bars import bars_of
 from dsp.analysis.beats import Frames, track
 from dsp.analysis.features import FRAMES_PER_S, Evidence
+from dsp.analysis.harmony import harmony_of
 from dsp.analysis.onsets import beat_strength, envelopes
 from dsp.analysis.tempo import FASTEST_BPM, SLOWEST_BPM, Candidate, candidates, nearest_ratio
 
@@ -89,12 +90,13 @@ def rhythm_of(
     envelope = envelopes(evidence.rises)
     if evidence.sound_s < SHORTEST_S or not envelope.any():
         return None
-    found = candidates(envelope, bpm_range)
+    harmony = harmony_of(evidence.pitch, cents)
+    found = candidates(envelope, harmony, bpm_range)
     strength = beat_strength(envelope)
     beats = _played(track(strength, found[0].bpm), strength)
     if len(beats) < FEWEST_BEATS:
         return None
-    bars = bars_of(beats, envelope, evidence.pitch, cents)
+    bars = bars_of(beats, envelope, harmony)
     seconds = evidence.offset_s + _between_frames(beats, strength) / FRAMES_PER_S
     return Rhythm(
         candidates=_refined(found, seconds),

@@ -6,8 +6,9 @@ Theory of operation
    fractions of the beat (``periodicity``), how dense the onsets are, and the tempo itself.
 2. The best peaks of that score, and the metrical relatives of the first, get a beat track each
    on the middle two minutes. A second linear model chooses by how the beats would sit: what
-   falls on beats, halves, thirds and quarters of them, and whether every second or third beat
-   is different.
+   falls on beats, halves, thirds and quarters of them, whether every second or third beat is
+   different, and whether chords change every second, third … eighth beat: bars last a few
+   beats, and without that slow songs are taken for fast ones.
 
 What remains wrong is mostly an octave, which listeners disagree on too. So a result is not one
 number: the right tempo is far more often among the first two candidates than the first.
@@ -30,6 +31,7 @@ from numpy.typing import NDArray
 
 from dsp.analysis.beats import track
 from dsp.analysis.features import FRAMES_PER_S
+from dsp.analysis.harmony import Harmony, standard
 from dsp.analysis.onsets import Envelopes, beat_strength, clear_onsets
 from dsp.analysis.periodicity import periodicity
 from dsp.analysis.weights import probabilities, weights
@@ -48,6 +50,8 @@ _RELATIVES = (2.0, 0.5, 1.5, 2 / 3)
 _SAME_OCTAVES = 0.07  # closer than 5 % is the same candidate
 _SEARCHED_S = 120.0
 _NARROW = 0.09  # octaves that a trial track may stray: neighbours must not find the same beats
+_HARMONIC_BEATS = (2, 3, 4, 6, 8)
+_FEWEST_BEATS = 20
 _NAMES = {2.0: "double", 0.5: "half", 1.5: "triplet", 2 / 3: "triplet"}
 
 
@@ -68,7 +72,9 @@ def nearest_ratio(ratio: float) -> float:
 
 
 def candidates(
-    envelope: Envelopes, bpm_range: tuple[float, float] = (SLOWEST_BPM, FASTEST_BPM)
+    envelope: Envelopes,
+    harmony: Harmony,
+    bpm_range: tuple[float, float] = (SLOWEST_BPM, FASTEST_BPM),
 ) -> list[Candidate]:
     """Return up to four tempi, the likeliest first.
 
@@ -76,12 +82,13 @@ def candidates(
     ----------
     envelope : (4, frames) float32
         From ``onsets.envelopes``.
+    harmony : Harmony
     bpm_range : (low, high)
         What the first is sought in. A candidate outside is halved or doubled into it.
     """
     scores = (grid_evidence(envelope) * weights("tempo1")).sum(axis=1)
     places = peaks(scores)
-    chosen = (trial_evidence(envelope, scores, places) * weights("tempo2")).sum(axis=1)
+    chosen = (trial_evidence(envelope, harmony, scores, places) * weights("tempo2")).sum(axis=1)
     found: list[list[float]] = []
     for place, p in _by_probability(places, probabilities(chosen)):
         bpm = _into(float(GRID_BPM[place]), bpm_range)
@@ -133,9 +140,9 @@ def peaks(scores: NDArray[np.float64]) -> list[int]:
 
 
 def trial_evidence(
-    envelope: Envelopes, scores: NDArray[np.float64], places: list[int]
+    envelope: Envelopes, harmony: Harmony, scores: NDArray[np.float64], places: list[int]
 ) -> NDArray[np.float64]:
-    """Return how the beats of each candidate would sit, ``(candidates, 32)``.
+    """Return how the beats of each candidate would sit, ``(candidates, 44)``.
 
     At half the frame rate, on the middle two minutes: enough to choose by.
     """
@@ -145,15 +152,17 @@ def trial_evidence(
     deviations = soft / (soft.std(axis=1, keepdims=True) + 1e-9)
     deviations -= deviations.mean(axis=1, keepdims=True)
     searched = int(_SEARCHED_S * FRAMES_PER_S / 2)
-    if pairs > searched:
-        middle = slice((pairs - searched) // 2, (pairs - searched) // 2 + searched)
-        halved, deviations = halved[:, middle], deviations[:, middle]
+    skipped = max(0, pairs - searched) // 2
+    middle = slice(skipped, skipped + searched)
+    halved, deviations = halved[:, middle], deviations[:, middle]
     strength = beat_strength(halved)
     rows = []
     for place in places:
         bpm = float(GRID_BPM[place])
         beats = track(strength, bpm, frames_per_s=FRAMES_PER_S / 2, spread=_NARROW)
-        rows.append(_sitting(deviations, beats, bpm, scores[place] - scores.max()))
+        sitting = _sitting(deviations, beats, bpm, scores[place] - scores.max())
+        seconds = (beats + skipped) * 2 / FRAMES_PER_S
+        rows.append(np.concatenate([sitting, _harmonic_rhythm(harmony, seconds, bpm)]))
     return np.stack(rows)
 
 
@@ -187,6 +196,28 @@ def _sitting(
             ],
         ]
     )  # fmt: skip
+
+
+def _harmonic_rhythm(
+    harmony: Harmony, seconds: NDArray[np.float64], bpm: float
+) -> NDArray[np.float64]:
+    """Return how much chords and bass change at every second, third … eighth beat, ``(12,)``.
+
+    In standard deviations of the changes at all beats, where they are most; and the mean change.
+    Zeros for a track of too few beats.
+    """
+    columns: list[float] = []
+    for register in (harmony.chords, harmony.bass):
+        if len(seconds) < _FEWEST_BEATS:
+            return np.zeros(2 * len(_HARMONIC_BEATS) + 2)
+        changes = register.changes(seconds, 2 * 60 / bpm)
+        accents = standard(changes)
+        columns += [
+            max(float(accents[phase::beats].mean()) for phase in range(beats))
+            for beats in _HARMONIC_BEATS
+        ]
+        columns.append(float(changes.mean()))
+    return np.array(columns)
 
 
 def _onset_density(level: NDArray[np.float32]) -> float:

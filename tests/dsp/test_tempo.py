@@ -9,7 +9,6 @@ from dsp.analysis import beats as beats_module
 from dsp.analysis.beats import track
 from dsp.analysis.features import FRAMES_PER_S
 from dsp.analysis.onsets import beat_strength, envelopes
-from dsp.analysis.tempo import candidates
 from tests.support.known_songs import RATE_HZ, evidence_of, rhythm, song
 
 STEADY = song(120.0)
@@ -105,7 +104,7 @@ def test_level_is_learnt_from_as_much_of_a_long_song_whatever_the_blocks(monkeyp
 @pytest.mark.parametrize("bpm_range", [(45.0, 95.0), (86.0, 172.0), (122.0, 245.0)])
 def test_range_halves_or_doubles_into_it(bpm_range):
     """The first candidate lies in the range that was asked for, and is a multiple of the beat."""
-    found = candidates(envelopes(evidence_of(STEADY.mono).rises), bpm_range)
+    found = rhythm(STEADY.mono, bpm_range=bpm_range).candidates
 
     assert bpm_range[0] <= found[0].bpm <= bpm_range[1]
     assert np.log2(found[0].bpm / 120) == pytest.approx(

@@ -39,10 +39,10 @@ def evidence_of(mono, rate_hz=RATE_HZ, block=65_536):
     return features.close()
 
 
-def rhythm(mono, rate_hz=RATE_HZ):
+def rhythm(mono, rate_hz=RATE_HZ, **options):
     """Return the rhythm of a song."""
     evidence = evidence_of(mono, rate_hz)
-    return rhythm_of(evidence, tuning_of(evidence.cents).cents)
+    return rhythm_of(evidence, tuning_of(evidence.cents).cents, **options)
 
 
 def beats_at(bpm, seconds):
