@@ -27,7 +27,7 @@ from contextlib import suppress
 _PR_SET_CHILD_SUBREAPER = 36
 _PASSES = 20
 _PASS_MS = 50
-_STAT_BYTES = 512
+_STAT_BYTES, _LIST_BYTES = 512, 4096
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -70,9 +70,18 @@ def children(parent: int) -> list[int]:
 def _listed(parent: int) -> list[int]:
     """Return the children as the kernel lists them, for each thread that started some."""
     found: list[int] = []
-    for thread in os.listdir(f"/proc/{parent}/task"):  # noqa: PTH208 - see _parents
-        with open(f"/proc/{parent}/task/{thread}/children", "rb") as children:  # noqa: PTH123
-            found += map(int, children.read().split())
+    # Ours are all in the list of our first thread: it starts the workers, and the kernel gives a
+    # subreaper's orphans to the first thread that lives (find_alive_thread in kernel/exit.c).
+    ours = parent == os.getpid()
+    for thread in [str(parent)] if ours else os.listdir(f"/proc/{parent}/task"):  # noqa: PTH208 - see _parents
+        fd = os.open(f"/proc/{parent}/task/{thread}/children", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            listed = b""
+            while part := os.read(fd, _LIST_BYTES):
+                listed += part
+        finally:
+            os.close(fd)
+        found += map(int, listed.split())
     return found
 
 
