@@ -37,7 +37,7 @@ from daemon.jobs.store import Store, open_store
 Cycle = Callable[[], None]
 
 _LOG_PAGE, _LOG_PAGES = b"\xa5" * 4096, 1024
-_COMMITS = 3
+_COMMITS, _TOGETHER = 3, 8
 _OUTPUTS = (OutputFile("Song.wav", "master", 1_000, "5a" * 32, {"integrated_lufs": -14.0}),)
 
 
@@ -66,8 +66,9 @@ def _arguments() -> argparse.Namespace:
 
 def _cycles(folder: Path, rounds: int, cycles: int) -> dict[str, float]:
     """Return how many cycles each does in a second: the median over the rounds."""
-    with _raw(folder) as raw, _ours(folder) as ours:
-        contestants = {"raw fdatasync": raw, "soundspool": ours, **_peers(folder)}
+    with _raw(folder) as raw, _ours(folder) as ours, _ours_together(folder) as together:
+        own = {"soundspool": ours, f"soundspool, {_TOGETHER} together": together}
+        contestants = {"raw fdatasync": raw, **own, **_peers(folder)}
         rates: dict[str, list[float]] = {name: [] for name in contestants}
         order, chance = list(contestants), random.Random(1)  # noqa: S311 - no secret
         for _ in range(rounds):
@@ -110,6 +111,29 @@ def _ours(folder: Path) -> Iterator[Cycle]:
         number += 1
         store.adopt(_job(number))
         _finish_next(store)
+
+    yield cycle
+    store.close()
+
+
+@contextmanager
+def _ours_together(folder: Path) -> Iterator[Cycle]:
+    """Cycle as the loop does in a burst: one commit for each step of several jobs."""
+    store, number = open_store(folder / "together.sqlite3", Clock(), Budgets()), 0
+
+    def cycle() -> None:
+        nonlocal number
+        number += 1
+        if number % _TOGETHER:
+            return
+        with store.together():
+            for each in range(number, number + _TOGETHER):
+                store.adopt(_job(each))
+        with store.together():
+            claims = [store.claim() for _ in range(_TOGETHER)]
+        with store.together():
+            for claim in filter(None, claims):
+                store.finish(claim.job.id, claim.attempt, Ending(Outcome.DONE, outputs=_OUTPUTS))
 
     yield cycle
     store.close()

@@ -1,4 +1,4 @@
-"""The one loop: *hear, collect, repeat, measure, dispatch, sweep, beat, wait*.
+"""The one loop: *hear, collect, repeat, measure, dispatch, settle, sweep, beat, wait*.
 
 Theory of operation
 -------------------
