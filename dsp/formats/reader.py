@@ -262,6 +262,8 @@ class StemReader:
         return refusals.truncated(self._probe.name, found)
 
     def _finite(self, block: Block) -> Block:
+        if self._probe.subtype.startswith("PCM"):  # integers are finite
+            return block
         finite = np.abs(block) <= _HIGHEST
         if not finite.all():
             self.nonfinite += int(np.count_nonzero(~finite))

@@ -643,7 +643,7 @@ def test_lossy_stem_starts_in_time(tmp_path, arguments):
     assert 20_000 == np.argmax(shared)
 
 
-@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24"])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])
 @pytest.mark.parametrize("container", ["WAV", "WAVEX", "RF64", "W64", "AIFF", "CAF"])
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_plain_samples_are_those_of_libsndfile(tmp_path, container, subtype, channels):
