@@ -101,7 +101,7 @@ class Splits:
         """Yield the jobs whose parts are at work, how far they are, and what is shown of them."""
         for job in self._store.split_jobs():
             told = self.shown(job)
-            parts = self._store.parts(job)[:1] if told else []
+            parts = self._store.parts(job, 1) if told else []
             if told and parts:
                 gone_s = (self._clock.wall_ms() - parts[0].created_ms) / 1000
                 began_s = self._clock.monotonic_s() - gone_s

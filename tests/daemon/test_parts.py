@@ -85,6 +85,25 @@ def test_no_more_parts_run_at_once_than_the_plan_allows(store):
     assert second.job.id == "batch.1.1"
 
 
+def test_claim_that_is_refused_goes_through_the_parts_once(store):
+    """Twice the parts, twice the work: the loop asks this in every round."""
+
+    def steps(job, count):
+        store.adopt(new_job(job))
+        split(store, count, job=job, at_once=1)
+        store.claim()
+        taken = []
+        store._db.set_progress_handler(lambda: taken.append(1) and None, 100)
+        assert store.claim() is None
+        assert store.next_due_ms() is None
+        store._db.set_progress_handler(None, 0)
+        store.cancel(job)
+        store.finish(f"{job}.1.0", 1, DONE)
+        return len(taken)
+
+    assert steps("large", 800) < 3 * steps("small", 400)
+
+
 def test_batch_of_hundreds_keeps_a_rush_job_waiting_for_one_part_at_most(store, clock):
     """What is dropped into a batch under way goes before the parts that would come later."""
     split(store, 500)
