@@ -20,6 +20,7 @@ from daemon.jobs import store
 from daemon.jobs.database import Database
 from daemon.outbox import status_writer
 from daemon.pool import process
+from daemon.supervisor import completion
 from daemon.supervisor.supervisor import Supervisor
 from tests.support.lives import config_for
 from tests.support.truth import drop_folder, statuses, wav_bytes, write_wav
@@ -34,8 +35,8 @@ DROPS = {
     "Unwanted": "cancelled",
 }
 """What is dropped, one after the other, and how each of them ends."""
-_BESIDE_THE_NEXT = ("track.wav", "Last")
-"""These do not end before the next one is dropped."""
+_BESIDE_THE_NEXT = ("First", "Broken", "track.wav", "Last")
+"""These do not end before the next one is dropped, and share their last steps with it."""
 
 
 def samples(name: str) -> bytes:
@@ -93,6 +94,7 @@ def main(root: Path, sabotage: str) -> None:
         write = Files.write
         Files.write = lambda *args, durable, **_: write(*args, durable=durable, synced=False)
     status_writer.PROGRESS_S, status_writer._WRITING_SHARE = 0.0, math.inf
+    completion._GATHERING_S = 1.0
     daemon = Supervisor(config_for(root, heartbeat_s=0.01))
     daemon.start()
     for name in DROPS:
