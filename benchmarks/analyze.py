@@ -4,6 +4,7 @@ usage: analyze.py FOLDER [--half held|fitted|both] [--peer librosa=PYTHON] [--pe
 
 FOLDER is a cache: what is missing of the truth set (``truth_set.py``) is rendered into it.
 PYTHON is an interpreter that has the peer: ``python -m venv VENV; VENV/bin/pip install librosa``.
+``own`` is the musical measures alone, ``whole`` all that ``soundspool analyze`` says.
 All engines hear the same files, one process each, one after the other: the CPU seconds compare.
 Intervals are of 95 %, by resampling styles, not songs: songs of one style err together.
 """
@@ -136,7 +137,7 @@ def main() -> None:
     ]
     peers = dict(peer.split("=", 1) for peer in args.peer)
     own_cpu_s = 0.0
-    for engine, python in {"own": sys.executable, **peers}.items():
+    for engine, python in {"own": sys.executable, "whole": sys.executable, **peers}.items():
         files = [args.folder / f"{truth.name}.flac" for truth in truths]
         with tempfile.TemporaryDirectory() as work:
             said = Path(work) / "said.jsonl"

@@ -1,6 +1,6 @@
 """Let one engine analyse songs; one line of JSON per song on standard output.
 
-usage: peer_analysis.py own|librosa|essentia FILE...
+usage: peer_analysis.py own|whole|librosa|essentia FILE...
 
 A program of its own, so that each engine is run by the Python that has it, and pays for what
 it imports. librosa: ISC. essentia: AGPL, run here as a separate program and never imported by
@@ -28,6 +28,19 @@ BLOCK = 65_536
 def own(path: str) -> dict[str, Any]:
     """Soundspool's measures."""
     return own_of(evidence_of(path))
+
+
+def whole(path: str) -> dict[str, Any]:
+    """All of Soundspool's analysis: loudness, bandwidth, sections and outline too."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    options = importlib.import_module("dsp.analysis.options").AnalysisOptions()
+    said = importlib.import_module("dsp.analysis.song").analyse(Path(path), options).analysis
+    return {
+        "bpm": [one.bpm for one in said.tempo.candidates], "p": said.tempo.bpm.p,
+        "stable": said.tempo.stable.value, "meter": said.meter.value, "beats": said.beats,
+        "downbeats": said.downbeats, "key": said.key.name.value,
+        "cents": said.tuning.cents.value or 0.0,
+    }  # fmt: skip
 
 
 def evidence_of(path: str | Path) -> Any:  # noqa: ANN401 - of a module that a peer has not
@@ -90,7 +103,7 @@ def essentia(path: str) -> dict[str, Any]:
 def main() -> None:
     """Analyse each file with the engine that is named first."""
     engine: Callable[[str], dict[str, Any]]
-    engine = {"own": own, "librosa": librosa, "essentia": essentia}[sys.argv[1]]
+    engine = {"own": own, "whole": whole, "librosa": librosa, "essentia": essentia}[sys.argv[1]]
     for path in sys.argv[2:]:
         print(json.dumps({"name": Path(path).stem, **engine(path)}), flush=True)
 
