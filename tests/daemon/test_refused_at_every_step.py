@@ -20,7 +20,13 @@ from tests.support.files import OtherDevice
 from tests.support.lives import Life, config_for
 from tests.support.truth import broken_sentences, drop_folder, rows, statuses, torn_outputs
 
-SETTINGS = {"done": "", "failed": "how: bad_input\n", "across": "", "together": ""}
+SETTINGS = {
+    "done": "",
+    "failed": "how: bad_input\n",
+    "across": "",
+    "together": "",
+    "split": "parts: 2\n",
+}
 """What a drop is told to do; ``across``: from an inbox on another file system; ``together``: it
 comes to each step with a second one."""
 
