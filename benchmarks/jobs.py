@@ -38,7 +38,7 @@ Cycle = Callable[[], None]
 
 _LOG_PAGE, _LOG_PAGES = b"\xa5" * 4096, 1024
 _COMMITS, _TOGETHER = 3, 8
-_OUTPUTS = (OutputFile("Song.wav", "master", 1_000, "5a" * 32, {"integrated_lufs": -14.0}),)
+OUTPUTS = (OutputFile("Song.wav", "master", 1_000, "5a" * 32, {"integrated_lufs": -14.0}),)
 
 
 def main() -> None:
@@ -109,7 +109,7 @@ def _ours(folder: Path) -> Iterator[Cycle]:
     def cycle() -> None:
         nonlocal number
         number += 1
-        store.adopt(_job(number))
+        store.adopt(job_of(number))
         _finish_next(store)
 
     yield cycle
@@ -128,18 +128,19 @@ def _ours_together(folder: Path) -> Iterator[Cycle]:
             return
         with store.together():
             for each in range(number, number + _TOGETHER):
-                store.adopt(_job(each))
+                store.adopt(job_of(each))
         with store.together():
             claims = [store.claim() for _ in range(_TOGETHER)]
         with store.together():
             for claim in filter(None, claims):
-                store.finish(claim.job.id, claim.attempt, Ending(Outcome.DONE, outputs=_OUTPUTS))
+                store.finish(claim.job.id, claim.attempt, Ending(Outcome.DONE, outputs=OUTPUTS))
 
     yield cycle
     store.close()
 
 
-def _job(number: int) -> NewJob:
+def job_of(number: int) -> NewJob:
+    """Return a job like all others but for its number."""
     return NewJob(
         id=f"20261120-214501-{number:08x}",
         inbox="mix",
@@ -155,7 +156,7 @@ def _finish_next(store: Store) -> str:
     claim = store.claim()
     if claim is None:
         raise RuntimeError("a job waits and is not claimed")
-    store.finish(claim.job.id, claim.attempt, Ending(Outcome.DONE, outputs=_OUTPUTS))
+    store.finish(claim.job.id, claim.attempt, Ending(Outcome.DONE, outputs=OUTPUTS))
     return claim.job.id
 
 
@@ -216,28 +217,28 @@ def _show_cycles(rates: dict[str, float]) -> None:
 
 def _claims_ms(path: Path, rows: int, claims: int) -> list[float]:
     """Return what each claim took, with `rows` published jobs in the history."""
-    _make_history(path, rows)
+    make_history(path, rows)
     store = open_store(path, Clock(), Budgets())
     took = []
     for number in range(rows + 1, rows + claims + 1):
-        store.adopt(_job(number))
+        store.adopt(job_of(number))
     for _ in range(claims):
         began_s = time.perf_counter()
         claim = store.claim()
         took.append((time.perf_counter() - began_s) * 1000)
         if claim is None:
             raise RuntimeError("a job waits and is not claimed")
-        store.finish(claim.job.id, claim.attempt, Ending(Outcome.DONE, outputs=_OUTPUTS))
+        store.finish(claim.job.id, claim.attempt, Ending(Outcome.DONE, outputs=OUTPUTS))
         store.mark_published(claim.job.id, drop_at="archive/mix/2026-11/Song")
     store.close()
     path.unlink()
     return took
 
 
-def _make_history(path: Path, rows: int) -> None:
+def make_history(path: Path, rows: int) -> None:
     """Fill a queue with published jobs: one the proper way, the others as its copies."""
     store = open_store(path, Clock(), Budgets())
-    store.adopt(_job(0))
+    store.adopt(job_of(0))
     store.mark_published(_finish_next(store), drop_at="archive/mix/2026-11/Song")
     store.close()
     with sqlite3.connect(path, isolation_level=None) as db:
