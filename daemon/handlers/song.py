@@ -7,7 +7,7 @@ from typing import Literal
 from soundfile import SoundFileError
 
 from daemon.errors import BadInput
-from daemon.handlers.contract import Note, Output, Result, Task
+from daemon.handlers.contract import Output, Task
 from dsp.analysis.document import Analysis, text_of
 from dsp.analysis.options import AnalysisOptions
 from dsp.analysis.song import Analysed, analyse
@@ -31,10 +31,10 @@ class SongOptions(AnalysisOptions):
         return AnalysisOptions.model_validate(self.model_dump(include=set(names)))
 
 
-def analyse_song(
-    task: Task, path: Path, name: str, folder: Path, report: Callable[[float], None]
-) -> Result:
-    """Analyse one song and write its documents into ``folder`` below the work directory.
+def analysed(
+    task: Task, path: Path, name: str, report: Callable[[float], None], sha256: str = ""
+) -> Analysed:
+    """Return the analysis of one song.
 
     Raises
     ------
@@ -43,34 +43,25 @@ def analyse_song(
     """
     options: SongOptions = task.options
     try:
-        made = analyse(
+        return analyse(
             path,
             options.of_numbers(),
             report,
             name=name,
             limits=Limits(**task.limits),
             foreign=options.foreign,
+            sha256=sha256,
         )
     except AudioFormatError as error:
         raise BadInput(error.code, error.message, error.hint, error.path) from error
     except SoundFileError as error:  # its own words help nobody
         raise RuntimeError("the sound engine failed; the drop is not at fault") from error
-    analysis = made.analysis
-    return Result(
-        outputs=write_documents(made, task.workdir, folder, options),
-        measurements=measurements_of(analysis),
-        notes=tuple(Note(note.code, note.message) for note in analysis.warnings),
-        inputs=(
-            {
-                "path": name,
-                "bytes": analysis.file.bytes,
-                "sha256": analysis.file.sha256,
-                "frames": analysis.file.frames,
-                "rate_hz": analysis.file.rate_hz,
-                "channels": analysis.file.channels,
-            },
-        ),
-    )
+
+
+def input_of(analysis: Analysis) -> dict[str, object]:
+    """Return what a result says of a file that was read."""
+    names = ("bytes", "sha256", "frames", "rate_hz", "channels")
+    return {"path": analysis.file.name} | {name: getattr(analysis.file, name) for name in names}
 
 
 def write_documents(

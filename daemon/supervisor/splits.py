@@ -68,7 +68,8 @@ class Splits:
         # A worker names the lines of the settings file in a complaint.
         read, write = [beside] if beside else [], list[Path]()
         said: dict[str, Any] = {}
-        if found and found.keeps:
+        # After a start an attempt may begin before a worker has told what its handlers are.
+        if found is None or found.keeps:
             kept = self._spool.kept(job.inbox)
             kept.mkdir(mode=0o700, parents=True, exist_ok=True)
             write.append(kept)

@@ -1,7 +1,10 @@
 """Songs in, their figures out: the handler, and the command that calls it."""
 
+import csv
 import json
 import shutil
+from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from pydantic import ValidationError
@@ -9,8 +12,10 @@ from pydantic import ValidationError
 from daemon.cli.by_hand import handled_by_hand
 from daemon.errors import BadInput, NothingToDo
 from daemon.handlers import analyze
-from daemon.handlers.contract import Task
+from daemon.handlers.batch import MOST_SONGS
+from daemon.handlers.contract import EndedPart, Split, Task
 from dsp.analysis.document import analysis_of
+from dsp.analysis.options import VERSION
 from tests.support.known_songs import song
 from tests.support.stems import written
 
@@ -67,7 +72,7 @@ def test_folder_gives_each_song_a_folder_and_goes_on_past_a_bad_one(wav, tmp_pat
     }
     assert all((workdir / output.path).is_file() for output in result.outputs)
     assert told == sorted(told)
-    assert {"songs": 2} == result.measurements
+    assert {"songs": 2, "failed": 1, "cached": 0} == result.measurements
     page = (workdir / "index.html").read_text("utf-8")
     assert '"./Disc%201/Two.wav/analysis.html"' in page
     assert '["INPUT_NOT_AUDIO","' in page
@@ -154,3 +159,124 @@ def test_by_hand_refuses_bad_input_and_leaves_nothing(tmp_path, capsys):
     assert 65 == code
     assert "INPUT_NOT_AUDIO" in capsys.readouterr().err
     assert ["song.wav"] == [one.name for one in tmp_path.iterdir()]
+
+
+def rounds(source, tmp_path, **options):
+    """Let a handler that has a cache do a whole job; return its result, folder and parts."""
+    kept, settings = tmp_path / "kept", analyze.Options(**options)
+    kept.mkdir(exist_ok=True)
+    folders = (Path(mkdtemp(dir=tmp_path)) for _ in range(100))
+
+    def task(workdir, **more):
+        return Task(source.name, source, workdir, settings, lambda *_: None, kept=kept, **more)
+
+    workdir, given, parts = next(folders), {}, 0
+    while isinstance(made := analyze.handle(task(workdir, **given)), Split):
+        ended = []
+        for one in made.parts:
+            parts += 1
+            folder = next(folders)
+            more = {"round": 1, "carried": workdir, "part": one.options}
+            try:
+                analyze.part(task(folder, **more))
+                ended.append(EndedPart(one.name, "done", folder))
+            except BadInput as error:
+                said = {"code": error.code, "message": error.message}
+                ended.append(EndedPart(one.name, "failed", folder, error=said))
+        given = {"round": given.get("round", 0) + 1, "carried": workdir, "parts": tuple(ended)}
+        workdir = next(folders)
+    return made, workdir, parts
+
+
+@pytest.fixture
+def album(wav, tmp_path):
+    """Two songs in a folder, one of them twice, with their truth."""
+    folder = tmp_path / "Album"
+    folder.mkdir()
+    shutil.copy(wav, folder / "One.wav")
+    shutil.copy(wav, folder / "=Same.wav")
+    sound = song(140.0, seconds=12.0, key="A minor").mono[:, None]
+    written(folder / "Two.wav", 0.1 * sound, rate_hz=RATE_HZ, subtype="PCM_16")
+    (folder / "truth.csv").write_text("file;bpm;key\nOne;100;C\nTwo.wav;70;Am\nNone;1;\n")
+    return folder
+
+
+def table_of(workdir):
+    with (workdir / "table.csv").open(encoding="utf-8", newline="") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+def test_equal_files_are_analysed_once_and_not_at_all_the_second_time(album, tmp_path):
+    """What is known costs no part; ``force`` asks again."""
+    _, first, parts = rounds(album, tmp_path)
+    _, second, no_parts = rounds(album, tmp_path)
+    _, forced, again = rounds(album, tmp_path, force=True)
+
+    assert (2, 0, 2) == (parts, no_parts, again)
+    assert "'=Same.wav" in table_of(first)
+    assert "=Same.wav" == table_of(first)["One.wav"]["same_as"].lstrip("'")
+    for workdir, source in ((first, "fresh"), (second, "cache"), (forced, "fresh")):
+        assert {source} == {row["source"] for row in table_of(workdir).values()}
+
+
+def test_truth_makes_errors_and_a_calibration(album, tmp_path):
+    """Rows that name no song are told of; the errors say how many songs they are of."""
+    result, workdir, _ = rounds(album, tmp_path)
+    told = json.loads((workdir / "batch.json").read_text())
+
+    assert ["TRUTH_UNMATCHED"] == [note.code for note in result.notes]
+    assert (0.5, 2) == (told["errors"]["acc1"]["value"], told["errors"]["acc1"]["n"])
+    assert "Two.wav" in (workdir / "errors.csv").read_text()
+    assert {"errors.csv", "calibration.yaml"} < {output.path for output in result.outputs}
+
+    shutil.copy(workdir / "calibration.yaml", album / "calibration.yaml")
+    _, again, _ = rounds(album, tmp_path)
+    assert "Album" == json.loads((again / "batch.json").read_text())["calibration"]
+
+
+def test_calibration_moves_tempi_and_a_stale_one_moves_nothing(album, tmp_path):
+    """It is applied to what is kept, without another analysis."""
+    rounds(album, tmp_path)
+    text = "{name: mine, songs: 9, version: '%s', tempo_range: [50, 100]}"
+    (album / "calibration.yaml").write_text(text % VERSION)
+    _, moved, parts = rounds(album, tmp_path)
+    (album / "calibration.yaml").write_text(text % "0")
+    result, stale, _ = rounds(album, tmp_path)
+
+    assert 0 == parts
+    assert 70.0 == pytest.approx(float(table_of(moved)["Two.wav"]["bpm"]), rel=0.01)
+    assert 140.0 == pytest.approx(float(table_of(stale)["Two.wav"]["bpm"]), rel=0.01)
+    assert "CALIBRATION_STALE" in [note.code for note in result.notes]
+
+
+def test_unreadable_truth_costs_no_song(album, tmp_path):
+    """The line is named."""
+    (album / "truth.csv").write_text("file;bpm\nOne;fast\n")
+    result, workdir, _ = rounds(album, tmp_path)
+
+    assert ["TRUTH_UNREADABLE"] == [note.code for note in result.notes]
+    assert "line 2" in result.notes[0].message
+    assert 3 == len(table_of(workdir))
+
+
+def test_folder_has_an_album_gain(album, tmp_path):
+    """Between the gains of its songs; each song keeps its own."""
+    _, workdir, _ = rounds(album, tmp_path)
+    rows = table_of(workdir).values()
+    gains = [float(row["track_gain_db"]) for row in rows]
+    (gain,) = {float(row["album_gain_db"]) for row in rows}
+
+    assert min(gains) < gain < max(gains)
+
+
+def test_too_many_songs_are_refused_before_any_is_read(tmp_path):
+    """One job has an end."""
+    drop = tmp_path / "Library"
+    drop.mkdir()
+    for place in range(MOST_SONGS + 1):
+        (drop / f"{place}.wav").touch()
+
+    with pytest.raises(BadInput) as refused:
+        handled(drop, tmp_path)
+
+    assert "TOO_MANY_SONGS" == refused.value.code

@@ -1,0 +1,198 @@
+"""What becomes of a folder of songs: documents, table, page, and what was learned of truth."""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from daemon.handlers.batch import Plan
+from daemon.handlers.contract import Note, Output
+from daemon.handlers.song import SongOptions, write_documents
+from daemon.handlers.song_cache import Entry
+from dsp.analysis.calibration import Calibration, calibrated, fitted
+from dsp.analysis.document import Analysis
+from dsp.analysis.figure import Figure
+from dsp.analysis.song import Analysed
+from dsp.analysis.table import COLUMNS, csv_line, csv_text, row_of
+from dsp.analysis.truth import (
+    ERROR_COLUMNS,
+    Found,
+    Interval,
+    Row,
+    Truth,
+    error_rows,
+    found_of,
+    scores,
+)
+from dsp.report.batch_page import Score, Song, Summary, page_parts
+
+PAGE = "index.html"
+_REPLAYGAIN_LUFS = -18.0  # ReplayGain 2.0
+_TITLES = {
+    "acc1": "Tempo right",
+    "acc2": "Tempo right, octaves forgiven",
+    "top2": "Tempo among the first two",
+    "key_exact": "Key right",
+    "key_mirex": "Key, related ones counted in part",
+}
+
+
+@dataclass
+class Batch:
+    """All that a table is made of."""
+
+    title: str
+    workdir: Path
+    plan: Plan
+    entry: Callable[[str], Entry]
+    """By hash."""
+    options: SongOptions
+    key_names: str
+    truth: Mapping[str, Truth] = field(default_factory=dict)
+    calibration: Calibration | None = None
+    notes: list[Note] = field(default_factory=list)
+    _found: dict[str, Found] = field(default_factory=dict)
+    _albums: dict[str, tuple[float, float]] = field(default_factory=dict)
+
+    def written(self, report: Callable[[float], None]) -> list[Output]:
+        """Write everything; return what was written. One song is in memory at a time."""
+        self._survey()
+        outputs: list[Output] = []
+        scored = self._scores()
+        done = [song for song in self.plan.songs if song.sha256 not in self.plan.failed]
+        summary = Summary(
+            self.title,
+            songs=len(self.plan.songs),
+            failed=len(self.plan.songs) - len(done),
+            seconds=sum(song.seconds for song in done),
+            cached=sum(song.cached for song in done),
+            scores=[_score(_TITLES[name], scored[name]) for name in _TITLES if name in scored],
+            table="table.csv",
+            key_names=self.key_names,
+        )
+        rows = []
+        with (self.workdir / "table.csv").open("w", encoding="utf-8", newline="") as table:
+            table.write(csv_text(COLUMNS, []))
+
+            def songs() -> Iterator[Song]:
+                for place, (song, row) in enumerate(self._songs(outputs)):
+                    table.write(csv_line(COLUMNS, row))
+                    rows.append({key: row.get(key) for key in ("file", "sha256", "source",
+                                 "same_as", "error_code")})  # fmt: skip
+                    report((place + 1) / len(self.plan.songs))
+                    yield song
+
+            with (self.workdir / PAGE).open("w", encoding="utf-8") as page:
+                page.writelines(page_parts(songs(), summary))
+        outputs += [Output("table.csv", "table"), Output(PAGE, "report")]
+        if self.truth:
+            outputs += self._write_errors()
+        told = {"schema": 1, "name": self.title, "songs": rows, "errors": scored,
+                "calibration": self.calibration and self.calibration.name,
+                "notes": [vars(note) for note in self.notes]}  # fmt: skip
+        text = json.dumps(told, ensure_ascii=True, indent=1)
+        (self.workdir / "batch.json").write_text(f"{text}\n", "utf-8")
+        return [Output("batch.json", "batch"), *outputs]
+
+    def _survey(self) -> None:
+        """Gather what needs all songs: the loudness of albums, and what truth is held against."""
+        powers: dict[str, list[tuple[float, float]]] = {}
+        for song in self.plan.songs:
+            if song.sha256 in self.plan.failed:
+                continue
+            analysis = self.entry(song.sha256).analysis
+            lufs = analysis.loudness.integrated_lufs.value
+            peak_dbtp = analysis.loudness.true_peak_dbtp.value
+            if lufs is not None and peak_dbtp is not None:
+                power = analysis.file.duration_s * 10 ** (lufs / 10)
+                album = powers.setdefault(_folder(song.name), [])
+                album.append((analysis.file.duration_s, power))
+                old = self._albums.get(_folder(song.name), (0.0, 0.0))[1]
+                self._albums[_folder(song.name)] = (0.0, max(old, 10 ** (peak_dbtp / 20)))
+            if song.name in self.truth:
+                self._found[song.name] = found_of(analysis.model_dump(mode="json", by_alias=True))
+        for folder, album in powers.items():
+            seconds, power = (sum(one[place] for one in album) for place in (0, 1))
+            if len(album) > 1 and power > 0.0:
+                gain = _REPLAYGAIN_LUFS - 10 * math.log10(power / seconds)
+                self._albums[folder] = (gain, self._albums[folder][1])
+            else:
+                del self._albums[folder]
+
+    def _songs(self, outputs: list[Output]) -> Iterator[tuple[Song, Row]]:
+        """Yield each song's row of page and table, its documents being written."""
+        first: dict[str, str] = {}
+        for song in self.plan.songs:
+            same_as = first.setdefault(song.sha256, song.name)
+            same_as = "" if same_as == song.name else same_as
+            if error := self.plan.failed.get(song.sha256):
+                row: Row = {"file": song.name, "error_code": error[0], "error_message": error[1],
+                            "same_as": same_as, "sha256": song.sha256}  # fmt: skip
+                yield Song(song.name, error=error), row
+                continue
+            made = self.entry(song.sha256).analysed(song.name, cached=song.cached)
+            analysis = self._of_album(made.analysis, _folder(song.name))
+            if self.calibration:
+                analysis = calibrated(analysis, self.calibration)
+            made = Analysed(analysis, made.outline)
+            written = write_documents(made, self.workdir, Path(song.name), self.options)
+            outputs += [Output(one.path, one.role) for one in written]
+            document = analysis.model_dump(mode="json", by_alias=True)
+            notes = ["same_as"] if same_as else []
+            truth = self._against_truth(song.name)
+            page = Song(song.name, song.name, document, notes=notes, truth=truth)
+            yield page, row_of(document, same_as)
+
+    def _of_album(self, analysis: Analysis, folder: str) -> Analysis:
+        """Return an analysis with the gain of its folder: powers are summed, ungated."""
+        if folder not in self._albums:
+            return analysis
+        gain, peak = self._albums[folder]
+        figures = {
+            "album_gain_db": Figure(value=round(gain, 2), unit="dB", source="estimated"),
+            "album_peak": Figure(value=round(peak, 6), unit=""),
+        }
+        gains = analysis.replaygain.model_copy(update=figures)
+        return analysis.model_copy(update={"replaygain": gains})
+
+    def _against_truth(self, name: str) -> dict[str, Any]:
+        if name not in self._found:
+            return {}
+        told: dict[str, Any] = {}
+        for row in error_rows(name, self.truth[name], self._found[name]):
+            if row["field"] in ("bpm", "key"):
+                told[str(row["field"])] = row["truth"]
+                told["ratio" if row["field"] == "bpm" else "relation"] = row["relation"]
+        return told
+
+    def _pairs(self) -> list[tuple[Truth, Found]]:
+        return [(self.truth[name], found) for name, found in self._found.items()]
+
+    def _scores(self) -> dict[str, Interval]:
+        return scores(self._pairs()) if self._found else {}
+
+    def _write_errors(self) -> list[Output]:
+        """Write ``errors.csv`` and ``calibration.yaml``, of what was found, uncalibrated."""
+        found = self._found.items()
+        rows = [row for name, one in found for row in error_rows(name, self.truth[name], one)]
+        (self.workdir / "errors.csv").write_text(csv_text(ERROR_COLUMNS, rows), "utf-8", newline="")
+        learned = fitted(self.title, self._pairs()).model_dump(mode="json")
+        (self.workdir / "calibration.yaml").write_text(
+            yaml.safe_dump(learned, sort_keys=False, allow_unicode=False), "utf-8"
+        )
+        return [Output("errors.csv", "table"), Output("calibration.yaml", "calibration")]
+
+
+def _folder(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _score(title: str, told: Interval) -> Score:
+    value, low, high = (
+        "" if told[name] is None else f"{told[name]:.3f}" for name in ("value", "low", "high")
+    )
+    return Score(title, value, low, high, int(told["n"] or 0))

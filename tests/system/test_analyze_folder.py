@@ -1,0 +1,159 @@
+"""A folder of songs through a real daemon: decoders that hang and crash, caches, kill -9."""
+
+import csv
+import json
+import os
+import shutil
+import stat
+
+import pytest
+
+from tests.support.daemons import Daemon, settings_for, until
+from tests.support.known_songs import song
+from tests.support.stems import written
+from tests.support.truth import statuses
+
+RATE_HZ = 22_050
+GOOD = 9
+
+# In place of the real programs: what a decoder does to a worker, it does for real.
+DECODER = """#!/bin/sh
+for word in "$@"; do
+  case "$word" in
+    file:/proc/self/fd/*) path=$(readlink "${word#file:}") ;;
+  esac
+done
+case "$path" in
+  *Hang.m4a) kill -STOP $PPID; exec sleep 600 ;;
+  *Crash.m4a) kill -SEGV $PPID; exec sleep 600 ;;
+esac
+exit 1
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def songs(tmp_path_factory):
+    """Twelve songs: nine good ones, and one each that hangs, crashes and breaks off."""
+    folder = tmp_path_factory.mktemp("songs") / "Album"
+    folder.mkdir()
+    for place in range(GOOD + 1):
+        sound = song(90.0 + 5 * place, seconds=12.0).mono[:, None]
+        written(folder / f"{place:02d}.wav", sound, rate_hz=RATE_HZ, subtype="PCM_16")
+    cut = folder / f"{GOOD:02d}.wav"
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 3 // 4])
+    for name in ("Hang", "Crash"):
+        (folder / f"{name}.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + name.encode() * 5_000)
+    return folder
+
+
+@pytest.fixture
+def daemon(fleeting):
+    """A daemon that analyses, not started; its decoders of M4A are the ones above."""
+    programs = fleeting / "programs"
+    programs.mkdir()
+    for name in ("ffmpeg", "ffprobe"):
+        (programs / name).write_text(DECODER)
+        (programs / name).chmod(stat.S_IRWXU)
+    settings = settings_for(fleeting / "spool")
+    settings["budgets"] |= {"failures": 1, "crashes": 1}
+    inbox = settings["inboxes"]["mix"]
+    inbox |= {"handler": "daemon.handlers.analyze", "stall_s": 5.0}
+    inbox["settling"] |= {"truncated_after_s": 0.1, "settle_unknown_s": 0.05}
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    with Daemon(fleeting / "spool", settings, environment={"PATH": path}) as made:
+        yield made
+
+
+def drop(daemon, folder, name):
+    shutil.copytree(folder, daemon.root / "staged" / name)
+    (daemon.root / "staged" / name).rename(daemon.root / "inbox" / "mix" / name)
+
+
+def ended(daemon, name):
+    return until(
+        lambda: (found := statuses(daemon.root).get(name, {})).get("terminal") and found,
+        f"{name} has ended",
+        180.0,
+    )
+
+
+def table(daemon, name):
+    path = daemon.root / "outbox" / "mix" / name / "table.csv"
+    with path.open(encoding="utf-8", newline="") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+def test_bad_songs_are_named_and_the_others_are_right(daemon, songs):
+    """A decoder that hangs, one that kills its worker and a file that breaks off harm no other."""
+    daemon.start()
+    drop(daemon, songs, "Album")
+    status = ended(daemon, "Album")
+    rows = table(daemon, "Album")
+
+    assert "done" == status["state"]
+    assert 12 == len(rows)
+    for place in range(GOOD):
+        row = rows[f"{place:02d}.wav"]
+        assert 90.0 + 5 * place == pytest.approx(float(row["bpm"]), rel=0.01)
+        assert ("", "true", "fresh") == (row["error_code"], row["complete"], row["source"])
+    assert ("false", "INPUT_DAMAGED") == tuple(
+        rows[f"{GOOD:02d}.wav"][name] for name in ("complete", "warnings")
+    )
+    named = [one["message"] for one in status["warnings"] if one["code"] == "SONG_FAILED"]
+    assert ["Crash.m4a", "Hang.m4a"] == sorted(text.partition(": ")[0] for text in named)
+    assert ("CRASHED", "STALLED") == tuple(
+        rows[f"{name}.m4a"]["error_code"] for name in ("Crash", "Hang")
+    )
+
+    for name in ("Hang.m4a", "Crash.m4a", f"{GOOD:02d}.wav"):
+        (songs / name).unlink()
+    drop(daemon, songs, "Again")
+    again = ended(daemon, "Again")
+
+    assert "done" == again["state"]
+    assert again["parts"] is None
+    assert {"cache"} == {row["source"] for row in table(daemon, "Again").values()}
+    bpm = {name: row["bpm"] for name, row in table(daemon, "Again").items()}
+    assert bpm == {name: rows[name]["bpm"] for name in bpm}
+
+
+def test_no_song_is_analysed_again_after_it_was_kept(daemon, songs):
+    """The daemon is killed as soon as one more song is kept; what was kept is not written again."""
+    kept = daemon.root / "state" / "kept" / "mix"
+    good = daemon.root.parent / "good"
+    good.mkdir()
+    for place in range(GOOD):
+        shutil.copy(songs / f"{place:02d}.wav", good)
+    daemon.start()
+    drop(daemon, good, "Album")
+    written_at = {}
+    for most in (1, 3, 6):
+        until(lambda most=most: len(list(kept.rglob("*.json"))) >= most, "songs are kept")
+        daemon.kill()
+        now = {path: path.stat().st_mtime_ns for path in kept.rglob("*.json")}
+        assert written_at == {path: now[path] for path in written_at}
+        written_at = now
+        daemon.start()
+    status = ended(daemon, "Album")
+
+    assert "done" == status["state"]
+    now = {path: path.stat().st_mtime_ns for path in kept.rglob("*.json")}
+    assert written_at == {path: now[path] for path in written_at}
+    assert GOOD == len(now) == len(table(daemon, "Album"))
+
+
+def test_single_song_gets_its_documents_and_is_known_the_second_time(daemon, songs):
+    """No table, no parts."""
+    daemon.start()
+    sources = []
+    for name in ("One.wav", "Two.wav"):
+        shutil.copy(songs / "00.wav", daemon.root / "inbox" / "mix" / name)
+        assert "done" == ended(daemon, name)["state"]
+        folder = daemon.root / "outbox" / "mix" / name
+        document = json.loads((folder / "analysis.json").read_bytes())
+        sources.append((document["file"]["name"], document["analysis"]["source"]))
+
+        assert not (folder / "table.csv").exists()
+    assert [("One.wav", "fresh"), ("Two.wav", "cache")] == sources
