@@ -151,8 +151,11 @@ class Dispatcher:
 
     def _make_workdir(self, job: Job, attempt: int) -> Path:
         workdir = self._spool.result(job.inbox, job.id, attempt)
-        if job.parent is not None and not workdir.parent.is_dir():
-            workdir.parent.mkdir(parents=True, exist_ok=True)
+        if job.parent is not None:
+            # Synced: what a part has made is counted on, and no plan derives it again.
+            for folder in (workdir.parent.parent, workdir.parent):
+                if not folder.is_dir():
+                    self._files.make_dir("make room for part", folder)
         # After the queue was rebuilt, an attempt of this number may have been here before.
         if os.path.lexists(workdir):
             self._files.remove_tree("discard attempt", workdir)

@@ -30,6 +30,7 @@ DROPS = {
     "Broken": "failed",
     "track.wav": "done",
     "Last": "done",
+    "Batch": "done",
     "Nothing": "skipped",
     "First again": "done",
     "Unwanted": "cancelled",
@@ -68,7 +69,11 @@ def drop(root: Path, name: str) -> None:
         (inbox / f"{name}.done").touch()
         (root / "staged.wav").rename(inbox / name)
         return
-    settings = {"Broken": "how: bad_input\n", "Nothing": "how: nothing\n"}.get(name, "")
+    settings = {
+        "Broken": "how: bad_input\n",
+        "Batch": "parts: 3\n",
+        "Nothing": "how: nothing\n",
+    }.get(name, "")
     if name == "Unwanted":
         (root / "inbox" / "mix" / f"{name}.cancel").touch()
     files = {"a.wav": samples(name), "b.wav": samples(name)[::-1]}
