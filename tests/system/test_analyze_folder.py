@@ -145,7 +145,8 @@ def test_no_song_is_analysed_again_after_it_was_kept(daemon, songs):
 
 
 def test_single_song_gets_its_documents_and_is_known_the_second_time(daemon, songs):
-    """No table, no parts."""
+    """No table, no parts; a confined worker can read and write what is kept."""
+    daemon.settings["pool"]["confine"] = True
     daemon.start()
     sources = []
     for name in ("One.wav", "Two.wav"):
