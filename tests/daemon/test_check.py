@@ -59,7 +59,9 @@ def test_check_stops_at_a_configuration_that_cannot_be_used(spool):
     """What depends on it is not guessed."""
     spool.config.write_text("[")
 
-    assert ["sqlite", "configuration"] == [one.what for one in findings(spool.config, quick=True)]
+    found = [one.what for one in findings(spool.config, quick=True)]
+
+    assert ["sqlite", "kernels", "configuration"] == found
 
 
 @pytest.mark.parametrize("path", ["spool/outbox/in", "spool", ".", "spool/inbox/mix/deeper"])

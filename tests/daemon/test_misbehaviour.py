@@ -5,6 +5,8 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -33,13 +35,18 @@ def cases():
 CASES = list(cases())
 
 
+@pytest.fixture
+def anybodys():
+    """Give a folder that every user may enter; those above pytest's own, it closes at each start."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o777)
+    yield folder
+    Files().remove_tree("clear", folder)  # deeper than Python's own removal reaches
+
+
 def survey(folder, kind, confinement, user):
     """Run the rows of a kind in a process of its own; return what came of them."""
     uid = 0 if user == "root" else (os.getuid() or NOBODY)
-    folder.chmod(0o777)
-    for above in folder.parents:
-        if above.owner() == folder.owner() and above != above.parent:
-            above.chmod(above.stat().st_mode | 0o001)
     script = str(ROOT / "tests" / "support" / "survey.py")
     done = subprocess.run(
         [sys.executable, script, str(folder / "spool"), kind, confinement, str(uid)],
@@ -48,17 +55,16 @@ def survey(folder, kind, confinement, user):
         timeout=280,
         check=False,
     )
-    Files().remove_tree("clear", folder / "spool")  # deeper than pytest can remove
     assert done.returncode == 0, done.stderr[-4_000:]
     return json.loads(done.stdout)
 
 
 @pytest.mark.parametrize(("kind", "confinement", "user"), CASES)
-def test_pool_survives(tmp_path, kind, confinement, user):
+def test_pool_survives(anybodys, kind, confinement, user):
     """Each row has its outcome and its code, and the job beside it is done."""
     if user == "root" and os.getuid() != 0:
         pytest.skip("needs root: run the tests with sudo")
-    came = survey(tmp_path, kind, confinement, user)
+    came = survey(anybodys, kind, confinement, user)
     wrong = []
     for name, one in came["found"].items():
         deed = DEEDS[name]

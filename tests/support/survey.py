@@ -7,6 +7,7 @@ The folder is made, and belongs to whom it runs as.
 import ctypes
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -59,6 +60,8 @@ def main(folder: Path, kind: str, confinement: str, uid: int) -> None:
     from tests.support.crew import Crew  # noqa: PLC0415
     from tests.support.deeds import DEEDS  # noqa: PLC0415
 
+    # A daemon that ran in the tests' own process before has had it ignored, and that is inherited.
+    signal.signal(signal.SIGIO, signal.SIG_DFL)
     folder.mkdir()
     settings = Settings(slots=3, memory_mb=768, confine=confinement == "confined")
     crew = Crew(folder, settings, handlers=(HANDLER,))
