@@ -37,7 +37,7 @@ CASES = list(cases())
 
 @pytest.fixture
 def anybodys():
-    """Give a folder that every user may enter; those above pytest's own, it closes at each start."""
+    """Give a folder that every user may enter: pytest closes those above its own at each start."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o777)
     yield folder
