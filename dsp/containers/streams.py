@@ -77,7 +77,7 @@ def read_ogg(window: Window) -> Header:
     at = tail.rfind(b"OggS")
     page = tail[at:] if at >= 0 else b""
     if form is None or len(page) < 27 or len(page) < _ogg_page_bytes(page):
-        return Header("short", "ogg", "ends within a page")
+        return Header("short", "ogg", "ends within a page", form or Format(), counted=False)
     granule = int.from_bytes(page[6:14], "little")
     if not granule:
         return Header("short", "ogg", "ends before its audio begins")

@@ -115,7 +115,7 @@ def probe(
         The ``ffmpeg`` program may decode M4A and AAC.
     accept_truncated : bool
         Sound that was declared may be missing; the file is read as far as it goes. One that
-        ends within its header, or within a page of Ogg, is refused even so.
+        ends within its header is refused even so.
 
     Raises
     ------

@@ -160,11 +160,14 @@ def test_noise_has_no_key_and_no_sure_tempo(tmp_path):
     assert "one channel" == heard.levels.correlation.why
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3"])
-def test_cut_file_is_analysed_as_far_as_it_goes(sound, tmp_path, suffix):
+@pytest.mark.parametrize(
+    ("suffix", "subtype"),
+    [("wav", None), ("flac", None), ("mp3", None), ("ogg", "VORBIS"), ("ogg", "OPUS")],
+)
+def test_cut_file_is_analysed_as_far_as_it_goes(sound, tmp_path, suffix, subtype):
     """What is left of a song is read, and said to be all that there was."""
     whole = tmp_path / f"whole.{suffix}"
-    soundfile.write(whole, sound, RATE_HZ)
+    soundfile.write(whole, sound, 24_000 if subtype == "OPUS" else RATE_HZ, subtype=subtype)
     path = tmp_path / f"cut.{suffix}"
     path.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     cut = analyse(path, AnalysisOptions()).analysis
