@@ -9,6 +9,6 @@ def test_version_rises_with_every_change_of_a_number():
     """This version says this of the song.
 
     When that changed on purpose, raise ``VERSION`` in ``dsp/analysis/options.py`` and run
-    ``tests/dsp/references/song_analysis.py``.
+    ``python tests/dsp/references/song_analysis.py``.
     """
     assert json.loads(REFERENCE.read_text("utf-8")) == said()

@@ -35,5 +35,8 @@ def said():
 
 
 if __name__ == "__main__":
-    lines = (f'"{name}": {json.dumps(value)}' for name, value in said().items())
+    now, before = said(), json.loads(REFERENCE.read_text("utf-8"))
+    if now != before and now["version"] == before["version"]:
+        sys.exit("a number changed: raise VERSION in dsp/analysis/options.py first")
+    lines = (f'"{name}": {json.dumps(value)}' for name, value in now.items())
     REFERENCE.write_text("{\n" + ",\n".join(lines) + "\n}\n", "utf-8")
