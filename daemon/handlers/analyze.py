@@ -41,6 +41,8 @@ _FAILURES = TypeAdapter(dict[str, tuple[str, str]])
 _LAST_ROUND = 2
 """Groups, then the songs of those that failed, one by one."""
 _TABLE_BYTES = 4 << 20
+_MOST_NOTES = 100
+"""The table has a row for each song; a status is to be read."""
 _LISTED, _WRITTEN = 0.05, 0.95
 """Progress at the ends of listing and of the analyses."""
 
@@ -283,6 +285,8 @@ def _whole(task: Task, plan: Plan, cache: Cache, folders: list[Path]) -> Result:
     for song in failed:
         code, message = plan.failed[song.sha256]
         notes.append(Note("SONG_FAILED", f"{song.name}: {code}: {message}"))
+    if (more := len(notes) - _MOST_NOTES) > 0:
+        notes[_MOST_NOTES:] = [Note("SONG_FAILED", f"{more} more; the table names them")]
     batch = Batch(task.name, task.workdir, plan, entry, options, options.key_names, notes=notes)
     batch.truth = _truth(task.source, plan, notes)
     batch.calibration = _calibration(task, notes)

@@ -20,8 +20,7 @@ from daemon.handlers.contract import Part
 from dsp.containers.identify import AUDIO_SUFFIXES, read_header
 from dsp.containers.junk import files_in
 
-MOST_SONGS = 1_500
-"""What a result names fits into one message of 1 MiB: three files a song, 200 bytes each."""
+MOST_SONGS = 5_000
 
 GROUP_S = 3_600.0
 """Of audio: 30 s of work at 120 times real time."""

@@ -88,15 +88,19 @@ class Batch:
 
             with (self.workdir / PAGE).open("w", encoding="utf-8") as page:
                 page.writelines(page_parts(songs(), summary))
-        outputs += [Output("table.csv", "table"), Output(PAGE, "report")]
+        whole = [
+            Output(PAGE, "report"),
+            Output("table.csv", "table"),
+            Output("batch.json", "batch"),
+        ]
         if self.truth:
-            outputs += self._write_errors()
+            whole += self._write_errors()
         told = {"schema": 1, "name": self.title, "songs": rows, "errors": scored,
                 "calibration": self.calibration and self.calibration.name,
                 "notes": [vars(note) for note in self.notes]}  # fmt: skip
         text = json.dumps(told, ensure_ascii=True, indent=1)
         (self.workdir / "batch.json").write_text(f"{text}\n", "utf-8")
-        return [Output("batch.json", "batch"), *outputs]
+        return [*whole, *outputs]  # a status lists the first ones
 
     def _survey(self) -> None:
         """Gather what needs all songs: the loudness of albums, and what truth is held against."""

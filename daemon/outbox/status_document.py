@@ -45,6 +45,9 @@ NOTHING_KNOWN: Mapping[str, Any] = {
 }
 """The fields of a status in their order, as they are before anything is known of a drop."""
 
+MOST_OUTPUTS = 1_000
+"""With paths of any usual length a quarter of a mebibyte; readers take four at the most."""
+
 
 @dataclass(frozen=True)
 class Live:
@@ -119,11 +122,13 @@ def status_of_job(
         "attempts": [_attempt(attempt) for attempt in attempts],
         "parts": parts,
         "inputs": _inputs(job),
-        "outputs": [_output(output) for output in outputs],
+        "outputs": [_output(output) for output in outputs[:MOST_OUTPUTS]],
         "output_folder": folder,
         "measurements": job.result.get("measurements", {}),
         "duplicate_of": job.duplicate_of,
-        "warnings": _each_once([*job.warnings, *job.result.get("notes", ())]),
+        "warnings": _each_once(
+            [*job.warnings, *job.result.get("notes", ()), *_not_listed(outputs)]
+        ),
         "error": Fault.read(job.error or {}).public() if job.state is State.FAILED else None,
     }
 
@@ -200,6 +205,13 @@ def _output(output: OutputFile) -> dict[str, Any]:
         "bytes": output.bytes,
         "sha256": output.sha256,
     }
+
+
+def _not_listed(outputs: Sequence[OutputFile]) -> list[dict[str, str]]:
+    if (more := len(outputs) - MOST_OUTPUTS) <= 0:
+        return []
+    message = f"{more} more outputs lie in the folder; the first {MOST_OUTPUTS} are listed here"
+    return [{"code": "OUTPUTS_NOT_LISTED", "message": message}]
 
 
 def _each_once(warnings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -219,7 +219,8 @@ class LocalPool:
 
     def _finish(self, order: Order | None, ended: Ended, now_s: float) -> None:
         """Give out the end of an attempt, of which nothing runs any more."""
-        if order and (ended.split or (ended.result and ended.result["outputs"])):
+        made = ended.result or {}
+        if order and (ended.split or made.get("outputs") or made.get("listed")):
             self._checks.begin(order, ended, now_s)
         else:
             self._ended.append(ended)

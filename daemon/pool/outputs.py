@@ -45,7 +45,8 @@ from daemon.errors import Fault
 from daemon.files import THREADS, side_by_side
 from daemon.jobs.job import Plan
 from daemon.pool.interface import Ended, Order, Outcome
-from daemon.pool.parts import WrongParts, read_list
+from daemon.pool.lists import WrongList, with_all_outputs
+from daemon.pool.parts import read_list
 
 WRONG = frozenset(
     {
@@ -242,12 +243,14 @@ class _Check:
         workdir, split = Path(self.order.workdir), self.ended.split
         try:
             if split is None:
-                take(workdir, (self.ended.result or {})["outputs"], self.stop.is_set)
+                result = with_all_outputs(workdir, self.ended.result or {})
+                take(workdir, result["outputs"], self.stop.is_set)
+                self.ended = replace(self.ended, result=result)
             else:
                 parts = read_list(workdir, split["count"])
                 plan = Plan(parts, split["at_once"], stop_at_failure=split["stop_at_failure"])
                 self.ended = replace(self.ended, plan=plan)
-        except (WrongOutput, WrongParts) as error:
+        except (WrongOutput, WrongList) as error:
             self.answer = Outcome.FAILED, Fault.of(error, "RESULT_INVALID")
         except OSError as error:
             code = "DISK_FULL" if error.errno in NO_ROOM else "DISK_TROUBLE"

@@ -6,8 +6,7 @@ written by the daemon.
 
 Rules
 -----
-1. The file that a worker wrote is opened through no link, is regular and bounded; each line is
-   held against a type and its paths stay inside, before any of it reaches the queue.
+1. The list that a worker wrote is read as such a list must be (``lists``).
 2. What the plan left is synced before its parts have rows: they, and later rounds, count on it.
 """
 
@@ -18,22 +17,17 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from daemon import trees
 from daemon.handlers.contract import EndedPart, Part
 from daemon.jobs.job import Job, NewPart
-from daemon.pool.bounds import InsidePath, Values, Word, complaint
+from daemon.pool.bounds import InsidePath, Values, Word
+from daemon.pool.lists import FLAGS, read_lines, write_lines
 from daemon.pool.protocol import plain
 
 LIST = "parts.jsonl"
-_LIST_BYTES = 8 << 20
 _MOST_READS = 1_000
-_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-
-
-class WrongParts(Exception):
-    """A list of parts is not what it must be."""
 
 
 class _Line(BaseModel):
@@ -46,21 +40,16 @@ class _Line(BaseModel):
     weight: Annotated[float, Field(gt=0.0, le=1e9)] = 1.0
 
 
-_LINE = TypeAdapter(_Line)
-
-
 def write_list(workdir: Path, parts: Sequence[Part]) -> int:
     """Write a plan's parts where ``read_list`` finds them; return how many there are.
 
     Raises
     ------
     TypeError, ValueError
-        Something of one has no form in JSON.
+        Something of one has no form in JSON, or there are too many.
     """
-    with (workdir / LIST).open("w", encoding="utf-8") as file:
-        for place, part in enumerate(parts):
-            file.write(json.dumps(plain(vars(part), f"parts[{place}]")) + "\n")
-    return len(parts)
+    told = (plain(vars(part), f"parts[{place}]") for place, part in enumerate(parts))
+    return write_lines(workdir / LIST, told)
 
 
 def read_list(workdir: Path, count: int) -> list[NewPart]:
@@ -68,40 +57,22 @@ def read_list(workdir: Path, count: int) -> list[NewPart]:
 
     Raises
     ------
-    WrongParts
-        The list is not what the worker said, or out of range.
+    WrongList
+        It is not what the worker said, or out of range.
     OSError
         The disk refuses.
     """
-    lines = _lines(workdir / LIST)
-    if len(lines) != count:
-        raise WrongParts(f"{LIST} has {len(lines)} lines, and {count} parts were named")
-    try:
-        parts = [NewPart(**vars(_LINE.validate_json(line))) for line in lines]
-    except ValidationError as error:
-        raise WrongParts(f"{LIST}: {complaint(error)}") from error
+    parts = [NewPart(**vars(line)) for line in read_lines(workdir / LIST, _Line, count)]
     for _, _, names, folder in os.fwalk(workdir, follow_symlinks=False):
         for name in names:
             if stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
-                file = os.open(name, _FLAGS, dir_fd=folder)
+                file = os.open(name, FLAGS, dir_fd=folder)
                 try:
                     trees.sync(file)
                 finally:
                     os.close(file)
         trees.sync(folder)
     return parts
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        opened = os.open(path, _FLAGS)
-    except OSError as error:
-        raise WrongParts(f"{LIST} cannot be opened: {error.strerror}") from error
-    with open(opened, "rb") as file:  # noqa: PTH123 - a descriptor
-        status = os.fstat(opened)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _LIST_BYTES:
-            raise WrongParts(f"{LIST} is not a regular file of at most {_LIST_BYTES >> 20} MiB")
-        return file.read(_LIST_BYTES).splitlines()
 
 
 def endings(parts: Iterable[tuple[Job, Path]]) -> bytes:

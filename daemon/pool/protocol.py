@@ -12,7 +12,7 @@ Theory of operation
 Downwards we trust what we wrote ourselves. Upwards we trust nothing: a worker decodes bytes
 from unknown sources, so whatever it says is held against a type, a length and a range
 (``bounds``) before any code looks at it. Nothing is ever unpickled. Results go to files; a
-message only names them.
+message only names them, or the list that does (``lists``).
 
 Rules
 -----
@@ -55,6 +55,10 @@ from daemon.pool.bounds import (
 from daemon.pool.interface import Order, Outcome
 
 LINE_BYTES = 1 << 20
+
+OUTPUTS = "outputs.jsonl"
+"""One ``MadeFile`` a line, in the work directory."""
+MOST_LISTED = 50_000
 
 # An idle worker has read everything, so an order of this size goes into the buffer of its
 # socket (208 KiB by default) at once and the pool never waits for a worker to read.
@@ -146,6 +150,8 @@ class Made(_Said):
     """A handler's result as it goes into the database and the status file."""
 
     outputs: list[MadeFile]
+    listed: Annotated[int, Field(ge=0, le=MOST_LISTED)] = 0
+    """How many outputs ``OUTPUTS`` names instead: more than a message holds."""
     measurements: Values = {}
     notes: list[Remark] = []
     inputs: list[InputFile] = []
@@ -155,6 +161,8 @@ class Made(_Said):
         paths = Counter(file.path for file in self.outputs)
         if twice := [path for path, count in paths.items() if count > 1]:
             raise ValueError(f"the output {twice[0]} is named twice")
+        if self.outputs and self.listed:
+            raise ValueError("outputs are named here and in a list")
         return self
 
 

@@ -1,5 +1,6 @@
 """Whatever a worker says, in whichever field: the pool ends that attempt and serves the next."""
 
+import hashlib
 import itertools
 import json
 import math
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from daemon.config.models import Pool as Settings
 from daemon.jobs.row_mapping import encoded
 from daemon.pool import orphans
-from daemon.pool.protocol import BadMessage, said
+from daemon.pool.protocol import OUTPUTS, BadMessage, said
 from daemon.text import shown
 from tests.support import forging
 from tests.support.crew import Crew
@@ -181,6 +182,64 @@ def test_pool_serves_the_next_whatever_a_field_holds(crew, place, new):
     }  # fmt: skip
     assert victim.outcome != "done" or not victim.result["outputs"]
     encoded({"result": victim.result, "error": victim.error})
+
+
+def listing(*files, count=None):
+    """Return the verdict of a worker that lists its outputs, and the list."""
+    lines = "".join(json.dumps(file) + "\n" for file in files)
+    listed = len(files) if count is None else count
+    return [line_of(DONE | {"result": {"outputs": [], "listed": listed}}) + b"\n"], lines
+
+
+HONEST_FILE = FILE | {"sha256": hashlib.sha256(b"made\n").hexdigest()}
+LINK = object()
+
+# What the list holds, the outcome, the code.
+LISTS = {
+    "one that is right": (listing(HONEST_FILE), "done", None),
+    "a count that is too high": (listing(HONEST_FILE, count=2), "failed", "RESULT_INVALID"),
+    "a count that is too low": (listing(HONEST_FILE, HONEST_FILE, count=1),
+                                "failed", "RESULT_INVALID"),
+    "a count beyond all bounds": (listing(HONEST_FILE, count=10**9), "crashed", "BAD_MESSAGE"),
+    "a path to the drop": (listing(HONEST_FILE | {"path": "../drop.txt"}),
+                           "failed", "RESULT_INVALID"),
+    "an absolute path": (listing(HONEST_FILE | {"path": "/etc/passwd"}),
+                         "failed", "RESULT_INVALID"),
+    "one output twice": (listing(HONEST_FILE, HONEST_FILE), "failed", "RESULT_INVALID"),
+    "another hash": (listing(FILE), "failed", "RESULT_INVALID"),
+    "a line that is no file": (listing([1, 2]), "failed", "RESULT_INVALID"),
+    "more than eight mebibytes": (
+        listing(*[HONEST_FILE | {"path": f"{n}" + "x" * 250} for n in range(25_000)]),
+        "failed", "RESULT_INVALID"),
+    "no list at all": ((listing(HONEST_FILE)[0], None), "failed", "RESULT_INVALID"),
+    "a link to a list": ((listing(HONEST_FILE)[0], LINK), "failed", "RESULT_INVALID"),
+    "outputs in both places": (
+        ([line_of(DONE | {"result": {"outputs": [HONEST_FILE], "listed": 1}}) + b"\n"],
+         listing(HONEST_FILE)[1]), "crashed", "BAD_MESSAGE"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("row", LISTS.values(), ids=LISTS.keys())
+def test_list_of_outputs_is_held_against_what_was_said(crew, tmp_path, row):
+    """One row: what a worker leaves as its list, and what comes of it."""
+    (says, lines), outcome, code = row
+    number = next(NUMBERS)
+    texts = [(text.decode("latin-1"), 1) for text in says]
+    liar = crew.order(f"lister {number}", more={"says": texts})
+    path = Path(liar.workdir, OUTPUTS)
+    if lines is LINK:
+        (tmp_path / "elsewhere").write_text(listing(HONEST_FILE)[1])
+        path.symlink_to(tmp_path / "elsewhere")
+    elif lines is not None:
+        path.write_text(lines)
+    ended = crew.run([liar, crew.order(f"beside {number}")])
+    victim = ended.pop(liar.job)
+
+    assert ["done"] == [end.outcome for end in ended.values()]
+    assert (outcome, code) == (victim.outcome, victim.error and victim.error["code"])
+    if outcome == "done":
+        assert ["out.txt"] == [file["path"] for file in victim.result["outputs"]]
+        assert ["out.txt"] == [left.name for left in Path(liar.workdir).iterdir()]
 
 
 BEGUN, BEAT, REPORT = (line_of(MESSAGES[name]) + b"\n" for name in ("begun", "beat", "report"))

@@ -78,6 +78,19 @@ def test_done_names_its_files_with_size_and_hash(confined):
     assert [{"code": "FINE", "message": "all is well"}] == end.result["notes"]
 
 
+def test_more_outputs_than_a_message_holds_are_named_all_the_same(confined):
+    """Each is checked and kept in the order in which the handler named it; nothing else is left."""
+    order = confined.order("job", "many_outputs", deadline_s=120.0, stall_s=60.0)
+    end = confined.run([order], patience_s=120.0)["job"]
+
+    assert ("done", None) == (end.outcome, end.error)
+    paths = [output["path"] for output in end.result["outputs"]]
+    assert [f"{n % 100}/{n}.txt" for n in range(20_000)] == paths
+    workdir = Path(order.workdir)
+    left = {str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file()}
+    assert set(paths) == left
+
+
 def test_progress_arrives_while_the_attempt_runs(crew):
     """Reports become Progress with the stage and a fraction that rises."""
     crew.run_one("slowly")

@@ -177,6 +177,15 @@ def huge(_: Task) -> Result:
     return Result((), measurements={"samples": ["x" * 1000] * 2000})
 
 
+def many_outputs(task: Task) -> Result:
+    """Make more outputs than one message can name."""
+    for number in range(20_000):
+        folder = task.workdir / f"{number % 100}"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number}.txt").write_text(f"{number}")
+    return Result(tuple(Output(f"{n % 100}/{n}.txt", "data") for n in range(20_000)))
+
+
 def no_result(_: Task) -> Result:
     return "done"  # type: ignore[return-value]
 

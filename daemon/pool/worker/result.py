@@ -18,9 +18,19 @@ from daemon.errors import BadInput, Fault, NothingToDo, Unavailable, words
 from daemon.handlers.contract import Output, Result, Split
 from daemon.pool.bounds import InsidePath, Values, complaint
 from daemon.pool.interface import Outcome
+from daemon.pool.lists import write_lines
 from daemon.pool.outputs import NO_ROOM, WRONG
 from daemon.pool.parts import write_list
-from daemon.pool.protocol import BadMessage, Made, MadeFile, Remark, SplitInto, plain
+from daemon.pool.protocol import (
+    LINE_BYTES,
+    OUTPUTS,
+    BadMessage,
+    Made,
+    MadeFile,
+    Remark,
+    SplitInto,
+    plain,
+)
 
 _SENTENCE_CHARS = 4_000
 _DETAILS_CHARS = 16_000
@@ -84,7 +94,7 @@ def made_of(result: Result, workdir: Path) -> Made:
         An output is missing, or something has no form in JSON, or is out of range.
     """
     try:
-        return Made(
+        made = Made(
             outputs=[_made_file(output, workdir) for output in result.outputs],
             measurements=plain(result.measurements, "measurements"),
             notes=[
@@ -93,6 +103,11 @@ def made_of(result: Result, workdir: Path) -> Made:
             ],
             inputs=plain(result.inputs, "inputs"),
         )
+        files = [file.model_dump() for file in made.outputs]
+        if len(json.dumps(files)) <= LINE_BYTES // 2:  # the rest needs room, too
+            return made
+        listed = write_lines(workdir / OUTPUTS, files)
+        return made.model_copy(update={"outputs": [], "listed": listed})
     except ValidationError as error:
         raise ResultError(complaint(error)) from error
     except OSError as error:
