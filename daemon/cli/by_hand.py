@@ -23,7 +23,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from daemon.cli.submit import assigned
-from daemon.config.drop_settings import merged, settings_of
+from daemon.config.drop_settings import for_handler, merged, settings_of
 from daemon.config.validation import assign, validate
 from daemon.errors import BadInput, NothingToDo, SpoolError, Unavailable
 from daemon.files import Files
@@ -74,7 +74,7 @@ def options_of(kind: type[BaseModel], source: Path, wanted: Mapping[str, Any]) -
     value = merged(document.value, {})
     for key, new in wanted.items():
         assign(value, key, new)
-    return validate(kind, document.with_value(value))
+    return validate(kind, for_handler(document.with_value(value), kind))
 
 
 def _refuse_existing(out: Path) -> None:

@@ -1,8 +1,9 @@
 """The settings that come with a drop: ``job.yaml`` inside it, or ``<file>.job.yaml`` beside it.
 
-Some keys speak to the daemon (``files``, ``priority``, ``force``); the rest are the
-handler's options and go over those of the inbox, key by key. What the options *mean* is
-checked where the handler is known: in a worker, or in the process that mixes by hand.
+Some keys speak to the daemon (``files``, ``priority``, ``force``); the rest, and ``force`` where
+it is declared, are the handler's options and go over those of the inbox, key by key. What the
+options *mean* is checked where the handler is known: in a worker, or in the process that works
+by hand.
 
 Rule: keys that speak to the daemon are read through ``DaemonKeys`` only, so each value is
 checked before it is used.
@@ -78,10 +79,20 @@ def settings_of(drop: Path, defaults: Mapping[str, Any], *, max_bytes: int) -> D
     document = yaml_reader.load(_read(path, max_bytes + 1), name=path.name, max_bytes=max_bytes)
     keys = daemon_keys(document)
     asked = document.value or {}
-    asked = {key: asked[key] for key in asked if key not in DaemonKeys.model_fields}
+    of_daemon = DaemonKeys.model_fields.keys() - {"force"}  # a handler may know it, too
+    asked = {key: asked[key] for key in asked if key not in of_daemon}
     options = document.with_value(merged(defaults, asked))
     sha256 = {line.name: line.sha256 for line in keys.files if line.sha256}
     return DropSettings(options, keys.priority, force=keys.force, sha256=sha256)
+
+
+def for_handler(options: Document, kind: type) -> Document:
+    """Return options as a handler takes them: with ``force`` only when it declares that."""
+    asked = options.value or {}
+    known = (*getattr(kind, "model_fields", ()), *getattr(kind, "__dataclass_fields__", ()))
+    if "force" in known or "force" not in asked:
+        return options
+    return options.with_value({key: asked[key] for key in asked if key != "force"})
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,8 @@ def content_key(
     files = sorted((str(i["path"]), int(i["bytes"]), str(i.get("sha256") or "")) for i in inputs)
     if not files or not all(sha256 for _, _, sha256 in files):
         return None
-    whole = json.dumps([files, options, handler, VERSION], sort_keys=True)
+    asked = {key: value for key, value in options.items() if key != "force"}
+    whole = json.dumps([files, asked, handler, VERSION], sort_keys=True)
     return f"{_size_prefix(inputs)}{hashlib.sha256(whole.encode()).hexdigest()}"
 
 

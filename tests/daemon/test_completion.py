@@ -49,8 +49,10 @@ def test_drop_of_known_content_shares_the_result_unless_it_asks_for_its_own(flee
     original = live("Original")
     twin = live("Twin")
     forced = live("Forced", "force: true\n")
+    later = live("Later")
 
     assert (original["job"], None) == (twin["duplicate_of"], forced["duplicate_of"])
+    assert forced["job"] == later["duplicate_of"]
     assert {"Original", "Forced"} == {
         path.name for path in (fleeting / "outbox" / "mix").iterdir() if path.is_dir()
     }

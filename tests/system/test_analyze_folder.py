@@ -30,6 +30,8 @@ esac
 exit 1
 """
 
+HANGS = b"\0\0\0\x20ftypM4A " + b"Hang" * 5_000
+
 pytestmark = pytest.mark.slow
 
 
@@ -43,8 +45,8 @@ def songs(tmp_path_factory):
         written(folder / f"{place:02d}.wav", sound, rate_hz=RATE_HZ, subtype="PCM_16")
     cut = folder / f"{GOOD:02d}.wav"
     cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 3 // 4])
-    for name in ("Hang", "Crash"):
-        (folder / f"{name}.m4a").write_bytes(b"\0\0\0\x20ftypM4A " + name.encode() * 5_000)
+    (folder / "Hang.m4a").write_bytes(HANGS)
+    (folder / "Crash.m4a").write_bytes(HANGS + b"not")
     return folder
 
 
@@ -158,3 +160,51 @@ def test_single_song_gets_its_documents_and_is_known_the_second_time(daemon, son
 
         assert not (folder / "table.csv").exists()
     assert [("One.wav", "fresh"), ("Two.wav", "cache")] == sources
+
+
+def test_force_of_a_drop_replaces_what_is_kept(daemon, songs):
+    """The daemon gives no earlier result, and the handler none that it keeps."""
+    kept = daemon.root / "state" / "kept" / "mix"
+    daemon.start()
+    sources, entries = [], []
+    for name in ("One.wav", "Two.wav"):
+        if name == "Two.wav":
+            (daemon.root / "inbox" / "mix" / f"{name}.job.yaml").write_text("force: true\n")
+        shutil.copy(songs / "00.wav", daemon.root / "inbox" / "mix" / name)
+        status = ended(daemon, name)
+        assert ("done", None) == (status["state"], status["duplicate_of"])
+        text = (daemon.root / "outbox" / "mix" / name / "analysis.json").read_bytes()
+        sources.append(json.loads(text)["analysis"]["source"])
+        entries += [(path, path.stat().st_ino) for path in kept.rglob("*.json")]
+
+    assert ["fresh", "fresh"] == sources
+    (first, inode), (second, new) = entries
+    assert first == second
+    assert inode != new
+
+
+def test_cancel_keeps_the_songs_that_were_done(daemon, songs):
+    """Dropped again, the folder goes on there. A song that hangs keeps the first job going."""
+    kept = daemon.root / "state" / "kept" / "mix"
+    daemon.settings["inboxes"]["mix"]["stall_s"] = 120.0
+    some = daemon.root.parent / "some"
+    some.mkdir()
+    (some / "Hang.m4a").write_bytes(HANGS)
+    for place in range(GOOD):
+        shutil.copy(songs / f"{place:02d}.wav", some)
+    daemon.start()
+    drop(daemon, some, "Album")
+    until(lambda: len(list(kept.rglob("*.json"))) >= 3, "songs are kept", 120.0)
+    (daemon.root / "inbox" / "mix" / "Album.cancel").touch()
+
+    assert "cancelled" == ended(daemon, "Album")["state"]
+    before = {path: path.stat().st_mtime_ns for path in kept.rglob("*.json")}
+    (some / "Hang.m4a").unlink()
+    drop(daemon, some, "Again")
+    again = ended(daemon, "Again")
+    rows = table(daemon, "Again").values()
+
+    assert "done" == again["state"]
+    assert len(before) == [row["source"] for row in rows].count("cache")
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    assert GOOD == len(rows)

@@ -11,7 +11,7 @@ from typing import Any
 
 from daemon import trees
 from daemon.archives import archive_suffix
-from daemon.config.drop_settings import merged, settings_of
+from daemon.config.drop_settings import for_handler, merged, settings_of
 from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document
 from daemon.errors import BadInput
@@ -49,7 +49,7 @@ def prepared(
             name=order.name,
             source=source,
             workdir=Path(order.workdir),
-            options=validate(handler.Options, document),
+            options=validate(handler.Options, for_handler(document, handler.Options)),
             report=report,
             limits={key: order.limits[key] for key in order.limits if key not in _OF_A_DROP},
             accept_truncated=order.accept_truncated,
