@@ -204,8 +204,8 @@ def _handled(daemon):
 
 DIES_OF_POISON = (
     "import os; from daemon.outbox.publisher import Publisher; publish = Publisher.publish_result;"
-    " Publisher.publish_result = lambda self, inbox, job, attempt, label:"
-    " os._exit(9) if label == 'Poison' else publish(self, inbox, job, attempt, label);"
+    " Publisher.publish_result = lambda self, inbox, job, attempt, label, **more:"
+    " os._exit(9) if label == 'Poison' else publish(self, inbox, job, attempt, label, **more);"
     " from daemon.cli.main import main; main()"
 )
 
