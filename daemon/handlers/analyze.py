@@ -24,6 +24,7 @@ from daemon.handlers.batch_result import Batch
 from daemon.handlers.contract import Note, Output, Result, Split, Task
 from daemon.handlers.song import SongOptions, analysed, input_of, measurements_of, write_documents
 from daemon.handlers.song_cache import Cache, Entry, entry_at, write_entry
+from daemon.handlers.tagged import write_tagged
 from dsp.analysis.calibration import Calibration
 from dsp.analysis.options import VERSION
 from dsp.analysis.truth import Truth, TruthError, read_truth
@@ -154,10 +155,16 @@ def _single(task: Task, cache: Cache) -> Result:
         cache.put(entry)
         cache.prune(options.cache_mb)
     made = entry.analysed(song.name, cached=cached)
+    notes = [Note(note.code, note.message) for note in made.analysis.warnings]
+    outputs = [*write_documents(made, task.workdir, Path(), options)]
+    if options.tags == "copy":
+        tagged, why = write_tagged(made.analysis, task.source, task.workdir, Path())
+        outputs += tagged
+        notes += [Note("TAGS_NOT_WRITTEN", f"no copy with tags: {why}")] if why else []
     return Result(
-        outputs=write_documents(made, task.workdir, Path(), options),
+        outputs=tuple(outputs),
         measurements=measurements_of(made.analysis),
-        notes=tuple(Note(note.code, note.message) for note in made.analysis.warnings),
+        notes=tuple(notes),
         inputs=(input_of(made.analysis),),
     )
 
@@ -287,7 +294,9 @@ def _whole(task: Task, plan: Plan, cache: Cache, folders: list[Path]) -> Result:
         notes.append(Note("SONG_FAILED", f"{song.name}: {code}: {message}"))
     if (more := len(notes) - _MOST_NOTES) > 0:
         notes[_MOST_NOTES:] = [Note("SONG_FAILED", f"{more} more; the table names them")]
-    batch = Batch(task.name, task.workdir, plan, entry, options, options.key_names, notes=notes)
+    batch = Batch(
+        task.name, task.source, task.workdir, plan, entry, options, options.key_names, notes=notes
+    )
     batch.truth = _truth(task.source, plan, notes)
     batch.calibration = _calibration(task, notes)
     outputs = batch.written(lambda share: task.report("write", _WRITTEN + (1 - _WRITTEN) * share))

@@ -13,6 +13,7 @@ from daemon.handlers.batch import Plan
 from daemon.handlers.contract import Note, Output
 from daemon.handlers.song import SongOptions, write_documents
 from daemon.handlers.song_cache import Entry
+from daemon.handlers.tagged import write_tagged
 from dsp.analysis.calibration import Calibration, calibrated, fitted
 from dsp.analysis.document import Analysis
 from dsp.analysis.figure import Figure
@@ -46,6 +47,7 @@ class Batch:
     """All that a table is made of."""
 
     title: str
+    source: Path
     workdir: Path
     plan: Plan
     entry: Callable[[str], Entry]
@@ -57,6 +59,8 @@ class Batch:
     notes: list[Note] = field(default_factory=list)
     _found: dict[str, Found] = field(default_factory=dict)
     _albums: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _untagged: dict[str, list[str]] = field(default_factory=dict)
+    """By reason."""
 
     def written(self, report: Callable[[float], None]) -> list[Output]:
         """Write everything; return what was written. One song is in memory at a time."""
@@ -88,6 +92,9 @@ class Batch:
 
             with (self.workdir / PAGE).open("w", encoding="utf-8") as page:
                 page.writelines(page_parts(songs(), summary))
+        for why, names in self._untagged.items():
+            message = f"{len(names)} songs have no copy with tags, {names[0]} first: {why}"
+            self.notes.append(Note("TAGS_NOT_WRITTEN", message))
         whole = [
             Output(PAGE, "report"),
             Output("table.csv", "table"),
@@ -145,6 +152,13 @@ class Batch:
             made = Analysed(analysis, made.outline)
             written = write_documents(made, self.workdir, Path(song.name), self.options)
             outputs += [Output(one.path, one.role) for one in written]
+            if self.options.tags == "copy":
+                tagged, why = write_tagged(
+                    analysis, self.source / song.name, self.workdir, Path(song.name)
+                )
+                outputs += tagged
+                if why:
+                    self._untagged.setdefault(why, []).append(song.name)
             document = analysis.model_dump(mode="json", by_alias=True)
             notes = ["same_as"] if same_as else []
             truth = self._against_truth(song.name)

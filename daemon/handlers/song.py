@@ -22,6 +22,8 @@ class SongOptions(AnalysisOptions):
 
     peaks: Literal["json", "dat", "none"] = "json"
     """The outline for players and editors."""
+    tags: Literal["none", "copy"] = "none"
+    """``copy``: a copy of each song with tempo and key in its tags."""
     foreign: bool = True
     """Whether the ``ffmpeg`` program may decode what libsndfile cannot (M4A)."""
 

@@ -15,7 +15,9 @@ import os
 import select
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 
@@ -147,6 +149,40 @@ class Foreign:
             raise Cut(f"after {self._frames_read} of {self._least_frames} frames")
         if code != 0:
             raise Broken(f"ffmpeg ended with {code}")
+
+
+def copy_with_tags(
+    fd: int, demuxer: str, target: Path, muxer: Sequence[str], tags: Mapping[str, str]
+) -> None:
+    """Write a copy of a file with some tags replaced; its packets stay as they are.
+
+    Raises
+    ------
+    Unsupported
+        The program is not there, or may not be started.
+    Broken
+        It cannot copy this file; nothing is left of the copy.
+    """
+    arguments = [
+        *("-nostdin", "-v", "error", "-n", "-protocol_whitelist", "file", "-f", demuxer),
+        *("-i", f"file:/proc/self/fd/{fd}", "-map", "0", "-c", "copy"),
+        *(word for name in tags for word in ("-metadata", f"{name}={tags[name]}")),
+        *(*muxer, f"file:{target}"),
+    ]
+    try:
+        subprocess.run(  # noqa: S603 - our own arguments; the file is a descriptor
+            [_program("ffmpeg"), *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=PATIENCE_S,
+            pass_fds=(fd,),
+            check=True,
+        )
+    except OSError as error:
+        raise _unstarted("ffmpeg", error) from error
+    except subprocess.SubprocessError as error:
+        target.unlink(missing_ok=True)
+        raise Broken("ffmpeg cannot copy it") from error
 
 
 def _program(name: str) -> str:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import subprocess
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -16,6 +17,7 @@ from daemon.handlers.batch import MOST_SONGS
 from daemon.handlers.contract import EndedPart, Split, Task
 from dsp.analysis.document import analysis_of
 from dsp.analysis.options import VERSION
+from dsp.analysis.tags import tags_of
 from tests.support.known_songs import song
 from tests.support.stems import written
 
@@ -280,3 +282,39 @@ def test_too_many_songs_are_refused_before_any_is_read(tmp_path):
         handled(drop, tmp_path)
 
     assert "TOO_MANY_SONGS" == refused.value.code
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+@pytest.mark.parametrize("suffix", [".mp3", ".flac", ".ogg", ".opus", ".aiff", ".m4a"])
+def test_copy_has_the_same_sound_and_what_was_found(wav, tmp_path, suffix):
+    """Read by another reader; the song in the drop is as it was."""
+    source = tmp_path / f"One{suffix}"
+    more = ("-strict", "-2") if suffix in {".ogg", ".opus"} else ()
+    subprocess.run(["ffmpeg", "-v", "error", "-i", wav, *more, source], check=True)
+    before = source.read_bytes()
+    result, workdir = handled(source, tmp_path, tags="copy")
+    copy = workdir / f"tagged{suffix}"
+    read = tags_of(copy)
+
+    assert [copy.name] == [one.path for one in result.outputs if one.role == "tagged"]
+    assert (before, []) == (source.read_bytes(), list(result.notes))
+    assert packets(source) == packets(copy)
+    assert "100" == read.bpm
+    short = result.measurements["key"].replace(" major", "").replace(" minor", "m")
+    assert (None if suffix == ".m4a" else short) == read.key
+
+
+def packets(path):
+    """Return a digest of the decoded sound."""
+    command = ["ffmpeg", "-v", "error", "-i", path, "-map", "0:a", "-f", "md5", "-"]
+    return subprocess.run(command, check=True, capture_output=True).stdout
+
+
+def test_song_without_room_for_tags_is_named(album, tmp_path):
+    """WAV has no fields for them: one note for all of a folder, which is analysed all the same."""
+    result, workdir, _ = rounds(album, tmp_path, tags="copy")
+
+    assert ["3 songs"] == [
+        note.message[:7] for note in result.notes if note.code == "TAGS_NOT_WRITTEN"
+    ]
+    assert [] == list(workdir.rglob("tagged*"))
