@@ -14,6 +14,7 @@ from daemon.handlers.contract import Note, Output
 from daemon.handlers.song import SongOptions, write_documents
 from daemon.handlers.song_cache import Entry
 from daemon.handlers.tagged import write_tagged
+from daemon.text import count
 from dsp.analysis.calibration import Calibration, calibrated, fitted
 from dsp.analysis.document import Analysis
 from dsp.analysis.figure import Figure
@@ -93,7 +94,7 @@ class Batch:
             with (self.workdir / PAGE).open("w", encoding="utf-8") as page:
                 page.writelines(page_parts(songs(), summary))
         for why, names in self._untagged.items():
-            message = f"{len(names)} songs have no copy with tags, {names[0]} first: {why}"
+            message = f"no copy with tags of {count(len(names), 'song')}, {names[0]} first: {why}"
             self.notes.append(Note("TAGS_NOT_WRITTEN", message))
         whole = [
             Output(PAGE, "report"),

@@ -314,7 +314,6 @@ def test_song_without_room_for_tags_is_named(album, tmp_path):
     """WAV has no fields for them: one note for all of a folder, which is analysed all the same."""
     result, workdir, _ = rounds(album, tmp_path, tags="copy")
 
-    assert ["3 songs"] == [
-        note.message[:7] for note in result.notes if note.code == "TAGS_NOT_WRITTEN"
-    ]
+    (message,) = [note.message for note in result.notes if note.code == "TAGS_NOT_WRITTEN"]
+    assert "of 3 songs" in message
     assert [] == list(workdir.rglob("tagged*"))

@@ -208,3 +208,20 @@ def test_cancel_keeps_the_songs_that_were_done(daemon, songs):
     assert len(before) == [row["source"] for row in rows].count("cache")
     assert before == {path: path.stat().st_mtime_ns for path in before}
     assert GOOD == len(rows)
+
+
+def test_confined_worker_says_why_it_writes_no_copy(daemon):
+    """It may start no program; the analysis is whole all the same."""
+    daemon.settings["pool"]["confine"] = True
+    daemon.settings["inboxes"]["mix"]["options"] = {"tags": "copy"}
+    daemon.start()
+    sound = song(100.0, seconds=12.0).mono[:, None]
+    flac = daemon.root.parent / "One.flac"
+    written(flac, sound, rate_hz=RATE_HZ, container="FLAC", subtype="PCM_16")
+    shutil.copy(flac, daemon.root / "inbox" / "mix")
+    status = ended(daemon, "One.flac")
+    (message,) = [o["message"] for o in status["warnings"] if o["code"] == "TAGS_NOT_WRITTEN"]
+
+    assert "done" == status["state"]
+    assert "may not be started here" in message
+    assert {"data", "peaks", "report"} == {one["role"] for one in status["outputs"]}
