@@ -60,8 +60,10 @@ def main(folder: Path, kind: str, confinement: str, uid: int) -> None:
     from tests.support.crew import Crew  # noqa: PLC0415
     from tests.support.deeds import DEEDS  # noqa: PLC0415
 
-    # A daemon that ran in the tests' own process before has had it ignored, and that is inherited.
-    signal.signal(signal.SIGIO, signal.SIG_DFL)
+    # Who ignores a signal, leaves that to its children: nohup, or a daemon in the tests' process.
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     folder.mkdir()
     settings = Settings(slots=3, memory_mb=768, confine=confinement == "confined")
     crew = Crew(folder, settings, handlers=(HANDLER,))
