@@ -81,14 +81,24 @@ def strip_power(track: Track, stem: Stem, rate_hz: int, *, held: bool = False) -
     if held:
         power = power * cut_power(stem.room, CENTRES)
     driven_db = level_db(track, stem.trim_db, power)
-    gain_db = (
-        stem.trim_db
-        + stem.fader_db
-        + compression_change_db(track, driven_db, stem.compressor)
-        + saturation_change_db(track, driven_db, stem.saturation)
-    )
+    compressed_db, saturated_db = _dynamics_db(track, driven_db, stem)
+    gain_db = stem.trim_db + stem.fader_db + compressed_db + saturated_db
     gain = 10.0 ** (gain_db / 10.0) * _pan_power(track, stem.pan)
     return np.asarray(power * width_power(track, stem, rate_hz) * gain)
+
+
+def _dynamics_db(track: Track, driven_db: float, stem: Stem) -> tuple[float, float]:
+    """Return what compressor and saturation do to the loudness.
+
+    Remembered: a try walks 20 s of peaks, and most of what a plan asks for it has asked before.
+    """
+    key = driven_db, stem.compressor, stem.saturation
+    if key not in track.dynamics_db:
+        track.dynamics_db[key] = (
+            compression_change_db(track, driven_db, stem.compressor),
+            saturation_change_db(track, driven_db, stem.saturation),
+        )
+    return track.dynamics_db[key]
 
 
 def energy_at_sum(track: Track, stem: Stem, lead_active: NDArray[np.bool_], rate_hz: int) -> Steps:

@@ -1,6 +1,7 @@
 """A stem as the planner sees it: its analysis on the song's timeline, its role, its spectrum."""
 
-from dataclasses import dataclass
+from collections.abc import Hashable
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,8 @@ class Track:
     """Mean power per third octave while it sounds."""
     content: Content
     """What holds no music is left as it is, and weighs nothing in any decision."""
+    dynamics_db: dict[Hashable, tuple[float, float]] = field(default_factory=dict)
+    """What was tried before; see ``prediction``."""
 
     def spectrum_where(self, steps: NDArray[np.bool_]) -> Bands:
         """Return the mean power per third octave over the song's marked 100 ms steps."""

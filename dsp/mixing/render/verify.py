@@ -5,8 +5,11 @@ would and returns its loudness, its true peak (by the meter that shares nothing 
 limiter) and the curves that the report draws.
 """
 
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +106,28 @@ class Verified:
         return self.true_peak_dbtp - self.integrated_lufs
 
 
+class _Meter(Protocol):
+    def update(self, block: Block) -> None: ...
+
+
+def _hear(reader: StemReader, *, beside: Sequence[_Meter], here: Sequence[_Meter]) -> None:
+    """Let meters hear a file: half of them in a thread beside the decoder and the other half."""
+
+    def update(meters: Sequence[_Meter], block: Block) -> None:
+        for meter in meters:
+            meter.update(block)
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting: Future[None] | None = None
+        while len(block := reader.read(BLOCK_FRAMES)):
+            if waiting is not None:
+                waiting.result()
+            waiting = pool.submit(update, beside, block)
+            update(here, block)
+        if waiting is not None:
+            waiting.result()
+
+
 def listen(path: Path, limits: Limits) -> Verified:
     """Return the measurements of a stereo file.
 
@@ -117,9 +142,7 @@ def listen(path: Path, limits: Limits) -> Verified:
     peaks, bands = TruePeakMeter(rate_hz, 2), ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S, every=2)
     shape = ShapeMeter(source.frames or 0)
     with StemReader(source, limits=limits) as reader:
-        while len(block := reader.read(BLOCK_FRAMES)):
-            for meter in (loudness, levels, peaks, bands, shape):
-                meter.update(block)
+        _hear(reader, beside=(peaks, bands), here=(loudness, levels, shape))
         frames = reader.frames_read
     true_peaks = tuple(float(peak) for peak in peaks.true_peaks_dbtp())
     power = levels.powers()
