@@ -223,22 +223,54 @@ CLONES static void run_transform(const Transform *transform, Row *from, Row *to,
     }
 }
 
-/* Turn every value, and lay rows down as columns; in tiles, which stay in the cache. */
+/* Lay eight rows of eight down as columns: three times, the halves interleave. */
+INLINE void transpose(Wide *rows)
+{
+    for (int round = 0; round < 3; round++) {
+        Wide mixed[WIDE];
+        for (int i = 0; i < WIDE / 2; i++) {
+            const Wide a = rows[i], b = rows[i + WIDE / 2];
+            mixed[2 * i] = __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+            mixed[2 * i + 1] = __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+        }
+        memcpy(rows, mixed, sizeof mixed);
+    }
+}
+
+/* Turn every value of a tile of eight by eight, and lay its rows down as columns. */
+INLINE void turn_tile(const Plan *plan, Row from, Row to, Py_ssize_t a, Py_ssize_t b)
+{
+    const Py_ssize_t rows = plan->first.points, columns = plan->second.points;
+    Wide re[WIDE], im[WIDE];
+    for (int k = 0; k < WIDE; k++) {
+        const Py_ssize_t i = (a + k) * columns + b;
+        const Wide x = load(from.re + i), y = load(from.im + i);
+        const Wide wr = load(plan->turns + i), wi = load(plan->turns + plan->size + i);
+        re[k] = x * wr - y * wi, im[k] = x * wi + y * wr;
+    }
+    transpose(re), transpose(im);
+    for (int k = 0; k < WIDE; k++) {
+        store(to.re + (b + k) * rows + a, re[k]);
+        store(to.im + (b + k) * rows + a, im[k]);
+    }
+}
+
+/* Turn every value, and lay rows down as columns. The last tile of a row is moved back to where
+ * it is whole: what it shares with the one before is done twice. */
 CLONES static void turn_and_transpose(const Plan *plan, Row *from, Row *to)
 {
-    enum { TILE = 16 };
     const Py_ssize_t rows = plan->first.points, columns = plan->second.points;
     const float *turn_re = plan->turns, *turn_im = plan->turns + plan->size;
-    for (Py_ssize_t row = 0; row < rows; row += TILE)
-        for (Py_ssize_t column = 0; column < columns; column += TILE) {
-            const Py_ssize_t row_end = row + TILE < rows ? row + TILE : rows;
-            const Py_ssize_t column_end = column + TILE < columns ? column + TILE : columns;
-            for (Py_ssize_t a = row; a < row_end; a++)
-                for (Py_ssize_t b = column; b < column_end; b++) {
-                    const Py_ssize_t i = a * columns + b;
-                    to->re[b * rows + a] = from->re[i] * turn_re[i] - from->im[i] * turn_im[i];
-                    to->im[b * rows + a] = from->re[i] * turn_im[i] + from->im[i] * turn_re[i];
-                }
+    if (columns >= WIDE) /* there are no fewer rows */
+        for (Py_ssize_t a = 0; a < rows; a += WIDE)
+            for (Py_ssize_t b = 0; b < columns; b += WIDE)
+                turn_tile(plan, *from, *to, a + WIDE < rows ? a : rows - WIDE,
+                          b + WIDE < columns ? b : columns - WIDE);
+    else
+        for (Py_ssize_t i = 0; i < plan->size; i++) {
+            const Py_ssize_t turned = i % columns * rows + i / columns;
+            to->re[turned] = from->re[i] * turn_re[i] - from->im[i] * turn_im[i];
+            to->im[turned] = from->re[i] * turn_im[i] + from->im[i] * turn_re[i];
         }
     Row done = *to;
     *to = *from, *from = done;
