@@ -36,6 +36,7 @@ if TYPE_CHECKING or ENGINE == "numpy":
     from dsp.kernels.plain_levels import hop_peaks, levels
     from dsp.kernels.plain_pcm import filtered, quantise, unpack
     from dsp.kernels.plain_spectra import band_powers, plan
+    from dsp.kernels.plain_strip import saturate, widen
 else:
     from dsp.kernels._compiled import (
         band_powers,
@@ -51,7 +52,9 @@ else:
         quantise,
         ramp,
         ratios,
+        saturate,
         unpack,
+        widen,
     )
 
 __all__ = [
@@ -69,5 +72,7 @@ __all__ = [
     "quantise",
     "ramp",
     "ratios",
+    "saturate",
     "unpack",
+    "widen",
 ]

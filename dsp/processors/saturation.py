@@ -37,6 +37,7 @@ import math
 
 import numpy as np
 
+from dsp import kernels
 from dsp.audio import Block
 from dsp.errors import ParameterError
 
@@ -66,8 +67,8 @@ class Saturation:
             raise ParameterError(f"drive_db must be at least 0, got {drive_db:g}")
         if not 0.0 <= mix <= 1.0:
             raise ParameterError(f"mix must lie in 0...1, got {mix:g}")
-        self._drive_power = np.float32(math.expm1(drive_db * math.log(10.0) / 10.0))
-        self._half_mix = np.float32(mix / 2.0)
+        self._drive_power = math.expm1(drive_db * math.log(10.0) / 10.0)
+        self._half_mix = mix / 2.0
         self._channels = channels
         self._is_identity = not (drive_db and mix)
         self.latency = 0 if self._is_identity else 1
@@ -82,16 +83,6 @@ class Saturation:
         """Return the next ``(frames, channels)``."""
         if self._is_identity:
             return block
-        sound = np.concatenate([self._held, block.T], axis=1)
-        self._held = sound[:, -_MEMORY:].copy()
-        root = np.square(sound)
-        root *= self._drive_power
-        root += np.float32(1.0)
-        np.sqrt(root, out=root)
-        correction = np.float32(1.0) / (root[:, :-1] + root[:, 1:])
-        correction -= np.float32(0.5)
-        correction *= sound[:, :-1] + sound[:, 1:]
-        out = correction[:, :-1] + correction[:, 1:]
-        out *= self._half_mix
-        out += sound[:, 1:-1]
-        return np.asarray(out.T)
+        out = np.empty((self._channels, len(block)), np.float32).T
+        kernels.saturate(block, self._held, self._drive_power, self._half_mix, out)
+        return out

@@ -23,6 +23,7 @@ import math
 
 import numpy as np
 
+from dsp import kernels
 from dsp.audio import Block
 from dsp.errors import ParameterError
 from dsp.processors.filters import Cascade, biquad
@@ -99,7 +100,7 @@ class Width:
         rows = []
         if lows_mono_hz:
             rows = [biquad("high_pass", hz=lows_mono_hz, q=_BUTTERWORTH_Q, rate_hz=rate_hz)]
-        self._width = np.float32(width)
+        self._width = width
         self._high_pass = Cascade(np.asarray(rows), 1)
         self._is_identity = width == 1.0 and not rows
         self.tail_s = self._high_pass.tail_frames / rate_hz
@@ -108,10 +109,11 @@ class Width:
         """Return the next ``(frames, 2)``."""
         if self._is_identity:
             return block
-        left, right = block[:, 0], block[:, 1]
-        side = (left - right) * np.float32(0.5)
-        change = self._width * self._high_pass.process(side[:, np.newaxis])[:, 0] - side
-        return np.stack([left + change, right - change]).T
+        side = block[:, :1] - block[:, 1:]
+        side *= np.float32(0.5)
+        out = np.empty((_STEREO, len(block)), np.float32).T
+        kernels.widen(block, self._high_pass.process(side), self._width, out)
+        return out
 
     def reset(self) -> None:
         """Forget everything heard so far."""

@@ -185,7 +185,7 @@ def _ran_beside(case, sound):
     return beside
 
 
-SOUNDED = ("band_powers", "cascade", "energies", "hop_peaks", "levels", "ramp")
+SOUNDED = ("band_powers", "cascade", "energies", "hop_peaks", "levels", "ramp", "saturate", "widen")
 TAKEN = {
     *((kernel, 0, "not contiguous") for kernel in SOUNDED),
     *((kernel, 0, "too short") for kernel in ("energies", "levels", "hop_peaks")),
@@ -193,6 +193,7 @@ TAKEN = {
     *(("unpack", 0, bad) for bad in ("unaligned", "big-endian")),  # bytes are neither
     ("follow", 4, "too short"), ("band_powers", 2, "too short"),
     ("ramp", 1, "not contiguous"), ("ramp", 5, "not contiguous"),
+    ("saturate", 4, "not contiguous"), *(("widen", place, "not contiguous") for place in (1, 3)),
 }  # fmt: skip
 """What looks bad, and is not: sounds lie in any order, and some may have any length."""
 

@@ -16,6 +16,7 @@ from dsp.kernels import (
     plain_levels,
     plain_pcm,
     plain_spectra,
+    plain_strip,
 )
 from dsp.measure.loudness import k_weighting_sos
 from dsp.processors.filters import biquad
@@ -36,6 +37,8 @@ PLAIN = SimpleNamespace(
     filtered=plain_pcm.filtered,
     quantise=plain_pcm.quantise,
     unpack=plain_pcm.unpack,
+    saturate=plain_strip.saturate,
+    widen=plain_strip.widen,
     **{
         name: getattr(plain_dynamics, name)
         for name in ("curve", "decibels", "follow", "ramp", "ratios")
@@ -209,6 +212,24 @@ def _filtered(engine, blocks):
     return [out]
 
 
+def _saturate(engine, blocks):
+    held, outs = np.zeros((blocks[0].shape[1], 2), np.float32), []
+    for block in blocks:
+        out = np.empty((block.shape[1], len(block)), np.float32).T
+        engine.saturate(block, held, 1.7, 0.25, out)
+        outs.append(out)
+    return [np.concatenate(outs), held]
+
+
+def _widen(engine, blocks):
+    outs = []
+    for block in blocks:
+        out = np.empty((2, len(block)), np.float32).T
+        engine.widen(block, block[:, 1:] * np.float32(0.3), 1.1, out)
+        outs.append(out)
+    return [np.concatenate(outs)]
+
+
 CASES = [
     *(Case(f"cascade of {n}", _cascade(n), (1, 2, 3)) for n in (1, 2, 3, 4, 5, 8)),
     Case("energies", _energies, (1, 2, 3, 6)),
@@ -238,6 +259,8 @@ CASES = [
     Case("quantise to 16", _quantise(16)),
     Case("quantise to 24", _quantise(24)),
     Case("filtered", _filtered, (1, 2)),
+    Case("saturate", _saturate, (1, 2, 3)),
+    Case("widen", _widen, (2,)),
     Case("levels", _levels, (1, 2, 3, 6)),
     Case("peaks of hops", _hop_peaks(linked=False), (1, 2, 3)),
     Case("linked peaks of hops", _hop_peaks(linked=True), (1, 2, 3)),
@@ -260,6 +283,14 @@ GOOD = {
     "filtered": lambda _: [
         np.zeros((5, 2), np.float32), 5, np.zeros((3, 2), np.float32), 3,
         np.zeros((3, 4, 2), np.float32),
+    ],
+    "saturate": lambda _: [
+        np.zeros((8, 2), np.float32), np.zeros((2, 2), np.float32), 1.0, 0.5,
+        np.zeros((8, 2), np.float32),
+    ],
+    "widen": lambda _: [
+        np.zeros((8, 2), np.float32), np.zeros((8, 1), np.float32), 1.0,
+        np.zeros((8, 2), np.float32),
     ],
     "levels": lambda _: [np.zeros((8, 2), np.float32), np.zeros((2, 3)), np.zeros(1)],
     "hop_peaks": lambda _: [
