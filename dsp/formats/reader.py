@@ -22,9 +22,6 @@ so blocks would show.
 """
 
 import os
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -40,10 +37,12 @@ from dsp.errors import AudioFormatError
 from dsp.formats import refusals
 from dsp.formats.decoders import Broken, Cut, Decoder, Pcm, Sndfile, Unsupported, unpacks
 from dsp.formats.ffmpeg import Foreign
+from dsp.formats.opened import opened
 from dsp.formats.wild_samples import WildSamples
 
 _FLOATS = ("FLOAT", "DOUBLE")
 """Subtypes that hold samples above full scale as they are."""
+_PIECE_FRAMES = 16_384
 _HIGHEST = 1e10
 """+200 dBFS. Integers of 32 bits that were written as floats reach +187 dBFS; what is higher is
 no sound in any scale, and its square no number."""
@@ -125,7 +124,7 @@ def probe(
         The file is gone, or the disk failed.
     """
     limits = limits or Limits()
-    with _opened(path, name) as fd:
+    with opened(path, name) as fd:
         header = _header(fd, name, accept_truncated=accept_truncated)
         _hold(header.format.rate_hz, header.format.channels, limits, name)
         decoder = _decoder(fd, header, name, allow_ffmpeg=allow_ffmpeg)
@@ -181,7 +180,9 @@ class StemReader:
         self._probe, self._limits = probe, limits or Limits()
         self._accept_truncated = accept_truncated
         self._ended = False
-        with _opened(probe.path, probe.name) as fd:
+        self._broken: AudioFormatError | None = None
+        """Why there is no more; said once what came before was read."""
+        with opened(probe.path, probe.name) as fd:
             header = _header(fd, probe.name, accept_truncated=accept_truncated)
             self._decoder = _decoder(fd, header, probe.name, allow_ffmpeg=allow_ffmpeg)
         self._delay = header.format.delay_frames
@@ -218,11 +219,13 @@ class StemReader:
         AudioFormatError
             ``INPUT_DAMAGED``, ``INPUT_TRUNCATED``, ``INPUT_TOO_LONG`` or ``INPUT_EMPTY``.
         """
+        if self._broken:
+            raise self._broken
         block = self._none() if self._ended else self._decoded(frames)
         self.frames_read += len(block)
         if self.frames_read > self._limits.frames:
             raise refusals.too_long(self._probe.name, self.frames_read, self._limits.frames)
-        if len(block) < frames and not self._ended:
+        if len(block) < frames and not self._ended and not self._broken:
             self._end()
         return self._finite(block)
 
@@ -230,19 +233,28 @@ class StemReader:
         return np.zeros((0, self._probe.channels), np.float32)
 
     def _decoded(self, frames: int) -> Block:
+        """Return what can be decoded, in pieces: a decoder that fails gives nothing of its last."""
+        pieces = [self._none()]
         try:
             while self._delay:
                 early = len(self._decoder.read(min(self._delay, frames)))
                 self._delay = self._delay - early if early else 0
-            return self._decoder.read(frames)
+            whole = True
+            while frames and whole:
+                piece = self._decoder.read(asked := min(frames, _PIECE_FRAMES))
+                pieces.append(piece)
+                frames, whole = frames - len(piece), len(piece) == asked
         except Cut as error:
             self.cut = True
             if not self._accept_truncated:
                 raise self._truncated() from error
-            return self._none()
         except Broken as error:
-            found = f"cannot be decoded after frame {self.frames_read}: {error}"
-            raise refusals.damaged(self._probe.name, found) from error
+            place = self.frames_read + sum(map(len, pieces))
+            found = f"cannot be decoded after frame {place}: {error}"
+            self._broken = refusals.damaged(self._probe.name, found)
+            if len(pieces) == 1:
+                raise self._broken from error
+        return np.concatenate(pieces)
 
     def _end(self) -> None:
         self._ended = True
@@ -276,24 +288,6 @@ def _rules(header: Header) -> str:
     if header.format.demuxer:
         return "aac"
     return "aiff" if header.container == "aiff" else header.format.codec
-
-
-@contextmanager
-def _opened(path: Path, name: str) -> Iterator[int]:
-    """Yield a descriptor of the regular file at ``path``, and close it."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError as error:
-        raise refusals.unopened(name, error) from error
-    try:
-        found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode):
-            raise refusals.odd_kind(name)
-        if found.st_size == 0:
-            raise refusals.empty(name, "0 bytes")
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _header(fd: int, name: str, *, accept_truncated: bool) -> Header:
