@@ -16,7 +16,7 @@ from dsp.measure.loudness import sliding_lufs
 from dsp.mixing.balance import WORKING_LUFS
 from dsp.mixing.compression import SIBILANCE
 from dsp.mixing.roles import PROFILES
-from dsp.mixing.stem_analysis import STEP_S
+from dsp.mixing.stem_meters import STEP_S
 from dsp.mixing.tone import CENTRES, region_levels_db, target_distance_db
 from dsp.units import db_of, power_db_of, power_dbs_of
 

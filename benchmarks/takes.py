@@ -20,7 +20,8 @@ from dsp.mixing.render.mixdown import Rendered, render
 from dsp.mixing.render.strip import Strip
 from dsp.mixing.roles import LEADS, PROFILES, role_of
 from dsp.mixing.source import Resources, Source
-from dsp.mixing.stem_analysis import BANDS_STEP_S, STEP_S, Analysis, analyse_all
+from dsp.mixing.stem_analysis import Analysis, analyse_all
+from dsp.mixing.stem_meters import BANDS_STEP_S, STEP_S
 from dsp.mixing.stems import find_stems
 from dsp.mixing.tone import CENTRES
 from dsp.units import power_db_of

@@ -41,14 +41,14 @@ class Windows:
     """
 
     def __init__(self, frames: int, channels: int) -> None:
-        self._frames = frames
+        self.frames = frames
         self._rest: Block = np.zeros((0, channels), np.float32)
 
     def push(self, block: Block) -> Block:
         """Return the frames that now form whole windows: ``(k * frames, channels)``, k ≥ 0."""
         if len(self._rest):
             block = np.concatenate([self._rest, block])
-        whole = len(block) - len(block) % self._frames
+        whole = len(block) - len(block) % self.frames
         self._rest = block[whole:].copy()
         return block[:whole]
 

@@ -17,16 +17,18 @@ JAES 61(10), 2013: times from the squared crest factor. Ma et al., "Intelligent 
 dynamic range compression", JAES 63(6), 2015.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import HOP_FRAMES
 from dsp.mixing.recall_sheet import Compression, DeEss, Drive
-from dsp.mixing.stem_analysis import CELL_S
+from dsp.mixing.stem_meters import CELL_S, SIBILANCE_FLOOR_DB, SIBILANCE_HZ, SIBILANCE_Q, STEP_S
 from dsp.mixing.tone import CENTRES
-from dsp.mixing.track import Track
-from dsp.processors.compressor import reduction_curve_db
-from dsp.units import dbs_of, power_db_of
+from dsp.mixing.track import Steps, Track
+from dsp.processors.compressor import reduction_curve_db, static_reduction_db
+from dsp.units import dbs_of, power_db_of, power_dbs_of
 
 _REDUCTION_DB = {"lead": 3.0, "speech": 3.5, "backing": 3.0, "bass": 3.0, "kick": 1.5,
                  "snare": 1.5, "drums": 1.5, "guitar": 1.5, "keys": 1.5, "brass": 1.5}  # fmt: skip
@@ -38,17 +40,22 @@ _ATTACK_MS, _RELEASE_MS = (2.0, 60.0), (50.0, 400.0)
 _SOUNDS_DB = -50.0
 """Below the loudest hop: where a stem rests no reduction is counted."""
 
+_GLUE_DB = 1.25
+_SUM_CREST_DB = 7.0
+"""Of the peaks that glue acts on, above the K-weighted power of both channels of a sum."""
+
 _FULLNESS = 0.75
 """Mean of the square that a soft clip meets, against the peak of a hop: that of a sine, for
 the part of it that stays its own frequency."""
 
-SIBILANCE_HZ, SIBILANCE_Q = 6_500.0, 1.2
 SIBILANCE = np.abs(np.log2(CENTRES / 6_700.0)) < 0.42  # noqa: PLR2004 - 5 to 9 kHz
 """The third octaves that it fills, ``(31,)`` bool."""
 _SIBILANT_DB = -14.0
 """5-9 kHz this close to the whole, in its loud moments, is sibilance."""
 _BURST_DB = 9.0
 """Peaks of an s above its power over half a second: it is noise, and lasts a tenth of one."""
+_ESSES_ONLY_DB = 0.4
+"""Mean reduction: with more, it holds the whole voice down and not its esses."""
 
 
 def compression_of(track: Track, gain_db: float) -> Compression | None:
@@ -158,9 +165,26 @@ def deess_of(track: Track, trim_db: float) -> DeEss | None:
     if ratio_db < _SIBILANT_DB:
         return None
     usual_db = power_db_of(float(np.percentile(sibilance[sibilance > 0], 75))) + trim_db
-    threshold = round(usual_db + _BURST_DB, 1)
     why = f"5 to 9 kHz reach {ratio_db:.0f} dB of the whole"
-    return DeEss.within(hz=SIBILANCE_HZ, q=SIBILANCE_Q, threshold_db=threshold, why=why)
+    panel = DeEss.within(hz=SIBILANCE_HZ, q=SIBILANCE_Q, threshold_db=0.0, why=why)
+    counts = track.analysis.sibilance
+    level_db = np.arange(len(counts), dtype=np.float64) + SIBILANCE_FLOOR_DB + 0.5 + trim_db
+    tried = [
+        panel.changed(threshold_db=round(usual_db + _BURST_DB + more, 1)) for more in range(40)
+    ]
+    return next((p for p in tried if _mean_db(p, level_db, counts) <= _ESSES_ONLY_DB), tried[-1])
+
+
+def _mean_db(panel: DeEss, level_db: NDArray[np.float64], counts: NDArray[np.int64]) -> float:
+    """Return the mean of what the static curve takes from levels that occur so often."""
+    taken_db = static_reduction_db(
+        level_db,
+        threshold_db=panel.threshold_db,
+        ratio=panel.ratio,
+        knee_db=0.0,
+        range_db=panel.range_db,
+    )
+    return float((taken_db * counts).sum() / max(int(counts.sum()), 1))
 
 
 def drive_of(track: Track) -> Drive | None:
@@ -172,16 +196,24 @@ def drive_of(track: Track) -> Drive | None:
     )
 
 
-def glue_of(stems: int) -> Compression | None:
-    """Return the compressor on the sum: slow, low ratio, a dB or two."""
-    if stems < 2:  # noqa: PLR2004 - one stem has nothing to be glued to
+def glue_of(energies: Sequence[Steps]) -> Compression | None:
+    """Return the compressor on the sum: slow, low ratio, about a dB.
+
+    Parameters
+    ----------
+    energies : sequence of (steps,) float64
+        What each stem will send to the sum, per ``STEP_S``.
+    """
+    if len(energies) < 2:  # noqa: PLR2004 - one stem has nothing to be glued to
         return None
-    return Compression(
-        threshold_db=-14.0,
+    panel = Compression(
+        threshold_db=0.0,
         ratio=1.5,
         knee_db=8.0,
         attack_ms=30.0,
         release_ms=200.0,
         make_up_db=0.0,
-        why="holds the sum together",
+        why=f"holds the sum together: {_GLUE_DB:g} dB on average",
     )
+    level_db = power_dbs_of(np.sum(energies, axis=0)) + _SUM_CREST_DB
+    return panel.changed(threshold_db=_threshold_for(_GLUE_DB, level_db, panel, STEP_S))

@@ -35,7 +35,7 @@ BETTER_DB = 2.5
 """How much better a masked band must get: 2 dB and a margin for what predictions miss."""
 COVERS_DB = -12.0
 """A stem that is further below the lead than this in a band covers nothing there."""
-MAX_DEPTH_DB = 6.0
+MAX_DEPTH_DB = 3.0
 BANDS_PER_STEM = 2
 WORTH_SHARE = 0.1
 """A stem with less than this share of what covers a band is not cut for it."""

@@ -33,7 +33,7 @@ from dsp.mixing.render.master import Mastered, master
 from dsp.mixing.render.mixdown import Rendered, render
 from dsp.mixing.render.verify import Verified
 from dsp.mixing.report_data import report_of, warnings_of
-from dsp.mixing.roles import roles_of
+from dsp.mixing.roles import PROFILES, roles_of
 from dsp.mixing.source import Resources
 from dsp.mixing.stem_analysis import Analysis, analyse_all
 from dsp.mixing.stems import Warned, by_found_names, find_stems, heard_once
@@ -164,10 +164,12 @@ def _analysed(
 ) -> list[Analysis]:
     """Return what was found in the stems."""
     low, high = STAGES["loading_stems"], STAGES["aligning_stems"]
+    roles = _roles(probes, settings)
     analyses = analyse_all(
         probes,
         resources=resources,
         onsets=settings.stages.align and settings.align in ("rhythm", "first_onset"),
+        voices={name for name, role in roles.items() if role in PROFILES and PROFILES[role].voice},
         report=lambda part: report("loading_stems", low + part * (high - low)),
     )
     if all(analysis.silent or content_of(analysis) == "offset" for analysis in analyses):
@@ -179,14 +181,20 @@ def _analysed(
     return analyses
 
 
+def _roles(probes: Sequence[Probe], settings: Settings) -> dict[str, str]:
+    """Return the role of every stem, by its name: what the settings say, else what it is called."""
+    wanted = settings.overrides().get("stems", {})
+    told = roles_of([probe.name for probe in probes])
+    return {name: wanted.get(name, {}).get("role") or found.role for name, found in told.items()}
+
+
 def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Placement]:
     """Return where every stem belongs in time."""
-    wanted = settings.overrides().get("stems", {})
-    told = roles_of([a.probe.name for a in analyses])
+    roles = _roles([a.probe for a in analyses], settings)
     stems = [
         TimingCues(
             name=a.probe.name,
-            role=wanted.get(a.probe.name, {}).get("role") or told[a.probe.name].role,
+            role=roles[a.probe.name],
             rate_hz=a.probe.rate_hz,
             frames=a.frames,
             flux=a.flux,

@@ -34,9 +34,11 @@ from dsp.mixing.compression import compression_of, deess_of, drive_of, glue_of
 from dsp.mixing.masking import BETTER_DB, Masked, make_room, uncovered
 from dsp.mixing.panning import pannings
 from dsp.mixing.prediction import energy_at_sum, level_db, loudness_at_sum, strip_power
+from dsp.mixing.presets import PRESETS, stages_of
 from dsp.mixing.recall_sheet import Band, Master, Ride, Settings, Sheet, Stages, Stem, merge
 from dsp.mixing.roles import PROFILES, roles_of
-from dsp.mixing.stem_analysis import STEP_S, Analysis
+from dsp.mixing.stem_analysis import Analysis
+from dsp.mixing.stem_meters import STEP_S
 from dsp.mixing.tone import CENTRES, air_of, corner_of, master_eq, power_response, tonal_balance
 from dsp.mixing.track import Steps, Track, loudness_change_db, track_of
 
@@ -49,24 +51,6 @@ ROUNDS = 4
 
 RATES_HZ = (44_100, 48_000, 88_200, 96_000)
 
-
-@dataclass(frozen=True)
-class Preset:
-    """What a destination asks for."""
-
-    target_lufs: float
-    ceiling_dbtp: float = -1.0
-    max_mean_reduction_db: float = 3.0
-
-
-PRESETS: dict[str, Preset] = {
-    "streaming": Preset(-14.0),
-    "apple": Preset(-16.0),
-    "podcast": Preset(-16.0),
-    "broadcast": Preset(-23.0),
-    "aes-music": Preset(-16.0),
-    "loud": Preset(-9.0, max_mean_reduction_db=5.0),
-}
 
 _LEFT_ALONE = {
     "noise": "left as it is: nothing but idle noise",
@@ -129,7 +113,7 @@ def plan(
     heard = [t for t in tracks if t.energy.any() and not _muted(t.name, wanted)]
     heard = [t for t in heard if t.content == "music"] or heard
     likeness = likeness_of(heard, placements)
-    stages = settings.stages
+    stages = stages_of(settings)
     lead_active = lead_activity(heard)
     aside = {t.name for t in tracks if t.content != "music"} - {t.name for t in heard}
     stems = {
@@ -147,7 +131,9 @@ def plan(
         align=settings.align,
         stages=stages,
         stems=stems,
-        master=_master(heard, stems, settings, rate_hz),
+        master=_master(
+            heard, stems, _energies(heard, stems, lead_active, rate_hz), settings, rate_hz
+        ),
     )
     final = Sheet.model_validate(merge(sheet.model_dump(), wanted))
     energies = _energies(heard, final.stems, lead_active, rate_hz)
@@ -324,7 +310,11 @@ def _faded(
 
 
 def _master(
-    tracks: Sequence[Track], stems: Mapping[str, Stem], settings: Settings, rate_hz: int
+    tracks: Sequence[Track],
+    stems: Mapping[str, Stem],
+    energies: Mapping[str, Steps],
+    settings: Settings,
+    rate_hz: int,
 ) -> Master:
     preset = PRESETS[settings.preset]
     if settings.target_lufs is not None:
@@ -339,7 +329,7 @@ def _master(
     bands: list[Band] = master_eq(spectrum, rate_hz) if settings.stages.master_eq and tracks else []
     return Master.within(
         eq=tuple(bands),
-        glue=glue_of(len(tracks)) if settings.stages.glue else None,
+        glue=glue_of(list(energies.values())) if settings.stages.glue else None,
         width=1.1 if settings.stages.widen and len(tracks) > 1 else 1.0,
         lows_mono_hz=120.0 if settings.stages.widen else 0.0,
         target_lufs=preset.target_lufs,

@@ -20,7 +20,7 @@ from dsp.measure.loudness import integrated_lufs
 from dsp.mixing.balance import ride_curve_db
 from dsp.mixing.compression import compression_change_db, saturation_change_db
 from dsp.mixing.recall_sheet import Room, Stem
-from dsp.mixing.stem_analysis import BANDS_STEP_S, STEP_S
+from dsp.mixing.stem_meters import BANDS_STEP_S, STEP_S
 from dsp.mixing.tone import CENTRES, power_response
 from dsp.mixing.track import K_POWER, Bands, Steps, Track
 from dsp.processors import filters

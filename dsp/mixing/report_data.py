@@ -22,7 +22,7 @@ from dsp.mixing.render.mixdown import Rendered
 from dsp.mixing.render.strip import TrackMeters
 from dsp.mixing.render.verify import Verified
 from dsp.mixing.roles import LEADS
-from dsp.mixing.stem_analysis import STEP_S
+from dsp.mixing.stem_meters import STEP_S
 from dsp.mixing.tone import MASTER_TARGET_DB, OCTAVES_HZ, target_distance_db
 from dsp.mixing.track import Track
 from dsp.processors.compressor import Reduction

@@ -5,44 +5,36 @@ of one stem costs about 1.5 MB. Nothing in it depends on other stems or on setti
 """
 
 import hashlib
-from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block
+from dsp.audio import BLOCK_FRAMES, Block
 from dsp.formats.reader import Probe
 from dsp.formats.wild_samples import WildSamples
 from dsp.measure.levels import LevelMeter
-from dsp.measure.loudness import StepEnergies
 from dsp.measure.onsets import Decimated, OnsetFlux
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.source import Resources, fold
-from dsp.processors.control_rate import HopPeaks
+from dsp.mixing.stem_meters import (
+    BANDS_STEP_S,
+    CELL_S,
+    EXCERPT_S,
+    Energies,
+    Excerpt,
+    Sibilance,
+    SideShare,
+)
 from dsp.units import db_of
 
-STEP_S = 0.1
-"""Grid of the K-weighted energies."""
-
-BANDS_STEP_S = 0.5
-"""Grid of the third-octave powers."""
-
-EXCERPT_S = 20.0
-"""Length of the loudest part whose peaks are kept, to set compressors by."""
-
-CELL_S = 0.01
-"""Grid of the K-weighted energies of that part."""
-_CELLS_PER_STEP = round(STEP_S / CELL_S)
-
 _SILENT_DBFS = -120.0
-_HALF_POWER = np.float32(np.sqrt(0.5))
 
 
 @dataclass(frozen=True)
@@ -98,6 +90,9 @@ class Analysis:
     """``(hops,)`` onset flux per 5 ms; empty where alignment is not asked for."""
     wave: NDArray[np.float16]
     """A coarse mono copy of the beginning."""
+    sibilance: NDArray[np.int64]
+    """``(levels,)`` how often the band of an s has this peak, in dB from ``SIBILANCE_FLOOR_DB``
+    up, per 50 ms; never for what is no voice."""
     wild: Wild | None = None
     """The wild samples that were replaced, when there are any."""
 
@@ -117,6 +112,7 @@ class Analysis:
             excerpt_energy=none,
             flux=none,
             wave=none.astype(np.float16),
+            sibilance=none.astype(np.int64),
         )
 
 
@@ -127,101 +123,13 @@ class Meter(Protocol):
         """Hear the next block."""
 
 
-class Excerpt:
-    """Keep the sample peaks per hop of the loudest 20 s, windows anchored at frame 0."""
-
-    def __init__(self, rate_hz: int, channels: int) -> None:
-        self._rate_hz = rate_hz
-        self._peaks = HopPeaks(channels, linked=True)
-        self._hops = int(EXCERPT_S * rate_hz) // HOP_FRAMES
-        self._now: list[NDArray[np.float32]] = []
-        self._now_hops = 0
-        self._best: NDArray[np.float32] = np.zeros(0, np.float32)
-        self._best_power = -1.0
-        self._windows_done = self._best_window = 0
-
-    def update(self, block: Block) -> None:
-        """Hear the next block."""
-        peaks = self._peaks.push(block)[0]
-        while self._now_hops + len(peaks) >= self._hops:
-            fill = self._hops - self._now_hops
-            self._keep(peaks[:fill])
-            self._settle()
-            peaks = peaks[fill:]
-        self._keep(peaks)
-
-    def peaks(self) -> NDArray[np.float32]:
-        """Return the hop peaks of the loudest window so far."""
-        self._settle()
-        return self._best
-
-    @property
-    def start_s(self) -> float:
-        """Where the loudest window so far begins."""
-        return self._best_window * self._hops * HOP_FRAMES / self._rate_hz
-
-    def _keep(self, peaks: NDArray[np.float32]) -> None:
-        self._now.append(peaks)
-        self._now_hops += len(peaks)
-
-    def _settle(self) -> None:
-        window = np.concatenate(self._now) if self._now else self._best[:0]
-        power = float(np.square(window, dtype=np.float64).sum())
-        if power > self._best_power:
-            self._best, self._best_power = window, power
-            self._best_window = self._windows_done
-        self._windows_done += 1
-        self._now, self._now_hops = [], 0
-
-
-class SideShare:
-    """How much of a stereo sound is side, per third octave: a look at every fourth half second."""
-
-    def __init__(self, rate_hz: int) -> None:
-        self._bands = ThirdOctaves(rate_hz, 1, step_s=BANDS_STEP_S, every=4)
-
-    def update(self, block: Block) -> None:
-        """Hear the next ``(frames, 2)``."""
-        self._bands.update((block[:, :1] - block[:, 1:]) * _HALF_POWER)
-
-    def share_of(self, whole: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return ``(31,)``, 0..1: the side's share of ``(steps, 31)`` powers of both channels."""
-        side = self._bands.powers().sum(axis=0, dtype=np.float64)
-        total = whole.sum(axis=0, dtype=np.float64)
-        share = np.divide(side, total, out=np.zeros_like(total), where=total > 0.0)
-        return np.asarray(np.minimum(share, 1.0), np.float32)
-
-
-class Energies:
-    """K-weighted mean square of all channels, per ``STEP_S`` and per ``CELL_S``."""
-
-    def __init__(self, rate_hz: int, channels: int) -> None:
-        self._meter = StepEnergies(rate_hz, channels, step_s=CELL_S)
-        self._rest = np.zeros(0)
-        self._steps, self._cells = array("f"), array("f")
-
-    def update(self, block: Block) -> None:
-        """Hear the next block."""
-        self._meter.update(block)
-        cells = self._meter.taken().sum(axis=1)
-        self._cells.frombytes(cells.astype(np.float32).tobytes())
-        cells = np.concatenate([self._rest, cells])
-        whole = len(cells) - len(cells) % _CELLS_PER_STEP
-        self._rest = cells[whole:]
-        steps = cells[:whole].reshape(-1, _CELLS_PER_STEP).mean(axis=1)
-        self._steps.frombytes(steps.astype(np.float32).tobytes())
-
-    def steps(self) -> NDArray[np.float32]:
-        """Return the energies of the whole steps."""
-        return np.array(self._steps)
-
-    def cells(self, first: int, count: int) -> NDArray[np.float32]:
-        """Return the energies of some cells, as many as there are."""
-        return np.array(self._cells[first : first + count])
-
-
 def analyse(
-    probe: Probe, *, resources: Resources, onsets: bool, heard: Callable[[int], None]
+    probe: Probe,
+    *,
+    resources: Resources,
+    onsets: bool,
+    voice: bool = False,
+    heard: Callable[[int], None],
 ) -> Analysis:
     """Return what one stem holds.
 
@@ -229,6 +137,8 @@ def analyse(
     ----------
     onsets : bool
         Whether notes are to be timed, for alignment.
+    voice : bool
+        Whether it may need a de-esser.
     heard : callable
         Told the number of frames after each block.
 
@@ -244,42 +154,56 @@ def analyse(
     excerpt = Excerpt(rate_hz, channels)
     flux, wave = OnsetFlux(rate_hz, channels), Decimated(rate_hz, channels)
     side = SideShare(rate_hz)
+    sibilance = Sibilance(rate_hz, channels)
     meters: list[Meter] = [energies, bands, levels, excerpt, wave]
-    meters += [side] if channels == 2 else []  # noqa: PLR2004 - mono has no side
-    meters += [flux] if onsets else []
+    for meter, is_asked in ((side, channels > 1), (flux, onsets), (sibilance, voice)):
+        meters += [meter] if is_asked else []
+    frames, nonfinite, wild = _let_hear(probe, meters, resources, heard)
+    steps, band_powers = energies.steps(), bands.powers()
+    return Analysis(
+        probe=probe,
+        sha256=tuple(_sha256(file.path) for file in probe.files),
+        frames=frames,
+        silent=not steps.any() and levels.sample_peak_dbfs().max() <= _SILENT_DBFS,
+        energy=steps,
+        bands=band_powers,
+        excerpt=excerpt.peaks(),
+        excerpt_energy=energies.cells(round(excerpt.start_s / CELL_S), round(EXCERPT_S / CELL_S)),
+        side=side.share_of(band_powers),
+        **_facts_of(levels),
+        nonfinite=nonfinite,
+        flux=flux.flux(),
+        wave=wave.wave(),
+        sibilance=sibilance.counts(),
+        wild=wild,
+    )
+
+
+def _facts_of(levels: LevelMeter) -> dict[str, Any]:
+    """Return what an analysis says of the levels of a stem."""
+    power = levels.powers()
+    return {
+        "sample_peak_dbfs": float(np.max(levels.sample_peak_dbfs())),
+        "rms_dbfs": levels.pooled_rms_dbfs(),
+        "crest_factor_db": levels.crest_factor_db(),
+        "left_share": float(power[0] / power.sum()) if len(power) > 1 and power.any() else 0.5,
+        "correlation": levels.correlation(),
+        "dc": float(np.max(np.abs(levels.dc()))),
+        "offset_share": float(np.square(levels.dc()).sum() / power.sum()) if power.any() else 0.0,
+        "clipped_frames": levels.clipped_frames(),
+    }
+
+
+def _let_hear(
+    probe: Probe, meters: Sequence[Meter], resources: Resources, heard: Callable[[int], None]
+) -> tuple[int, int, Wild | None]:
+    """Let meters hear a stem; return its frames, and which of its samples were no sound."""
     with closing(resources.reader(probe)) as reader:
         while len(block := fold(reader.read(BLOCK_FRAMES), probe.speakers)):
             for meter in meters:
                 meter.update(block)
             heard(len(block))
-        nonfinite, frames, wild = reader.nonfinite, reader.frames_read, Wild.of(reader.wild)
-    power = levels.powers()
-    peaks, steps = excerpt.peaks(), energies.steps()
-    sample_peak_dbfs = float(np.max(levels.sample_peak_dbfs()))
-    band_powers = bands.powers()
-    return Analysis(
-        probe=probe,
-        sha256=tuple(_sha256(file.path) for file in probe.files),
-        frames=frames,
-        silent=not steps.any() and sample_peak_dbfs <= _SILENT_DBFS,
-        energy=steps,
-        bands=band_powers,
-        excerpt=peaks,
-        excerpt_energy=energies.cells(round(excerpt.start_s / CELL_S), round(EXCERPT_S / CELL_S)),
-        side=side.share_of(band_powers),
-        sample_peak_dbfs=sample_peak_dbfs,
-        rms_dbfs=levels.pooled_rms_dbfs(),
-        crest_factor_db=levels.crest_factor_db(),
-        left_share=float(power[0] / power.sum()) if len(power) > 1 and power.any() else 0.5,
-        correlation=levels.correlation(),
-        dc=float(np.max(np.abs(levels.dc()))),
-        offset_share=float(np.square(levels.dc()).sum() / power.sum()) if power.any() else 0.0,
-        clipped_frames=levels.clipped_frames(),
-        nonfinite=nonfinite,
-        flux=flux.flux(),
-        wave=wave.wave(),
-        wild=wild,
-    )
+        return reader.frames_read, reader.nonfinite, Wild.of(reader.wild)
 
 
 def _sha256(path: Path) -> str:
@@ -293,9 +217,16 @@ def analyse_all(
     *,
     resources: Resources,
     onsets: bool,
+    voices: Collection[str] = (),
     report: Callable[[float], None],
 ) -> list[Analysis]:
-    """Return the analyses of all stems, in their order, several at a time."""
+    """Return the analyses of all stems, in their order, several at a time, the longest first.
+
+    Parameters
+    ----------
+    voices : collection of str
+        Names of the stems that may need a de-esser.
+    """
     total = sum(probe.frames or 0 for probe in probes) or 1
     done, lock = 0, Lock()
 
@@ -306,7 +237,11 @@ def analyse_all(
             report(min(done / total, 1.0))
 
     def one(probe: Probe) -> Analysis:
-        return analyse(probe, resources=resources, onsets=onsets, heard=heard)
+        voice = probe.name in voices
+        return analyse(probe, resources=resources, onsets=onsets, voice=voice, heard=heard)
 
+    # The longest last would keep one thread at work while the others have none.
+    order = sorted(range(len(probes)), key=lambda place: -(probes[place].frames or 0))
     with ThreadPoolExecutor(resources.threads) as pool:
-        return list(pool.map(one, probes))
+        tasks = {place: pool.submit(one, probes[place]) for place in order}
+        return [tasks[place].result() for place in range(len(probes))]

@@ -10,7 +10,8 @@ from dsp.measure.loudness import integrated_lufs, k_weighting_sos
 from dsp.measure.spectrum import THIRD_OCTAVES_HZ
 from dsp.mixing.content import Content, content_of
 from dsp.mixing.roles import Profile
-from dsp.mixing.stem_analysis import BANDS_STEP_S, STEP_S, Analysis
+from dsp.mixing.stem_analysis import Analysis
+from dsp.mixing.stem_meters import BANDS_STEP_S, STEP_S
 from dsp.processors.filters import response_db
 from dsp.sums import smoothed
 from dsp.units import power_db_of

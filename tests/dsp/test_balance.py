@@ -14,7 +14,7 @@ from dsp.mixing.balance import (
     trim_db,
 )
 from dsp.mixing.roles import PROFILES
-from dsp.mixing.stem_analysis import STEP_S
+from dsp.mixing.stem_meters import STEP_S
 from tests.support.analyses import track_named
 
 

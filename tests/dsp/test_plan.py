@@ -50,11 +50,22 @@ def test_masked_bands_of_the_lead_get_better_by_two_db(decided):
 
 
 def test_room_for_the_lead_is_bounded(decided):
-    """At most two cuts per stem, at most 6 dB each, none in the lead."""
+    """At most two cuts per stem, at most 3 dB each, none in the lead."""
     stems = decided.sheet.stems
     assert () == stems["lead vocal.wav"].room
     assert all(len(stem.room) <= 2 for stem in stems.values())
-    assert all(cut.depth_db <= 6.0 for stem in stems.values() for cut in stem.room)
+    assert all(cut.depth_db <= 3.0 for stem in stems.values() for cut in stem.room)
+
+
+@pytest.mark.parametrize("preset", ["podcast", "broadcast"])
+def test_speech_is_not_driven_unless_somebody_asks(preset):
+    """Saturation is a taste: destinations of speech get none, but for whoever says so."""
+    usual = planned(band(), preset=preset).sheet
+    asked = planned(band(), preset=preset, stages={"saturation": True}).sheet
+
+    assert not any(stem.saturation for stem in usual.stems.values())
+    assert any(stem.saturation for stem in asked.stems.values())
+    assert any(stem.saturation for stem in planned(band()).sheet.stems.values())
 
 
 def test_leads_and_lows_stay_in_the_middle(decided):

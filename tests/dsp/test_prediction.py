@@ -9,7 +9,8 @@ from dsp.mixing.plan import plan
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.render.strip import Strip
 from dsp.mixing.source import Resources, Source
-from dsp.mixing.stem_analysis import STEP_S, analyse_all
+from dsp.mixing.stem_analysis import analyse_all
+from dsp.mixing.stem_meters import STEP_S
 from dsp.mixing.stems import find_stems
 from tests.support.sessions import make_session
 

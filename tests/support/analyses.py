@@ -56,6 +56,7 @@ def analysis_of(
         silent=False,
         energy=(sounds * power).astype(np.float32),
         bands=bands,
+        sibilance=np.zeros(0, np.int64),
         excerpt=(np.sqrt(power) * 10 ** (crest_db / 20) * np.tile(beat, 10)).astype(np.float32),
         excerpt_energy=cells.astype(np.float32),
         side=np.full(len(CENTRES), side, np.float32),

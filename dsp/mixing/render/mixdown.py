@@ -28,7 +28,7 @@ from dsp.mixing.plan import Plan
 from dsp.mixing.recall_sheet import Master
 from dsp.mixing.render.strip import Chain, Strip, TrackMeters, bands_of, compressor_of
 from dsp.mixing.source import Resources, Source
-from dsp.mixing.stem_analysis import BANDS_STEP_S
+from dsp.mixing.stem_meters import BANDS_STEP_S
 from dsp.processors.compressor import Reduction
 from dsp.processors.control_rate import HopPeaks
 from dsp.processors.eq import Equaliser

@@ -16,7 +16,7 @@ from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.balance import ride_curve_db
 from dsp.mixing.recall_sheet import Band, Compression, Stem
 from dsp.mixing.source import Source
-from dsp.mixing.stem_analysis import BANDS_STEP_S, STEP_S
+from dsp.mixing.stem_meters import BANDS_STEP_S, STEP_S
 from dsp.mixing.track import K_POWER, Steps
 from dsp.processors import eq
 from dsp.processors.compressor import Compressor, DeEsser, KeyedBand, Reduction, Ride

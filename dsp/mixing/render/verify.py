@@ -19,7 +19,7 @@ from dsp.formats.reader import Limits, StemReader, probe
 from dsp.measure.levels import LevelMeter, TruePeakMeter
 from dsp.measure.loudness import LoudnessMeter
 from dsp.measure.spectrum import ThirdOctaves
-from dsp.mixing.stem_analysis import BANDS_STEP_S
+from dsp.mixing.stem_meters import BANDS_STEP_S
 from dsp.units import power_db_of, power_dbs_of
 
 WAVEFORM_POINTS = 2_000

@@ -1,0 +1,33 @@
+"""Destinations, and what each asks for."""
+
+from dataclasses import dataclass
+
+from dsp.mixing.recall_sheet import Settings, Stages
+
+
+@dataclass(frozen=True)
+class Preset:
+    """What a destination asks for."""
+
+    target_lufs: float
+    ceiling_dbtp: float = -1.0
+    max_mean_reduction_db: float = 3.0
+    saturation: bool = True
+    """Whether stems are driven where nobody says: speech and finished sound gain nothing by it."""
+
+
+PRESETS: dict[str, Preset] = {
+    "streaming": Preset(-14.0),
+    "apple": Preset(-16.0),
+    "podcast": Preset(-16.0, saturation=False),
+    "broadcast": Preset(-23.0, saturation=False),
+    "aes-music": Preset(-16.0),
+    "loud": Preset(-9.0, max_mean_reduction_db=5.0),
+}
+
+
+def stages_of(settings: Settings) -> Stages:
+    """Return what may be decided: what was asked for, and else what suits the destination."""
+    if "saturation" in settings.stages.model_fields_set or PRESETS[settings.preset].saturation:
+        return settings.stages
+    return settings.stages.changed(saturation=False)
