@@ -36,19 +36,17 @@ def saturate(block: Samples, held: Samples, drive: float, half_mix: float, out: 
     out[:] = done.T
 
 
-def widen(block: Samples, passed: Samples, width: float, out: Samples) -> None:
-    """Put what is left of the side in the place of the side.
+def widen(middle: Samples, side: Samples, width: float, out: Samples) -> None:
+    """Make left and right of middle and side.
 
     Parameters
     ----------
-    block : (frames, 2) float32
-    passed : (frames, 1) float32
-        What a filter let through of half the difference.
+    middle, side : (frames, 1) float32
     width : float
+        What the side is multiplied by.
     out : (frames, 2) float32
         Written.
     """
-    left, right = block[:, 0], block[:, 1]
-    change = np.float32(width) * passed[:, 0] - (left - right) * np.float32(0.5)
-    np.add(left, change, out=out[:, 0])
-    np.subtract(right, change, out=out[:, 1])
+    wide = np.float32(width) * side
+    np.add(middle, wide, out=out[:, :1])
+    np.subtract(middle, wide, out=out[:, 1:])

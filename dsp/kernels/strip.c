@@ -69,48 +69,45 @@ done:
     return result;
 }
 
-/* d = width * passed - side, added to the left and taken from the right. */
-INLINE void widen_frames(const float *left, const float *right, const float *passed, float width,
-                         float *to_left, float *to_right, Py_ssize_t frames, const Py_ssize_t in,
-                         const Py_ssize_t by, const Py_ssize_t to)
+/* Middle and side to left and right: m + w s, m - w s. */
+INLINE void widen_frames(const Sound *middle, const Sound *side, float width, const Sound *out,
+                         const Py_ssize_t m, const Py_ssize_t s, const Py_ssize_t to)
 {
-    for (Py_ssize_t i = 0; i < frames; i++) {
-        const float l = left[i * in], r = right[i * in];
-        const float change = width * passed[i * by] - (l - r) * 0.5f;
-        to_left[i * to] = l + change, to_right[i * to] = r - change;
+    float *left = out->at, *right = left + out->channel_step;
+    for (Py_ssize_t i = 0; i < middle->frames; i++) {
+        const float wide = width * side->at[i * s];
+        left[i * to] = middle->at[i * m] + wide, right[i * to] = middle->at[i * m] - wide;
     }
 }
 
-CLONES static void run_widen(const Sound *in, const Sound *passed, float width, const Sound *out)
+CLONES static void run_widen(const Sound *middle, const Sound *side, float width, const Sound *out)
 {
-    const float *left = in->at, *right = left + in->channel_step;
-    float *to_left = out->at, *to_right = to_left + out->channel_step;
-    if (in->frame_step == 1 && passed->frame_step == 1 && out->frame_step == 1)
-        widen_frames(left, right, passed->at, width, to_left, to_right, in->frames, 1, 1, 1);
+    if (middle->frame_step == 1 && side->frame_step == 1 && out->frame_step == 1)
+        widen_frames(middle, side, width, out, 1, 1, 1);
     else
-        widen_frames(left, right, passed->at, width, to_left, to_right, in->frames,
-                     in->frame_step, passed->frame_step, out->frame_step);
+        widen_frames(middle, side, width, out, middle->frame_step, side->frame_step,
+                     out->frame_step);
 }
 
 static PyObject *widen(PyObject *module, PyObject *args)
 {
-    PyObject *block, *side, *output, *result = NULL;
+    PyObject *first, *second, *output, *result = NULL;
     float width;
     Buffers buffers = {.count = 0};
-    Sound in, passed, out;
+    Sound middle, side, out;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOfO", &block, &side, &width, &output))
+    if (!PyArg_ParseTuple(args, "OOfO", &first, &second, &width, &output))
         return NULL;
-    if (take_sound(&buffers, block, "block", 0, &in) < 0 ||
-        take_sound(&buffers, side, "passed", 0, &passed) < 0 ||
+    if (take_sound(&buffers, first, "middle", 0, &middle) < 0 ||
+        take_sound(&buffers, second, "side", 0, &side) < 0 ||
         take_sound(&buffers, output, "out", 1, &out) < 0)
         goto done;
-    if (in.channels != 2 || passed.channels != 1 || out.channels != 2 ||
-        passed.frames != in.frames || out.frames != in.frames)
-        refuse("block, passed and out", "(frames, 2), (frames, 1) and (frames, 2)");
+    if (middle.channels != 1 || side.channels != 1 || out.channels != 2 ||
+        side.frames != middle.frames || out.frames != middle.frames)
+        refuse("middle, side and out", "(frames, 1), (frames, 1) and (frames, 2)");
     else {
         BEGIN_KERNEL
-        run_widen(&in, &passed, width, &out);
+        run_widen(&middle, &side, width, &out);
         END_KERNEL
         result = Py_NewRef(Py_None);
     }

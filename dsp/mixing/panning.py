@@ -3,7 +3,7 @@
 Rules
 -----
 Rule 1: leads and what carries the low end stay in the middle, and lows below
-``LOWS_MONO_HZ`` are mono in every stem.
+``LOWS_MONO_HZ`` are mono in every stem, where the master does not make them so.
 
 Rule 2: mono stems that may leave the middle go to the side that is lighter so far, the
 loudest first. A stem with a picture of its own leans less, the less the more its channels
@@ -90,6 +90,6 @@ def _panning(track: Track, pan: float) -> Panning:
         return Panning(pan, 0.6, LOWS_MONO_HZ, "narrowed: it would vanish in mono")
     width = track.profile.width
     if width > 1.0 and correlation < 0.5:  # noqa: PLR2004 - wide enough as it is
-        return Panning(pan, 1.0, LOWS_MONO_HZ, "wide already; lows to the centre")
-    why = "widened; lows to the centre" if width > 1.0 else "its own picture; lows to the centre"
+        return Panning(pan, 1.0, LOWS_MONO_HZ, "wide already")
+    why = "widened" if width > 1.0 else "its own picture"
     return Panning(pan, width, LOWS_MONO_HZ, why)

@@ -120,7 +120,7 @@ def plan(
         t.name: _strip(t, placements[t.name], stages, rate_hz, music=t.name not in aside)
         for t in tracks
     }
-    stems = _placed(heard, stems, likeness) if stages.spatial else stems
+    stems = _placed(heard, stems, likeness, stages) if stages.spatial else stems
     stems, masked = _balanced(heard, stems, likeness, stages, rate_hz)
     sheet = Sheet(
         soundspool=VERSION,
@@ -253,7 +253,7 @@ def _energies(
 
 
 def _placed(
-    tracks: Sequence[Track], stems: Mapping[str, Stem], likeness: Likeness
+    tracks: Sequence[Track], stems: Mapping[str, Stem], likeness: Likeness, stages: Stages
 ) -> dict[str, Stem]:
     """Return the strips with their places in the picture."""
     done = dict(stems)
@@ -261,7 +261,7 @@ def _placed(
         done[name] = done[name].changed(
             pan=panning.pan,
             width=panning.width,
-            lows_mono_hz=panning.lows_mono_hz,
+            lows_mono_hz=0.0 if stages.widen else panning.lows_mono_hz,  # the master does it
             pan_why=panning.why,
         )
     return done

@@ -24,9 +24,8 @@ from dsp.mixing.stem_meters import BANDS_STEP_S, STEP_S
 from dsp.mixing.tone import CENTRES, power_response
 from dsp.mixing.track import K_POWER, Bands, Steps, Track
 from dsp.processors import filters
+from dsp.processors.stereo import rows_of_side
 from dsp.units import power_db_of
-
-_BUTTERWORTH_Q = 0.7071
 
 
 def cut_power(room: Sequence[Room], hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -48,8 +47,8 @@ def width_power(track: Track, stem: Stem, rate_hz: int) -> Bands:
     side = track.analysis.side.astype(np.float64)
     kept = np.full(len(CENTRES), stem.width**2)
     if stem.lows_mono_hz:
-        row = filters.biquad("high_pass", hz=stem.lows_mono_hz, q=_BUTTERWORTH_Q, rate_hz=rate_hz)
-        kept *= 10.0 ** (filters.response_db(np.asarray([row]), CENTRES, rate_hz) / 10.0)
+        rows = rows_of_side(stem.lows_mono_hz, rate_hz)
+        kept *= 10.0 ** (filters.response_db(rows, CENTRES, rate_hz) / 10.0)
     return np.asarray(1.0 - side + side * kept)
 
 

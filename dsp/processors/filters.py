@@ -36,7 +36,7 @@ from dsp.errors import ParameterError
 from dsp.units import SILENCE, dbs_of
 
 Kind: TypeAlias = Literal[
-    "peak", "low_shelf", "high_shelf", "high_pass", "low_pass", "band_pass", "notch"
+    "peak", "low_shelf", "high_shelf", "high_pass", "low_pass", "band_pass", "notch", "all_pass"
 ]
 Sections: TypeAlias = NDArray[np.float64]
 """``(sections, 6)`` float64, or one row of it; ``a0`` is 1."""
@@ -100,6 +100,7 @@ def _without_gain(kind: Kind, cos: float, alpha: float) -> _Taps:
         "low_pass": (low, 2.0 * low, low),
         "band_pass": (alpha, 0.0, -alpha),
         "notch": (1.0, -2.0 * cos, 1.0),
+        "all_pass": a[::-1],
     }
     return taps[kind], a
 

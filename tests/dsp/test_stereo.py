@@ -125,21 +125,39 @@ class SideOnly:
         return self._width.process(np.concatenate([block, -block], axis=1))[:, :1]
 
 
+class MiddleOnly(SideOnly):
+    """What a width does to a mono signal."""
+
+    def process(self, block):
+        return self._width.process(np.concatenate([block, block], axis=1))[:, :1]
+
+
 def test_lows_of_the_side_go_and_the_rest_stays():
-    """−3 dB at 120 Hz, 12 dB per octave below, nothing above 2 kHz."""
+    """−6 dB at 120 Hz, 24 dB per octave below, nothing above 2 kHz."""
     hz = np.asarray([30.0, 60.0, 120.0, 2_000.0, 10_000.0])
     curve = measured_db(SideOnly(Width(1.0, lows_mono_hz=120.0, rate_hz=48_000)), hz, 48_000)
 
-    np.testing.assert_allclose([-24.1, -12.3, -3.01, 0.0, 0.0], curve, atol=0.15)
+    np.testing.assert_allclose([-48.2, -24.6, -6.02, 0.0, 0.0], curve, atol=0.15)
 
 
 def test_lows_of_the_middle_stay():
-    """A mono sound passes, lows and all, bit for bit."""
-    sound = np.repeat(noise(1), 2, axis=1)
+    """A mono sound passes at its level, lows and all, and stays mono."""
+    hz = np.asarray([30.0, 60.0, 120.0, 240.0, 2_000.0])
+    curve = measured_db(MiddleOnly(Width(2.0, rate_hz=48_000)), hz, 48_000)
+    heard = Width(2.0, rate_hz=48_000).process(np.repeat(noise(1), 2, axis=1))
 
-    assert (
-        sound.tobytes() == np.ascontiguousarray(Width(2.0, rate_hz=48_000).process(sound)).tobytes()
-    )
+    np.testing.assert_allclose(curve, 0.0, atol=0.01)
+    assert heard[:, 0].tobytes() == heard[:, 1].tobytes()
+
+
+@pytest.mark.parametrize("hz", [240.0, 440.0, 1_000.0])
+def test_what_stands_on_one_side_stays_there(hz):
+    """Lows are mono below 120 Hz, and an octave above them a hard-panned tone keeps its side."""
+    tone = np.sin(2 * np.pi * hz * np.arange(48_000) / 48_000)
+    sound = np.stack([tone, np.zeros_like(tone)], axis=1).astype(np.float32)
+    left, right = Width(1.0, rate_hz=48_000).process(sound)[12_000:].T
+
+    assert -24.0 > 20 * np.log10(np.abs(right).max() / np.abs(left).max())
 
 
 @pytest.mark.parametrize("width", [-0.1, 2.5])

@@ -225,7 +225,7 @@ def _widen(engine, blocks):
     outs = []
     for block in blocks:
         out = np.empty((2, len(block)), np.float32).T
-        engine.widen(block, block[:, 1:] * np.float32(0.3), 1.1, out)
+        engine.widen(block[:, :1], block[:, 1:], 1.1, out)
         outs.append(out)
     return [np.concatenate(outs)]
 
@@ -289,7 +289,7 @@ GOOD = {
         np.zeros((8, 2), np.float32),
     ],
     "widen": lambda _: [
-        np.zeros((8, 2), np.float32), np.zeros((8, 1), np.float32), 1.0,
+        np.zeros((8, 1), np.float32), np.zeros((8, 1), np.float32), 1.0,
         np.zeros((8, 2), np.float32),
     ],
     "levels": lambda _: [np.zeros((8, 2), np.float32), np.zeros((2, 3)), np.zeros(1)],
