@@ -6,6 +6,7 @@ Raised             Whose fault            What follows
 ``BadInput``       the drop's             failed at once
 ``NothingToDo``    nobody's               skipped
 ``Unavailable``    the surroundings'      retry with backoff
+``Postponed``      a remote server's      retry with backoff, at no cost
 ``BadConfig``      the operator's         refuse to start, exit 78
 anything else      ours                   retry once; traceback in ``error.json``
 =================  =====================  ======================================
@@ -47,6 +48,10 @@ class NothingToDo(SpoolError):
 
 class Unavailable(SpoolError):
     """The surroundings failed (disk full, mount gone, remote busy); later may be better."""
+
+
+class Postponed(Unavailable):
+    """Something outside this machine, or the operator, is waited for: no budget pays for it."""
 
 
 @dataclass

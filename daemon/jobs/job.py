@@ -21,6 +21,9 @@ patience: *failures* (the surroundings, the clock, our bugs), *crashes* (the wor
 this drop) and *interruptions* (no worker would start, the handler could not be used, or the
 daemon itself died while it was handling this job).
 
+Being postponed costs nothing either: a server that does not answer, or refuses our key, says
+nothing about the drop, and is asked again until it does.
+
 Being interrupted costs nothing, however often: a clean stop, a power cut, and a death of the
 daemon that some other job caused say nothing about a job that was running beside. Of a death of
 the daemon, only the job that it was handling (``daemon_died``) is suspected and pays, so that a
@@ -33,7 +36,7 @@ Rule 1: what follows an attempt is decided here, in ``after``, and nowhere else.
 Rule 2: this module does no I/O and reads no clock.
 
 Rule 3: every outcome is in ``FATES``; every way around the loop is paid for by a budget, or
-was not the job's doing, so every job ends.
+is not the job's doing, so every job ends that is not kept from it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -71,6 +74,8 @@ class Outcome(StrEnum):
     NOTHING_TO_DO = "nothing_to_do"
     BAD_INPUT = "bad_input"
     UNAVAILABLE = "unavailable"
+    POSTPONED = "postponed"
+    """What it needs of others is not there now."""
     FAILED = "failed"
     """Any other exception: a bug of ours or of the handler's author."""
     TIMED_OUT = "timed_out"
@@ -111,6 +116,8 @@ class Fate(NamedTuple):
     """What pays for another attempt; ``None``: nothing has to."""
     at_most: int | None = None
     """A limit below the budget's own."""
+    waits: bool = False
+    """Another attempt waits, although nothing pays for it."""
 
 
 FATES: Mapping[Outcome, Fate] = {
@@ -127,10 +134,15 @@ FATES: Mapping[Outcome, Fate] = {
     Outcome.OUT_OF_MEMORY: Fate(State.FAILED, "crashes"),
     Outcome.INTERRUPTED: Fate(State.QUEUED),
     Outcome.SPLIT: Fate(State.QUEUED),
+    Outcome.POSTPONED: Fate(State.QUEUED, waits=True),
     Outcome.DAEMON_DIED: Fate(State.FAILED, "interruptions"),
     Outcome.START_FAILED: Fate(State.FAILED, "interruptions"),
     Outcome.BAD_CONFIG: Fate(State.FAILED, "interruptions"),
 }
+
+
+_POSTPONED_AS = 3
+"""A job that is postponed waits as after its third failure, each time: there is no count of it."""
 
 
 class Next(NamedTuple):
@@ -148,6 +160,11 @@ def after(tally: Tally, outcome: Outcome, budgets: Budgets, *, now_ms: int, chan
     `tally` is what the job had spent before; `chance` in [0, 1) spreads the retries.
     """
     fate = FATES[outcome]
+    if fate.waits:
+        wait_s = backoff_s(
+            _POSTPONED_AS, first_s=budgets.backoff_s, longest_s=budgets.backoff_max_s, chance=chance
+        )
+        return Next(fate.state, tally, now_ms + round(wait_s * 1000))
     if fate.budget is None:
         return Next(fate.state, tally, now_ms)
     spent = getattr(tally, fate.budget) + 1

@@ -70,6 +70,7 @@ SEEN = frozenset(
         Outcome.NOTHING_TO_DO,
         Outcome.BAD_INPUT,
         Outcome.UNAVAILABLE,
+        Outcome.POSTPONED,
         Outcome.BAD_CONFIG,
         Outcome.FAILED,
         Outcome.OUT_OF_MEMORY,

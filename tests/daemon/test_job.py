@@ -8,7 +8,7 @@ from daemon.jobs.job import FATES, FINAL, NOTHING_SPENT, Outcome, State, Tally, 
 NOW_MS = 1_795_211_101_000
 BUDGETS = Budgets(failures=3, crashes=2, interruptions=5, backoff_s=30.0, backoff_max_s=1800.0)
 OUTCOMES = st.sampled_from(Outcome)
-FREE = (Outcome.INTERRUPTED, Outcome.SPLIT)
+FREE = (Outcome.INTERRUPTED, Outcome.SPLIT, Outcome.POSTPONED)
 """What may happen to a job without end: it has other limits, or none."""
 
 
@@ -85,6 +85,14 @@ def test_after_retries_a_bug_once_even_with_a_large_budget():
 def test_after_lets_an_interrupted_job_go_on_at_once_however_often():
     """A drop neither waits nor pays because we stopped."""
     assert (State.QUEUED, NOTHING_SPENT, NOW_MS) == follow(*[Outcome.INTERRUPTED] * 100)
+
+
+def test_after_postpones_without_end_and_at_no_cost():
+    """A server that is away for a day costs a drop nothing; each time a minute at least passes."""
+    following = follow(*[Outcome.POSTPONED] * 100)
+
+    assert (State.QUEUED, NOTHING_SPENT) == following[:2]
+    assert 60_000 <= following.not_before_ms - NOW_MS
 
 
 def test_after_waits_longer_with_each_failure_of_a_kind():

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter, ValidationError
 
-from daemon.errors import BadInput, Fault, NothingToDo, Unavailable, words
+from daemon.errors import BadInput, Fault, NothingToDo, Postponed, Unavailable, words
 from daemon.handlers.contract import Output, Result, Split
 from daemon.pool.bounds import InsidePath, Values, complaint
 from daemon.pool.interface import Outcome
@@ -49,6 +49,7 @@ class ResultError(Exception):
 _VERDICTS: tuple[tuple[type[BaseException], Outcome, str], ...] = (
     (BadInput, Outcome.BAD_INPUT, ""),
     (NothingToDo, Outcome.NOTHING_TO_DO, ""),
+    (Postponed, Outcome.POSTPONED, ""),
     (Unavailable, Outcome.UNAVAILABLE, ""),
     (MemoryError, Outcome.OUT_OF_MEMORY, "OUT_OF_MEMORY"),
     (HandlerError, Outcome.BAD_CONFIG, "HANDLER_UNUSABLE"),

@@ -1,0 +1,1 @@
+"""Speech servers and engines: what ``transcribe`` and ``podcast`` share."""
