@@ -25,10 +25,11 @@ import shlex
 import sys
 import sysconfig
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.config.file import packaged
+from daemon.config.models import load
 from daemon.errors import BadConfig
 from daemon.version import VERSION
 
@@ -91,6 +92,7 @@ def install_service(
         The user, the instance or the executable cannot be used, or only root may write there.
     """
     _check(service)
+    service = replace(service, network=service.network or _asks_for_network(service, root))
     files = placed(service)
     if print_only:
         for file in files:
@@ -178,6 +180,15 @@ def _text(name: str) -> str:
     here = Path(__file__).parents[1]
     installed = here / "systemd" / name
     return (installed if installed.is_file() else here.with_name("systemd") / name).read_text()
+
+
+def _asks_for_network(service: Service, root: Path) -> bool:
+    """Tell whether an inbox of the service's configuration is granted a way to a server."""
+    path = root / service.config.lstrip("/")
+    if not path.is_file():
+        return False
+    config = load(path, {})  # one that cannot be used is better refused now than by the service
+    return any(inbox.allow.network for inbox in config.inboxes.values())
 
 
 def _unit(service: Service, text: str) -> str:

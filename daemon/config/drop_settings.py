@@ -29,6 +29,10 @@ from daemon.layout import settings_beside
 _OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_NOCTTY | os.O_CLOEXEC
 
 
+OF_OPERATOR = frozenset({"endpoint", "api_key_file", "api_key_env"})
+"""Options that no drop may set: they say where bytes and secrets go."""
+
+
 class DaemonKeys(BaseModel):
     """The keys of ``job.yaml`` that speak to the daemon."""
 
@@ -79,11 +83,22 @@ def settings_of(drop: Path, defaults: Mapping[str, Any], *, max_bytes: int) -> D
     document = yaml_reader.load(_read(path, max_bytes + 1), name=path.name, max_bytes=max_bytes)
     keys = daemon_keys(document)
     asked = document.value or {}
+    _refuse_operators(document, asked, ())
     of_daemon = DaemonKeys.model_fields.keys() - {"force"}  # a handler may know it, too
     asked = {key: asked[key] for key in asked if key not in of_daemon}
     options = document.with_value(merged(defaults, asked))
     sha256 = {line.name: line.sha256 for line in keys.files if line.sha256}
     return DropSettings(options, keys.priority, force=keys.force, sha256=sha256)
+
+
+def _refuse_operators(document: Document, asked: Mapping[str, Any], at: tuple[str, ...]) -> None:
+    for key, value in asked.items():
+        path = (*at, str(key))
+        if key in OF_OPERATOR:
+            text = "is the operator's to say, in config.yaml; a drop may not"
+            raise refused(Problem(document.place_of(path), ".".join(path), text))
+        if isinstance(value, Mapping):
+            _refuse_operators(document, value, path)
 
 
 def for_handler(options: Document, kind: type) -> Document:

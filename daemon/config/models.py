@@ -66,6 +66,21 @@ class Limits(_Section):
     frames: Annotated[int, Field(ge=1, le=1 << 48)] = MOST_FRAMES
 
 
+Endpoint = Annotated[
+    str, Field(max_length=300, pattern=r"^(\[[0-9a-f:.]+\]|[a-z0-9._-]+):\d{1,5}$")
+]
+"""``host:port``, in small letters."""
+ProgramName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,100}$")]
+
+
+class Allow(_Section):
+    """What an inbox grants its handler besides the drop and its own folders."""
+
+    network: Annotated[list[Endpoint], Field(max_length=16)] = Field(default_factory=list)
+    programs: Annotated[list[ProgramName], Field(max_length=16)] = Field(default_factory=list)
+    """Found in the daemon's ``PATH`` when it starts."""
+
+
 class Inbox(_Section):
     """One inbox: its handler, the handler's settings, its deadlines."""
 
@@ -84,6 +99,7 @@ class Inbox(_Section):
     """With ``archive: delete``, days after which an archived drop goes."""
     settling: Settling = Settling()
     limits: Limits = Limits()
+    allow: Allow = Allow()
 
 
 class Pool(_Section):

@@ -27,6 +27,9 @@ the daemon, which knows nothing else of a handler:
   is under way.
 * ``KEEPS``: ``True`` gives every job of its inbox the same folder, ``task.kept``, to remember
   things in: a cache. Several jobs and parts may write it at once, so by rename.
+* ``USES``: what it may use of the network and of programs: a set of names of programs and of
+  ``host:port``, or a function that returns one for its options. What the inbox does not grant by
+  ``allow`` is refused when the daemon starts; what it grants is in ``task.grants``.
 
 Work that consists of many independent pieces may be *split*: ``handle`` returns a ``Split``, its
 parts are run by ``part(task) -> Result`` of the same module, each in a worker, with budgets and a
@@ -41,6 +44,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from daemon.handlers.grants import Grants
 from daemon.text import shown
 from dsp.containers.identify import AUDIO_SUFFIXES
 
@@ -159,6 +163,10 @@ class Task:
     """The work directory of the plan that split last. Read-only."""
     kept: Path | None = None
     """The folder that the jobs of this inbox share, when the handler says ``KEEPS``."""
+    grants: Grants | None = None
+    """What of network and programs its inbox grants; ``None``: by hand, whatever the user may."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Keys for servers that the inbox's options name: ``api_key``, ``summary.api_key``."""
 
 
 @dataclass(frozen=True)

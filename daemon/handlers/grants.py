@@ -1,18 +1,18 @@
 """What a handler wants of network and programs, and what its inbox grants.
 
-A handler says by ``USES`` what it can use: a set of ``"network"`` and names of programs, or a
+A handler says by ``USES`` what it can use: a set of ``host:port`` and names of programs, or a
 function that returns such a set for its options. An inbox grants by ``allow``. What is wanted and
 not granted is refused when the daemon starts.
 """
 
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from daemon.errors import Postponed
-
-NETWORK = "network"
 
 Address = tuple[int, tuple[Any, ...]]
 """An address family, and a socket address of it."""
@@ -26,6 +26,33 @@ class Grants:
     """``host:port`` to where it was found before the worker was confined; empty: nowhere."""
     programs: Mapping[str, Path] = field(default_factory=dict)
     """Name to the absolute path."""
+
+
+def endpoint_of(url: str) -> str:
+    """Return the ``host:port`` of a URL, as ``allow`` writes it; ``ValueError``: it has none."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must begin with http:// or https:// and name a host")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def looked_up(host: str, port: int) -> tuple[Address, ...]:
+    """Return the addresses of a host; ``OSError`` when it is not known."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return tuple((int(family), address) for family, _, _, _, address in found)
+
+
+def granted(network: Iterable[str], programs: Mapping[str, str]) -> Grants:
+    """Look up what an order grants; a host that is not known now has no address."""
+    found: dict[str, tuple[Address, ...]] = {}
+    for endpoint in network:
+        host, _, port = endpoint.rpartition(":")
+        try:
+            found[endpoint.lower()] = looked_up(host.strip("[]"), int(port))
+        except OSError:
+            found[endpoint.lower()] = ()
+    return Grants(found, {name: Path(path) for name, path in programs.items()})
 
 
 def wanted(handler: object, options: object) -> frozenset[str]:
@@ -67,6 +94,4 @@ def _in_file(path: Path) -> str:
         raise Postponed("SECRET_UNREADABLE", f"{path} cannot be read: {why}") from None
 
 
-OF_OPERATOR = frozenset({"endpoint", "api_key_file", "api_key_env"})
-"""Options that no drop may set: they say where bytes and secrets go."""
 _SECRET_CHARS = 16_384

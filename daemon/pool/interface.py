@@ -68,6 +68,12 @@ class Order:
     """What the handler may read besides its source and the installed libraries."""
     write_paths: tuple[str, ...] = ()
     """Where it may write besides its work directory."""
+    network: tuple[str, ...] = ()
+    """Where it may connect to: ``host:port``."""
+    programs: dict[str, str] = field(default_factory=dict)
+    """What it may start: absolute paths by name."""
+    secrets: dict[str, str] = field(default_factory=dict, repr=False)
+    """Keys for servers, by the path of the option; they are written down nowhere."""
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ def line_down(message: Hello | Order) -> bytes:
 def order_of(line: bytes) -> Order:
     """Return the order that ``line_down`` wrote."""
     fields = json.loads(line)
-    for paths in ("reads", "read_paths", "write_paths"):
+    for paths in ("reads", "read_paths", "write_paths", "network"):
         fields[paths] = tuple(fields[paths])
     return Order(**fields)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from daemon.errors import Fault
+from daemon.errors import Fault, Postponed
 from daemon.jobs.job import Ending, Job, Next, Outcome, OutputFile
 from daemon.jobs.store import Claim
 from daemon.logs import log
@@ -21,6 +21,7 @@ from daemon.pool.interface import Ended, Order, Pool, Progress
 from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.duplicates import key_of_done
+from daemon.supervisor.grants import surroundings_of
 from daemon.supervisor.obstacles import Obstacles
 from daemon.supervisor.splits import Splits
 from daemon.supervisor.startup import Opened
@@ -136,6 +137,8 @@ class Dispatcher:
                 # does not repeat this, it only learns that something is refused.
                 give_up(Outcome.UNAVAILABLE, Fault.of(error, "DISK_TROUBLE"))
                 raise
+            except Postponed as error:
+                give_up(Outcome.POSTPONED, Fault.of(error))
 
         thing = f"start of {job.id}"
         if self._outage.guard(
@@ -177,6 +180,7 @@ class Dispatcher:
             round=job.round,
             part=None if job.parent is None else dict(job.options),
             **self._splits.surroundings(job, whole),
+            **surroundings_of(inbox),
             limits=inbox.limits.model_dump(exclude={"settings_bytes"}),
             accept_truncated=inbox.settling.on_truncated == "accept",
             sha256=dict(job.sha256),

@@ -17,6 +17,7 @@ with importing(later="importlib.metadata"):
 from daemon.jobs.database import QueueDamaged, move_aside
 from daemon.supervisor import systemd
 from daemon.supervisor.folders import FoundationLost
+from daemon.supervisor.grants import refuse_ungranted
 from daemon.supervisor.heap import share_one_heap
 from daemon.supervisor.startup import QUEUE
 from daemon.supervisor.supervisor import Supervisor
@@ -32,7 +33,8 @@ def run(config_path: Path | None = None) -> int:
         config = load(config_path)
         logs.configure(config.log_level)
         systemd.keep_capabilities()
-        return _serve(config, lambda: load(config_path))
+        refuse_ungranted(config)
+        return _serve(config, lambda: _reloaded(config_path))
     except BadConfig as problem:
         log.error("the configuration cannot be used", problem=str(problem))
         return EX_CONFIG
@@ -43,6 +45,12 @@ def run(config_path: Path | None = None) -> int:
         hint = "Check the disk that holds the spool, and who may read and write it."
         log.error("the spool cannot be opened", problem=str(problem), hint=hint)
         return EX_TEMPFAIL
+
+
+def _reloaded(path: Path | None) -> Config:
+    config = load(path)
+    refuse_ungranted(config)
+    return config
 
 
 def _serve(config: Config, reload: Callable[[], Config]) -> int:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from daemon.errors import BadInput, Postponed
-from daemon.handlers.grants import Grants
+from daemon.handlers.grants import Grants, looked_up
 from daemon.handlers.speech.client import Clock, Limits, SpeechClient
-from daemon.handlers.speech.exchange import looked_up
 from tests.support.speech_server import serving, tone
 from tests.support.surroundings import needs
 
@@ -191,7 +190,7 @@ def test_host_that_is_not_granted_is_not_asked(tmp_path):
 def test_granted_host_is_asked_where_it_was_found_before(tmp_path):
     """A confined worker looks no name up: the address comes with the grant."""
     with serving(tmp_path) as server:
-        where = tuple(looked_up("127.0.0.1", server.port))
+        where = looked_up("127.0.0.1", server.port)
         grants = Grants(network={f"speech.invalid:{server.port}": where})
         url = f"http://speech.invalid:{server.port}"
         assert say(SpeechClient(url, "", ONCE, grants=grants)).startswith(b"RIFF")

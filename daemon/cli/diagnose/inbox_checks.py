@@ -19,6 +19,10 @@ from daemon.errors import BadInput
 from daemon.handlers.contract import Declaration
 from daemon.intake.mounts import is_network, kind_of_mount, read_mountinfo
 from daemon.intake.writer_probe import ignore_lease_signals, writer_of
+from daemon.pool.worker.confinement import WITH_NETWORK as NETWORK_VERSION
+from daemon.pool.worker.confinement import landlock_version
+from daemon.supervisor.grants import programs_of, refusal, ungranted
+from daemon.supervisor.wants import wants_of
 
 EVENT_S = 2.0
 """How long a change in an inbox may take to be announced."""
@@ -30,6 +34,7 @@ def inbox_findings(config: Config, name: str, folder: Path) -> Iterator[Finding]
     yield writers(name, folder)
     yield events(name, folder)
     yield handler(name, config.inboxes[name], config.handler_paths)
+    yield from grants(name, config.inboxes[name], confine=config.pool.confine)
 
 
 def moves(name: str, inbox: Path, work: Path) -> Finding:
@@ -112,8 +117,32 @@ def handler(name: str, inbox: Inbox, paths: list[Path]) -> Finding:
         document = Document.of(dict(inbox.options), name=f"inboxes.{name}.options")
         validate(module.Options, document)
         Declaration.of(module)
+        if missing := sorted(ungranted(wants_of(inbox.handler, inbox.options, name), inbox)):
+            return Finding(what, "problem", refusal(inbox, missing))
     except BadInput as error:
         return Finding(what, "problem", error.message)
     except Exception as error:  # noqa: BLE001 - a user's module may raise anything
         return Finding(what, "problem", f"{inbox.handler} cannot be used: {error!r}")
     return Finding(what, "ok", inbox.handler)
+
+
+def grants(name: str, inbox: Inbox, *, confine: bool) -> Iterator[Finding]:
+    """Say what the inbox grants its handler, and what holds the handler to it."""
+    what, there = f"grants of {name}", programs_of(inbox)
+    if missing := [one for one in inbox.allow.programs if one not in there]:
+        text = f"not installed, or not in PATH: {', '.join(missing)}"
+        yield Finding(what, "problem", text)
+    parts = [*inbox.allow.network, *there.values()]
+    if not parts:
+        return
+    text = ", ".join(parts)
+    if not confine:
+        text += "\npool.confine is off: a worker reaches any host and starts any program"
+        yield Finding(what, "warning", text)
+    elif inbox.allow.network and landlock_version() < NETWORK_VERSION:
+        text += (
+            f"\nthis kernel's Landlock ({landlock_version()}) knows no ports: a worker reaches any"
+        )
+        yield Finding(what, "warning", text)
+    else:
+        yield Finding(what, "ok", f"{text}; a worker reaches no other port and starts nothing else")

@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from daemon.errors import BadInput, Postponed
-from daemon.handlers.grants import Address, Grants
+from daemon.handlers.grants import Address, Grants, endpoint_of, looked_up
 from daemon.handlers.speech.answers import (
     Segment,
     as_form,
@@ -40,8 +40,6 @@ from daemon.handlers.speech.exchange import (
     Answer,
     ExchangeError,
     exchange,
-    host_and_port,
-    looked_up,
 )
 from daemon.text import shown
 
@@ -245,18 +243,17 @@ class SpeechClient:
     def _addresses(self, host: str, port: int) -> Sequence[Address]:
         if self.grants is None:
             return looked_up(host, port)
-        granted = self.grants.network.get(f"{host}:{port}")
+        endpoint = endpoint_of(self._base)
+        granted = self.grants.network.get(endpoint)
         if granted is None:
-            line = f'allow: {{network: ["{host}:{port}"]}}'
-            raise Postponed(
-                "SPEECH_NOT_GRANTED", f"the inbox grants no way to {host}:{port}", f"Add {line}"
-            )
+            line = f'allow: {{network: ["{endpoint}"]}}'
+            message = f"the inbox grants no way to {endpoint}"
+            raise Postponed("SPEECH_NOT_GRANTED", message, f"Add to the inbox: {line}")
         return granted
 
     @property
     def _name(self) -> str:
-        host, port = host_and_port(self._base)
-        return f"the speech server {host}:{port}"
+        return f"the speech server {endpoint_of(self._base)}"
 
     def _judge(
         self, answer: Answer, *, sound: bool, read: Callable[[Answer], object] | None

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from daemon.handlers.grants import Address
+from daemon.handlers.grants import Address, endpoint_of, looked_up
 
 _PORTION_BYTES = 1 << 16
 _MOST_HOPS = 4
@@ -52,26 +52,6 @@ class Answer:
     headers: Mapping[str, str]
     """By lower-case names."""
     body: bytes
-
-
-def host_and_port(url: str) -> tuple[str, int]:
-    """Return whom a URL means.
-
-    Raises
-    ------
-    ValueError
-        It is no URL of ``http`` or ``https`` with a host.
-    """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must begin with http:// or https:// and name a host")
-    return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
-
-
-def looked_up(host: str, port: int) -> list[Address]:
-    """Return the addresses of a host; ``OSError`` when it is not known."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [(int(family), address) for family, _, _, _, address in found]
 
 
 def exchange(
@@ -150,14 +130,15 @@ def _shut(connection: socket.socket) -> None:
 def _connected(
     url: str, addresses: _Addresses, connect_s: float, watch: _Watch, ca_file: str | None
 ) -> Iterator[http.client.HTTPConnection]:
-    host, port = host_and_port(url)
+    parts, endpoint = urlsplit(url), endpoint_of(url)
+    host, port = str(parts.hostname), int(endpoint.rpartition(":")[2])
     try:
         known = addresses(host, port)
     except OSError as error:
         raise ExchangeError("unreachable", f"{host} is not known: {error.strerror}") from None
-    plain = _plain_socket(known, f"{host}:{port}", min(connect_s, watch.whole_s), watch)
+    plain = _plain_socket(known, endpoint, min(connect_s, watch.whole_s), watch)
     try:
-        if urlsplit(url).scheme == "https":
+        if parts.scheme == "https":
             context = ssl.create_default_context(cafile=ca_file)
             plain = context.wrap_socket(plain, server_hostname=host)
             watch.hold(plain)

@@ -12,6 +12,11 @@ and before its job, a worker takes from itself whatever the job does not need:
   itself, and leaves owners, modes, times and kernel settings alone (``seccomp``). Threads stay
   allowed.
 
+What an inbox grants stays: connections over TCP to the ports named, and starting the programs
+named, which inherit all the rest. UDP, local sockets and servers stay refused, so names of
+hosts are looked up before. A compromised worker may reach other hosts on the same port: the
+kernel has no rule for addresses.
+
 None of this can be taken back or widened. That is why a confined worker serves
 one job. The alternatives were weighed: rights on the whole of ``work/`` would show each job
 the others; confining a *thread* per job, which Landlock allows, leaves the rest of the same
@@ -40,6 +45,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from daemon.pool.worker import seccomp
+from daemon.pool.worker.programs import loader_of
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -77,18 +83,40 @@ def limit(memory_mb: int) -> None:
         resource.setrlimit(what, (least, least))
 
 
-def confine(*, read: Iterable[str], write: Iterable[str]) -> list[str]:
+def confine(
+    *,
+    read: Iterable[str],
+    write: Iterable[str],
+    ports: Iterable[int] = (),
+    programs: Iterable[str] = (),
+) -> list[str]:
     """Give up everything but threads, `read`, `write`, and reading what is installed.
+
+    Parameters
+    ----------
+    ports : of int
+        To which TCP connections may be made, as far as the kernel's Landlock knows of ports
+        (from version 4 on).
+    programs : of str
+        Absolute paths of programs that may be started; they inherit everything else.
 
     Returns
     -------
     list of str
         What the machine does not offer: of ``Landlock``, ``seccomp``.
     """
+    ports, programs = tuple(ports), tuple(programs)
+    executable = [needed for path in programs for needed in (path, loader_of(path)) if needed]
+    data = [f"/usr/share/{Path(path).name}{end}" for path in programs for end in ("", "-data")]
     missing = []
-    if not _restrict_files([*read, *_installed()], [*write, "/dev/null"]):
+    if not _restrict_files([*read, *_installed(), *data], [*write, "/dev/null"], executable, ports):
         missing.append("Landlock")
-    if not _restrict_calls():
+    opened = seccomp.Opened(
+        network=bool(ports),
+        programs=bool(programs),
+        signals=bool(programs) and landlock_version() >= _WITH_SCOPES,
+    )
+    if not _restrict_calls(opened):
         missing.append("seccomp")
     return missing
 
@@ -110,12 +138,15 @@ def _installed() -> Iterator[str]:
 # Landlock. Numbers are the same on every architecture.
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
-_RULE_PATH_BENEATH = 1
-_WITH_NETWORK, _WITH_SCOPES = 4, 6  # versions
+_RULE_PATH_BENEATH, _RULE_NET_PORT = 1, 2
+_CONNECT_TCP = 1 << 1
+WITH_NETWORK, _WITH_SCOPES = 4, 6
+"""Versions."""
 _ABI = 1  # flag of landlock_create_ruleset: tell the version
 
-# Bits of ``access_fs``, in the kernel's order. Never granted: executing; making
-# devices, sockets, pipes and links.
+# Bits of ``access_fs``, in the kernel's order. Never granted: making devices, sockets, pipes
+# and links.
+_EXECUTE = 1 << 0
 _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 1, 1 << 2, 1 << 3
 _REMOVE_DIR, _REMOVE_FILE, _MAKE_DIR, _MAKE_FILE = 1 << 4, 1 << 5, 1 << 7, 1 << 8
 _BETWEEN_DIRS, _TRUNCATE = 1 << 13, 1 << 14  # since versions 2 and 3
@@ -133,7 +164,7 @@ def _all_rights(version: int) -> int:
 
 def _ruleset(version: int) -> bytes:
     """Return ``struct landlock_ruleset_attr`` with everything this kernel can refuse."""
-    if version < _WITH_NETWORK:
+    if version < WITH_NETWORK:
         return struct.pack("=Q", _all_rights(version))
     network = 0b11  # bind and connect TCP
     if version < _WITH_SCOPES:
@@ -147,7 +178,9 @@ def landlock_version() -> int:
     return int(_LIBC.syscall(_CREATE_RULESET, None, 0, _ABI))
 
 
-def _restrict_files(read: Iterable[str], write: Iterable[str]) -> bool:
+def _restrict_files(
+    read: Iterable[str], write: Iterable[str], executable: Iterable[str], ports: Iterable[int]
+) -> bool:
     version = landlock_version()
     if version < 1:
         return False
@@ -160,6 +193,10 @@ def _restrict_files(read: Iterable[str], write: Iterable[str]) -> bool:
             _allow(rules, path, _READ)
         for path in write:
             _allow(rules, path, _WRITE & _all_rights(version))
+        for path in executable:
+            _allow(rules, path, _READ_FILE | _EXECUTE)
+        for port in ports if version >= WITH_NETWORK else ():
+            _add(rules, _RULE_NET_PORT, struct.pack("=QQ", _CONNECT_TCP, port), str(port))
         return bool(_LIBC.syscall(_RESTRICT_SELF, rules, 0) == 0)
     finally:
         os.close(rules)
@@ -171,19 +208,23 @@ def _allow(rules: int, path: str, rights: int) -> None:
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
             if not os.path.isdir(f"/proc/self/fd/{fd}"):  # noqa: PTH112 - the descriptor's
-                rights &= _OF_A_FILE
-            rule = struct.pack("=Qi", rights, fd)
-            if _LIBC.syscall(_ADD_RULE, rules, _RULE_PATH_BENEATH, rule, 0) != 0:
-                raise OSError(ctypes.get_errno(), "Landlock refuses a rule", path)
+                rights &= _OF_A_FILE | _EXECUTE
+            _add(rules, _RULE_PATH_BENEATH, struct.pack("=Qi", rights, fd), path)
         finally:
             os.close(fd)
 
 
-def _restrict_calls() -> bool:
+def _add(rules: int, kind: int, rule: bytes, name: str) -> None:
+    if _LIBC.syscall(_ADD_RULE, rules, kind, rule, 0) != 0:
+        raise OSError(ctypes.get_errno(), "Landlock refuses a rule", name)
+
+
+def _restrict_calls(opened: seccomp.Opened) -> bool:
     arch = seccomp.ARCHES.get(platform.machine())
     if arch is None or sys.maxsize < 1 << 32:
         return False
-    program = b"".join(struct.pack("=HBBI", *step) for step in seccomp.program(*arch, os.getpid()))
+    steps_of = seccomp.program(*arch, os.getpid(), opened)
+    program = b"".join(struct.pack("=HBBI", *step) for step in steps_of)
     steps = ctypes.create_string_buffer(program, len(program))
     # struct sock_fprog: a short, padding to a pointer, a pointer.
     count_and_steps = struct.pack("@HP", len(program) // 8, ctypes.addressof(steps))

@@ -32,6 +32,7 @@ from typing import Any, NoReturn
 
 from daemon.errors import Fault, words
 from daemon.handlers.contract import Declaration, Result, Split
+from daemon.handlers.grants import Grants, granted
 from daemon.pool.interface import Order, Outcome
 from daemon.pool.protocol import (
     Beat,
@@ -169,10 +170,11 @@ def _serve(order: Order, channel: Channel, hello: Hello) -> None:
         os.chdir(order.workdir)
         with _beating(channel, order.stall_s):
             handler = _load(order.handler)
+            grants = granted(order.network, order.programs)
         if hello.confine:
             remarks += _confine(order)  # with one thread: others would stay free
         with _beating(channel, order.stall_s):
-            made = _attempt(handler, order, reporter)
+            made = _attempt(handler, order, reporter, grants)
         outcome = Outcome.SPLIT if isinstance(made, SplitInto) else Outcome.DONE
         verdict = _verdict(outcome, made, None, remarks)
         line_up(verdict)
@@ -184,11 +186,16 @@ def _serve(order: Order, channel: Channel, hello: Hello) -> None:
     os.chdir("/")
 
 
-def _attempt(handler: Any, order: Order, reporter: Reporter) -> Made | SplitInto:  # noqa: ANN401 - a module
+def _attempt(
+    handler: Any,  # noqa: ANN401 - a module
+    order: Order,
+    reporter: Reporter,
+    grants: Grants,
+) -> Made | SplitInto:
     name = "handle" if order.part is None else "part"
     if not hasattr(handler, name):
         raise HandlerError(f"{order.handler} has split a job and has no {name}")
-    with prepared(handler, order, reporter) as task:
+    with prepared(handler, order, reporter, grants) as task:
         result = getattr(handler, name)(task)
     if isinstance(result, Split) and order.part is None:
         return listed(result, Path(order.workdir))
@@ -218,6 +225,8 @@ def _confine(order: Order) -> list[Remark]:
     missing = confinement.confine(
         read=[*(order.reads or [order.source]), *order.read_paths],
         write=[order.workdir, *order.write_paths],
+        ports=[int(endpoint.rpartition(":")[2]) for endpoint in order.network],
+        programs=order.programs.values(),
     )
     if not missing:
         return []

@@ -16,6 +16,7 @@ from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document
 from daemon.errors import BadInput
 from daemon.handlers.contract import Task
+from daemon.handlers.grants import Grants
 from daemon.pool.interface import Order
 from daemon.pool.parts import ended_parts
 from daemon.pool.worker import manifest_check
@@ -29,6 +30,7 @@ def prepared(
     handler: Any,  # noqa: ANN401 - a module
     order: Order,
     report: Callable[[str, float], None],
+    grants: Grants | None = None,
 ) -> Iterator[Task]:
     """Give the task for a handler; what was unpacked for it goes afterwards.
 
@@ -58,6 +60,8 @@ def prepared(
             part=order.part or {},
             carried=Path(order.carried) if order.carried else None,
             kept=Path(order.kept) if order.kept else None,
+            grants=grants,
+            secrets=order.secrets,
         )
 
 

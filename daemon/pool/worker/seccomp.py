@@ -23,12 +23,17 @@ seccomp(2); fcntl(2); ioctl_iflags(2); Linux ``include/uapi/linux/{seccomp,audit
 """
 
 import errno
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 _Step = tuple[int, int, int, int]
 """(code, steps to skip if true, steps to skip if false, operand)."""
 
 _Rows = dict[str, tuple[int | None, int | None]]
 """name: number on x86-64, number on aarch64 (None: there is no such call)."""
+
+_Test = tuple[str, int, int, int]
+"""Name of a call, number of an argument, mask, value."""
 
 ARCHES = {"x86_64": (0xC000003E, 0), "aarch64": (0xC00000B7, 1)}
 """machine: what the kernel calls it, column of the tables."""
@@ -170,7 +175,7 @@ _OWN = -1
 """Stands for the worker's process id."""
 
 # name, argument, mask, value. The low half of an argument is enough: these are ints.
-_ONLY_IF: tuple[tuple[str, int, int, int], ...] = (
+_ONLY_IF: tuple[_Test, ...] = (
     ("clone", 0, _CLONE_THREAD | _CLONE_NEW, _CLONE_THREAD),
     ("kill", 0, _WHOLE, _OWN),
     ("tgkill", 0, _WHOLE, _OWN),
@@ -187,7 +192,7 @@ _ONLY_IF: tuple[tuple[str, int, int, int], ...] = (
     ("mknod", 1, _SET_ID, 0),
     ("mknodat", 2, _SET_ID, 0),
 )
-_NEVER_IF: tuple[tuple[str, int, int, int], ...] = (
+_NEVER_IF: tuple[_Test, ...] = (
     # Emptied by being opened to be read: judged by Landlock since version 3.
     ("open", 1, _TRUNC | _ACCESS, _TRUNC),
     ("openat", 2, _TRUNC | _ACCESS, _TRUNC),
@@ -201,7 +206,25 @@ _NEVER_IF: tuple[tuple[str, int, int, int], ...] = (
     ("ioctl", 1, _WHOLE, 0x401C_5820),
     ("prctl", 0, _WHOLE, 1),  # PR_SET_PDEATHSIG: it dies with the daemon
 )
+# Granted instead of refused: TCP, of which Landlock holds the ports, and no protocol beside it.
+_OF_NETWORK = ("socket", "connect")
+_ONLY_TCP: tuple[_Test, ...] = (
+    ("socket", 0, _WHOLE & ~8, 2),  # AF_INET is 2, AF_INET6 is 10
+    ("socket", 1, 0xF, 1),  # SOCK_STREAM, whatever flags come with it
+    ("socket", 2, _WHOLE & ~6, 0),  # 0 or IPPROTO_TCP; of MPTCP Landlock knows nothing
+)
+_NO_FAST_OPEN: tuple[_Test, ...] = (  # connects without ``connect``
+    ("sendto", 3, 0x2000_0000, 0x2000_0000),
+    ("sendmsg", 2, 0x2000_0000, 0x2000_0000),
+    ("sendmmsg", 3, 0x2000_0000, 0x2000_0000),
+)
+# Of programs Landlock holds which; a process in a namespace of its own stays refused.
+_OF_PROGRAMS = ("execve", "fork", "vfork")
+_NO_NAMESPACE = (("clone", 0, _CLONE_NEW, 0),)
 JUDGED: _Rows = {
+    "sendto": (44, 206),
+    "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
     "clone": (56, 220),
     "kill": (62, 129),
     "tgkill": (234, 131),
@@ -228,7 +251,20 @@ _ALLOW, _KILL_PROCESS = 0x7FFF_0000, 0x8000_0000
 _REFUSE, _UNKNOWN = 0x0005_0000 | errno.EPERM, 0x0005_0000 | errno.ENOSYS
 
 
-def program(arch: int, column: int, self_pid: int) -> list[_Step]:
+@dataclass(frozen=True)
+class Opened:
+    """What a worker keeps because its inbox grants it."""
+
+    network: bool = False
+    programs: bool = False
+    signals: bool = False
+    """To whom, Landlock decides."""
+
+
+_NOTHING = Opened()
+
+
+def program(arch: int, column: int, self_pid: int, opened: Opened = _NOTHING) -> list[_Step]:
     """Return the filter for the process `self_pid`, for a row of ``ARCHES``."""
     steps = [
         (_LOAD, 0, 0, _ARCH),
@@ -238,16 +274,31 @@ def program(arch: int, column: int, self_pid: int) -> list[_Step]:
         (_AT_LEAST, 0, 1, _FIRST_UNKNOWN),  # also the other set of numbers that x86-64 has
         (_RETURN, 0, 0, _UNKNOWN),
     ]
+    free = _OF_NETWORK * opened.network + _OF_PROGRAMS * opened.programs
     for rows, answer in ((HIDDEN, _UNKNOWN), (DENIED, _REFUSE)):
-        for row in rows.values():
-            if (number := row[column]) is not None:
+        for name, row in rows.items():
+            if name not in free and (number := row[column]) is not None:
                 steps += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, answer)]
-    for tests, when_equal in ((_ONLY_IF, (1, 0)), (_NEVER_IF, (0, 1))):
+    for tests, when_equal in _tests(opened):
         for name, argument, mask, value in tests:
-            if (number := JUDGED[name][column]) is not None:
+            if (number := (JUDGED | DENIED)[name][column]) is not None:
                 wanted = self_pid if value == _OWN else value
                 steps += _unless(number, argument, mask, (_EQUAL, *when_equal, wanted))
     return [*steps, (_RETURN, 0, 0, _ALLOW)]
+
+
+def _tests(opened: Opened) -> Iterator[tuple[Iterable[_Test], tuple[int, int]]]:
+    """Yield tests of arguments, and the steps to skip when one is equal and when not."""
+    only_if, never_if = list(_ONLY_IF), list(_NEVER_IF)
+    if opened.network:
+        only_if += _ONLY_TCP
+        never_if += _NO_FAST_OPEN
+    if opened.programs:
+        only_if = [*(test for test in only_if if test[0] != "clone"), *_NO_NAMESPACE]
+    if opened.signals:
+        only_if = [test for test in only_if if test[0] != "kill"]
+    yield only_if, (1, 0)
+    yield never_if, (0, 1)
 
 
 def _unless(number: int, argument: int, mask: int, test: _Step) -> list[_Step]:
