@@ -146,7 +146,7 @@ def fit_key(songs: list[Song]) -> dict[str, NDArray[np.float64]]:
         cut = np.array([rng.uniform(0.1, 0.35), rng.uniform(0.65, 0.9)]) * len(evidence.pitch)
         for pitch in (evidence.pitch, evidence.pitch[int(cut[0]) : int(cut[1])]):
             scale = chroma.loudness_scale(pitch)
-            choices.append((key.key_evidence(key.tonal_frames(pitch), cents, scale), right))
+            choices.append((key.key_evidence(pitch, key.tonal_frames(pitch), cents, scale), right))
     return {"key": fitted(choices, RIDGES["key"])}
 
 

@@ -58,10 +58,12 @@ def evidence_of(path: str | Path) -> Any:  # noqa: ANN401 - of a module that a p
 def own_of(evidence: Any) -> dict[str, Any]:  # noqa: ANN401 - of a module that a peer has not
     """Return what is said of evidence."""
     parts = {name: importlib.import_module(f"dsp.analysis.{name}")
-             for name in ("rhythm", "tuning", "key")}  # fmt: skip
+             for name in ("rhythm", "tuning", "key", "onsets")}  # fmt: skip
     tuning = parts["tuning"].tuning_of(evidence.cents)
     key = parts["key"].key_of(evidence.pitch, tuning.cents)
-    rhythm = parts["rhythm"].rhythm_of(evidence, tuning.cents)
+    rhythm = parts["rhythm"].rhythm_of(
+        evidence, parts["onsets"].envelopes(evidence.rises), tuning.cents
+    )
     return {
         "bpm": [one.bpm for one in rhythm.candidates], "p": rhythm.candidates[0].p,
         "stable": rhythm.stable, "meter": rhythm.meter, "meter_p": rhythm.meter_p,

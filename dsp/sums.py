@@ -32,19 +32,26 @@ def filtered(rows: NDArray[np.float32], taps: NDArray[np.float32]) -> NDArray[np
     return out
 
 
-def moving_sum(values: ArrayLike, weights: ArrayLike) -> NDArray[np.float64]:
+def moving_sum(values: ArrayLike, weights: ArrayLike, *, hop: int = 1) -> NDArray[np.float64]:
     """Return the weighted sum of every ``len(weights)`` neighbours, first weight first.
+
+    Parameters
+    ----------
+    values, weights : array
+    hop : int
+        How many values further each sum begins.
 
     Returns
     -------
-    (len(values) − len(weights) + 1,) float64
+    ((len(values) − len(weights)) // hop + 1,) float64
         Empty when there are fewer values than weights.
     """
     values = np.asarray(values, np.float64)
     weights = np.asarray(weights, np.float64)
-    total = np.zeros(max(0, len(values) - len(weights) + 1))
+    last = len(values) - len(weights)
+    total = np.zeros(max(0, last // hop + 1))
     for place, weight in enumerate(weights):
-        total += weight * values[place : place + len(total)]
+        total += weight * values[place : place + last + 1 : hop]
     return total
 
 

@@ -22,7 +22,8 @@ and NumPy transforms every row by itself.
 Rule 2: a logarithm is taken in float64 and rounded to float32: processors differ in its last
 bits, and results must not.
 
-Rule 3: 14 MB per hour of song are kept, and 9 MB more while the level is being learnt.
+Rule 3: only the first ``MUSIC_S`` are listened to, of which 14 MB are kept, and 9 MB more while
+the level is being learnt: memory has a bound, however long a recording is.
 
 References
 ----------
@@ -51,6 +52,10 @@ PITCH_BINS = SEMITONES * BINS_PER_SEMITONE
 
 LEVEL_S = 600.0
 """Levels are relative to the loud frames of as much of the song: what follows is not waited for."""
+
+MUSIC_S = 3_600.0
+"""Of what is longer, the first hour is read: no song lasts so long, and what follows in a set or
+on the radio is another."""
 
 _WINDOW, _PITCH_WINDOW = 1_024, 8_192
 _BLOCK = 65_536
@@ -128,7 +133,9 @@ class Features:
             silent = int(sounding[0]) if len(sounding) else len(mono)
             self._silence += silent
             mono = mono[silent:]
+        left = max(0, round(MUSIC_S * self._rate_hz) - self._sound)
         self._sound += len(mono)
+        mono = mono[:left]
         for start in range(0, len(mono), _BLOCK):
             block = np.ascontiguousarray(mono[start : start + _BLOCK], np.float32)
             self._take(self._to_rate.resample_chunk(block))
@@ -137,8 +144,7 @@ class Features:
         """Return what was gathered, and let go of it. Nothing may be fed after it."""
         self._take(self._to_rate.resample_chunk(np.zeros(0, np.float32), last=True), last=True)
         rises, self._rises = self._rises.all(), _Rises()
-        pitch = np.concatenate([np.zeros((0, PITCH_BINS), np.float16), *self._pitch])
-        self._pitch = []
+        pitch = _joined(self._pitch, PITCH_BINS)
         return Evidence(
             rises=rises,
             pitch=pitch,
@@ -194,7 +200,7 @@ class _Rises:
         """Return ``(frames, 8)``."""
         if not self._scale and self._bands:
             self._learn()
-        return np.concatenate([np.zeros((0, len(_GROUPS)), np.float16), *self._done])
+        return _joined(self._done, len(_GROUPS))
 
     def _learn(self) -> None:
         totals = np.concatenate([part.sum(axis=1, dtype=np.float64) for part in self._bands])
@@ -212,6 +218,18 @@ class _Rises:
         groups = np.add.reduceat(rises, _GROUPS, axis=1) / _GROUP_SIZES
         self._done.append(groups.astype(np.float16))
         self._before = logs[-2:]
+
+
+def _joined(parts: list[NDArray[np.float16]], width: int) -> NDArray[np.float16]:
+    """Return all rows, and let go of every part as it is taken: never are all there twice."""
+    rows = np.empty((sum(map(len, parts)), width), np.float16)
+    done = 0
+    parts.reverse()
+    while parts:
+        part = parts.pop()
+        rows[done : done + len(part)] = part
+        done += len(part)
+    return rows
 
 
 def _looks(waiting: Rows, window: int, hop: int) -> tuple[Rows, Rows]:

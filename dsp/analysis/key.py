@@ -69,23 +69,24 @@ def key_of(pitch: NDArray[np.float16], cents: float) -> Key | None:
     tonal = tonal_frames(pitch)
     if len(tonal) < LEAST_TONAL_S * PITCHES_PER_S:
         return None
-    scores = (key_evidence(tonal, cents, loudness_scale(pitch)) * weights("key")).sum(axis=1)
+    evidence = key_evidence(pitch, tonal, cents, loudness_scale(pitch))
+    scores = (evidence * weights("key")).sum(axis=1)
     p = probabilities(scores)
     order = np.argsort(-p, kind="stable")
     return Key(KEYS[order[0]], float(p[order[0]]), KEYS[order[1]], tuple(p.tolist()))
 
 
-def tonal_frames(pitch: NDArray[np.float16]) -> NDArray[np.float16]:
-    """Return the frames that hold a twentieth as much tone as a loud one, or more."""
+def tonal_frames(pitch: NDArray[np.float16]) -> NDArray[np.intp]:
+    """Return the numbers of the frames with a twentieth as much tone as a loud one, or more."""
     sums = frame_sums(pitch)
-    return pitch[sums > _QUIET * np.percentile(sums, 95)] if len(pitch) else pitch
+    return np.flatnonzero(sums > _QUIET * np.percentile(sums, 95)) if len(pitch) else np.arange(0)
 
 
 def key_evidence(
-    tonal: NDArray[np.float16], cents: float, scale: np.float32
+    pitch: NDArray[np.float16], tonal: NDArray[np.intp], cents: float, scale: np.float32
 ) -> NDArray[np.float64]:
-    """Return what speaks for each of ``KEYS``: ``(24, 16)``."""
-    bass, middle, upper, whole = _classes(tonal, cents, scale)
+    """Return what speaks for each of ``KEYS`` in the tonal frames: ``(24, 16)``."""
+    bass, middle, upper, whole = _classes(pitch, tonal, cents, scale)
     views = [_evened(classes) for classes in (bass, middle, upper)]
     end = max(3, len(whole) // _ENDS)
     views += [_mean(whole[:end]), _mean(whole[-end:])]
@@ -118,12 +119,12 @@ def _profile_fits(view: Classes) -> Classes:
 
 
 def _classes(
-    tonal: NDArray[np.float16], cents: float, scale: np.float32
+    pitch: NDArray[np.float16], tonal: NDArray[np.intp], cents: float, scale: np.float32
 ) -> list[NDArray[np.float64]]:
     """Return the pitch classes over time of bass, middle, upper, and of bass and middle."""
     parts: list[list[NDArray[np.float32]]] = [[] for _ in _REGISTERS]
     for start in range(0, len(tonal), _FRAMES):
-        loud = np.log1p(tonal[start : start + _FRAMES].astype(np.float64) * scale)
+        loud = np.log1p(pitch[tonal[start : start + _FRAMES]].astype(np.float64) * scale)
         for part, (lowest, highest) in zip(parts, _REGISTERS, strict=True):
             part.append(chroma(loud.astype(np.float32), cents, lowest, highest))
     return [np.concatenate(part).astype(np.float64) for part in parts]

@@ -55,7 +55,7 @@ def music_of(evidence: Evidence, bpm_range: tuple[float, float]) -> Music:
     return Music(
         evidence=evidence,
         tuning=tuning,
-        rhythm=rhythm_of(evidence, tuning.cents, bpm_range),
+        rhythm=rhythm_of(evidence, envelope, tuning.cents, bpm_range),
         key=key_of(evidence.pitch, tuning.cents) if tonal else None,
         envelope=envelope,
         onsets=clear_onsets(envelope[0]),

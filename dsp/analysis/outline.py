@@ -33,19 +33,19 @@ class OutlineMeter:
 
     def __init__(self, channels: int) -> None:
         self._windows = Windows(FRAMES_PER_PIXEL, channels)
-        self._pixels: list[Outline] = [np.zeros((0, 2), np.int8)]
+        self._pixels = bytearray()  # one object, and not one per block: there may be hours of it
 
     def update(self, block: Block) -> None:
         """Hear the next ``(frames, channels)``."""
         whole = np.ascontiguousarray(self._windows.push(block))
         if len(whole):
-            self._pixels.append(_pixels(whole.reshape(len(whole) // FRAMES_PER_PIXEL, -1)))
+            self._pixels += _pixels(whole.reshape(len(whole) // FRAMES_PER_PIXEL, -1)).tobytes()
 
     def outline(self) -> Outline:
         """Return the pixels so far, the one that is not full yet included."""
         rest = np.ascontiguousarray(self._windows.rest())
-        last = [_pixels(rest.reshape(1, -1))] if len(rest) else []
-        return np.concatenate([*self._pixels, *last])
+        last = _pixels(rest.reshape(1, -1)).tobytes() if len(rest) else b""
+        return np.frombuffer(bytes(self._pixels) + last, np.int8).reshape(-1, 2)
 
 
 def _pixels(rows: NDArray[np.float32]) -> Outline:

@@ -45,7 +45,8 @@ class Periodicity:
 def periodicity(envelope: Envelopes) -> Periodicity:
     """Return what repeats in a song; a song under 12 s is filled with silence."""
     missing = max(0, _WINDOW - envelope.shape[1])
-    envelope = np.pad(envelope, ((0, 0), (0, missing)))
+    if missing:
+        envelope = np.pad(envelope, ((0, 0), (0, missing)))
     weights = np.float64(1e-9)
     autocorrelation = np.zeros((4, _LAGS))
     spectrum = np.zeros((4, _HIGHEST_BIN))

@@ -15,7 +15,7 @@ from dsp.analysis.bars import bars_of
 from dsp.analysis.beats import Frames, track
 from dsp.analysis.features import FRAMES_PER_S, Evidence
 from dsp.analysis.harmony import harmony_of
-from dsp.analysis.onsets import beat_strength, envelopes
+from dsp.analysis.onsets import Envelopes, beat_strength
 from dsp.analysis.tempo import FASTEST_BPM, SLOWEST_BPM, Candidate, candidates, nearest_ratio
 
 SHORTEST_S = 6.0
@@ -74,6 +74,7 @@ class Rhythm:
 
 def rhythm_of(
     evidence: Evidence,
+    envelope: Envelopes,
     cents: float,
     bpm_range: tuple[float, float] = (SLOWEST_BPM, FASTEST_BPM),
 ) -> Rhythm | None:
@@ -82,12 +83,13 @@ def rhythm_of(
     Parameters
     ----------
     evidence : Evidence
+    envelope : Envelopes
+        Of its rises.
     cents : float
         How the song is tuned, for its harmony.
     bpm_range : (low, high)
         What the tempo is sought in, BPM.
     """
-    envelope = envelopes(evidence.rises)
     if evidence.sound_s < SHORTEST_S or not envelope.any():
         return None
     harmony = harmony_of(evidence.pitch, cents)

@@ -98,7 +98,7 @@ def _section(
     key = key_of(music.evidence.pitch[pitches], music.tuning.cents) if music.key else None
     classes = chroma_of(music.chroma[pitches]) if audible else None
     energy = None
-    if audible:
+    if audible and rises.start < len(music.evidence.rises):
         rate_hz, flux = (
             what(rises.start, rises.stop) for what in (music.onset_rate_hz, music.flux)
         )

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from dsp.analysis.curves import curves_of
 from dsp.analysis.document import Analysis, File, Note, Provenance, Section
-from dsp.analysis.features import Evidence
+from dsp.analysis.features import MUSIC_S, Evidence
 from dsp.analysis.figure import Why
 from dsp.analysis.music import (
     danceability_figure,
@@ -58,6 +58,7 @@ _DECODED_SHARE = 0.9
 
 _UNKNOWN_S = 300
 _LESS = "holds less sound than it declares; what could be decoded was analysed"
+_LONG = "is longer than an hour; its tempo, beats, key and tuning are those of the first hour"
 _BROKEN = {"INPUT_DAMAGED", "INPUT_TRUNCATED"}
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32,
          "FLOAT": 32, "DOUBLE": 64}  # fmt: skip
@@ -178,11 +179,13 @@ def _document(
     why = _why_no_music(duration_s, lufs, evidence)
     bandwidth = bandwidth_of(meters, why)
     music = None if why else music_of(evidence, options.tempo.range)
+    if music and evidence.sound_s > MUSIC_S:
+        notes = [*notes, Note(code="MUSIC_OF_FIRST_HOUR", message=f"{found.name} {_LONG}")]
     no_beat: Why = why or "no steady beat"
     not_tonal: Why = why or "not tonal"
     key = key_figures(music, not_tonal)
     sections: tuple[Section, ...] = ()
-    if music:
+    if music and options.sections != "off":
         sound = Sound(music, meters.loudness.energy(), meters.lead_s, duration_s)
         sections = sections_of(sound, options.sections)
     rhythm = music.rhythm if music else None

@@ -48,6 +48,8 @@ STEP_S = 0.01
 
 MOMENTARY_S, SHORT_TERM_S, HOP_S = 0.4, 3.0, 0.1
 
+_PART_STEPS = 65_536
+
 # BS.1770-5, annex 1, tables 1 and 2 give K-weighting at 48 kHz only. These analogue parameters
 # reproduce both tables to 1e-14 (test_k_weighting_is_the_standards_at_48_khz) and carry it to
 # any rate.
@@ -207,8 +209,11 @@ class LoudnessMeter:
         self._energy.frombytes((self._steps.taken() * self._weights).sum(axis=1).tobytes())
 
     def energy(self) -> Energy:
-        """Return the channel-weighted sums of mean squares, ``(steps,)`` of ``STEP_S``."""
-        return np.array(self._energy)
+        """Return the channel-weighted sums of mean squares, ``(steps,)`` of ``STEP_S``.
+
+        No copy: to be let go before more is heard.
+        """
+        return np.frombuffer(self._energy)
 
     def integrated_lufs(self) -> float:
         """Return the gated loudness of everything so far."""
@@ -235,8 +240,13 @@ class LoudnessMeter:
         return self._max_lufs(SHORT_TERM_S)
 
     def _max_lufs(self, window_s: float) -> float:
-        windows = _sliding_mean(self.energy(), step_s=STEP_S, window_s=window_s, hop_s=STEP_S)
-        return lufs_of(float(windows.max(initial=0.0)))
+        """Return the loudest window; part by part, since hours have millions."""
+        highest, further = 0.0, round(window_s / STEP_S) - 1
+        for start in range(0, len(self._energy), _PART_STEPS):
+            part = self.energy()[start : start + _PART_STEPS + further]
+            windows = _sliding_mean(part, step_s=STEP_S, window_s=window_s, hop_s=STEP_S)
+            highest = max(highest, float(windows.max(initial=0.0)))
+        return lufs_of(highest)
 
 
 def lufs_of(energy: float) -> float:
@@ -307,7 +317,7 @@ def range_lu(energy: Energy, *, step_s: float) -> float:
 def _sliding_mean(energy: Energy, *, step_s: float, window_s: float, hop_s: float) -> Energy:
     """Return the mean of every window, each summed anew: running sums keep loud parts' errors."""
     window, hop = round(window_s / step_s), round(hop_s / step_s)
-    return moving_sum(energy, np.full(window, 1.0 / window))[::hop]
+    return moving_sum(energy, np.full(window, 1.0 / window), hop=hop)
 
 
 def _gated(energy: Energy, gate_lu: float) -> Energy:

@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 from dsp.analysis.features import Features
+from dsp.analysis.onsets import envelopes
 from dsp.analysis.rhythm import rhythm_of
 from dsp.analysis.tuning import tuning_of
 
@@ -42,7 +43,9 @@ def evidence_of(mono, rate_hz=RATE_HZ, block=65_536):
 def rhythm(mono, rate_hz=RATE_HZ, **options):
     """Return the rhythm of a song."""
     evidence = evidence_of(mono, rate_hz)
-    return rhythm_of(evidence, tuning_of(evidence.cents).cents, **options)
+    return rhythm_of(
+        evidence, envelopes(evidence.rises), tuning_of(evidence.cents).cents, **options
+    )
 
 
 def beats_at(bpm, seconds):
