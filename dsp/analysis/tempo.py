@@ -148,13 +148,11 @@ def trial_evidence(
     """
     pairs = envelope.shape[1] // 2
     halved = envelope[:, : 2 * pairs].reshape(4, pairs, 2).max(axis=2)
-    soft = np.stack([smoothed(row, (0.25, 0.5, 0.25)) for row in halved])
-    deviations = soft / (soft.std(axis=1, keepdims=True) + 1e-9)
-    deviations -= deviations.mean(axis=1, keepdims=True)
     searched = int(_SEARCHED_S * FRAMES_PER_S / 2)
     skipped = max(0, pairs - searched) // 2
     middle = slice(skipped, skipped + searched)
-    halved, deviations = halved[:, middle], deviations[:, middle]
+    deviations = np.stack([_deviations(row)[middle].copy() for row in halved])
+    halved = halved[:, middle]
     strength = beat_strength(halved)
     rows = []
     for place in places:
@@ -164,6 +162,14 @@ def trial_evidence(
         seconds = (beats + skipped) * 2 / FRAMES_PER_S
         rows.append(np.concatenate([sitting, _harmonic_rhythm(harmony, seconds, bpm)]))
     return np.stack(rows)
+
+
+def _deviations(row: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return an envelope, a little smoothed, in standard deviations from its mean."""
+    soft = smoothed(row, (0.25, 0.5, 0.25))
+    soft /= soft.std() + 1e-9
+    soft -= soft.mean()
+    return soft
 
 
 def _sitting(
