@@ -17,10 +17,13 @@ Rules
 2. The work is bounded, whatever a header claims: 4 MiB read, 1,024 chunks walked.
 3. The daemon's own process parses no more of a file than this, so the standard library is
    all that is imported.
-4. What is recognised but not walked (MP4, ADTS …) is ``unknown``: it waits longer and then its
+4. What is recognised but not walked (ADTS …) is ``unknown``: it waits longer and then its
    handler says whether it can read such a thing. Only unknown bytes are ``not_audio``.
 """
 
+from collections.abc import Callable
+
+from dsp.containers.boxes import read_mp4
 from dsp.containers.chunked import is_w64, read_aiff, read_caf, read_w64, read_wav
 from dsp.containers.header import Format, Header, Window
 from dsp.containers.streams import id3_bytes, read_flac, read_mp3, read_ogg
@@ -46,7 +49,6 @@ _WALKERS = {
 # ISO 14496-3: a window of 2,048, half of it overlap. Encoders differ, ADTS does not say by what.
 _ADTS = Format("aac", demuxer="aac", delay_frames=1_024)
 _NOT_WALKED = (  # offset, magic, container, what is known of its format
-    (4, b"ftyp", "mp4", Format(demuxer="mov")),
     *((0, bytes((0xFF, second)), "aac", _ADTS) for second in (0xF0, 0xF1, 0xF8, 0xF9)),
     (0, bytes.fromhex("3026b2758e66cf11"), "asf", Format(unsupported="WMA")),
     (0, bytes.fromhex("1a45dfa3"), "matroska", Format(unsupported="Matroska or WebM")),
@@ -82,11 +84,17 @@ def ends_in_zeros(fd: int, size: int) -> bool:
     return not any(Window(fd, size).tail(ZERO_TAIL_BYTES + 1))
 
 
+def _walker_of(head: bytes) -> Callable[[Window], Header] | None:
+    if is_w64(head):
+        return read_w64
+    return read_mp4 if head[4:8] == b"ftyp" else _WALKERS.get(head[:4])
+
+
 def _walked(window: Window, head: bytes, tag: int) -> Header:
     if head[:4] == b"fLaC":
         return read_flac(window, tag)
     # FLAC, MPEG audio and ADTS may carry an ID3 tag; anything else behind one is a trick.
-    if not tag and (read := read_w64 if is_w64(head) else _WALKERS.get(head[:4])):
+    if not tag and (read := _walker_of(head)):
         return read(window)
     for offset, magic, container, format_ in _NOT_WALKED:
         if head[offset:].startswith(magic) and (not tag or container == "aac"):

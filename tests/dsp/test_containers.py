@@ -354,13 +354,42 @@ def test_other_files_are_not_audio(judge, text):
 
 @pytest.mark.parametrize(
     ("head", "container"),
-    [(b"\0\0\0\x20ftypM4A \0\0\0\0", "mp4"), (b"wvpk" + b"1" * 40, "wavpack")],
+    [(b".snd" + bytes(40), "au"), (b"wvpk" + b"1" * 40, "wavpack")],
 )
 def test_formats_we_do_not_walk_keep_their_name(judge, head, container):
     """The handler, not the door, says which formats it can read."""
     header = judge(head)
 
     assert ("unknown", container) == (header.verdict, header.container)
+
+
+def box(kind, body=b"", size=None):
+    return struct.pack(">I4s", 8 + len(body) if size is None else size, kind) + body
+
+
+LARGE = struct.pack(">I4sQ", 1, b"mdat", 16 + 900) + bytes(900)
+HEAD = box(b"ftyp", b"M4A " * 3)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "verdict", "expected"),
+    [
+        (HEAD + box(b"mdat", bytes(900)) + box(b"moov", bytes(90)), "unknown", None),
+        (HEAD + box(b"moov", bytes(90)) + LARGE, "unknown", None),
+        (HEAD + box(b"moof", bytes(90)) + box(b"mdat", bytes(900)), "unknown", None),
+        (HEAD + box(b"moov", bytes(90)) + box(b"mdat", bytes(900), size=0), "unknown", None),
+        (HEAD + box(b"mdat", bytes(900)), "short", None),
+        (HEAD + LARGE[:400], "short", len(HEAD + LARGE)),
+        (HEAD + box(b"moov", bytes(90)) + box(b"mdat", bytes(90), size=5_000), "short", 5_118),
+        (HEAD + box(b"mdat", size=3), "unknown", None),
+        (HEAD, "short", None),
+    ],
+)
+def test_mp4_is_whole_when_its_boxes_are_and_its_index(judge, boxes, verdict, expected):
+    """A copy that stopped and a recording whose index was never written are not whole."""
+    header = judge(boxes)
+
+    assert (verdict, "mp4", expected) == (header.verdict, header.container, header.bytes_expected)
 
 
 def test_an_id3_tag_before_the_sound_is_skipped(judge):

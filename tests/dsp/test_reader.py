@@ -59,6 +59,8 @@ ONE_OF_EACH = [
     ("MP3", "MPEG_LAYER_III"),
 ]
 
+M4A_HEAD = b"\0\0\0\x10ftypM4A \0\0\0\0" + b"\0\0\0\0moov"  # an index up to the end
+
 
 def some(frames=4_000, channels=2, *, seed=1):
     return np.clip(noise(frames, 1.0, rms_dbfs=-20.0, seed=seed, channels=channels), -0.99, 0.99)
@@ -386,7 +388,7 @@ def test_containers_that_nobody_uses_are_kept_out(tmp_path, container):
 
 
 @pytest.mark.parametrize(
-    "head", [b"\0\0\0\x20ftypM4A ", b"\xff\xf1\x50\x80", b"wvpk", b"MAC ", b"\x1aE\xdf\xa3"]
+    "head", [M4A_HEAD, b"\xff\xf1\x50\x80", b"wvpk", b"MAC ", b"\x1aE\xdf\xa3"]
 )
 def test_other_audio_is_named_with_a_way_out(tmp_path, head):
     """Audio that cannot be read is told apart from no audio, and the hint says what to do."""
@@ -569,6 +571,16 @@ def test_cut_m4a_is_refused(tmp_path):
 
 
 @needs_ffmpeg
+def test_m4a_without_its_index_says_so(tmp_path):
+    """A recorder that lost its power leaves sound that nothing finds."""
+    path = as_m4a(tmp_path, "-c:a", "aac")
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"moov") - 4])
+
+    assert refusal(path, allow_ffmpeg=True) == "INPUT_TRUNCATED"
+
+
+@needs_ffmpeg
 def test_m4a_of_an_unknown_codec_is_damaged(tmp_path):
     """ffprobe finds a stream and no name for it, which is no fault of ours."""
     path = as_m4a(tmp_path, "-c:a", "aac")
@@ -581,7 +593,7 @@ def test_m4a_of_an_unknown_codec_is_damaged(tmp_path):
 def test_playlist_cannot_pass_for_m4a(tmp_path):
     """What is inside the box is not looked at by another demuxer."""
     path = tmp_path / "a.m4a"
-    path.write_bytes(b"\0\0\0\x10ftypM4A #EXTM3U\n/etc/hostname\n")
+    path.write_bytes(M4A_HEAD + b"#EXTM3U\n/etc/hostname\n")
 
     assert refusal(path, allow_ffmpeg=True) == "INPUT_DAMAGED"
 
@@ -590,7 +602,7 @@ def test_missing_ffmpeg_is_said(tmp_path, monkeypatch):
     """Where the program is not installed, M4A is not supported, in these words."""
     monkeypatch.setenv("PATH", str(tmp_path))
     path = tmp_path / "a.m4a"
-    path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(500))
+    path.write_bytes(M4A_HEAD + bytes(500))
 
     with pytest.raises(AudioFormatError, match="ffprobe is not installed") as caught:
         probe(path, name="a.m4a", allow_ffmpeg=True)

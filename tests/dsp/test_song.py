@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from dsp.analysis import features
+from dsp.analysis import song as song_module
 from dsp.analysis.document import schema, text_of
 from dsp.analysis.options import AnalysisOptions
 from dsp.analysis.song import analyse
@@ -115,6 +117,20 @@ def test_faster_copy_is_faster(tmp_path, sound, plain):
     fast = read(tmp_path, sound, rate_hz=RATE_HZ * 11 // 10)
 
     assert 1.1 == pytest.approx(fast.tempo.bpm.value / plain.tempo.bpm.value, rel=5e-3)
+
+
+def test_music_of_a_long_recording_is_that_of_its_beginning(sound, plain, tmp_path, monkeypatch):
+    """Memory has a bound: what follows the first hour (here 12 s) has levels and no beats."""
+    monkeypatch.setattr(features, "MUSIC_S", 12.0)
+    monkeypatch.setattr(song_module, "MUSIC_S", 12.0)
+    long = read(tmp_path, sound)
+
+    assert ["MUSIC_OF_FIRST_HOUR"] == [note.code for note in long.warnings]
+    assert 10.0 < long.beats[-1] < 12.5
+    assert 120.0 == pytest.approx(long.tempo.bpm.value, rel=5e-3)
+    assert long.loudness == plain.loudness
+    assert long.sections[1].integrated_lufs == plain.sections[1].integrated_lufs
+    assert long.sections[1].energy is None
 
 
 def test_short_sound_has_its_loudness_and_no_music(sound, tmp_path):
