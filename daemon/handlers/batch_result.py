@@ -3,10 +3,11 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from daemon.handlers.batch import Plan
@@ -18,7 +19,6 @@ from daemon.text import count
 from dsp.analysis.calibration import Calibration, calibrated, fitted
 from dsp.analysis.document import Analysis
 from dsp.analysis.figure import Figure
-from dsp.analysis.song import Analysed
 from dsp.analysis.table import COLUMNS, csv_line, csv_text, row_of
 from dsp.analysis.truth import (
     ERROR_COLUMNS,
@@ -30,7 +30,10 @@ from dsp.analysis.truth import (
     found_of,
     scores,
 )
+from dsp.measure.album import Counts, added, lufs_of_blocks
+from dsp.measure.loudness import FLOOR_LUFS
 from dsp.report.batch_page import Score, Song, Summary, page_parts
+from dsp.units import ratio_of
 
 PAGE = "index.html"
 _REPLAYGAIN_LUFS = -18.0  # ReplayGain 2.0
@@ -41,6 +44,24 @@ _TITLES = {
     "key_exact": "Key right",
     "key_mirex": "Key, related ones counted in part",
 }
+
+
+@dataclass
+class _Album:
+    """The songs of a folder, heard as one."""
+
+    songs: int = 0
+    blocks: Counts = field(default_factory=lambda: np.zeros(0, np.int64))
+    true_peak_dbtp: float = -math.inf
+
+    def add(self, entry: Entry) -> None:
+        """Hear the next song."""
+        self.songs += 1
+        self.blocks = added(self.blocks, np.array(entry.blocks, np.int64))
+        peak_dbtp = entry.analysis.loudness.true_peak_dbtp.value
+        self.true_peak_dbtp = max(
+            self.true_peak_dbtp, -math.inf if peak_dbtp is None else peak_dbtp
+        )
 
 
 @dataclass
@@ -59,7 +80,7 @@ class Batch:
     calibration: Calibration | None = None
     notes: list[Note] = field(default_factory=list)
     _found: dict[str, Found] = field(default_factory=dict)
-    _albums: dict[str, tuple[float, float]] = field(default_factory=dict)
+    _albums: dict[str, _Album] = field(default_factory=dict)
     _untagged: dict[str, list[str]] = field(default_factory=dict)
     """By reason."""
 
@@ -112,28 +133,14 @@ class Batch:
 
     def _survey(self) -> None:
         """Gather what needs all songs: the loudness of albums, and what truth is held against."""
-        powers: dict[str, list[tuple[float, float]]] = {}
         for song in self.plan.songs:
             if song.sha256 in self.plan.failed:
                 continue
-            analysis = self.entry(song.sha256).analysis
-            lufs = analysis.loudness.integrated_lufs.value
-            peak_dbtp = analysis.loudness.true_peak_dbtp.value
-            if lufs is not None and peak_dbtp is not None:
-                power = analysis.file.duration_s * 10 ** (lufs / 10)
-                album = powers.setdefault(_folder(song.name), [])
-                album.append((analysis.file.duration_s, power))
-                old = self._albums.get(_folder(song.name), (0.0, 0.0))[1]
-                self._albums[_folder(song.name)] = (0.0, max(old, 10 ** (peak_dbtp / 20)))
+            entry = self.entry(song.sha256)
+            analysis = entry.analysis
+            self._albums.setdefault(_folder(song.name), _Album()).add(entry)
             if song.name in self.truth:
                 self._found[song.name] = found_of(analysis.model_dump(mode="json", by_alias=True))
-        for folder, album in powers.items():
-            seconds, power = (sum(one[place] for one in album) for place in (0, 1))
-            if len(album) > 1 and power > 0.0:
-                gain = _REPLAYGAIN_LUFS - 10 * math.log10(power / seconds)
-                self._albums[folder] = (gain, self._albums[folder][1])
-            else:
-                del self._albums[folder]
 
     def _songs(self, outputs: list[Output]) -> Iterator[tuple[Song, Row]]:
         """Yield each song's row of page and table, its documents being written."""
@@ -150,7 +157,7 @@ class Batch:
             analysis = self._of_album(made.analysis, _folder(song.name))
             if self.calibration:
                 analysis = calibrated(analysis, self.calibration)
-            made = Analysed(analysis, made.outline)
+            made = replace(made, analysis=analysis)
             written = write_documents(made, self.workdir, Path(song.name), self.options)
             outputs += [Output(one.path, one.role) for one in written]
             if self.options.tags == "copy":
@@ -167,13 +174,14 @@ class Batch:
             yield page, row_of(document, same_as)
 
     def _of_album(self, analysis: Analysis, folder: str) -> Analysis:
-        """Return an analysis with the gain of its folder: powers are summed, ungated."""
-        if folder not in self._albums:
+        """Return an analysis with the gain of its folder, where it is more than one song."""
+        album = self._albums[folder]
+        lufs = lufs_of_blocks(album.blocks)
+        if album.songs < 2 or lufs <= FLOOR_LUFS:  # noqa: PLR2004 - one song is no album
             return analysis
-        gain, peak = self._albums[folder]
         figures = {
-            "album_gain_db": Figure(value=round(gain, 2), unit="dB", source="estimated"),
-            "album_peak": Figure(value=round(peak, 6), unit=""),
+            "album_gain_db": Figure(value=round(_REPLAYGAIN_LUFS - lufs, 2), unit="dB"),
+            "album_peak": Figure(value=round(ratio_of(album.true_peak_dbtp), 6), unit=""),
         }
         gains = analysis.replaygain.model_copy(update=figures)
         return analysis.model_copy(update={"replaygain": gains})

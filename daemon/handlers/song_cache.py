@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from dsp.analysis.document import Analysis
 from dsp.analysis.figure import Part
@@ -40,12 +41,16 @@ class Entry(Part):
     analysis: Analysis
     outline: str
     """Pairs of 8 bits, in base64."""
+    blocks: tuple[Annotated[int, Field(ge=0, le=1 << 40)], ...]
+    """See ``dsp.measure.album``."""
 
     @classmethod
     def of(cls, made: Analysed) -> "Entry":
         """Return the entry of an analysis."""
         return cls(
-            analysis=made.analysis, outline=base64.b64encode(made.outline.tobytes()).decode()
+            analysis=made.analysis,
+            outline=base64.b64encode(made.outline.tobytes()).decode(),
+            blocks=tuple(made.blocks.tolist()),
         )
 
     def analysed(self, name: str, *, cached: bool) -> Analysed:
@@ -62,7 +67,7 @@ class Entry(Part):
             }
         )
         outline = np.frombuffer(base64.b64decode(self.outline), np.int8).reshape(-1, 2)
-        return Analysed(analysis, outline)
+        return Analysed(analysis, outline, np.array(self.blocks, np.int64))
 
 
 def entry_at(path: Path, sha256: str) -> Entry | None:

@@ -81,7 +81,7 @@ _PEAK_BINS = slice(
 )
 _AROUND = 24  # bins on either side that a peak is compared with
 _STANDS_OUT = np.float32(1.7)
-_TUNED_SEMITONES = (12, 36)
+_TUNED_SEMITONES = (12, 48)
 _PARTS, _MOST_PARTS = 2.0**20, 2.0**44
 _MOST = float(np.finfo(np.float16).max)
 
@@ -98,7 +98,7 @@ class Evidence:
     ``offset_s + k / PITCHES_PER_S``."""
     cents: NDArray[np.int64]
     """``(100,)``: how much tone lies so many cents above a semitone of A = 440 Hz, of the
-    partials from 110 to 440 Hz: lower ones are too coarse, higher ones are stretched."""
+    partials from 110 to 880 Hz: lower ones are too coarse, higher ones are stretched."""
     offset_s: float
     """Digital silence before the first sound."""
     sound_s: float

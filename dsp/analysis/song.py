@@ -52,6 +52,8 @@ from dsp.audio import BLOCK_FRAMES
 from dsp.errors import AudioFormatError
 from dsp.formats import refusals
 from dsp.formats.reader import Limits, Probe, StemReader, probe
+from dsp.measure.album import Counts, block_counts
+from dsp.measure.loudness import STEP_S
 
 _DECODED_SHARE = 0.9
 """Of the work, by the clock."""
@@ -72,6 +74,8 @@ class Analysed:
     analysis: Analysis
     outline: Outline
     """For drawings; not part of the document."""
+    blocks: Counts
+    """For the loudness of an album."""
 
 
 def analyse(
@@ -126,7 +130,8 @@ def analyse(
         began=began,
     )
     on_progress(1.0)
-    return Analysed(analysis, meters.outline.outline())
+    blocks = block_counts(meters.loudness.energy(), step_s=STEP_S)
+    return Analysed(analysis, meters.outline.outline(), blocks)
 
 
 def _heard(

@@ -9,7 +9,7 @@ LEAST_SHARPNESS = 0.1
 """Below it tones agree on nothing: noise and drums read 0.00 to 0.05."""
 
 # Tones further from the mean than a quarter tone's half are bent, or belong to another tuning.
-_NEAR_CENTS = 25
+_NEAR_CENTS = 20
 _ROUNDS = 4
 
 
