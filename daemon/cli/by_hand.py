@@ -6,6 +6,7 @@ nothing.
 """
 
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -13,6 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,6 +30,7 @@ from daemon.config.validation import assign, validate
 from daemon.errors import BadInput, NothingToDo, SpoolError, Unavailable
 from daemon.files import Files
 from daemon.handlers.contract import Result, Task
+from daemon.handlers.grants import read_secrets
 from daemon.text import figure, shown
 
 EX_OK, EX_USAGE, EX_DATAERR, EX_SOFTWARE, EX_TEMPFAIL = 0, 64, 65, 70, 75
@@ -55,7 +58,10 @@ def handled_by_hand(
     try:
         options = options_of(handler.Options, source, wanted)
         with _reporting(console, as_json=as_json) as report:
-            result = _made(handler, source, out, options, report)
+            given = Task(
+                source.name, source, out, options, report, secrets=read_secrets(wanted, os.environ)
+            )
+            result = _made(handler, given, out)
     except BaseException as error:  # noqa: BLE001 - every end of a job has its exit code
         return _ended_badly(error, console, as_json=as_json)
     _show(result, out, console, handler.HEADLINE, as_json=as_json)
@@ -82,17 +88,11 @@ def _refuse_existing(out: Path) -> None:
         raise BadInput("OUTPUT_EXISTS", f"{str(out)!r} exists already", "Name a new folder.")
 
 
-def _made(
-    handler: ModuleType,
-    source: Path,
-    out: Path,
-    options: BaseModel,
-    report: Callable[[str, float], None],
-) -> Result:
+def _made(handler: ModuleType, task: Task, out: Path) -> Result:
     out.parent.mkdir(parents=True, exist_ok=True)
     workdir = Path(tempfile.mkdtemp(prefix=".soundspool-", dir=out.parent))
     try:
-        result: Result = handler.handle(Task(source.name, source, workdir, options, report))
+        result: Result = handler.handle(replace(task, workdir=workdir))
         workdir.chmod(0o755)  # mkdtemp is private; a result is for whoever may see its parent
         Files().rename("publish result", workdir, out)
     except BaseException:

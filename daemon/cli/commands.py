@@ -96,6 +96,20 @@ def analyze(
 
 
 @app.command()
+def transcribe(
+    source: Annotated[Path, typer.Argument(help="A recording, or a folder of them.", exists=True)],
+    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """Write down what is said in recordings, without the daemon."""
+    from daemon.cli.by_hand import handled_by_hand
+    from daemon.handlers import transcribe as handler
+
+    sys.exit(handled_by_hand(handler, source, out, settings or [], as_json=json))
+
+
+@app.command()
 def demo(
     spool: Annotated[
         Path, typer.Option(help="Where to create the demo's spool, which is kept.")

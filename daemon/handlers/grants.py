@@ -9,8 +9,10 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
 
 from daemon.errors import Postponed
 
@@ -31,10 +33,20 @@ class Grants:
 def endpoint_of(url: str) -> str:
     """Return the ``host:port`` of a URL, as ``allow`` writes it; ``ValueError``: it has none."""
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("must begin with http:// or https:// and name a host")
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+        raise ValueError("must begin with http:// or https:// and name a host, and no user")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{host}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
+
+
+def _checked(url: str) -> str:
+    if url:
+        endpoint_of(url)
+    return url
+
+
+Url = Annotated[str, Field(max_length=2_000), AfterValidator(_checked)]
+"""Of a server, or empty."""
 
 
 def looked_up(host: str, port: int) -> tuple[Address, ...]:
