@@ -67,7 +67,8 @@ class Whisper:
 
     @property
     def name(self) -> str:
-        return f"whisper {self.model.parent.name}/{self.model.name}, faster-whisper {_version('faster-whisper')}"
+        model = "/".join(self.model.parts[-2:])
+        return f"whisper {model}, faster-whisper {_version('faster-whisper')}"
 
     def recognised(self, samples: Samples, language: str, prompt: str) -> list[Segment]:
         if self.loaded is None:
