@@ -53,6 +53,13 @@ def test_no_word_is_lost_or_doubled_and_times_are_the_sources(tmp_path):
     assert 0.05 > max(abs(word["start"] - at) for word, (_, at) in zip(found, truth, strict=True))
 
 
+def test_shipped_schema_is_the_documents():
+    """``transcript-1.json`` says of the document what the document is."""
+    shipped = Path(transcript.__file__).with_name("transcript-1.json").read_text()
+
+    assert transcript.Transcript.model_json_schema(mode="serialization") == json.loads(shipped)
+
+
 def test_random_cuts_lose_and_double_no_word():
     """Pieces that overlap share words; each belongs to the one that holds its middle."""
     data, truth = words_wav(120, pause_every=1_000)
