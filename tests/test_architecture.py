@@ -25,7 +25,7 @@ DSP = (
     ("dsp.audio", "dsp.units", "dsp.errors", "dsp.sums", "dsp.containers", "dsp.report"),
     ("dsp.processors", "dsp.formats"),
     ("dsp.measure",),
-    ("dsp.mixing", "dsp.analysis"),
+    ("dsp.mixing", "dsp.analysis", "dsp.episode"),
 )
 
 

@@ -110,6 +110,20 @@ def transcribe(
 
 
 @app.command()
+def podcast(
+    source: Annotated[Path, typer.Argument(help="An article, or a folder with it.", exists=True)],
+    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """Speak an article: an episode with chapters, without the daemon."""
+    from daemon.cli.by_hand import handled_by_hand
+    from daemon.handlers import podcast as handler
+
+    sys.exit(handled_by_hand(handler, source, out, settings or [], as_json=json))
+
+
+@app.command()
 def demo(
     spool: Annotated[
         Path, typer.Option(help="Where to create the demo's spool, which is kept.")

@@ -1,0 +1,1 @@
+"""Spoken pieces to an episode: joined with pauses, levelled, limited, encoded with chapters."""

@@ -1,0 +1,227 @@
+"""Pieces of speech to one recording: trimmed, with pauses, voices of one level, as loud as asked.
+
+Theory of operation
+-------------------
+Three passes, a piece in memory at a time. The first hears each voice and finds the gain that
+brings it to ``VOICE_LUFS``. The second writes the pieces and the pauses between them as float.
+The third limits and encodes; the file is decoded and measured, and the pass repeated with another
+gain or a lower ceiling until the file is as loud as asked and its true peaks are below the ceiling.
+
+Rules
+-----
+Rule 1: a pause is what is heard: the silence that a trimmed piece keeps is part of it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block
+from dsp.formats.reader import StemReader, probe
+from dsp.formats.resample import Resampler
+from dsp.formats.writer import Writer
+from dsp.measure.levels import TruePeakMeter
+from dsp.measure.loudness import LoudnessMeter
+from dsp.processors.limiter import Limiter
+from dsp.units import ratio_of
+
+RATE_HZ = 44_100
+TRIM_S = 0.030
+"""Silence that a piece keeps at either end."""
+VOICE_LUFS = -20.0
+TARGET_LUFS, CEILING_DBTP = -16.0, -1.0
+TOLERANCE_LU, TOLERANCE_DB = 0.05, 0.05
+_PASSES = 8
+_LEAST_STEP_DB = 1e-3
+_OPUS_HZ = 48_000
+_KBITS = {"mp3": 192, "opus": 96}
+_SILENCE = ratio_of(-50.0)
+"""Of the peak of a piece: what is quieter at its ends is no speech."""
+_LEAST_LUFS = -60.0
+_LONGEST_S = 600.0
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A piece that has been spoken."""
+
+    path: Path
+    voice: str
+    pause_s: float
+    """What is heard between the end of the piece before and its beginning."""
+
+
+@dataclass(frozen=True)
+class Narration:
+    """What became of the pieces."""
+
+    spans_s: tuple[tuple[float, float], ...]
+    """Where each piece is heard."""
+    duration_s: float
+    integrated_lufs: float
+    true_peak_dbtp: float
+    """Both of the file, decoded."""
+    reduction_db: float
+    """The most that the limiter took."""
+
+
+def narrate(
+    pieces: Sequence[Spoken],
+    folder: Path,
+    path: Path,
+    *,
+    format: str,  # noqa: A002 - the word for it
+    report: Callable[[float], None],
+) -> Narration:
+    """Join the pieces to the file ``path``.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the sum lies meanwhile.
+    format : str
+        ``mp3`` or ``opus``.
+
+    Raises
+    ------
+    AudioFormatError
+        A piece cannot be decoded, or none holds sound.
+    """
+    rate_hz = _OPUS_HZ if format == "opus" else RATE_HZ
+    gains = _gains(pieces, lambda share: report(0.3 * share))
+    sum_path = folder / ".narration.wav"
+    try:
+        spans, lufs = _joined(pieces, gains, sum_path, lambda share: report(0.3 + 0.3 * share))
+        gain_db, ceiling_dbtp = TARGET_LUFS - lufs, CEILING_DBTP - TOLERANCE_DB
+        tried: tuple[float, float] | None = None
+        for number in range(_PASSES):
+            with Writer(
+                path, rate_hz=rate_hz, channels=1, format=format, kbits=_KBITS[format]
+            ) as out:
+                reduction_db = _limited(sum_path, gain_db, ceiling_dbtp, out, rate_hz)
+            heard = _heard(path)
+            report(0.6 + 0.4 * (number + 1) / _PASSES)
+            off_lu, over_db = TARGET_LUFS - heard[0], heard[1] - CEILING_DBTP
+            if abs(off_lu) <= TOLERANCE_LU and over_db <= 0.0:
+                break
+            slope = _slope(tried, gain_db, heard[0])
+            tried = gain_db, heard[0]
+            gain_db += off_lu / slope
+            ceiling_dbtp -= max(0.0, over_db + TOLERANCE_DB) if over_db > 0.0 else 0.0
+    finally:
+        sum_path.unlink(missing_ok=True)
+    return Narration(tuple(spans), spans[-1][1] + TRIM_S, *heard, reduction_db)
+
+
+def _slope(before: tuple[float, float] | None, gain_db: float, lufs: float) -> float:
+    """Return how much louder 1 dB of gain made it: less than 1 dB, where the limiter works."""
+    if before is None or abs(gain_db - before[0]) < _LEAST_STEP_DB:
+        return 1.0
+    return min(1.0, max(0.25, (lufs - before[1]) / (gain_db - before[0])))
+
+
+def _heard(path: Path) -> tuple[float, float]:
+    """Return loudness and true peak of a file as it decodes."""
+    found = probe(path, name=path.name)
+    meter, peaks = LoudnessMeter(found.rate_hz, 1), TruePeakMeter(found.rate_hz, 1)
+    with StemReader(found) as reader:
+        while len(block := reader.read(BLOCK_FRAMES)):
+            meter.update(block)
+            peaks.update(block)
+    return meter.integrated_lufs(), float(peaks.true_peak_dbtp())
+
+
+def trimmed(sound: Block) -> Block:
+    """Return speech of ``RATE_HZ`` with ``TRIM_S`` of silence at either end."""
+    loud = np.flatnonzero(np.abs(sound[:, 0]) > _SILENCE * np.abs(sound).max(initial=0.0))
+    if not len(loud):
+        return sound[:0]
+    keep = round(TRIM_S * RATE_HZ)
+    first, last = int(loud[0]), int(loud[-1]) + 1
+    before, after = max(0, keep - first), max(0, last + keep - len(sound))
+    inner = sound[max(0, first - keep) : last + keep]
+    return np.pad(inner, ((before, after), (0, 0)))
+
+
+def decoded(path: Path) -> Block:
+    """Return a piece as ``(frames, 1)`` of ``RATE_HZ``, at most ten minutes of it."""
+    blocks = []
+    found = probe(path, name=path.name, accept_truncated=True)
+    with StemReader(found, accept_truncated=True) as reader:
+        resampler = Resampler(found.rate_hz, RATE_HZ, 1)
+        left = round(_LONGEST_S * found.rate_hz)
+        while left > 0 and len(block := reader.read(min(left, BLOCK_FRAMES))):
+            left -= len(block)
+            mono = block.mean(axis=1, keepdims=True, dtype=np.float32)
+            blocks.append(resampler.process(mono))
+        blocks.append(resampler.finish())
+    return np.concatenate(blocks)
+
+
+def _gains(pieces: Sequence[Spoken], report: Callable[[float], None]) -> Mapping[str, float]:
+    """Return the gain of each voice."""
+    meters: dict[str, LoudnessMeter] = {}
+    for place, piece in enumerate(pieces):
+        meter = meters.setdefault(piece.voice, LoudnessMeter(RATE_HZ, 1))
+        meter.update(trimmed(decoded(piece.path)))
+        report((place + 1) / len(pieces))
+    levels = {voice: meter.integrated_lufs() for voice, meter in meters.items()}
+    return {
+        voice: ratio_of(VOICE_LUFS - level) if level > _LEAST_LUFS else 1.0
+        for voice, level in levels.items()
+    }
+
+
+def _joined(
+    pieces: Sequence[Spoken],
+    gains: Mapping[str, float],
+    path: Path,
+    report: Callable[[float], None],
+) -> tuple[list[tuple[float, float]], float]:
+    """Write pieces and pauses; return where each piece is heard, and how loud all is."""
+    spans, at, meter = [], 0, LoudnessMeter(RATE_HZ, 1)
+    keep = round(TRIM_S * RATE_HZ)
+    with Writer(path, rate_hz=RATE_HZ, channels=1, format="wav", bits=32) as out:
+
+        def put(block: Block) -> None:
+            nonlocal at
+            meter.update(block)
+            out.write(block)
+            at += len(block)
+
+        for place, piece in enumerate(pieces):
+            if place:
+                put(np.zeros((max(0, round(piece.pause_s * RATE_HZ) - 2 * keep), 1), np.float32))
+            sound = trimmed(decoded(piece.path)) * np.float32(gains[piece.voice])
+            start = at
+            put(sound)
+            heard = min(keep, len(sound) // 2)
+            spans.append(((start + heard) / RATE_HZ, (at - heard) / RATE_HZ))
+            report((place + 1) / len(pieces))
+    return spans, meter.integrated_lufs()
+
+
+def _limited(path: Path, gain_db: float, ceiling_dbtp: float, out: Writer, rate_hz: int) -> float:
+    """Write the limited sum; return what the limiter took at the most, in dB."""
+    gain = ratio_of(gain_db)
+    limiter = Limiter(ceiling_dbtp=ceiling_dbtp, rate_hz=RATE_HZ, channels=1, gain=gain)
+    resampler, late = Resampler(RATE_HZ, rate_hz, 1), limiter.latency
+    for block in _with_tail(path, limiter.latency):
+        done = limiter.process(block)
+        skipped = min(late, len(done))
+        late -= skipped
+        out.write(resampler.process(done[skipped:]))
+    out.write(resampler.finish())
+    return limiter.reduction.max_db
+
+
+def _with_tail(path: Path, frames: int) -> Iterator[Block]:
+    """Yield the sum in whole hops, and silence enough to push out what the limiter holds."""
+    with StemReader(probe(path, name=path.name)) as reader:
+        while len(block := reader.read(BLOCK_FRAMES)):
+            if rest := -len(block) % HOP_FRAMES:
+                block = np.pad(block, ((0, rest), (0, 0)))
+            yield block
+    yield np.zeros((frames + -frames % HOP_FRAMES, 1), np.float32)
