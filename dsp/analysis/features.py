@@ -17,7 +17,7 @@ in front shifts what is found and changes nothing else.
 Rules
 -----
 Rule 1: results do not depend on the blocks. Frames lie on a grid that begins with the sound,
-and NumPy transforms every row by itself.
+windows of rises are transformed in the same pairs, those of pitch one by one.
 
 Rule 2: a logarithm is taken in float64 and rounded to float32: processors differ in its last
 bits, and results must not.
@@ -36,6 +36,8 @@ import numpy as np
 import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+
+from dsp.measure.transform import BandTransform
 
 Rows = NDArray[np.float32]
 
@@ -66,6 +68,7 @@ _PITCH_HANN = np.hanning(_PITCH_WINDOW + 1)[:-1].astype(np.float32)
 _EDGES = np.unique(
     np.round(np.concatenate([np.arange(1, 9), np.geomspace(9, _WINDOW // 2, 33)]))
 ).astype(np.intp)
+_BAND_EDGES = np.append(_EDGES[:-1], _WINDOW // 2 + 1).astype(np.float64)  # and the highest bin
 _GROUP_EDGES_HZ = (0, 150, 300, 600, 1200, 2400, 4800, 7500)
 _GROUPS = np.searchsorted(_EDGES[:-1] * RATE_HZ / _WINDOW, _GROUP_EDGES_HZ)
 _GROUP_SIZES = np.diff(np.append(_GROUPS, len(_EDGES) - 1)).astype(np.float32)
@@ -122,6 +125,7 @@ class Features:
         # The first windows are centred on frame 0.
         self._waiting: Rows = np.zeros(_WINDOW // 2, np.float32)
         self._pitch_waiting: Rows = np.zeros(_PITCH_WINDOW // 2, np.float32)
+        self._bands = BandTransform(_HANN, _BAND_EDGES, size=_WINDOW)
         self._rises = _Rises()
         self._pitch: list[NDArray[np.float16]] = []
         self._cents = np.zeros(100, np.int64)
@@ -158,14 +162,17 @@ class Features:
         if last:
             sound = np.append(sound, np.zeros(_WINDOW, np.float32))
             pitch_sound = np.append(pitch_sound, np.zeros(_PITCH_WINDOW // 2, np.float32))
-        looks, self._waiting = _looks(np.append(self._waiting, sound), _WINDOW, HOP)
-        if len(looks):
-            self._rises.add(np.add.reduceat(_powers(looks * _HANN), _EDGES[:-1], axis=1))
+        self._waiting = np.append(self._waiting, sound)
+        if starts := _starts(len(self._waiting), even=not last):
+            bands = self._bands.powers(self._waiting[:, np.newaxis], np.array(starts))
+            self._rises.add(bands.astype(np.float32))
+            self._waiting = self._waiting[starts[-1] + HOP :].copy()
         looks, self._pitch_waiting = _looks(
             np.append(self._pitch_waiting, pitch_sound), _PITCH_WINDOW, PITCH_HOP
         )
         if len(looks):
-            partials = _Partials(np.sqrt(_powers(looks * _PITCH_HANN)))
+            powers = _powers(looks * _PITCH_HANN, _PEAK_BINS.stop + 2 + _AROUND)
+            partials = _Partials(np.sqrt(powers))
             self._pitch.append(partials.on_thirds().clip(max=_MOST).astype(np.float16))
             self._cents += partials.by_cents()
 
@@ -232,6 +239,16 @@ def _joined(parts: list[NDArray[np.float16]], width: int) -> NDArray[np.float16]
     return rows
 
 
+def _starts(waiting: int, *, even: bool) -> range:
+    """Return where the windows of rises begin that are whole in what waits.
+
+    Two are transformed as one, and each rounds by the other: an even number of them, until the
+    last, makes the same pairs of any blocks.
+    """
+    count = max(0, (waiting - _WINDOW) // HOP + 1)
+    return range(0, (count - count % 2 if even else count) * HOP, HOP)
+
+
 def _looks(waiting: Rows, window: int, hop: int) -> tuple[Rows, Rows]:
     """Return every whole window of what waits, and what goes on waiting."""
     count = max(0, (len(waiting) - window) // hop + 1)
@@ -240,8 +257,8 @@ def _looks(waiting: Rows, window: int, hop: int) -> tuple[Rows, Rows]:
     return sliding_window_view(waiting, window)[::hop], waiting[count * hop :].copy()
 
 
-def _powers(looks: Rows) -> Rows:
-    spectra = np.fft.rfft(looks, axis=1)
+def _powers(looks: Rows, bins: int) -> Rows:
+    spectra = np.fft.rfft(looks, axis=1)[:, :bins]
     return np.asarray(np.square(spectra.real) + np.square(spectra.imag), np.float32)
 
 
