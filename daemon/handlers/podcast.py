@@ -35,7 +35,7 @@ from daemon.handlers.podcast_documents import (
 )
 from daemon.handlers.speech.client import SpeechClient
 from daemon.handlers.speech.voices import Cache, Engine, Espeak, Server
-from daemon.text import count
+from daemon.text import count, figure, span
 from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.episode.narration import Narration, Spoken, narrate
 from dsp.episode.tags import id3_tag
@@ -267,7 +267,7 @@ def _episode(
     return Result(tuple(outputs), figures, tuple(notes))
 
 
-def _figures(joined: Narration, rows: Sequence[Row]) -> dict[str, object]:
+def _figures(joined: Narration, rows: Sequence[Row]) -> dict[str, float]:
     return {
         "duration_s": round(joined.duration_s, 3),
         "integrated_lufs": round(joined.integrated_lufs, 2),
@@ -277,11 +277,11 @@ def _figures(joined: Narration, rows: Sequence[Row]) -> dict[str, object]:
     }
 
 
-def _words(figures: dict[str, object]) -> list[tuple[str, str]]:
+def _words(figures: dict[str, float]) -> list[tuple[str, str]]:
     return [
-        ("Length", f"{figures['duration_s']} s"),
-        ("Loudness", f"{figures['integrated_lufs']} LUFS"),
-        ("True peak", f"{figures['true_peak_dbtp']} dBTP"),
+        ("Length", span(figures["duration_s"])),
+        ("Loudness", figure("lufs", figures["integrated_lufs"])),
+        ("True peak", figure("dbtp", figures["true_peak_dbtp"])),
         ("Pieces", f"{figures['pieces']}, {figures['cached']} kept"),
     ]
 
