@@ -49,7 +49,9 @@ def moving_sum(values: ArrayLike, weights: ArrayLike, *, hop: int = 1) -> NDArra
     values = np.asarray(values, np.float64)
     weights = np.asarray(weights, np.float64)
     last = len(values) - len(weights)
-    total = np.zeros(max(0, last // hop + 1))
+    if last < 0:
+        return np.zeros(0)
+    total = np.zeros(last // hop + 1)
     for place, weight in enumerate(weights):
         total += weight * values[place : place + last + 1 : hop]
     return total

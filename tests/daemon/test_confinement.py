@@ -86,7 +86,7 @@ def test_m4a_in_a_confined_worker_is_refused_with_its_remedy(tmp_path, monkeypat
     crew = Crew(tmp_path, Settings(slots=1, confine=True), handlers=(mix,))
     order = crew.order("job", handler=mix)
     song = Path(order.source).with_name("song.m4a")
-    song.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(500))
+    song.write_bytes(b"\0\0\0\x10ftypM4A \0\0\0\0" + b"\0\0\0\0moov" + bytes(500))
     error = crew.run([replace(order, source=str(song), options={})])["job"].error
     crew.pool.close()
 

@@ -13,6 +13,7 @@ from tests.support.analysed import example
 
 SHA256 = "5f" * 32
 OUTLINE = np.array([[-3, 4], [-128, 127]], np.int8)
+BLOCKS = np.array([0, 3, 5])
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def cache(tmp_path):
 
 
 def entry(**fields):
-    return Entry.of(Analysed(example(**fields), OUTLINE))
+    return Entry.of(Analysed(example(**fields), OUTLINE, BLOCKS))
 
 
 def path_of(cache):

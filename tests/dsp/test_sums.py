@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
-from dsp.sums import moving_maximum, smoothed
+from dsp.sums import moving_maximum, moving_sum, smoothed
 
 VALUES = np.abs(np.random.default_rng(2).normal(0.0, 1.0, 300))
 
@@ -27,3 +27,21 @@ def test_smoothed_is_the_mean_of_the_neighbours():
 def test_nothing_has_no_neighbours():
     """No values, no maxima."""
     assert 0 == len(moving_maximum([], 17))
+
+
+@pytest.mark.parametrize("hop", [1, 10])
+def test_fewer_values_than_weights_have_no_sum(hop):
+    """A sound that is shorter than a window has none."""
+    for length in range(17):
+        assert 0 == len(moving_sum(VALUES[:length], np.ones(17), hop=hop))
+
+    assert 1 == len(moving_sum(VALUES[:17], np.ones(17), hop=hop))
+
+
+def test_every_tenth_sum_is_that_of_all():
+    """Sums that are not asked for change nothing of the others."""
+    weights = np.linspace(0.1, 1.0, 40)
+
+    np.testing.assert_array_equal(
+        moving_sum(VALUES, weights)[::10], moving_sum(VALUES, weights, hop=10)
+    )
