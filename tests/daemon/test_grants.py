@@ -226,7 +226,7 @@ def test_secret_reaches_the_handler_and_is_written_nowhere(tmp_path, broken):
     key = tmp_path / "key"
     key.write_text(f"{KEY}\n")
     root = tmp_path / "spool"
-    settling = settings_for(root)["inboxes"]["mix"]["settling"]
+    settling = settings_for(root)["inboxes"]["mix"]["settling"] | {"settle_unknown_s": 0.2}
     options = {"api_key_file": str(key), "break_with_key": broken}
     inbox = {"handler": HANDLER, "options": options, "settling": settling}
     given = settings_for(root, inboxes={"talk": inbox}, log_level="debug")

@@ -116,6 +116,7 @@ def talking(tmp_path, server, at_once):
     settings = settings_for(tmp_path / "spool")
     inbox = settings["inboxes"]["mix"]
     inbox["handler"] = "daemon.handlers.podcast"
+    inbox["settling"] |= {"settle_unknown_s": 0.2}
     inbox["options"] = {"endpoint": server.url, "at_once": at_once, "voice": "anna"}
     inbox["allow"] = {"network": [f"127.0.0.1:{server.port}"]}
     return Daemon(tmp_path / "spool", settings)
