@@ -6,6 +6,7 @@ What a command does lies in a module of its own, imported when the command runs.
 # ruff: noqa: PLC0415, FBT002 - a command imports what it needs; flags are booleans
 
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +68,13 @@ def run(config: Config = None) -> None:
         sys.exit(run_daemon(config))
 
 
+def _by_hand(name: str, source: Path, out: Path, wanted: list[str] | None, *, json: bool) -> None:
+    from daemon.cli.by_hand import handled_by_hand
+
+    module = import_module(f"daemon.handlers.{name}")
+    sys.exit(handled_by_hand(module, source, out, wanted or [], as_json=json))
+
+
 @app.command()
 def mix(
     source: Annotated[Path, typer.Argument(help="A folder of stems, or one file.", exists=True)],
@@ -75,10 +83,7 @@ def mix(
     json: Json = False,
 ) -> None:
     """Mix and master a folder of stems, here and now, without the daemon."""
-    from daemon.cli.by_hand import handled_by_hand
-    from daemon.handlers import mix as handler
-
-    sys.exit(handled_by_hand(handler, source, out, settings or [], as_json=json))
+    _by_hand("mix", source, out, settings, json=json)
 
 
 @app.command()
@@ -89,10 +94,7 @@ def analyze(
     json: Json = False,
 ) -> None:
     """Find tempo, beats, key, loudness and faults of songs, without the daemon."""
-    from daemon.cli.by_hand import handled_by_hand
-    from daemon.handlers import analyze as handler
-
-    sys.exit(handled_by_hand(handler, source, out, settings or [], as_json=json))
+    _by_hand("analyze", source, out, settings, json=json)
 
 
 @app.command()
@@ -103,10 +105,7 @@ def transcribe(
     json: Json = False,
 ) -> None:
     """Write down what is said in recordings, without the daemon."""
-    from daemon.cli.by_hand import handled_by_hand
-    from daemon.handlers import transcribe as handler
-
-    sys.exit(handled_by_hand(handler, source, out, settings or [], as_json=json))
+    _by_hand("transcribe", source, out, settings, json=json)
 
 
 @app.command()
@@ -117,10 +116,18 @@ def podcast(
     json: Json = False,
 ) -> None:
     """Speak an article: an episode with chapters, without the daemon."""
-    from daemon.cli.by_hand import handled_by_hand
-    from daemon.handlers import podcast as handler
+    _by_hand("podcast", source, out, settings, json=json)
 
-    sys.exit(handled_by_hand(handler, source, out, settings or [], as_json=json))
+
+@app.command()
+def merge(
+    source: Annotated[Path, typer.Argument(help="A folder of recorded chunks.", exists=True)],
+    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """Merge recorded chunks into one recording, without the daemon."""
+    _by_hand("merge", source, out, settings, json=json)
 
 
 @app.command()

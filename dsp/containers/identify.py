@@ -8,8 +8,8 @@ wrong master. So what the header declares is compared with the size of the file.
 
 libsndfile chooses a parser by content, not by name, and has parsers for thirty formats; most of
 its memory errors were in the ones that are never used. So the engine asks here first, and only what
-is not ``unsupported`` passes. MP4, AAC and Ogg FLAC, which libsndfile 1.2 opens in none of
-ffmpeg's files, name the ``demuxer`` with which ffmpeg reads them.
+is not ``unsupported`` passes. MP4, AAC, Matroska, and Ogg FLAC, which libsndfile 1.2 opens in none
+of ffmpeg's files, name the ``demuxer`` with which ffmpeg reads them.
 
 Rules
 -----
@@ -48,10 +48,11 @@ _WALKERS = {
 }
 # ISO 14496-3: a window of 2,048, half of it overlap. Encoders differ, ADTS does not say by what.
 _ADTS = Format("aac", demuxer="aac", delay_frames=1_024)
+_MATROSKA = Format("matroska", demuxer="matroska")
 _NOT_WALKED = (  # offset, magic, container, what is known of its format
     *((0, bytes((0xFF, second)), "aac", _ADTS) for second in (0xF0, 0xF1, 0xF8, 0xF9)),
     (0, bytes.fromhex("3026b2758e66cf11"), "asf", Format(unsupported="WMA")),
-    (0, bytes.fromhex("1a45dfa3"), "matroska", Format(unsupported="Matroska or WebM")),
+    (0, bytes.fromhex("1a45dfa3"), "matroska", _MATROSKA),
     (0, b".snd", "au", Format(unsupported="AU")),
     (0, b"RIFX", "rifx", Format(unsupported="big-endian WAV")),
     (0, b"wvpk", "wavpack", Format(unsupported="WavPack")),

@@ -46,7 +46,7 @@ _MASTER_KBITS = {"ogg": 256, "opus": 192, "mp3": 320}
 _LOSSY = {"ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}
 _RATES_HZ = {"opus": OPUS_HZ, "mp3": MP3_HZ}
 _LOW_HZ, _HIGH_HZ = 8_000, 192_000  # Vorbis in libsndfile crashes above 200 kHz
-_MOST_CHANNELS = 2
+_MOST_CHANNELS, _MOST_CHANNELS_LOSSLESS = 2, 8
 _FLOAT_BITS = 32
 _VORBIS_KBITS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 _MOST_LEVEL = 0.99  # libsndfile's MP3 encoder refuses the 1 that it documents
@@ -62,7 +62,7 @@ class Writer:
     rate_hz : int
         8,000 to 192,000; fewer for Opus and MP3 (Rule 3).
     channels : int
-        1 or 2.
+        1 or 2; of WAV and FLAC up to 8.
     format : str
         One of ``formats_available()``.
     bits : int
@@ -70,6 +70,8 @@ class Writer:
     kbits : int
         About how many kilobits per second a lossy format may take; of MP3, the nearest that
         there is. 0: as many as a master deserves.
+    integers : bool
+        Samples that are integers of this width already are written as they are, without dither.
 
     Raises
     ------
@@ -88,9 +90,11 @@ class Writer:
         format: str,  # noqa: A002 - the word for it
         bits: int = 24,
         kbits: int = 0,
+        integers: bool = False,
     ) -> None:
         _check(rate_hz, channels, format, bits)
         self._bits = bits if format in BITS else _FLOAT_BITS
+        self._integers = integers
         self._left_bits = 32 - bits if format == "flac" else 0
         self._frames, self._windows = 0, Windows(BLOCK_FRAMES, channels)
         flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -152,7 +156,19 @@ class Writer:
     def _samples(self, block: Block) -> NDArray[np.int32] | NDArray[np.float32]:
         if self._bits == _FLOAT_BITS:
             return np.ascontiguousarray(block, np.float32)
-        return quantise(block, self._bits, self._frames) << self._left_bits
+        return self._quantised(block) << self._left_bits
+
+    def _quantised(self, block: Block) -> NDArray[np.int32]:
+        if not self._integers:
+            return quantise(block, self._bits, self._frames)
+        full = 1 << (self._bits - 1)
+        scaled = block * np.float32(full)  # a power of two: exact
+        whole = scaled == np.rint(scaled)
+        kept: NDArray[np.int32] = np.clip(scaled, -full, full - 1).astype(np.int32)
+        if whole.all():
+            return kept
+        np.copyto(kept, quantise(block, self._bits, self._frames), where=~whole)
+        return kept
 
 
 def formats_available() -> dict[str, tuple[int, ...]]:
@@ -172,8 +188,9 @@ def _check(rate_hz: int, channels: int, format: str, bits: int) -> None:  # noqa
         raise ParameterError(f"format must be one of {', '.join(available)}, got {format!r}")
     if format in BITS and bits not in BITS[format]:
         raise ParameterError(f"bits of {format} must be one of {BITS[format]}, got {bits}")
-    if not 1 <= channels <= _MOST_CHANNELS:
-        raise ParameterError(f"channels must be 1 or 2, got {channels}")
+    most = _MOST_CHANNELS_LOSSLESS if format in BITS else _MOST_CHANNELS
+    if not 1 <= channels <= most:
+        raise ParameterError(f"channels of {format} must be 1 to {most}, got {channels}")
     rates_hz = _RATES_HZ.get(format, ())
     if rates_hz and rate_hz not in rates_hz:
         raise ParameterError(f"rate_hz of {format} must be one of {rates_hz}, got {rate_hz}")

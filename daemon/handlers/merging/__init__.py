@@ -1,0 +1,1 @@
+"""What the ``merge`` handler is made of."""

@@ -1,0 +1,112 @@
+"""Each chunk heard in its order: what it holds, and how it follows the one before.
+
+Rule 1: of the sound only the ends of one chunk are in memory: those that the next may overlap.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+from daemon.handlers.contract import Note
+from daemon.handlers.merging.chunks import Chunk
+from daemon.handlers.merging.order import Order
+from daemon.text import display
+from dsp.errors import AudioFormatError
+from dsp.formats.reader import Limits
+from dsp.mixing.joining.joins import Seam, seam_of
+from dsp.mixing.joining.overlap import LONGEST_S
+from dsp.mixing.joining.survey import Survey, surveyed
+
+Gap = Literal["keep", "close"] | float
+
+
+@dataclass(frozen=True)
+class Used:
+    """A chunk that is used."""
+
+    chunk: Chunk
+    survey: Survey
+    start_s: Fraction | None
+    """When it begins, counted from the first one, as the order's rule has it."""
+    seam: Seam = field(default_factory=Seam)
+    gap_s: Fraction = Fraction(0)
+    """Silence that belongs before it; negative: it overlaps the one before by so much."""
+
+
+@dataclass
+class Heard:
+    """What was heard."""
+
+    used: list[Used] = field(default_factory=list)
+    skipped: list[tuple[Chunk, str, str]] = field(default_factory=list)
+    """With code and message."""
+    notes: list[Note] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Hears the chunks of one drop."""
+
+    order: Order
+    gap: Gap
+    longest_gap_s: float
+    limits: Limits
+
+    def hear(self, chunks: Sequence[Chunk], report: Callable[[float], None]) -> Heard:
+        """Hear the chunks, which are in their order."""
+        heard, first_of = Heard(), dict[str, str]()
+        for number, chunk in enumerate(chunks):
+            self._hear(heard, chunk, number, first_of)
+            report((number + 1) / len(chunks))
+        return heard
+
+    def _hear(self, heard: Heard, chunk: Chunk, number: int, first_of: dict[str, str]) -> None:
+        assert chunk.probe is not None  # noqa: S101 - only those are ordered
+        name = display(chunk.name)
+        try:
+            survey = surveyed(chunk.probe, self.limits)
+        except AudioFormatError as error:
+            heard.skipped.append((chunk, error.code, error.message))
+            return
+        if not survey.silent:  # two silent chunks of the same bytes are twice the time
+            if first := first_of.get(chunk.sha256):
+                text = f"{name} has the same bytes as {first}"
+                heard.skipped.append((chunk, "CHUNK_DUPLICATE", text))
+                return
+            first_of[chunk.sha256] = name
+        if survey.cut:
+            there = f"the {survey.frames / chunk.probe.rate_hz:.3f} s that are there are used"
+            heard.notes.append(Note("INPUT_TRUNCATED", f"{name} is cut short; {there}"))
+        start_s = self.order.starts_s[number] if self.order.starts_s else None
+        one = Used(chunk, survey, start_s)
+        if heard.used:
+            before = heard.used[-1]
+            gap_s = self._gap(heard, before, one)
+            expected_s = -gap_s if self.order.rule == "stamps" and gap_s < 0 else None
+            seam = seam_of(before.survey, survey, expected_s)
+            one = replace(one, seam=seam, gap_s=gap_s)
+            none = np.zeros((0, 1), np.float32)
+            light = replace(before.survey, head=none, tail=none)
+            heard.used[-1] = replace(before, survey=light)
+        heard.used.append(one)
+
+    def _gap(self, heard: Heard, before: Used, after: Used) -> Fraction:
+        if not isinstance(self.gap, str):
+            return Fraction(self.gap).limit_denominator(1_000_000)
+        if self.gap == "close" or before.start_s is None or after.start_s is None:
+            return Fraction(0)
+        length_s = Fraction(before.survey.frames, before.survey.probe.rate_hz)
+        gap_s = after.start_s - before.start_s - length_s
+        name = display(after.chunk.name)
+        if gap_s > self.longest_gap_s:
+            text = f"{name} begins {float(gap_s):.0f} s after the end of the one before; closed"
+            heard.notes.append(Note("GAP_CLOSED", text))
+            return Fraction(0)
+        if gap_s < -LONGEST_S:
+            text = f"{name} begins {float(-gap_s):.1f} s before the end of the one before"
+            heard.notes.append(Note("TIMES_OVERLAP", f"{text}; all of both is used"))
+            return Fraction(0)
+        return Fraction(0) if abs(gap_s) <= self.order.resolution_s else gap_s

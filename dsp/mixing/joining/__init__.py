@@ -1,0 +1,1 @@
+"""Recorded chunks to one recording: where they join, and the sound from the first to the last."""
