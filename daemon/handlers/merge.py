@@ -261,7 +261,7 @@ def _rows(heard: Heard, plan: Sequence[Planned], target: Target) -> list[ChunkRo
 
 def _notes(order: Order, heard: Heard, plan: Sequence[Planned]) -> list[Note]:
     notes = [
-        Note(code if code == "CHUNK_DUPLICATE" else "CHUNK_SKIPPED", f"{code}: {text}")
+        Note(code, text) if code == "CHUNK_DUPLICATE" else Note("CHUNK_SKIPPED", f"{code}: {text}")
         for _, code, text in heard.skipped
     ]
     for one in plan:

@@ -54,7 +54,7 @@ class Chunk:
     @property
     def named(self) -> Named:
         """What there is to order it by."""
-        return Named(self.name, self.stamp_s)
+        return Named(self.name, self.stamp_s, self.sha256)
 
 
 def chunks_of(

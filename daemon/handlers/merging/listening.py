@@ -57,13 +57,19 @@ class Listener:
 
     def hear(self, chunks: Sequence[Chunk], report: Callable[[float], None]) -> Heard:
         """Hear the chunks, which are in their order."""
-        heard, first_of = Heard(), dict[str, str]()
+        heard, first_of = Heard(), dict[str, tuple[str, Fraction | None]]()
         for number, chunk in enumerate(chunks):
             self._hear(heard, chunk, number, first_of)
             report((number + 1) / len(chunks))
         return heard
 
-    def _hear(self, heard: Heard, chunk: Chunk, number: int, first_of: dict[str, str]) -> None:
+    def _hear(
+        self,
+        heard: Heard,
+        chunk: Chunk,
+        number: int,
+        first_of: dict[str, tuple[str, Fraction | None]],
+    ) -> None:
         assert chunk.probe is not None  # noqa: S101 - only those are ordered
         name = display(chunk.name)
         try:
@@ -71,16 +77,17 @@ class Listener:
         except AudioFormatError as error:
             heard.skipped.append((chunk, error.code, error.message))
             return
-        if not survey.silent:  # two silent chunks of the same bytes are twice the time
-            if first := first_of.get(chunk.sha256):
-                text = f"{name} has the same bytes as {first}"
-                heard.skipped.append((chunk, "CHUNK_DUPLICATE", text))
-                return
-            first_of[chunk.sha256] = name
+        start_s = self.order.starts_s[number] if self.order.starts_s else None
+        first, at_s = first_of.setdefault(chunk.sha256, (name, start_s))
+        # Two silent chunks of the same bytes are twice the time, unless they say that they are not.
+        again = not survey.silent or (start_s is not None and start_s == at_s)
+        if first != name and again:
+            text = f"{name} has the same bytes as {first}"
+            heard.skipped.append((chunk, "CHUNK_DUPLICATE", text))
+            return
         if survey.cut:
             there = f"the {survey.frames / chunk.probe.rate_hz:.3f} s that are there are used"
             heard.notes.append(Note("INPUT_TRUNCATED", f"{name} is cut short; {there}"))
-        start_s = self.order.starts_s[number] if self.order.starts_s else None
         one = Used(chunk, survey, start_s)
         if heard.used:
             before = heard.used[-1]

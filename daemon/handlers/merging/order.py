@@ -10,6 +10,8 @@ Rule        Decides when
 ``names``   always; said to be a guess
 ==========  ==============================================================================
 
+Copies of the same bytes may share a time; one of them is left out later.
+
 Rule: what a name says is text of a stranger: every pattern is linear, every number bounded.
 """
 
@@ -43,6 +45,7 @@ class Named:
     """Its path in the drop."""
     stamp_s: Fraction | None = None
     """Seconds since midnight at which it begins, as the file says."""
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,16 +73,24 @@ def ordered(chunks: Sequence[Named], wanted: Sequence[str] = ()) -> Order:
         return Order("order", _as_wanted([chunk.name for chunk in chunks], wanted))
     stamps = [chunk.stamp_s for chunk in chunks]
     known = [stamp for stamp in stamps if stamp is not None]
-    if len(known) == len(chunks) and len(set(known)) == len(known):
+    if _decide(known, chunks):
         # Stamps count from midnight, and a recording may pass it.
         if max(known) - min(known) > Fraction(_DAY_S, 2):
             known = [at + _DAY_S if at < Fraction(_DAY_S, 2) else at for at in known]
         return _by_time("stamps", known, Fraction(5, 1_000))
     times = [_time_in(chunk.name) for chunk in chunks]
     told = [time for time in times if time is not None]
-    if len(told) == len(chunks) and len({at for at, _ in told}) == len(told):
+    if _decide([at for at, _ in told], chunks):
         return _by_time("times", [at for at, _ in told], max(step for _, step in told))
     return _by_name([chunk.name for chunk in chunks])
+
+
+def _decide(starts: Sequence[Fraction], chunks: Sequence[Named]) -> bool:
+    """Tell whether every chunk has a time, and no two different ones the same."""
+    if len(starts) < len(chunks):
+        return False
+    apart = {(at, chunk.sha256 or chunk.name) for at, chunk in zip(starts, chunks, strict=True)}
+    return len(apart) == len(set(starts))
 
 
 def _as_wanted(names: Sequence[str], wanted: Sequence[str]) -> tuple[int, ...]:

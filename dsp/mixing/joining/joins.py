@@ -67,10 +67,11 @@ def seam_of(before: Survey, after: Survey, expected_s: Fraction | None) -> Seam:
     a, b = tail[-around:], head[:around]
     step = np.abs(b[0] - a[-1])
     usual = np.maximum(_largest_step(a), _largest_step(b))
+    known = min(len(a), len(b)) >= around // 2  # of a few frames nothing stands out
     return Seam(
         Fraction(frames, rate_hz),
         exact,
-        bool(((step > _STEP) & (step > _STANDS_OUT * usual)).any()),
+        known and bool(((step > _STEP) & (step > _STANDS_OUT * usual)).any()),
         (bool((np.abs(a[-1]) > _EDGE).any()), bool((np.abs(b[0]) > _EDGE).any())),
     )
 
