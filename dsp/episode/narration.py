@@ -4,37 +4,32 @@ Theory of operation
 -------------------
 Three passes, a piece in memory at a time. The first hears each voice and finds the gain that
 brings it to ``VOICE_LUFS``. The second writes the pieces and the pauses between them as float.
-The third limits and encodes; the file is decoded and measured, and the pass repeated with another
-gain or a lower ceiling until the file is as loud as asked and its true peaks are below the ceiling.
+The third limits and encodes, until the file is as loud as asked (``mixing.joining.level``).
 
 Rules
 -----
 Rule 1: a pause is what is heard: the silence that a trimmed piece keeps is part of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block
+from dsp.audio import BLOCK_FRAMES, Block
 from dsp.formats.reader import StemReader, probe
 from dsp.formats.resample import Resampler
 from dsp.formats.writer import Writer
-from dsp.measure.levels import TruePeakMeter
 from dsp.measure.loudness import LoudnessMeter
-from dsp.processors.limiter import Limiter
+from dsp.mixing.joining.level import levelled
 from dsp.units import ratio_of
 
 RATE_HZ = 44_100
 TRIM_S = 0.030
 """Silence that a piece keeps at either end."""
 VOICE_LUFS = -20.0
-TARGET_LUFS, CEILING_DBTP = -16.0, -1.0
-TOLERANCE_LU, TOLERANCE_DB = 0.05, 0.05
-_PASSES = 8
-_LEAST_STEP_DB = 1e-3
+TARGET_LUFS = -16.0
 _OPUS_HZ = 48_000
 _KBITS = {"mp3": 192, "opus": 96}
 _SILENCE = ratio_of(-50.0)
@@ -94,43 +89,24 @@ def narrate(
     sum_path = folder / ".narration.wav"
     try:
         spans, lufs = _joined(pieces, gains, sum_path, lambda share: report(0.3 + 0.3 * share))
-        gain_db, ceiling_dbtp = TARGET_LUFS - lufs, CEILING_DBTP - TOLERANCE_DB
-        tried: tuple[float, float] | None = None
-        for number in range(_PASSES):
-            with Writer(
-                path, rate_hz=rate_hz, channels=1, format=format, kbits=_KBITS[format]
-            ) as out:
-                reduction_db = _limited(sum_path, gain_db, ceiling_dbtp, out, rate_hz)
-            heard = _heard(path)
-            report(0.6 + 0.4 * (number + 1) / _PASSES)
-            off_lu, over_db = TARGET_LUFS - heard[0], heard[1] - CEILING_DBTP
-            if abs(off_lu) <= TOLERANCE_LU and over_db <= 0.0:
-                break
-            slope = _slope(tried, gain_db, heard[0])
-            tried = gain_db, heard[0]
-            gain_db += off_lu / slope
-            ceiling_dbtp -= max(0.0, over_db + TOLERANCE_DB) if over_db > 0.0 else 0.0
+        done = levelled(
+            sum_path,
+            lambda: Writer(path, rate_hz=rate_hz, channels=1, format=format, kbits=_KBITS[format]),
+            path,
+            lufs=lufs,
+            target_lufs=TARGET_LUFS,
+            rate_hz=rate_hz,
+            report=lambda share: report(0.6 + 0.4 * share),
+        )
     finally:
         sum_path.unlink(missing_ok=True)
-    return Narration(tuple(spans), spans[-1][1] + TRIM_S, *heard, reduction_db)
-
-
-def _slope(before: tuple[float, float] | None, gain_db: float, lufs: float) -> float:
-    """Return how much louder 1 dB of gain made it: less than 1 dB, where the limiter works."""
-    if before is None or abs(gain_db - before[0]) < _LEAST_STEP_DB:
-        return 1.0
-    return min(1.0, max(0.25, (lufs - before[1]) / (gain_db - before[0])))
-
-
-def _heard(path: Path) -> tuple[float, float]:
-    """Return loudness and true peak of a file as it decodes."""
-    found = probe(path, name=path.name)
-    meter, peaks = LoudnessMeter(found.rate_hz, 1), TruePeakMeter(found.rate_hz, 1)
-    with StemReader(found) as reader:
-        while len(block := reader.read(BLOCK_FRAMES)):
-            meter.update(block)
-            peaks.update(block)
-    return meter.integrated_lufs(), float(peaks.true_peak_dbtp())
+    return Narration(
+        tuple(spans),
+        spans[-1][1] + TRIM_S,
+        done.integrated_lufs,
+        done.true_peak_dbtp,
+        done.reduction_db,
+    )
 
 
 def trimmed(sound: Block) -> Block:
@@ -201,27 +177,3 @@ def _joined(
             spans.append(((start + heard) / RATE_HZ, (at - heard) / RATE_HZ))
             report((place + 1) / len(pieces))
     return spans, meter.integrated_lufs()
-
-
-def _limited(path: Path, gain_db: float, ceiling_dbtp: float, out: Writer, rate_hz: int) -> float:
-    """Write the limited sum; return what the limiter took at the most, in dB."""
-    gain = ratio_of(gain_db)
-    limiter = Limiter(ceiling_dbtp=ceiling_dbtp, rate_hz=RATE_HZ, channels=1, gain=gain)
-    resampler, late = Resampler(RATE_HZ, rate_hz, 1), limiter.latency
-    for block in _with_tail(path, limiter.latency):
-        done = limiter.process(block)
-        skipped = min(late, len(done))
-        late -= skipped
-        out.write(resampler.process(done[skipped:]))
-    out.write(resampler.finish())
-    return limiter.reduction.max_db
-
-
-def _with_tail(path: Path, frames: int) -> Iterator[Block]:
-    """Yield the sum in whole hops, and silence enough to push out what the limiter holds."""
-    with StemReader(probe(path, name=path.name)) as reader:
-        while len(block := reader.read(BLOCK_FRAMES)):
-            if rest := -len(block) % HOP_FRAMES:
-                block = np.pad(block, ((0, rest), (0, 0)))
-            yield block
-    yield np.zeros((frames + -frames % HOP_FRAMES, 1), np.float32)
