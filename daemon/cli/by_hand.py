@@ -5,15 +5,12 @@ folder beside its place and appears by one rename: a job that fails or is interr
 nothing.
 """
 
-import json
 import os
 import shutil
 import sys
 import tempfile
-import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -22,8 +19,8 @@ from typing import Any
 from pydantic import BaseModel
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+from daemon.cli.progress import reporting, say
 from daemon.cli.submit import assigned
 from daemon.config.drop_settings import for_handler, merged, settings_of
 from daemon.config.validation import assign, validate
@@ -57,9 +54,16 @@ def handled_by_hand(
         return EX_USAGE
     try:
         options = options_of(handler.Options, source, wanted)
-        with _reporting(console, as_json=as_json) as report:
+        secrets = read_secrets(wanted, os.environ)
+        with reporting(console, as_json=as_json) as (report, report_piece):
             given = Task(
-                source.name, source, out, options, report, secrets=read_secrets(wanted, os.environ)
+                source.name,
+                source,
+                out,
+                options,
+                report,
+                secrets=secrets,
+                report_piece=report_piece,
             )
             result = _made(handler, given, out)
     except BaseException as error:  # noqa: BLE001 - every end of a job has its exit code
@@ -101,41 +105,11 @@ def _made(handler: ModuleType, task: Task, out: Path) -> Result:
     return result
 
 
-@contextmanager
-def _reporting(console: Console, *, as_json: bool) -> Iterator[Callable[[str, float], None]]:
-    """Give a function that shows progress: a bar, JSON lines, or nothing into a pipe."""
-    if as_json:
-        began = time.monotonic()
-        yield lambda stage, progress: _say(
-            event="progress",
-            stage=stage,
-            progress=round(progress, 4),
-            elapsed_s=round(time.monotonic() - began, 2),
-        )
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        row = bar.add_task("starting", total=1.0)
-        yield lambda stage, progress: bar.update(
-            row, description=stage.replace("_", " "), completed=progress
-        )
-
-
-def _say(**fields: object) -> None:
-    sys.stdout.write(json.dumps(fields) + "\n")
-    sys.stdout.flush()
-
-
 def _show(
     result: Result, out: Path, console: Console, headline: Sequence[str], *, as_json: bool
 ) -> None:
     if as_json:
-        _say(
+        say(
             event="done",
             folder=str(out),
             outputs={one.role: one.path for one in result.outputs},
@@ -168,7 +142,7 @@ def _ended_badly(error: BaseException, console: Console, *, as_json: bool) -> in
         _tell(problem, console, as_json=as_json)
         return EX_TEMPFAIL
     if as_json:
-        _say(event="failed", code="BUG", message=repr(error))
+        say(event="failed", code="BUG", message=repr(error))
     console.print("[red]This is a bug in Soundspool; please report it with these lines.[/]")
     sys.stderr.write("".join(traceback.format_exception(error)))
     return EX_SOFTWARE
@@ -176,7 +150,7 @@ def _ended_badly(error: BaseException, console: Console, *, as_json: bool) -> in
 
 def _tell(error: SpoolError, console: Console, *, as_json: bool) -> None:
     if as_json:
-        _say(event="failed", code=error.code, message=error.message, hint=error.hint)
+        say(event="failed", code=error.code, message=error.message, hint=error.hint)
         return
     console.print(f"[red]{error.code}[/] {escape(shown(error.message))}", soft_wrap=True)
     if error.hint:

@@ -9,25 +9,22 @@ another one can.
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
-from daemon.config import yaml_reader
-from daemon.config.validation import validate
 from daemon.errors import BadInput, NothingToDo
 from daemon.handlers.batch import Plan, Song, examined, groups_of, parts_of, songs_in
 from daemon.handlers.batch_result import Batch
+from daemon.handlers.beside import calibration_in, truth_in
 from daemon.handlers.contract import Note, Output, Result, Split, Task
 from daemon.handlers.song import SongOptions, analysed, input_of, measurements_of, write_documents
 from daemon.handlers.song_cache import Cache, Entry, entry_at, write_entry
 from daemon.handlers.tagged import write_tagged
 from dsp.analysis.calibration import Calibration
-from dsp.analysis.options import VERSION
-from dsp.analysis.truth import Truth, TruthError, read_truth
 from dsp.containers.identify import AUDIO_SUFFIXES
 
 ACCEPTS = AUDIO_SUFFIXES
@@ -41,7 +38,6 @@ _FAILED = "failed.json"
 _FAILURES = TypeAdapter(dict[str, tuple[str, str]])
 _LAST_ROUND = 2
 """Groups, then the songs of those that failed, one by one."""
-_TABLE_BYTES = 4 << 20
 _MOST_NOTES = 100
 """The table has a row for each song; a status is to be read."""
 _LISTED, _WRITTEN = 0.05, 0.95
@@ -257,14 +253,17 @@ def _by_hand(task: Task, plan: Plan, cache: Cache) -> Iterator[list[Path]]:
     with tempfile.TemporaryDirectory(dir=task.workdir, prefix=".entries-") as made:
         for song in (plan.songs[place] for group in plan.groups for place in group):
 
-            def report(share: float, before: float = before, of: float = song.seconds) -> None:
-                share = min(1.0, (before + share * of) / whole)
+            def report(share: float, before: float = before, song: Song = song) -> None:
+                task.report_piece(song.name, share)
+                share = min(1.0, (before + share * song.seconds) / whole)
                 task.report("analyse", _LISTED + (_WRITTEN - _LISTED) * share)
 
+            report(0.0)
             try:
                 _analyse(task, song, cache, Path(made), report)
             except BadInput as error:
                 plan.failed[song.sha256] = (error.code, error.message)
+            report(1.0)
             before += song.seconds
         yield [Path(made)]
 
@@ -297,51 +296,10 @@ def _whole(task: Task, plan: Plan, cache: Cache, folders: list[Path]) -> Result:
     batch = Batch(
         task.name, task.source, task.workdir, plan, entry, options, options.key_names, notes=notes
     )
-    batch.truth = _truth(task.source, plan, notes)
-    batch.calibration = _calibration(task, notes)
+    batch.truth = truth_in(task.source, [song.name for song in plan.songs], notes)
+    batch.calibration = calibration_in(task.source, options.calibration, notes)
     outputs = batch.written(lambda share: task.report("write", _WRITTEN + (1 - _WRITTEN) * share))
     cache.prune(options.cache_mb)
     done = len(plan.songs) - len(failed)
     counts = {"songs": done, "failed": len(failed), "cached": sum(s.cached for s in plan.songs)}
     return Result(tuple(outputs), counts, tuple(notes))
-
-
-def _truth(source: Path, plan: Plan, notes: list[Note]) -> Mapping[str, Truth]:
-    """Return what ``truth.csv`` says of the songs."""
-    if (data := _beside(source / "truth.csv")) is None:
-        return {}
-    try:
-        truth, unmatched = read_truth(data, [song.name for song in plan.songs])
-    except TruthError as error:
-        notes.append(Note("TRUTH_UNREADABLE", f"truth.csv, {error}; it was not used"))
-        return {}
-    if unmatched:
-        some = ", ".join(repr(row) for row in unmatched[:5])
-        message = f"{len(unmatched)} rows of truth.csv name no song, or one of several: {some}"
-        notes.append(Note("TRUTH_UNMATCHED", message))
-    return truth
-
-
-def _calibration(task: Task, notes: list[Note]) -> Calibration | None:
-    """Return what is to be applied: of the drop, else of the inbox."""
-    calibration: Calibration | None = task.options.calibration
-    name = "calibration.yaml"
-    try:
-        if (data := _beside(task.source / name)) is not None:
-            calibration = validate(Calibration, yaml_reader.load(data, name=name))
-    except (BadInput, ValidationError) as error:
-        notes.append(Note("CALIBRATION_UNREADABLE", f"{error}; nothing was calibrated"))
-        return None
-    if calibration is not None and calibration.version != VERSION:
-        message = f"{calibration.name} is of version {calibration.version}, this is {VERSION}"
-        notes.append(Note("CALIBRATION_STALE", f"{message}; nothing was calibrated"))
-        return None
-    return calibration
-
-
-def _beside(path: Path) -> bytes | None:
-    """Return a small plain file that came with the songs; no link is followed."""
-    if path.is_symlink() or not path.is_file():
-        return None
-    with path.open("rb") as file:
-        return file.read(_TABLE_BYTES)

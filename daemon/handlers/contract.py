@@ -167,6 +167,9 @@ class Task:
     """What of network and programs its inbox grants; ``None``: by hand, whatever the user may."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Keys for servers that the inbox's options name: ``api_key``, ``summary.api_key``."""
+    report_piece: Callable[[str, float], None] = lambda _name, _fraction: None
+    """``report_piece(name, fraction)``: how far one of many pieces is that are done here, by hand;
+    a daemon knows it of parts without being told."""
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,20 @@
 
 import csv
 import json
+import re
 import shutil
 import subprocess
+from io import StringIO
 from pathlib import Path
 from tempfile import mkdtemp
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
+from rich.console import Console
 
 from daemon.cli.by_hand import handled_by_hand
+from daemon.cli.progress import reporting
 from daemon.errors import BadInput, NothingToDo
 from daemon.handlers import analyze
 from daemon.handlers.batch import MOST_SONGS
@@ -31,10 +36,15 @@ def wav(tmp_path_factory):
     return written(path, sound, rate_hz=RATE_HZ, subtype="PCM_16")
 
 
-def handled(source, tmp_path, report=lambda _stage, _share: None, **options):
+def unheard(_name, _share):
+    pass
+
+
+def handled(source, tmp_path, report=unheard, report_piece=unheard, **options):
     workdir = tmp_path / "work"
     workdir.mkdir()
-    task = Task(source.name, source, workdir, analyze.Options(**options), report)
+    settings = analyze.Options(**options)
+    task = Task(source.name, source, workdir, settings, report, report_piece=report_piece)
     return analyze.handle(task), workdir
 
 
@@ -150,6 +160,22 @@ def test_by_hand_says_what_was_found(wav, tmp_path, capsys):
     assert "BPM" in said.err
     assert "LUFS" in said.err
     assert str(tmp_path / "out" / "analysis.json") in said.out
+
+
+def test_by_hand_shows_a_bar_for_each_song_and_one_for_all(tmp_path):
+    """On a terminal; names are shown as they are, whatever they may mean to it."""
+    names = ("[red]One.wav", "Two\x1b.wav")
+    (tmp_path / "Album").mkdir()
+    for place, name in enumerate(names):
+        tone = np.full((RATE_HZ, 1), 0.1 * (place + 1))
+        written(tmp_path / "Album" / name, tone, rate_hz=RATE_HZ, subtype="PCM_16")
+    terminal = Console(file=StringIO(), force_terminal=True, width=100)
+    with reporting(terminal, as_json=False) as (report, report_piece):
+        handled(tmp_path / "Album", tmp_path, report, report_piece)
+
+    lines = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", terminal.file.getvalue()).splitlines()
+    for name in ("[red]One.wav", "Two\\x1b.wav", "write"):
+        assert [line for line in lines if line.startswith(name) and "100%" in line], name
 
 
 def test_by_hand_refuses_bad_input_and_leaves_nothing(tmp_path, capsys):
