@@ -78,6 +78,7 @@ class Rules:
 
     settle_s: float
     settle_folder_s: float
+    settle_single_s: float
     settle_unknown_s: float
     truncated_after_s: float
     manifest_after_s: float
@@ -98,6 +99,7 @@ class Rules:
         return cls(
             settling.settle_network_s if network else settling.settle_s,
             settling.settle_folder_network_s if network else settling.settle_folder_s,
+            settling.settle_single_s,
             settling.settle_unknown_s * (2 if network else 1),
             settling.truncated_after_s,
             settling.manifest_after_s,

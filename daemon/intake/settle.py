@@ -5,7 +5,10 @@ Theory of operation
 Each look at a drop is compared with the one before: what changed starts its quiet time anew.
 Each file that the handler works on is then assessed by ``completeness``. A folder has settled
 when each of them is whole, nothing in it bears the name of a file still arriving, and the tree
-was quiet for ``settle_folder``; a marker or a manifest saves that wait. A file that is named like
+was quiet for ``settle_folder``; a marker or a manifest saves that wait. A session that is exported
+stem by stem pauses between two of them: a folder that grew after a pause must be quiet for twice
+the longest one, and one with a single file, where the handler takes many as one, for
+``settle_single``. A file that is named like
 audio but is none is passed over with a warning, as long as the folder has another file that can
 be used. So is any file that cannot be used, where the handler says ``JUDGE = "any"``; where it
 says ``"none"``, no header is read.
@@ -47,6 +50,10 @@ _DISPENSABLE = {"INPUT_NOT_AUDIO", *LACKING.values()}
 _NOT_READ = Header("unknown", detail="its handler wants no header read")
 _SOON_S = 0.001
 """However short the configured wait: one look shows no change."""
+_AT_ONCE = "an empty .done in the folder starts it at once"
+_PAUSES, _LONGEST_S = 2.0, 300.0
+"""How many times the longest pause between two files of a folder may last, and the longest wait
+for a next file."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ class Settler:
     _tree: tuple[tuple[str, Signature], ...] | None = None
     _tree_since_s: float = 0.0
     _tree_looks: int = 0
+    _pause_s: float = 0.0
+    """The longest time without change before another file came."""
 
     def observe(self, drop: Drop, evidence: Evidence, now_s: float) -> DropStatus:
         """Take one look at the drop into account and say how it stands.
@@ -119,6 +128,8 @@ class Settler:
         self._files = _remember(self._files, drop.files, now_s)
         self._marks = _remember(self._marks, drop.marks, now_s)
         if drop.signature != self._tree:
+            if self._tree and len(drop.signature) > len(self._tree):
+                self._pause_s = max(self._pause_s, now_s - self._tree_since_s)
             self._tree, self._tree_since_s, self._tree_looks = drop.signature, now_s, 0
         self._tree_looks += 1
 
@@ -158,10 +169,10 @@ class Settler:
             return _refused(files, problem)
         if unready := [status for status in statuses if status.file.ready_by is None]:
             return _last_of(unready, files)
-        left_s = 0.0 if listed else self._tree_left_s(drop, quiet_s)
+        wait_s, why = self._tree_wait(drop)
+        left_s = 0.0 if listed else self._tree_left_s(drop, wait_s - quiet_s)
         if left_s > 0:
-            why = "all files are whole, the folder settles"
-            detail = waiting(why, self.rules.settle_folder_s, left_s)
+            detail = waiting(why, wait_s, left_s)
             return DropStatus(False, files, "settling", left_s, detail)  # noqa: FBT003 - reads as "not settled"
         return DropStatus(settled=True, files=files, warnings=_warnings(statuses))
 
@@ -212,10 +223,21 @@ class Settler:
         after_s = self.rules.settle_folder_s if folder else self.rules.settle_s
         return _refused_after(drop, problem, after_s, quiet_s)
 
-    def _tree_left_s(self, drop: Drop, quiet_s: float) -> float:
+    def _tree_wait(self, drop: Drop) -> tuple[float, str]:
+        """Return how long a folder must be quiet, in seconds, and why."""
+        wait_s = self.rules.settle_folder_s
+        single_s = max(wait_s, self.rules.settle_single_s)
+        if len(drop.accepted) == 1 and self.rules.handler.judge == "all" and single_s > wait_s:
+            return single_s, f"one file so far, more may come; {_AT_ONCE}"
+        pause_s = min(_PAUSES * self._pause_s, _LONGEST_S)
+        if pause_s > wait_s:
+            return pause_s, f"files came up to {self._pause_s:.0f} s apart; {_AT_ONCE}"
+        return wait_s, "all files are whole, the folder settles"
+
+    def _tree_left_s(self, drop: Drop, left_s: float) -> float:
         if drop.kind != "folder" or self._whole_marked():
             return 0.0
-        return max(self.rules.settle_folder_s - quiet_s, _SOON_S if self._tree_looks == 1 else 0.0)
+        return max(left_s, _SOON_S if self._tree_looks == 1 else 0.0)
 
     def _marked(self, file: Found) -> bool:
         mark = self._marks.get(composed(file.path))

@@ -34,7 +34,7 @@ def first_look(inbox, name):
     fd = os.open(inbox, os.O_RDONLY)
     try:
         found = look(fd, name, Limits(), AUDIO_SUFFIXES)
-        settler = Settler(Rules(2, 5, 30, 900, 3600))
+        settler = Settler(Rules(2, 5, 90, 30, 900, 3600))
         return settler.observe(found, DiskEvidence(fd, found, 65_536), 0.0)
     finally:
         os.close(fd)

@@ -15,7 +15,7 @@ from daemon.intake.drop import Drop, Found, Signature
 from daemon.intake.settle import Settler
 from dsp.containers.header import Format, Header
 
-RULES = Rules.of(Settling(), network=False)
+RULES = Rules.of(Settling(settle_single_s=0), network=False)
 SETTLE_S, FOLDER_S, UNKNOWN_S, TRUNCATED_S = 2.0, 5.0, 30.0, 900.0
 
 
@@ -78,12 +78,41 @@ def test_a_complete_file_settles_after_its_quiet_time():
 
 def test_one_look_never_settles_by_quiet():
     """Even with no quiet time at all, one look shows no change."""
-    rules = Rules.of(Settling(settle_s=0, settle_folder_s=0), network=False)
+    rules = Rules.of(Settling(settle_s=0, settle_folder_s=0, settle_single_s=0), network=False)
     for drop in (loose(), folder(found("a.wav"))):
         settler = Settler(rules)
 
         assert not settler.observe(drop, FakeEvidence(), 0.0).settled
         assert settler.observe(drop, FakeEvidence(), 0.5).settled
+
+
+@pytest.mark.parametrize("apart_s", [7.0, 60.0])
+def test_stems_that_are_exported_one_by_one_are_one_drop(apart_s):
+    """The folder is taken when the last of ten has been there for twice as long as a pause."""
+    settler, evidence = Settler(Rules.of(Settling(), network=False)), FakeEvidence()
+    stems = [found(f"{number}.wav") for number in range(10)]
+    for second in range(round(9 * apart_s)):
+        here = stems[: int(second / apart_s) + 1]
+
+        assert not settler.observe(folder(*here), evidence, second).settled
+
+    last_s = 9 * apart_s
+    settler.observe(folder(*stems), evidence, last_s)
+    waiting = settler.observe(folder(*stems), evidence, last_s + 2 * apart_s - 2)
+
+    assert f"{apart_s:.0f} s apart" in waiting.detail
+    assert ".done" in waiting.detail
+    assert settler.observe(folder(*stems), evidence, last_s + 2 * apart_s).settled
+
+
+def test_a_folder_that_came_whole_does_not_wait_for_more():
+    """Several files at the first look, or one where the handler takes each by itself."""
+    alone = Rules.of(Settling(), handler=Declaration(judge="any"), network=False)
+    for rules, files in ((Rules.of(Settling(), network=False), "ab"), (alone, "a")):
+        settler, drop = Settler(rules), folder(*(found(f"{name}.wav") for name in files))
+        settler.observe(drop, FakeEvidence(), 0.0)
+
+        assert settler.observe(drop, FakeEvidence(), FOLDER_S).settled
 
 
 def test_a_change_starts_the_quiet_time_anew():
@@ -232,9 +261,9 @@ def test_a_folder_settles_when_its_tree_was_quiet():
     settler.observe(folder(found("a.wav")), evidence, 0.0)
     both = folder(found("a.wav"), found("b.wav"))
 
-    assert not settler.observe(both, evidence, 4.9).settled
-    assert not settler.observe(both, evidence, 4.9 + FOLDER_S - 0.1).settled
-    assert settler.observe(both, evidence, 4.9 + FOLDER_S).settled
+    assert not settler.observe(both, evidence, 2.4).settled
+    assert not settler.observe(both, evidence, 2.4 + FOLDER_S - 0.1).settled
+    assert settler.observe(both, evidence, 2.4 + FOLDER_S).settled
 
 
 def test_a_folder_counts_files_that_are_no_audio_as_signs_of_life():

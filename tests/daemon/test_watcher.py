@@ -15,7 +15,7 @@ import pytest
 from watchdog.observers.api import ObservedWatch
 from watchdog.observers.inotify import InotifyEmitter
 
-from daemon.config.models import Inbox, Limits
+from daemon.config.models import Inbox, Limits, Settling
 from daemon.errors import Fault
 from daemon.files import Files
 from daemon.handlers.contract import Declaration
@@ -68,7 +68,7 @@ class Studio:
         self.watcher = Watcher(
             "mix",
             self.folder,
-            inbox or Inbox(),
+            (inbox or Inbox()).model_copy(update={"settling": Settling(settle_single_s=0)}),
             work=self.work,
             files=Files(),
             clock=self.clock,

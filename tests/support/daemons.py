@@ -22,7 +22,14 @@ _LOOK_S = 0.005
 def settings_for(root: Path, **changes: Any) -> dict[str, Any]:
     """Return a configuration in which nothing waits longer than it must."""
     settling = dict.fromkeys(
-        ("settle_s", "settle_folder_s", "settle_network_s", "settle_folder_network_s"), 0.05
+        (
+            "settle_s",
+            "settle_folder_s",
+            "settle_single_s",
+            "settle_network_s",
+            "settle_folder_network_s",
+        ),
+        0.05,
     )
     given = {
         "root": str(root),

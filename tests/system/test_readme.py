@@ -28,7 +28,9 @@ def daemon(tmp_path):
     (folder / "shout.py").write_text(block("python", "def handle("), encoding="utf-8")
     text = block("yaml", "handler: shout").replace("/srv/handlers", str(folder))
     settings = settings_for(tmp_path / "spool") | yaml.safe_load(text)
-    quick = dict.fromkeys(("settle_s", "settle_folder_s", "settle_unknown_s"), 0.05)
+    quick = dict.fromkeys(
+        ("settle_s", "settle_folder_s", "settle_single_s", "settle_unknown_s"), 0.05
+    )
     for inbox in settings["inboxes"].values():
         inbox["settling"] = dict(quick)  # no YAML alias
     with Daemon(tmp_path / "spool", settings) as daemon:
