@@ -137,6 +137,11 @@ def is_ours(root: Path, folder: Path) -> bool:
     return _holds(folder, root) or any(_holds(own, folder) or _holds(folder, own) for own in ours)
 
 
+def touches(root: Path, folder: Path) -> bool:
+    """Tell whether a folder lies in the spool, inboxes included, or holds anything of it."""
+    return _holds(root, folder) or is_ours(root, folder)
+
+
 def _ours(root: Path) -> list[Path]:
     return [root / kind for kind in ("outbox", "failed", "archive", "work", "state")]
 

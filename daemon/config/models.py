@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.config import file as config_file
 from daemon.config.validation import validate
-from daemon.errors import BadInput
+from daemon.config.yaml_reader import Document
+from daemon.errors import BadConfig, BadInput
 from dsp.containers.header import LOWEST_RATE_HZ, MOST_FRAMES
 
 # Every number has an upper bound: a larger value is a typing error, and would overflow somewhere.
@@ -82,6 +83,9 @@ class Allow(_Section):
     """Found in the daemon's ``PATH`` when it starts."""
 
 
+RootName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+
+
 class Inbox(_Section):
     """One inbox: its handler, the handler's settings, its deadlines."""
 
@@ -101,6 +105,8 @@ class Inbox(_Section):
     settling: Settling = Settling()
     limits: Limits = Limits()
     allow: Allow = Allow()
+    reads: Annotated[dict[RootName, Path], Field(max_length=16)] = Field(default_factory=dict)
+    """Folders elsewhere that its workers may read, and never write."""
 
 
 class Pool(_Section):
@@ -187,19 +193,38 @@ def load(named: Path | None = None, environment: Mapping[str, str] = os.environ)
         config = validate(Config, document)
     except BadInput as error:
         raise config_file.as_bad_config(error) from None
-    return _with_absolute_paths(config, file)
+    config = _with_absolute_paths(config, file)
+    _keep_apart(config, document)
+    return config
 
 
 def _with_absolute_paths(config: Config, file: config_file.ConfigFile) -> Config:
-    inboxes = {
-        name: inbox.model_copy(update={"path": config_file.absolute(file, inbox.path)})
-        if inbox.path
-        else inbox
-        for name, inbox in config.inboxes.items()
-    }
+    def absolute(inbox: Inbox) -> Inbox:
+        reads = {name: config_file.absolute(file, path) for name, path in inbox.reads.items()}
+        path = config_file.absolute(file, inbox.path) if inbox.path else None
+        return inbox.model_copy(update={"path": path, "reads": reads})
+
+    inboxes = {name: absolute(inbox) for name, inbox in config.inboxes.items()}
     paths = {
         "root": config_file.absolute(file, config.root),
         "handler_paths": [config_file.absolute(file, path) for path in config.handler_paths],
         "inboxes": inboxes,
     }
     return config.model_copy(update=paths)
+
+
+def _keep_apart(config: Config, document: Document) -> None:
+    """Refuse a root that lies in the spool or an inbox, or holds one.
+
+    By their names alone: a root may lie where nothing answers. A worker looks closer.
+    """
+    inboxes = {f"the inbox {name}": one.path for name, one in config.inboxes.items() if one.path}
+    ours = {"the spool": config.root, **inboxes}
+    for inbox, settings in config.inboxes.items():
+        for root, path in settings.reads.items():
+            for what, own in ours.items():
+                inner, outer = os.path.normpath(path), os.path.normpath(own)
+                if os.path.commonpath((inner, outer)) in (inner, outer):
+                    at = ("inboxes", inbox, "reads", root)
+                    problem = f"{path} must not lie in {what} {own}, or hold it"
+                    raise BadConfig(".".join(at), problem, document.place_of(at))

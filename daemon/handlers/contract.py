@@ -163,6 +163,9 @@ class Task:
     """The work directory of the plan that split last. Read-only."""
     kept: Path | None = None
     """The folder that the jobs of this inbox share, when the handler says ``KEEPS``."""
+    roots: Mapping[str, Path] = field(default_factory=dict)
+    """The folders elsewhere that its inbox ``reads``, by name. Read-only, and there when the
+    attempt began."""
     grants: Grants | None = None
     """What of network and programs its inbox grants; ``None``: by hand, whatever the user may."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)

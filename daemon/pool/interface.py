@@ -64,6 +64,10 @@ class Order:
     """The folder that the jobs of the inbox share."""
     reads: tuple[str, ...] = ()
     """What of the drop and of what was carried a part may read; empty: all of it."""
+    roots: dict[str, str] = field(default_factory=dict)
+    """Folders elsewhere that its inbox lets it read, by name."""
+    spool: str = ""
+    """What none of them may lie in or hold."""
     read_paths: tuple[str, ...] = ()
     """What the handler may read besides its source and the installed libraries."""
     write_paths: tuple[str, ...] = ()

@@ -180,7 +180,7 @@ class Dispatcher:
             round=job.round,
             part=None if job.parent is None else dict(job.options),
             **self._splits.surroundings(job, whole),
-            **surroundings_of(inbox),
+            **surroundings_of(inbox, self._spool.root),
             limits=inbox.limits.model_dump(exclude={"settings_bytes"}),
             accept_truncated=inbox.settling.on_truncated == "accept",
             sha256=dict(job.sha256),

@@ -33,7 +33,7 @@ BESIDE: Mapping[str, tuple[str, ...]] = {"ffmpeg": ("ffprobe",)}
 """Programs that come along with another, which is of no use without them."""
 
 
-def surroundings_of(inbox: Inbox) -> dict[str, Any]:
+def surroundings_of(inbox: Inbox, spool: Path) -> dict[str, Any]:
     """Return the fields of an order that say what an inbox grants.
 
     Raises
@@ -42,6 +42,8 @@ def surroundings_of(inbox: Inbox) -> dict[str, Any]:
         A secret that its options name cannot be read.
     """
     return {
+        "roots": {name: str(path) for name, path in inbox.reads.items()},
+        "spool": str(spool),
         "network": tuple(inbox.allow.network),
         "programs": programs_of(inbox),
         "secrets": read_secrets(inbox.options, os.environ),

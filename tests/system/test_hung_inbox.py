@@ -135,6 +135,32 @@ def test_daemon_starts_and_stops_while_an_inbox_hangs(daemon, remote):
     assert 0 == daemon.stop()
 
 
+def test_root_that_hangs_costs_a_worker_and_nothing_else(tmp_path, remote):
+    """The job that reads it waits and says for what; a job beside it is done meanwhile."""
+    settings = settings_for(tmp_path / "spool")
+    near = settings["inboxes"]["mix"]
+    reads = copy.deepcopy(near) | {"reads": {"music": str(remote.mount)}, "stall_s": 4.0}
+    settings["inboxes"]["far"] = reads
+    with Daemon(tmp_path / "spool", settings, IMPATIENT) as daemon:
+        daemon.start()
+        remote.hang()
+        for inbox in ("far", "mix"):
+            write_wav(tmp_path / "song.wav", inbox.encode() * 99)
+            (tmp_path / "song.wav").rename(daemon.root / "inbox" / inbox / "Song.wav")
+        until(lambda: is_done(daemon, "Song.wav"), "the inbox beside it is served")
+        until(
+            lambda: "did not answer" in str(told(daemon, "Song.wav", "far").get("wait")),
+            "it is said",
+        )
+        waits = told(daemon, "Song.wav", "far")
+        remote.answer()
+        until(lambda: is_done(daemon, "Song.wav", "far"), "it answers")
+        assert 0 == daemon.stop()
+
+    assert ("queued", "retry") == (waits["state"], waits["wait"]["reason"])
+    assert "ROOT_HANGS" == waits["attempts"][0]["error"]["code"]
+
+
 def test_killed_daemon_leaves_nothing_behind_in_a_hung_inbox(daemon, remote):
     """A thread that waits for a dead file server does not keep its process alive."""
     daemon.start()

@@ -25,7 +25,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
@@ -54,6 +54,7 @@ from daemon.pool.protocol import (
 from daemon.pool.worker import confinement, sequential_pools
 from daemon.pool.worker.prepare import prepared
 from daemon.pool.worker.result import HandlerError, ResultError, judge, listed, made_of
+from daemon.pool.worker.roots import opened
 
 _BEATS_PER_STALL = 5
 _LONGEST_BEAT_S = 2.0
@@ -171,8 +172,9 @@ def _serve(order: Order, channel: Channel, hello: Hello) -> None:
         with _beating(channel, order.stall_s):
             handler = _load(order.handler)
             grants = granted(order.network, order.programs)
-        if hello.confine:
-            remarks += _confine(order)  # with one thread: others would stay free
+        with opened(order.roots, order.spool, order.stall_s) as roots:
+            if hello.confine:
+                remarks += _confine(order, roots)  # with one thread: others would stay free
         with _beating(channel, order.stall_s):
             made = _attempt(handler, order, reporter, grants)
         outcome = Outcome.SPLIT if isinstance(made, SplitInto) else Outcome.DONE
@@ -221,9 +223,9 @@ def _verdict(
     )
 
 
-def _confine(order: Order) -> list[Remark]:
+def _confine(order: Order, roots: Iterable[str]) -> list[Remark]:
     missing = confinement.confine(
-        read=[*(order.reads or [order.source]), *order.read_paths],
+        read=[*(order.reads or [order.source]), *order.read_paths, *roots],
         write=[order.workdir, *order.write_paths],
         ports=[int(endpoint.rpartition(":")[2]) for endpoint in order.network],
         programs=order.programs.values(),

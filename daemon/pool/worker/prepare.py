@@ -60,6 +60,7 @@ def prepared(
             part=order.part or {},
             carried=Path(order.carried) if order.carried else None,
             kept=Path(order.kept) if order.kept else None,
+            roots={name: Path(path) for name, path in order.roots.items()},
             grants=grants,
             secrets=order.secrets,
         )
