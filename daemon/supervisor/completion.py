@@ -24,6 +24,7 @@ from daemon.logs import log
 from daemon.outbox.publisher import Publisher
 from daemon.outbox.status_document import status_of_job
 from daemon.supervisor.capacity import Capacity
+from daemon.supervisor.log_lines import about, tell_end
 from daemon.supervisor.obstacles import Obstacle, Obstacles
 from daemon.supervisor.splits import Splits
 from daemon.supervisor.startup import Opened
@@ -202,7 +203,7 @@ class Completion:
         self._files.sync_dirs("sync drops", moved)
         for job in jobs:
             if left := self._publisher.clear(job.inbox, job.id, later=cleared):
-                log.warning("cannot be removed from work/", job=job.id, left=left)
+                log.warning("cannot be removed from work/", **about(job), left=left)
         self._tell("sync ends", jobs, cleared)
         for job in jobs:
             self._statuses.forget(job.inbox, job.label)
@@ -213,9 +214,7 @@ class Completion:
                 self._store.mark_published(job.id, drop_at=display(drops[job.id]))
         for job in jobs:
             self._watchers.finish_cancel(job.id)
-            code = (job.error or {}).get("code")
-            state = job.state.value
-            log.info("ended", job=job.id, state=state, attempts=job.attempts, code=code)
+            tell_end(job, display(drops[job.id]))
 
     def _fail(self, job_id: str, fault: Fault) -> None:
         """Fail a job that cannot be completed; a status alone that cannot be written is no end."""

@@ -22,6 +22,7 @@ from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.duplicates import key_of_done
 from daemon.supervisor.grants import surroundings_of
+from daemon.supervisor.log_lines import about, tell_attempt
 from daemon.supervisor.obstacles import Obstacles
 from daemon.supervisor.splits import Splits
 from daemon.supervisor.startup import Opened
@@ -148,7 +149,7 @@ class Dispatcher:
             inbox=job.inbox,
             set_aside=lambda fault: give_up(Outcome.FAILED, fault),
         ):
-            log.info("running", job=job.id, attempt=attempt)
+            log.info("running", **about(job), attempt=attempt)
             self.unshown.append(job)
         self._outage.forget(thing)
 
@@ -266,14 +267,8 @@ class Dispatcher:
         took_s = self._clock.monotonic_s() - live.began_s if live else 0.0
         self._document.count(ending.outcome, job, took_s)
         if ending.outcome not in _UNREMARKABLE and ended.stderr:
-            log.warning("worker said", job=job.id, stderr=ended.stderr[-_STDERR_LOGGED:])
-        log.info(
-            "attempt ended",
-            job=job.id,
-            attempt=ended.attempt,
-            outcome=ending.outcome.value,
-            then=following.state.value,
-        )
+            log.warning("worker said", **about(job), stderr=ended.stderr[-_STDERR_LOGGED:])
+        tell_attempt(job, ended.attempt, ending, following)
         if not noted:
             self._outage.guard(
                 f"content of {job.id}", lambda: self._note_content(job, ending), job=job.id

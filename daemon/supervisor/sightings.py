@@ -6,6 +6,7 @@ from daemon.intake.observations import Sighting
 from daemon.layout import Place
 from daemon.outbox.status_document import status_of_sighting
 from daemon.outbox.status_reader import SUFFIX, drop_in, read_status
+from daemon.supervisor.log_lines import Waits
 from daemon.supervisor.startup import Opened
 from daemon.text import output_name
 
@@ -15,6 +16,7 @@ class Sightings:
 
     def __init__(self, opened: Opened) -> None:
         self._opened, self._statuses = opened, opened.statuses
+        self._waits = Waits()
         self._labels: dict[tuple[str, str], str] = {}
         self._held: set[tuple[str, str]] = set()
         """The same labels, by inbox: ten thousand drops may arrive at once."""
@@ -31,6 +33,7 @@ class Sightings:
             self._hold(inbox, name, label)
             status = status_of_sighting(sighting, handler=settings.handler)
             self._statuses.write(label, status)
+            self._waits.see(sighting)
 
     def label_of(self, place: Place) -> str:
         """Return the label that a drop has had since it was sighted, or a new one."""
@@ -41,6 +44,7 @@ class Sightings:
 
     def release(self, inbox: str, name: str) -> None:
         """Forget a drop that has its row: its label is the job's now."""
+        self._waits.over(inbox, name)
         if label := self._labels.pop((inbox, name), None):
             self._held.discard((inbox, label))
 
