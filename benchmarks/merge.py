@@ -2,7 +2,8 @@
 
     python benchmarks/merge.py [--hours 2]
 
-The peers join the good chunks only: they end at the first that is bad. Say ratios, not seconds.
+The peers join the good chunks only: they end at the first that is bad. On a machine that does
+other work, only the CPU's time says something.
 """
 
 import argparse
@@ -64,8 +65,8 @@ def main() -> None:
 
 def said(name: str, cost: Cost, hours: float) -> None:
     """Print what one cost."""
-    times = hours * 3_600 / cost.wall_s
-    print(f"{name:11} {cost.wall_s:7.2f} s  {times:6.0f} × real time  {cost.peak_mib:5.0f} MiB")
+    wall, cpu = (f"{one:7.2f} s {hours * 3_600 / one:6.0f} ×" for one in (cost.wall_s, cost.cpu_s))
+    print(f"{name:11} {wall} real time, of CPU {cpu}  {cost.peak_mib:5.0f} MiB", flush=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ from dsp.containers.junk import composed
 from dsp.formats.reader import Limits
 from dsp.report.merge_page import merge_page
 
-ACCEPTS = AUDIO_SUFFIXES | {".webm", ".weba", ".mka"}
+ACCEPTS = AUDIO_SUFFIXES
 JUDGE = "none"
 HEADLINE = ("duration_s", "chunks", "skipped", "integrated_lufs")
 STAGES = ("look", "listen", "write")

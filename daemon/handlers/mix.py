@@ -43,7 +43,7 @@ class Options(Settings):
     threads: int = Field(default=0, ge=0, le=64)
     """Stems worked on at once; 0: two, or one where there is one core."""
     foreign: bool = True
-    """Whether the ``ffmpeg`` program may decode what libsndfile cannot (M4A)."""
+    """Whether the ``ffmpeg`` program may decode what libsndfile cannot (M4A, WebM)."""
 
 
 def handle(task: Task) -> Result:

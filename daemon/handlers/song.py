@@ -25,7 +25,7 @@ class SongOptions(AnalysisOptions):
     tags: Literal["none", "copy"] = "none"
     """``copy``: a copy of each song with tempo and key in its tags."""
     foreign: bool = True
-    """Whether the ``ffmpeg`` program may decode what libsndfile cannot (M4A)."""
+    """Whether the ``ffmpeg`` program may decode what libsndfile cannot (M4A, WebM)."""
 
     def of_numbers(self) -> AnalysisOptions:
         """Return the options that change numbers, without the others."""

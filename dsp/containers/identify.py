@@ -26,11 +26,13 @@ from collections.abc import Callable
 from dsp.containers.boxes import read_mp4
 from dsp.containers.chunked import is_w64, read_aiff, read_caf, read_w64, read_wav
 from dsp.containers.header import Format, Header, Window
+from dsp.containers.matroska import read_matroska
 from dsp.containers.streams import id3_bytes, read_flac, read_mp3, read_ogg
 
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".wave", ".bwf", ".rf64", ".bw64", ".w64", ".aif", ".aiff", ".aifc", ".caf"}
     | {".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".m4a", ".mp4", ".aac", ".wma"}
+    | {".webm", ".weba", ".mka"}
 )
 """Names under which audio comes. More than can be read: a refusal with a reason beats silence."""
 
@@ -45,14 +47,13 @@ _WALKERS = {
     b"FORM": read_aiff,
     b"caff": read_caf,
     b"OggS": read_ogg,
+    bytes.fromhex("1a45dfa3"): read_matroska,
 }
 # ISO 14496-3: a window of 2,048, half of it overlap. Encoders differ, ADTS does not say by what.
 _ADTS = Format("aac", demuxer="aac", delay_frames=1_024)
-_MATROSKA = Format("matroska", demuxer="matroska")
 _NOT_WALKED = (  # offset, magic, container, what is known of its format
     *((0, bytes((0xFF, second)), "aac", _ADTS) for second in (0xF0, 0xF1, 0xF8, 0xF9)),
     (0, bytes.fromhex("3026b2758e66cf11"), "asf", Format(unsupported="WMA")),
-    (0, bytes.fromhex("1a45dfa3"), "matroska", _MATROSKA),
     (0, b".snd", "au", Format(unsupported="AU")),
     (0, b"RIFX", "rifx", Format(unsupported="big-endian WAV")),
     (0, b"wvpk", "wavpack", Format(unsupported="WavPack")),

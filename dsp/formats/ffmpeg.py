@@ -1,4 +1,4 @@
-"""M4A, AAC and Ogg FLAC through the ``ffmpeg`` program, where it is there and allowed.
+"""M4A, AAC, WebM and Ogg FLAC through the ``ffmpeg`` program, where it is there and allowed.
 
 Rules
 -----

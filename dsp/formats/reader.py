@@ -111,7 +111,7 @@ def probe(
         What messages call it.
     limits : Limits
     allow_ffmpeg : bool
-        The ``ffmpeg`` program may decode M4A and AAC.
+        The ``ffmpeg`` program may decode M4A, AAC and WebM.
     accept_truncated : bool
         Sound that was declared may be missing; the file is read as far as it goes. One that
         ends within its header is refused even so.
@@ -312,13 +312,15 @@ def _decoder(fd: int, header: Header, name: str, *, allow_ffmpeg: bool) -> Decod
     demuxer, sound = header.format.demuxer, header.sound
     kind = f"{header.container} {header.format.codec}".strip().upper()
     if demuxer and not allow_ffmpeg:
-        raise refusals.not_supported(name, f"{kind}, and the ffmpeg program may not be used here")
+        found = f"{kind}, and the ffmpeg program may not be used here"
+        raise refusals.not_supported(name, found, foreign=True)
     try:
         if demuxer:
             return Foreign(fd, demuxer)
         return Pcm(fd, header.format, sound) if sound and unpacks(header) else Sndfile(fd)
     except Unsupported as error:
-        raise refusals.not_supported(name, f"{kind}, and {error}") from error
+        found = f"{kind}, and {error}"
+        raise refusals.not_supported(name, found, foreign=bool(demuxer)) from error
     except Cut as error:
         raise refusals.truncated(name, _where(error, fd)) from error
     except Broken as error:

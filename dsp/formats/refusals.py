@@ -8,6 +8,7 @@ import errno
 from dsp.errors import AudioFormatError
 
 _CONVERT = "Convert it to FLAC, WAV or AIFF, for instance with: ffmpeg -i IN.m4a OUT.flac"
+_GRANT = "; or install ffmpeg and let the inbox use it by allow: {programs: [ffmpeg]}"
 _COPY = "Copy or export it again from the original."
 
 
@@ -34,9 +35,10 @@ def not_audio(name: str, head: bytes) -> AudioFormatError:
     return _refusal("INPUT_NOT_AUDIO", name, found, hint)
 
 
-def not_supported(name: str, kind: str) -> AudioFormatError:
-    """Audio of a kind that is not read here."""
-    return _refusal("INPUT_NOT_SUPPORTED", name, f"is {kind}", _CONVERT)
+def not_supported(name: str, kind: str, *, foreign: bool = False) -> AudioFormatError:
+    """Audio of a kind that is not read here; ``foreign``: one that ffmpeg reads."""
+    hint = f"{_CONVERT}{_GRANT if foreign else ''}"
+    return _refusal("INPUT_NOT_SUPPORTED", name, f"is {kind}", hint)
 
 
 def empty(name: str, found: str) -> AudioFormatError:

@@ -115,19 +115,26 @@ def test_granted_program_is_as_confined_as_its_worker(tmp_path):
 
 @needs_confinement
 @needs("ffmpeg", debian="ffmpeg")
-def test_m4a_is_read_by_a_confined_worker_that_is_granted_ffmpeg(tmp_path):
-    """What libsndfile cannot read: the song is mixed, under the same confinement."""
-    wave, song = tmp_path / "song.wav", tmp_path / "song.m4a"
+@pytest.mark.parametrize("suffix", ["m4a", "webm"])
+def test_what_libsndfile_cannot_read_is_read_where_ffmpeg_is_granted(tmp_path, suffix):
+    """Under the same confinement; where it is not granted, the refusal says what is missing."""
+    wave, song = tmp_path / "song.wav", tmp_path / f"song.{suffix}"
     wave.write_bytes(noise_bytes("wav"))
-    subprocess.run(["ffmpeg", "-v", "error", "-i", wave, "-c:a", "aac", song], check=True)
-    mix = "daemon.handlers.analyze"
-    crew = Crew(tmp_path, Settings(slots=1, confine=True), handlers=(mix,))
-    inbox = Inbox.model_validate({"allow": {"programs": ["ffmpeg"]}})
-    order = crew.order("job", handler=mix, programs=programs_of(inbox))
-    end = crew.run([replace(order, source=str(song), name="song.m4a", options={})])["job"]
+    subprocess.run(["ffmpeg", "-v", "error", "-i", wave, song], check=True)
+    handler = "daemon.handlers.analyze"
+    crew = Crew(tmp_path, Settings(slots=1, confine=True), handlers=(handler,))
+    programs = programs_of(Inbox.model_validate({"allow": {"programs": ["ffmpeg"]}}))
+    orders = [
+        crew.order("granted", handler=handler, programs=programs),
+        crew.order("refused", handler=handler),
+    ]
+    orders = [replace(one, source=str(song), name=song.name, options={}) for one in orders]
+    ends = crew.run(orders, patience_s=60.0)
     crew.pool.close()
 
-    assert "done" == end.outcome, end.error
+    assert "done" == ends["granted"].outcome, ends["granted"].error
+    assert "INPUT_NOT_SUPPORTED" == ends["refused"].error["code"]
+    assert "allow: {programs: [ffmpeg]}" in ends["refused"].error["hint"]
 
 
 @pytest.mark.parametrize("arch", seccomp.ARCHES)

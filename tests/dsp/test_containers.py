@@ -392,6 +392,58 @@ def test_mp4_is_whole_when_its_boxes_are_and_its_index(judge, boxes, verdict, ex
     assert (verdict, "mp4", expected) == (header.verdict, header.container, header.bytes_expected)
 
 
+def element(identity, body=b"", size=None):
+    """Return an element of EBML; its size takes eight bytes, as recorders write it."""
+    told = (1 << 56) | len(body) if size is None else size
+    return bytes.fromhex(identity) + told.to_bytes(8) + body
+
+
+UNTOLD = (1 << 57) - 1
+SOUND = element("e1", element("b5", struct.pack(">d", 44_100.0)) + element("9f", b"\2"))
+TRACKS = element(
+    "1654ae6b",
+    element("ae", element("83", b"\1") + element("86", b"V_VP8"))
+    + element("ae", element("83", b"\2") + element("86", b"A_OPUS") + SOUND),
+)
+INFO = element("1549a966", element("4489", struct.pack(">d", 2_500.0)))
+SEGMENT = INFO + TRACKS + element("1f43b675", bytes(900))
+EBML = element("1a45dfa3", element("4282", b"webm"))
+
+
+@pytest.mark.parametrize(
+    ("elements", "verdict", "expected"),
+    [
+        (element("18538067", SEGMENT), "complete", None),
+        (element("18538067", SEGMENT)[:-1], "short", len(EBML) + 12 + len(SEGMENT)),
+        (element("18538067", SEGMENT, size=UNTOLD), "unknown", None),
+        (element("18538067", SEGMENT) + bytes(9), "unknown", None),
+        (b"", "short", None),
+        (bytes(40), "short", None),
+    ],
+)
+def test_matroska_is_whole_when_its_segment_is(judge, elements, verdict, expected):
+    """A browser's recorder never tells how long it is; other writers do, when they have ended."""
+    header = judge(EBML + elements)
+
+    assert (verdict, "matroska", expected) == (
+        header.verdict,
+        header.container,
+        header.bytes_expected,
+    )
+
+
+def test_matroska_tells_of_its_first_track_of_sound(judge):
+    """Rate, channels and codec, behind a track of pictures; and how long it is."""
+    header = judge(EBML + element("18538067", SEGMENT))
+
+    assert ("opus", 44_100, 2) == (
+        header.format.codec,
+        header.format.rate_hz,
+        header.format.channels,
+    )
+    assert 2.5 == header.seconds()
+
+
 def test_an_id3_tag_before_the_sound_is_skipped(judge):
     """A picture of any size may come before an MP3's first frame."""
     tag = b"ID3\x04\0\0" + bytes([0, 0, 0x7F, 0x7F]) + b"\xff\xfb\x90\0" + bytes(0x3FFF - 4)
@@ -435,6 +487,7 @@ def test_a_walk_through_endless_chunks_ends(judge):
 
 _MAGICS = [b"RIFF\0\0\0\0WAVE", b"RF64\xff\xff\xff\xffWAVE", b"FORM\0\0\0\0AIFF", b"caff\0\1\0\0",
            b"fLaC\0\0\0\x22", b"OggS\0", b"\xff\xfb\x90\0", b"ID3\4\0\0\0\0\0\1",
+           EBML, EBML + element("18538067", TRACKS, size=UNTOLD)[:99],
            noise_bytes("w64")[:40]]  # fmt: skip
 
 

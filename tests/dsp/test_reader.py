@@ -388,7 +388,8 @@ def test_containers_that_nobody_uses_are_kept_out(tmp_path, container):
 
 
 @pytest.mark.parametrize(
-    "head", [M4A_HEAD, b"\xff\xf1\x50\x80", b"wvpk", b"MAC ", b"\x1aE\xdf\xa3"]
+    "head",
+    [M4A_HEAD, b"\xff\xf1\x50\x80", b"wvpk", b"MAC ", b"\x1aE\xdf\xa3\x80\x18S\x80g\xff"],
 )
 def test_other_audio_is_named_with_a_way_out(tmp_path, head):
     """Audio that cannot be read is told apart from no audio, and the hint says what to do."""
