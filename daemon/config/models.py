@@ -107,6 +107,13 @@ class Inbox(_Section):
     allow: Allow = Allow()
     reads: Annotated[dict[RootName, Path], Field(max_length=16)] = Field(default_factory=dict)
     """Folders elsewhere that its workers may read, and never write."""
+    keeps: bool = False
+    """A private folder that its jobs may write; one of them is at work at a time."""
+
+    @property
+    def results_differ(self) -> bool:
+        """Whether the same drop may come to another result: it depends on more than the drop."""
+        return self.keeps or bool(self.reads)
 
 
 class Pool(_Section):

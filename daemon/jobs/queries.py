@@ -148,15 +148,26 @@ class Questions:
         )
         return bool(found)
 
-    def next_due_ms(self, inboxes: Collection[str] | None = None) -> int | None:
-        """Return when the next queued job of these inboxes is due; ``None`` when there is none."""
+    def at_work(self, inbox: str) -> Job | None:
+        """Return a job of an inbox that has begun and is not published, its parts included."""
+        found = self._select(f"WHERE inbox = ? AND id IN ({AT_WORK}) LIMIT 1", inbox)
+        return found[0] if found else None
+
+    def next_due_ms(
+        self, inboxes: Collection[str] | None = None, alone: Collection[str] = ()
+    ) -> int | None:
+        """Return when the next queued job of these inboxes is due; ``None`` when there is none.
+
+        For `alone` see ``claim``.
+        """
         due_ms: int | None
         ((due_ms,),) = self._ask(
             f"""
             SELECT min(not_before_ms) FROM job
             WHERE state = 'queued' AND split = 0 AND {MAY_RUN} AND {among(inboxes)}
+              AND {by_turns(alone)}
             """,  # noqa: S608 - question marks
-            tuple(inboxes or ()),
+            (*(inboxes or ()), *alone),
         )
         return due_ms
 
@@ -207,3 +218,24 @@ def among(inboxes: Collection[str] | None) -> str:
     """Return the condition that a job's inbox is one of these; ``None``: any."""
     # The plus keeps SQLite from taking the index of names, which is as long as the history.
     return "TRUE" if inboxes is None else f"+inbox IN ({', '.join('?' * len(inboxes))})"
+
+
+AT_WORK = """SELECT id FROM job WHERE state = 'running' AND parent IS NULL
+    UNION ALL SELECT id FROM job WHERE finished_ms IS NOT NULL AND published_ms IS NULL
+    UNION ALL SELECT id FROM job WHERE parent IS NULL AND round > 0 AND finished_ms IS NULL"""
+"""Jobs that have begun and are not over: they run, are to be published, or have split."""
+
+
+def by_turns(inboxes: Collection[str]) -> str:
+    """Return the condition that no other job of the same inbox is at work, if it is one of these.
+
+    Between its rounds a job is at work, too, so those of one inbox never mingle.
+    """
+    marks = ", ".join("?" * len(inboxes))
+    return _BY_TURNS.replace("?", marks) if inboxes else "TRUE"
+
+
+_BY_TURNS = f"""(parent IS NOT NULL OR +inbox NOT IN (?)
+    OR inbox NOT IN (SELECT other.inbox FROM job AS other WHERE other.id IN ({AT_WORK}))
+    OR (round > 0 AND inbox NOT IN
+        (SELECT inbox FROM job WHERE state = 'running' AND parent IS NULL)))"""  # noqa: S608 - ours

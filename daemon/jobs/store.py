@@ -38,7 +38,7 @@ from daemon.errors import Fault
 from daemon.jobs.database import MIGRATIONS, Database, QueueDamaged, move_aside, refuse_old_sqlite
 from daemon.jobs.job import Ending, Job, NewJob, Next, Outcome, State
 from daemon.jobs.parts import Parts
-from daemon.jobs.queries import MAY_RUN, among
+from daemon.jobs.queries import MAY_RUN, among, by_turns
 from daemon.jobs.row_mapping import columns_of
 
 _PRUNED_AT_ONCE = 500
@@ -123,9 +123,12 @@ class Store(Parts):
 
     # -- attempts
 
-    def claim(self, inboxes: Collection[str] | None = None) -> Claim | None:
+    def claim(
+        self, inboxes: Collection[str] | None = None, alone: Collection[str] = ()
+    ) -> Claim | None:
         """Begin an attempt at the first due job of these inboxes.
 
+        Of those that are named in `alone` no two jobs are at work at a time, but their parts.
         A job is due also when it would wait longer than any wait: the clock was set back.
         """
         now_ms = self._clock.wall_ms()
@@ -135,10 +138,10 @@ class Store(Parts):
                 f"""
                 SELECT id FROM job
                 WHERE state = 'queued' AND split = 0 AND not_before_ms - ? NOT BETWEEN 1 AND ?
-                  AND {MAY_RUN} AND {among(inboxes)}
+                  AND {MAY_RUN} AND {among(inboxes)} AND {by_turns(alone)}
                 ORDER BY order_key_ms, number LIMIT 1
                 """,  # noqa: S608 - question marks
-                (now_ms, longest_ms, *(inboxes or ())),
+                (now_ms, longest_ms, *(inboxes or ()), *alone),
             ).fetchone()
             if found is None:
                 return None

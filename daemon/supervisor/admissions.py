@@ -47,6 +47,7 @@ class _Asked(NamedTuple):
     new: NewJob
     refusal: Fault | None
     force: bool
+    """Whether no earlier result may stand for its own."""
 
 
 class Admissions:
@@ -179,7 +180,9 @@ class Admissions:
             warnings=[{"code": code, "message": text} for code, text in admitted.warnings],
             audio_s=admitted.seconds,
         )
-        return _Asked(new, Fault.of(refusal) if refusal else None, force=asked.force)
+        return _Asked(
+            new, Fault.of(refusal) if refusal else None, force=asked.force or inbox.results_differ
+        )
 
     def _refuse(self, admitted: Admitted, fault: Fault) -> None:
         """Fail a drop that we have a bug on; its row says no more than that."""

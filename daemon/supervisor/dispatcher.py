@@ -80,14 +80,14 @@ class Dispatcher:
         """Return when a job can be claimed for a free slot, wall clock; ``None``: none can."""
         if not self._pool.free_slots() or self._outage.everything:
             return None
-        return self._store.next_due_ms(self._obstacles.open())
+        return self._store.next_due_ms(self._obstacles.open(), self._obstacles.alone())
 
     def dispatch(self) -> None:
         """Claim due jobs for free slots, none of an inbox that is closed."""
         while self._pool.free_slots() and not self._outage.everything:
-            inboxes = self._obstacles.open()
+            inboxes, alone = self._obstacles.open(), self._obstacles.alone()
             with self._store.together():
-                found = [self._store.claim(inboxes) for _ in range(self._pool.free_slots())]
+                found = [self._store.claim(inboxes, alone) for _ in range(self._pool.free_slots())]
             for claim in found:
                 if claim is not None:
                     self._begin(claim)
@@ -290,7 +290,8 @@ class Dispatcher:
         self._outage.forget(thing)  # what cannot be removed now goes with the job's folder
 
     def _note_content(self, job: Job, ending: Ending) -> None:
-        if ending.outcome is Outcome.DONE and job.parent is None:
+        inbox = self._opened.config.inboxes[job.inbox]
+        if ending.outcome is Outcome.DONE and job.parent is None and not inbox.results_differ:
             key = key_of_done(job, ending.result.get("inputs", ()))
             if key is not None:
                 self._store.note_content(job.id, key)

@@ -23,14 +23,14 @@ class Obstacles:
         self._opened, self._watchers, self._pool = opened, watchers, pool
         self._outage = opened.outage
 
-    def before(self, inbox: str) -> Obstacle | None:
+    def before(self, inbox: str, job: str = "") -> Obstacle | None:
         """Return what keeps the jobs of an inbox waiting; ``None``: a free slot is all they need.
 
         None of it costs them an attempt.
         """
-        return next(self._all(inbox), None)
+        return next(self._all(inbox, job), None)
 
-    def _all(self, inbox: str) -> Iterator[Obstacle]:
+    def _all(self, inbox: str, job: str) -> Iterator[Obstacle]:
         settings = self._opened.config.inboxes.get(inbox)
         if why := self._outage.everything or self._outage.of_inbox(inbox):
             yield Obstacle("disk", why)
@@ -43,10 +43,16 @@ class Obstacles:
             yield Obstacle("paused", f"handler {settings.handler} cannot be used: {why}")
         if self._pool.degraded:
             yield Obstacle("slot", self._pool.degraded)
+        if settings.keeps and (busy := self._opened.store.at_work(inbox)) and busy.id != job:
+            yield Obstacle("slot", f"{busy.label} is at work, and this inbox has one job at a time")
 
     def of_all(self) -> dict[str, Obstacle | None]:
         """Return what stands before each inbox."""
         return {inbox: self.before(inbox) for inbox in self._opened.config.inboxes}
+
+    def alone(self) -> list[str]:
+        """Return the inboxes of which one job is at work at a time."""
+        return [name for name, inbox in self._opened.config.inboxes.items() if inbox.keeps]
 
     def open(self) -> list[str]:
         """Return the inboxes whose jobs may be started."""

@@ -11,6 +11,7 @@ from daemon.layout import settings_beside
 from daemon.outbox.status_document import Live
 from daemon.pool.interface import Pool
 from daemon.pool.parts import endings
+from daemon.supervisor.folders import make_durably
 from daemon.supervisor.startup import Opened
 
 _LISTED = 20
@@ -27,6 +28,7 @@ class Splits:
     """
 
     def __init__(self, opened: Opened, pool: Pool, live: Mapping[str, Live]) -> None:
+        self._opened = opened
         self._store, self._spool, self._files = opened.store, opened.spool, opened.files
         self._events, self._outage, self._clock = opened.events, opened.outage, opened.clock
         self._pool, self._live = pool, live
@@ -68,11 +70,13 @@ class Splits:
         # A worker names the lines of the settings file in a complaint.
         read, write = [beside] if beside else [], list[Path]()
         said: dict[str, Any] = {}
+        alone = self._opened.config.inboxes[job.inbox].keeps
         # After a start an attempt may begin before a worker has told what its handlers are.
-        if found is None or found.keeps:
+        if alone or found is None or found.keeps:
             kept = self._spool.kept(job.inbox)
-            kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write.append(kept)
+            make_durably(kept, mode=0o700)
+            # What one job alone may write, its parts, which run side by side, may only read.
+            (read if alone and job.parent is not None else write).append(kept)
             said["kept"] = str(kept)
         plan = self._store.plan_attempt(whole.id) if whole.round else None
         if plan is not None:

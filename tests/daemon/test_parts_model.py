@@ -19,6 +19,11 @@ BUDGETS = Budgets(failures=2, crashes=2, interruptions=3, backoff_s=10.0)
 ENDS = [Outcome.DONE, Outcome.NOTHING_TO_DO, Outcome.BAD_INPUT, Outcome.CRASHED,
         Outcome.TIMED_OUT, Outcome.INTERRUPTED, Outcome.CANCELLED, Outcome.UNAVAILABLE]  # fmt: skip
 
+ALONE = "library"
+"""An inbox of which one job is at work at a time."""
+AT_WORK_IN = """SELECT count(*) FROM job WHERE inbox = ? AND parent IS NULL
+    AND (state = 'running' OR (round > 0 AND finished_ms IS NULL))"""
+
 
 class Batches(RuleBasedStateMachine):
     """Jobs, parts, kills and cancellations in any order."""
@@ -40,15 +45,20 @@ class Batches(RuleBasedStateMachine):
             self.store.close(clean=False)
             shutil.rmtree(self.folder)
 
-    @rule(lane=st.sampled_from(["rush", "normal", "bulk"]))
-    def add(self, lane):
-        created_ms = self.clock.wall_ms()
-        self.store.adopt(new_job(f"job-{self.added}", lane=lane, created_ms=created_ms))
+    @rule(lane=st.sampled_from(["rush", "normal", "bulk"]), inbox=st.sampled_from(["mix", ALONE]))
+    def add(self, lane, inbox):
+        now_ms = self.clock.wall_ms()
+        self.store.adopt(new_job(f"job-{self.added}", inbox=inbox, lane=lane, created_ms=now_ms))
         self.added += 1
 
     @rule()
+    def publish(self):
+        for job in self.store.unpublished():
+            self.store.mark_published(job.id, drop_at="")
+
+    @rule()
     def claim(self):
-        if claim := self.store.claim():
+        if claim := self.store.claim(None, [ALONE]):
             assert claim.job.id not in self.running
             self.running[claim.job.id] = claim
 
@@ -123,6 +133,7 @@ class Batches(RuleBasedStateMachine):
             for claim in self.running.values():
                 self.store.finish(claim.job.id, claim.attempt, DONE)
             self.running.clear()
+            self.publish()
             self.clock.advance(4_000)
             self.claim()
             if not self.running:
@@ -138,6 +149,8 @@ class Batches(RuleBasedStateMachine):
     def rows_keep_their_rules(self):
         if hasattr(self, "store"):
             assert {} == broken(self.store._db)
+            ((at_work,),) = self.store._ask(AT_WORK_IN, (ALONE,))
+            assert at_work <= 1
             running = {job.id for job in self.store.jobs(State.RUNNING)}
             assert running == set(self.running)
 

@@ -18,6 +18,8 @@ def handle(task: Task) -> Result | Split:
     if task.round == 0:
         for page in ("a", "b"):
             (task.workdir / f"{page}.txt").write_text(page)
+        if task.roots:
+            (task.kept / "plan").write_text("kept")
         return Split(tuple(_part(page) for page in ("a", "b")))
     first = task.parts[0]
     tries = {
@@ -46,6 +48,8 @@ def part(task: Task) -> Result:
         "write the plan": (task.carried / "new").touch,
         "write the drop": (task.source / "new").touch,
         "write what is kept": (task.kept / own).touch,
+        "root": (task.roots.get("music", task.workdir / "no root") / "a.wav").read_bytes,
+        "read what is kept": (task.kept / "plan").read_text,
     }
     went = _went(tries)
     (task.workdir / "went.txt").write_text("\n".join(went))

@@ -10,10 +10,10 @@ OWN = ["own song", "own page", "write what is kept"]
 OTHERS = ["other song", "other page", "parts", "write the plan", "write the drop"]
 
 
-def _measured(tmp_path, *, confine):
+def _measured(tmp_path, *, confine, **keys):
     root = tmp_path / "spool"
     settings = settings_for(root, pool={"slots": 2, "confine": confine})
-    settings["inboxes"]["mix"]["handler"] = HANDLER
+    settings["inboxes"]["mix"] |= {"handler": HANDLER, **keys}
     (root / "inbox" / "mix").mkdir(parents=True)
     drop_folder(root, "Album", {"a.wav": b"\1\2" * 99, "b.wav": b"\3\4" * 99}, "")
     with Daemon(root, settings) as daemon:
@@ -35,6 +35,21 @@ def test_part_reaches_what_it_names_and_a_later_round_what_parts_made(tmp_path):
     assert ["the drop", "the plan", "a part", "write what is kept"] == measured["went"]
     kept = sorted(path.name for path in (root / "state" / "kept" / "mix").iterdir())
     assert ["a", "b", "round"] == kept
+
+
+def test_part_reads_roots_and_what_one_job_alone_keeps(tmp_path):
+    """What two parts could write side by side would mingle: the job itself writes it."""
+    (tmp_path / "music").mkdir()
+    (tmp_path / "music" / "a.wav").write_bytes(b"sound")
+    keys = {"reads": {"music": str(tmp_path / "music")}, "keeps": True}
+    root, measured = _measured(tmp_path, confine=True, **keys)
+
+    own = [*OWN[:2], "root", "read what is kept"]
+    assert {"a": own, "b": own} == measured["parts"]
+    assert "write what is kept" in measured["went"]
+    assert ["plan", "round"] == sorted(
+        path.name for path in (root / "state" / "kept" / "mix").iterdir()
+    )
 
 
 def test_unconfined_part_reaches_everything(tmp_path):
