@@ -1,14 +1,16 @@
 """Every decision of a mix: analyses in, a sheet of numbers out.
 
-Rule 1: this module, with ``balance``, ``compression``, ``masking``, ``panning`` and ``tone``
-below it, decides; ``render`` obeys. No audio is touched here, no clock read,
-nothing drawn by chance: the same analyses and settings give the same sheet.
+Rule 1: this module, with ``balance``, ``compression``, ``masking``, ``mastering``, ``panning``,
+``rough_mix`` and ``tone`` below it, decides; ``render`` obeys. No audio is touched here, no
+clock read, nothing drawn by chance: the same analyses and settings give the same sheet.
 
 Rule 2: what the settings name is not decided again; it overrules at the end, number by
 number. Only roles, mutes and alignment are heeded on the way, because other decisions
 follow from them.
 
 Rule 3: a stage that is off decides nothing: its numbers are neutral.
+
+Rule 4: what is a mix already is not mixed again: its strips are neutral, its master is gentle.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,16 +32,18 @@ from dsp.mixing.balance import (
     role_levels_db,
     trim_db,
 )
-from dsp.mixing.compression import compression_of, deess_of, drive_of, glue_of
+from dsp.mixing.compression import compression_of, deess_of, drive_of
 from dsp.mixing.masking import BETTER_DB, Masked, make_room, uncovered
+from dsp.mixing.mastering import master_of
 from dsp.mixing.panning import pannings
 from dsp.mixing.prediction import energy_at_sum, level_db, loudness_at_sum, strip_power
-from dsp.mixing.presets import PRESETS, stages_of
-from dsp.mixing.recall_sheet import Band, Master, Ride, Settings, Sheet, Stages, Stem, merge
+from dsp.mixing.presets import stages_of
+from dsp.mixing.recall_sheet import Ride, Settings, Sheet, Stages, Stem, merge
 from dsp.mixing.roles import PROFILES, roles_of
+from dsp.mixing.rough_mix import as_it_came, kept_because
 from dsp.mixing.stem_analysis import Analysis
 from dsp.mixing.stem_meters import STEP_S
-from dsp.mixing.tone import CENTRES, air_of, corner_of, master_eq, power_response, tonal_balance
+from dsp.mixing.tone import air_of, corner_of, power_response, tonal_balance
 from dsp.mixing.track import Steps, Track, loudness_change_db, track_of
 
 VERSION = "0.1.0"
@@ -56,9 +60,6 @@ _LEFT_ALONE = {
     "noise": "left as it is: nothing but idle noise",
     "offset": "left out: nothing but a constant offset",
 }
-
-LOSSY_ROOM_DB = 0.5
-"""Lossy encoders overshoot: their input stays this much lower."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,13 @@ def plan(
     likeness = likeness_of(heard, placements)
     stages = stages_of(settings)
     lead_active = lead_activity(heard)
-    aside = {t.name for t in tracks if t.content != "music"} - {t.name for t in heard}
-    stems = {
-        t.name: _strip(t, placements[t.name], stages, rate_hz, music=t.name not in aside)
-        for t in tracks
-    }
-    stems = _placed(heard, stems, likeness, stages) if stages.spatial else stems
-    stems, masked = _balanced(heard, stems, likeness, stages, rate_hz)
+    strips = _strips(tracks, heard, placements, stages, rate_hz)
+    placed = _placed(heard, strips, likeness, stages)
+    stems, masked = _balanced(heard, placed, likeness, stages, rate_hz)
+    energies = _energies(heard, stems, lead_active, rate_hz)
+    if kept := kept_because(heard, _loudness_lufs(energies), settings):
+        stems, masked = {t.name: as_it_came(t, strips[t.name]) for t in tracks}, []
+        energies = _energies(heard, stems, lead_active, rate_hz)
     sheet = Sheet(
         soundspool=VERSION,
         preset=settings.preset,
@@ -129,11 +130,11 @@ def plan(
         format=settings.format,
         bits=min(settings.bits, 24) if settings.format == "flac" else settings.bits,
         align=settings.align,
+        balance="keep" if kept else "plan",
+        balance_why=kept,
         stages=stages,
         stems=stems,
-        master=_master(
-            heard, stems, _energies(heard, stems, lead_active, rate_hz), settings, rate_hz
-        ),
+        master=master_of(heard, stems, energies, settings, rate_hz, kept=bool(kept)),
     )
     final = Sheet.model_validate(merge(sheet.model_dump(), wanted))
     energies = _energies(heard, final.stems, lead_active, rate_hz)
@@ -144,8 +145,26 @@ def plan(
         masked=tuple(masked),
         lead_active=lead_active,
         lead_to_rest_lu=lead_to_rest_lu(heard, energies, likeness),
-        loudness_lufs={name: loudness_at_sum(energy) for name, energy in energies.items()},
+        loudness_lufs=_loudness_lufs(energies),
     )
+
+
+def _strips(
+    tracks: Sequence[Track],
+    heard: Sequence[Track],
+    placements: Mapping[str, Placement],
+    stages: Stages,
+    rate_hz: int,
+) -> dict[str, Stem]:
+    aside = {t.name for t in tracks if t.content != "music"} - {t.name for t in heard}
+    return {
+        t.name: _strip(t, placements[t.name], stages, rate_hz, music=t.name not in aside)
+        for t in tracks
+    }
+
+
+def _loudness_lufs(energies: Mapping[str, Steps]) -> dict[str, float]:
+    return {name: loudness_at_sum(energy) for name, energy in energies.items()}
 
 
 def _song_s(analyses: Sequence[Analysis], lags_ms: Mapping[str, float]) -> float:
@@ -257,6 +276,8 @@ def _placed(
 ) -> dict[str, Stem]:
     """Return the strips with their places in the picture."""
     done = dict(stems)
+    if not stages.spatial:
+        return done
     for name, panning in pannings(tracks, role_levels_db(tracks, likeness)).items():
         done[name] = done[name].changed(
             pan=panning.pan,
@@ -307,32 +328,3 @@ def _faded(
         why = f"level of {done[name].role} against the lead"
         done[name] = done[name].changed(fader_db=fader, fader_why=why)
     return done
-
-
-def _master(
-    tracks: Sequence[Track],
-    stems: Mapping[str, Stem],
-    energies: Mapping[str, Steps],
-    settings: Settings,
-    rate_hz: int,
-) -> Master:
-    preset = PRESETS[settings.preset]
-    if settings.target_lufs is not None:
-        preset = replace(preset, target_lufs=settings.target_lufs)
-    ceiling = preset.ceiling_dbtp if settings.ceiling_dbtp is None else settings.ceiling_dbtp
-    if settings.format in ("ogg", "opus", "mp3") and settings.ceiling_dbtp is None:
-        ceiling -= LOSSY_ROOM_DB
-    spectrum = sum(
-        (t.spectrum * t.active.mean() * strip_power(t, stems[t.name], rate_hz) for t in tracks),
-        np.zeros(len(CENTRES)),
-    )
-    bands: list[Band] = master_eq(spectrum, rate_hz) if settings.stages.master_eq and tracks else []
-    return Master.within(
-        eq=tuple(bands),
-        glue=glue_of(list(energies.values())) if settings.stages.glue else None,
-        width=1.1 if settings.stages.widen and len(tracks) > 1 else 1.0,
-        lows_mono_hz=120.0 if settings.stages.widen else 0.0,
-        target_lufs=preset.target_lufs,
-        ceiling_dbtp=ceiling,
-        max_mean_reduction_db=preset.max_mean_reduction_db,
-    )

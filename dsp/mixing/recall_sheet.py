@@ -188,6 +188,8 @@ class Stages(_Part):
 
 
 Format = Literal["wav", "flac", "ogg", "opus", "mp3"]
+Balance = Literal["auto", "keep", "plan"]
+"""Whose levels hold: those that came where they are a mix already, always those, never those."""
 PresetName = Literal["streaming", "apple", "podcast", "broadcast", "aes-music", "loud"]
 
 
@@ -201,6 +203,8 @@ class Sheet(_Part):
     format: Format = "wav"
     bits: Literal[16, 24, 32] = 24
     align: AlignMode = "auto"
+    balance: Balance = "auto"
+    balance_why: str = ""
     stages: Stages = Stages()
     stems: dict[str, Stem]
     master: Master
@@ -230,6 +234,8 @@ class Settings(_Part):
     format: Format = "wav"
     bits: Literal[16, 24, 32] = 24
     align: AlignMode = "auto"
+    balance: Balance = "auto"
+    balance_why: str = ""
     stages: Stages = Stages()
     stems: dict[str, StemSettings] = Field(default_factory=dict)  # type: ignore[valid-type]
     master: MasterSettings | None = None  # type: ignore[valid-type]

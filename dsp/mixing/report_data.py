@@ -123,6 +123,7 @@ def _balance(decided: Plan, rendered: Rendered) -> dict[str, Any]:
     loud = {t.name: integrated_lufs(rendered.tracks[t.name].energy, step_s=STEP_S) for t in tracks}
     leads = [loud[t.name] for t in tracks if t.role in LEADS]
     return {
+        "kept": decided.sheet.balance_why,
         "lead_to_rest_lu": lead_to_rest(tracks, rendered.tracks, decided.lead_active),
         "lead_to_rest_planned_lu": decided.lead_to_rest_lu,
         "lead_to_rest_bands_db": lead_to_rest_bands(tracks, rendered.tracks),

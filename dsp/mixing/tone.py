@@ -50,6 +50,8 @@ OCTAVES_HZ = (63.0, 125.0, 250.0, 500.0, 1000.0, 2000.0, 4000.0, 8000.0)
 MASTER_FREE_DB = 1.0
 """Distance to the target that is left alone: taste, not error."""
 MASTER_MAX_DB = 6.0
+KEPT_MAX_DB = 1.5
+"""Of a mix that came finished: its colour is its producer's."""
 LACKING_DB = -12.0
 """An octave this far below the target is none that the song has: speech has no 63 Hz, and
 raising what is there instead raises rumble."""
@@ -90,9 +92,14 @@ def corner_of(track: Track) -> list[Band]:
     hz = track.profile.corner_hz
     below, whole = track.spectrum[hz > CENTRES].sum(), track.spectrum.sum()
     if whole <= 0 or below > 0.5 * whole:
-        offset = Band(kind="high_pass", hz=_OFFSET_HZ, q=0.5, why="takes out a constant offset")
-        return [offset] if track.analysis.dc > _OFFSET else []
+        return offset_filter(track)
     return [Band(kind="high_pass", hz=hz, q=0.7071, why=f"below the {track.role}'s range")]
+
+
+def offset_filter(track: Track) -> list[Band]:
+    """Return what takes a constant offset out of a stem that has one."""
+    offset = Band(kind="high_pass", hz=_OFFSET_HZ, q=0.5, why="takes out a constant offset")
+    return [offset] if track.analysis.dc > _OFFSET else []
 
 
 def tonal_balance(track: Track, corner: Sequence[Band], rate_hz: int) -> list[Band]:
@@ -145,7 +152,7 @@ def target_distance_db(spectrum: Bands) -> NDArray[np.float64]:
     return np.asarray(distance - np.nanmedian(distance))
 
 
-def master_eq(spectrum: Bands, rate_hz: int) -> list[Band]:
+def master_eq(spectrum: Bands, rate_hz: int, most_db: float = MASTER_MAX_DB) -> list[Band]:
     """Return the bells that bring the sum toward the target, and no further than needed."""
     distance = target_distance_db(spectrum)
     held = np.nan_to_num(distance, nan=LACKING_DB) > LACKING_DB
@@ -153,7 +160,7 @@ def master_eq(spectrum: Bands, rate_hz: int) -> list[Band]:
         held, -np.sign(distance) * np.maximum(np.abs(distance) - MASTER_FREE_DB, 0), 0
     )
     gains = _solve_bells(
-        np.nan_to_num(wanted), held & (np.asarray(OCTAVES_HZ) < 0.4 * rate_hz), rate_hz
+        np.nan_to_num(wanted), held & (np.asarray(OCTAVES_HZ) < 0.4 * rate_hz), rate_hz, most_db
     )
     return [
         Band(kind="peak", hz=hz, gain_db=float(gain), q=_MASTER_Q, why="toward the master target")
@@ -163,7 +170,7 @@ def master_eq(spectrum: Bands, rate_hz: int) -> list[Band]:
 
 
 def _solve_bells(
-    wanted_db: NDArray[np.float64], held: NDArray[np.bool_], rate_hz: int
+    wanted_db: NDArray[np.float64], held: NDArray[np.bool_], rate_hz: int, most_db: float
 ) -> NDArray[np.float64]:
     """Return the gains whose overlapping bells add up to the wanted curve, bounded.
 
@@ -175,4 +182,4 @@ def _solve_bells(
         bell = Band(kind="peak", hz=OCTAVES_HZ[column], gain_db=1.0, q=_MASTER_Q)
         unit[:, column] = response_db([bell], octaves, rate_hz)
     gains, *_ = np.linalg.lstsq(unit, wanted_db, rcond=0.1)
-    return np.asarray(np.clip(gains, -MASTER_MAX_DB, MASTER_MAX_DB).round(1))
+    return np.asarray(np.clip(gains, -most_db, most_db).round(1))
