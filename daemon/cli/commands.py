@@ -12,8 +12,9 @@ from typing import Annotated
 
 import typer
 
-from daemon.cli.arguments import FLAGS
 from daemon.cli.exit_codes import answering
+from daemon.cli.options import Config, Inbox, Json, Set, Watch
+from daemon.cli.spool_commands import cancel, clear, pause, resume, retry
 from daemon.version import VERSION
 
 app = typer.Typer(
@@ -24,19 +25,6 @@ app = typer.Typer(
 )
 config_app = typer.Typer(help="Show or check the configuration.")
 app.add_typer(config_app, name="config", no_args_is_help=True)
-
-Config = Annotated[
-    Path | None, typer.Option(*FLAGS["config"], metavar="FILE", help="The configuration file.")
-]
-Inbox = Annotated[
-    str | None, typer.Option(*FLAGS["inbox"], metavar="NAME", help="Which inbox, if several.")
-]
-Json = Annotated[bool, typer.Option(*FLAGS["json"], help="Print JSON for tools.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="A setting, as job.yaml has it."),
-]
-Watch = Annotated[bool, typer.Option(*FLAGS["watch"], help="Keep showing it until it ends.")]
 
 
 def _say_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
@@ -208,75 +196,8 @@ def explain(
         sys.exit(explain_command(config, path, inbox, as_json=json))
 
 
-@app.command()
-def retry(
-    names: Annotated[list[str] | None, typer.Argument(help="Drops in failed/.")] = None,
-    inbox: Inbox = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="Everything that failed, except what was cancelled.")
-    ] = False,
-    config: Config = None,
-) -> None:
-    """Move failed drops back into their inbox, under their names."""
-    from daemon.cli.control import retry as move_back
-    from daemon.cli.spool_reader import SpoolReader, failed_drops, find_failed
-    from daemon.files import Files
-    from daemon.text import shown
-
-    if bool(names) == every:
-        raise typer.BadParameter("name the drops, or say --all")
-    with answering():
-        reader, files = SpoolReader.of(config), Files()
-        found = [find_failed(reader, name, inbox) for name in names or []]
-        if every:
-            here = (one for one in failed_drops(reader) if inbox in (None, one.inbox))
-            found = [one for one in here if one.error().get("code") != "CANCELLED"]
-        for one in found:
-            move_back(reader, one, files)
-            _say(f"{shown(one.path.name)} is back in the inbox {shown(one.inbox)}")
-
-
-@app.command()
-def cancel(
-    names: Annotated[list[str], typer.Argument(help="Drops that have not ended.")],
-    inbox: Inbox = None,
-    config: Config = None,
-) -> None:
-    """Cancel drops that wait or run: they go to failed/."""
-    from daemon.cli.control import cancel as request
-    from daemon.cli.spool_reader import SpoolReader
-
-    with answering():
-        reader = SpoolReader.of(config)
-        for name in names:
-            request(reader, name, inbox)
-        _say("cancelling; soundspool status shows when it is done")
-
-
-@app.command()
-def pause(
-    inbox: Annotated[str | None, typer.Argument(help="Without it, all of them.")] = None,
-    config: Config = None,
-) -> None:
-    """Pause an inbox: it takes nothing more; what runs is finished."""
-    from daemon.cli.control import pause as pause_folder
-
-    with answering():
-        for name, folder in _chosen(config, inbox):
-            _say(f"{name} is paused" if pause_folder(folder) else f"{name} was paused already")
-
-
-@app.command()
-def resume(
-    inbox: Annotated[str | None, typer.Argument(help="Without it, all of them.")] = None,
-    config: Config = None,
-) -> None:
-    """Resume a paused inbox."""
-    from daemon.cli.control import resume as resume_folder
-
-    with answering():
-        for name, folder in _chosen(config, inbox):
-            _say(f"{name} is resumed" if resume_folder(folder) else f"{name} was not paused")
+for each in (retry, clear, cancel, pause, resume):
+    app.command()(each)
 
 
 @app.command()
@@ -336,15 +257,4 @@ def config_check(config: Config = None) -> None:
 
     with answering():
         load(config)
-        _say(f"{find(config).path}: no problem found")
-
-
-def _chosen(config: Path | None, inbox: str | None) -> list[tuple[str, Path]]:
-    from daemon.cli.spool_reader import SpoolReader
-
-    reader = SpoolReader.of(config)
-    return [reader.inbox(name) for name in ([inbox] if inbox else reader.inboxes)]
-
-
-def _say(message: str) -> None:
-    sys.stderr.write(message + "\n")
+        sys.stderr.write(f"{find(config).path}: no problem found\n")

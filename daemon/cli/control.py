@@ -12,9 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from daemon.cli.spool_reader import Failed, SpoolReader, find_status, lying_in
+from daemon.clock import Clock, rfc3339
 from daemon.errors import BadInput, Unavailable
 from daemon.files import Files
 from daemon.layout import CANCEL, MARKER_BESIDE, PAUSE, SETTINGS_BESIDE
+from daemon.outbox.publisher import free_name
 from daemon.text import shown
 
 
@@ -44,6 +46,26 @@ def retry(reader: SpoolReader, failed: Failed, files: Files) -> Path:
         raise
     if os.path.lexists(failed.reason):
         files.remove("retry.reason", failed.reason)
+    return target
+
+
+def clear(reader: SpoolReader, failed: Failed, files: Files) -> Path:
+    """Move a failed drop into the archive of this month; return where it is now.
+
+    Nothing of it is lost: only the lists of failures and the reason beside it go.
+    """
+    month = rfc3339(Clock().wall_ms())[: len("2026-11")]
+    folder = reader.root / "archive" / failed.inbox / month
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = failed.path.with_name(failed.path.name + SETTINGS_BESIDE)
+    beside = os.path.isfile(settings)  # noqa: PTH113 - Path.is_file() raises for a name too long
+    suffixes = ("", SETTINGS_BESIDE) if beside else ("",)
+    target = folder / free_name(folder, failed.path.name, suffixes)
+    if beside:
+        _move(files, settings, target.with_name(target.name + SETTINGS_BESIDE))
+    _move(files, failed.path, target)
+    if os.path.lexists(failed.reason):
+        files.remove("clear.reason", failed.reason)
     return target
 
 

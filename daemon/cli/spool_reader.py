@@ -224,6 +224,22 @@ def find_failed(reader: SpoolReader, name: str, inbox: str | None = None) -> Fai
     return found[0]
 
 
+def chosen_failed(
+    reader: SpoolReader, names: list[str] | None, inbox: str | None, *, cancelled: bool
+) -> list[Failed]:
+    """Return the failed drops of these names; without names all, `cancelled` ones or not.
+
+    Raises
+    ------
+    BadInput
+        As ``find_failed``.
+    """
+    if names:
+        return [find_failed(reader, name, inbox) for name in names]
+    here = [one for one in failed_drops(reader) if inbox in (None, one.inbox)]
+    return [one for one in here if cancelled or one.error().get("code") != "CANCELLED"]
+
+
 def _place(file: config_file.ConfigFile, root: Path, name: str, settings: object) -> Path:
     own = settings.get("path") if isinstance(settings, dict) else None
     place = config_file.absolute(file, Path(str(own))) if own else None

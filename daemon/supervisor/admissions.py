@@ -29,7 +29,7 @@ from daemon.intake.observations import (
 )
 from daemon.intake.recovery import find_admitted
 from daemon.jobs.job import Job, NewJob, State
-from daemon.layout import CANCEL, Place
+from daemon.layout import CANCEL, Place, reason_beside
 from daemon.logs import log
 from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.completion import Completion
@@ -155,6 +155,9 @@ class Admissions:
                 return
             self._enter(admitted, asked.new, asked.refusal)
         self._follow(admitted, asked.new)
+        thing = f"reason of {asked.new.id}"
+        self._outage.guard(thing, lambda: self._forget_reason(admitted.place))
+        self._outage.forget(thing)
         # A drop that lists hashes is what it says only when a worker has compared them.
         if not (admitted.cancelled or asked.refusal or asked.force or asked.new.sha256):
             new, path = asked.new, admitted.place.path
@@ -218,6 +221,13 @@ class Admissions:
         if admitted.cancelled:
             self._watchers.request_cancel(new.id, new.inbox, new.name + CANCEL)
         self._completion.after(new.id, new.inbox)
+
+    def _forget_reason(self, place: Place) -> None:
+        """Remove the reason why a drop had failed that a person mended and moved back."""
+        before = self._spool.folder("failed", place.inbox) / place.name
+        reason = reason_beside(before)
+        if reason.is_file() and not os.path.lexists(before):
+            self._files.remove("remove answered reason", reason)
 
     def answer_duplicates(self) -> None:
         """Answer drops whose content turned out to be known with the result there is."""

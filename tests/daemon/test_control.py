@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from daemon.cli.control import cancel, pause, resume, retry
+from daemon.cli.control import cancel, clear, pause, resume, retry
 from daemon.cli.diagnose.explain import explanation
-from daemon.cli.spool_reader import failed_drops, find_failed, find_status, pulse_of
+from daemon.cli.spool_reader import chosen_failed, failed_drops, find_failed, find_status, pulse_of
 from daemon.cli.submit import assigned, submit
 from daemon.config.models import Limits
 from daemon.errors import BadInput, Unavailable
@@ -191,6 +191,23 @@ def test_retry_moves_the_drop_back_under_its_name(spool):
     assert spool.inbox / "Song" == place
     assert (place / "kick.wav").is_file()
     assert [] == list(failed.parent.iterdir())
+
+
+def test_clear_moves_drops_to_the_archive_under_free_names(spool):
+    """Nothing of a drop is lost; what is left in failed/ is nothing."""
+    for _ in range(2):
+        folder = spool.fail("Song").parent
+        (folder / "Song.job.yaml").write_text("preset: loud\n")
+        (failed,) = chosen_failed(spool.reader, None, None, cancelled=True)
+        place = clear(spool.reader, failed, Files())
+
+    assert "Song (2)" == place.name
+    assert {"Song", "Song.job.yaml", "Song (2)", "Song (2).job.yaml"} == {
+        path.name for path in place.parent.iterdir()
+    }
+    assert spool.root / "archive/mix" == place.parent.parent
+    assert (place / "kick.wav").is_file()
+    assert [] == list(folder.iterdir())
 
 
 def test_retry_starts_without_settling(spool):

@@ -48,3 +48,16 @@ def test_of_drops_that_wait_for_the_disk_one_is_named():
         (line["event"], line["drop"]) for line in said
     ]
     assert ("warning", wait.detail) == (said[0]["log_level"], said[0]["message"])
+
+
+def test_failed_drop_that_was_mended_and_moved_back_leaves_nothing_behind(daemon):
+    """Neither its reason, nor a row in the list of failures."""
+    daemon.start()
+    drop_song(daemon.root, "Song", "priority: [rush]\n")
+    until(lambda: states(daemon.root) == {"Song": "failed"}, "it has failed")
+    failed = daemon.root / "failed/mix"
+    (failed / "Song/job.yaml").write_text("priority: rush\n")
+    (failed / "Song").rename(daemon.root / "inbox/mix/Song")
+    until(lambda: states(daemon.root) == {"Song": "done"}, "it is done")
+
+    assert [] == list(failed.iterdir())
