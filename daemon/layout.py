@@ -30,6 +30,7 @@ MARKERS = frozenset({".done", "_ready"})
 MARKER_BESIDE = ".done"
 CANCEL = ".cancel"
 PAUSE = ".pause"
+SCAN = ".scan"
 CLAIMED = ".claimed-"
 REASON_SUFFIX = ".error.json"
 
@@ -82,6 +83,11 @@ def job_id(wall_ms: int, chance: float) -> str:
     """Return an id that sorts by time: ``20261120-214501-3f9a``, UTC; `chance` counts modulo 1."""
     moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
     return f"{moment:%Y%m%d-%H%M%S}-{int(chance * JOB_IDS_PER_S) % JOB_IDS_PER_S:04x}"
+
+
+def scan_name(wall_ms: int) -> str:
+    """Return what a drop that asks for a scan is called: ``scan 20261120T214501Z.scan``, UTC."""
+    return f"scan {datetime.fromtimestamp(wall_ms / 1000, UTC):%Y%m%dT%H%M%SZ}{SCAN}"
 
 
 def inbox_folder(root: Path, name: str, own: Path | None) -> Path:

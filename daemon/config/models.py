@@ -107,6 +107,8 @@ class Inbox(_Section):
     allow: Allow = Allow()
     reads: Annotated[dict[RootName, Path], Field(max_length=16)] = Field(default_factory=dict)
     """Folders elsewhere that its workers may read, and never write."""
+    every_s: Seconds = 0.0
+    """Seconds between drops of a ``.scan`` by the daemon itself; 0: none."""
     keeps: bool = False
     """A private folder that its jobs may write; one of them is at work at a time."""
 

@@ -24,6 +24,7 @@ Rules
 
 import errno
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -96,6 +97,7 @@ class Watcher:
         self._name, self._folder, self._files, self._clock = name, folder, files, clock
         self._cut_short, self._report = cut_short, report
         self._ended_requests: SimpleQueue[str] = SimpleQueue()
+        self._asked_for: SimpleQueue[tuple[str, bytes, Callable[[], object]]] = SimpleQueue()
         self._unremovable: set[str] = set()
         self._admitter = admitter = Admitter(name, folder, work, inbox.limits, files, clock)
         self._gate, self._handler, self._work = gate, handler, work
@@ -128,6 +130,11 @@ class Watcher:
         self._ended_requests.put(file)
         if file not in self._unremovable:  # that scan would find it again, and so on without end
             self.wake()
+
+    def drop(self, name: str, content: bytes, done: Callable[[], object]) -> None:
+        """Drop a file, soon, unless one with that suffix lies there; then call `done`, in here."""
+        self._asked_for.put((name, content, done))
+        self.wake()
 
     def ask_to_stop(self) -> None:
         """End after what is being taken in now."""
@@ -182,6 +189,7 @@ class Watcher:
             if self._cut_short is not None:
                 self._admitter.leftovers.extend(mend(self._files, self._cut_short, self._folder))
             self._remove_requests()
+            self._drop_what_was_asked_for()
             self._scanner.serve(self._handler())
             due_s = self._scanner.scan()
             problem = self._scanner.trouble
@@ -224,6 +232,18 @@ class Watcher:
             except OSError as error:
                 self._unremovable.add(file)
                 _LOG.warning("inbox=%s cannot remove %s: %s", self._name, file, error.strerror)
+
+    def _drop_what_was_asked_for(self) -> None:
+        while not self._asked_for.empty():
+            asked = name, content, done = self._asked_for.get()
+            try:
+                there = os.listdir(self._folder)  # noqa: PTH208 - Path.iterdir makes ten thousand paths
+                if not any(one.endswith(Path(name).suffix) for one in there):
+                    self._files.write("drop scan", self._folder / name, content, durable=True)
+            except OSError:
+                self._asked_for.put(asked)
+                raise
+            done()
 
     def _choose_mode(self) -> None:
         network = is_network(self._folder, read_mountinfo())

@@ -6,7 +6,7 @@ word for word; SQLite does not match ``state IN ('queued')`` to ``state = 'queue
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from daemon.config.models import Lane
@@ -150,8 +150,25 @@ class Questions:
 
     def at_work(self, inbox: str) -> Job | None:
         """Return a job of an inbox that has begun and is not published, its parts included."""
-        found = self._select(f"WHERE inbox = ? AND id IN ({AT_WORK}) LIMIT 1", inbox)
+        found = self._select(f"WHERE +inbox = ? AND id IN ({AT_WORK}) LIMIT 1", inbox)
         return found[0] if found else None
+
+    def last_scan_ms(self, inbox: str) -> int | None:
+        """Return when the daemon itself last dropped a scan into an inbox."""
+        found = self._ask("SELECT last_ms FROM timer WHERE inbox = ?", (inbox,))
+        return found[0]["last_ms"] if found else None
+
+    def has_open(self, inbox: str, suffix: str) -> bool:
+        """Return whether a job of an inbox whose drop's name ends so waits or is at work."""
+        found = self._ask(
+            """
+            SELECT 1 FROM job WHERE +inbox = :inbox AND substr(name, -length(:end)) = :end
+                AND id IN (SELECT id FROM job WHERE state = 'queued' AND parent IS NULL
+                UNION ALL SELECT id FROM job WHERE state = 'running' AND parent IS NULL) LIMIT 1
+            """,
+            {"inbox": inbox, "end": suffix.encode()},
+        )
+        return bool(found)
 
     def next_due_ms(
         self, inboxes: Collection[str] | None = None, alone: Collection[str] = ()
@@ -193,7 +210,9 @@ class Questions:
         rows = self._ask(f"SELECT * FROM job {where}", values)  # noqa: S608 - our own text
         return _understood(job_of, rows)
 
-    def _ask(self, query: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+    def _ask(
+        self, query: str, values: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[sqlite3.Row]:
         """Return all rows; ``Unavailable`` when the disk does not give them."""
         with translated():
             return self._db.execute(query, values).fetchall()

@@ -108,6 +108,11 @@ class Store(Parts):
                 self._end_queued(db, new.id, State.FAILED, Ending(Outcome.BAD_INPUT, refusal))
             return True
 
+    def note_scan(self, inbox: str, wall_ms: int) -> None:
+        """Remember when the daemon itself dropped a scan into an inbox."""
+        with self._database.transaction() as db:
+            db.execute("INSERT OR REPLACE INTO timer VALUES (?, ?)", (inbox, wall_ms))
+
     def note_content(self, job_id: str, key: str) -> None:
         """Remember the hash of a job's content, settings and engine version."""
         with self._database.transaction() as db:

@@ -339,6 +339,8 @@ def _inbox_notes(inbox: Document) -> Iterable[str]:
         yield f"{count(inbox['missed'], 'drop')} missed by events"
     if inbox.get("rebuilds"):
         yield f"set up again {count(inbox['rebuilds'], 'time')}"
+    if inbox.get("next_drop"):
+        yield f"gets a scan at {inbox['next_drop']}"
     left = inbox.get("left_alone") or {}
     yield from (f"left alone: {name} ({why})" for name, why in list(left.items())[:_NAMED])
     more = max(0, len(left) - _NAMED) + (inbox.get("left_alone_more") or 0)

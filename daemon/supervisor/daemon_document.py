@@ -102,6 +102,7 @@ class DaemonDocument:
         pool, asked = self._pool, self._opened.config.pool.slots
         yield from self._warnings.items()
         yield from self._outage.warnings()
+        yield from self._watchers.timers.warnings()
         if pool.degraded:
             yield "POOL_DEGRADED", pool.degraded
         if pool.size < asked:
@@ -168,12 +169,13 @@ class DaemonDocument:
     def _declared(self, inbox: str) -> dict[str, Any]:
         """Return what the handler of an inbox says of itself; null while none has told."""
         handler = self._opened.config.inboxes[inbox].handler
-        known = self._pool.handlers.get(handler)
+        known, due_ms = self._pool.handlers.get(handler), self._watchers.timers.due_ms(inbox)
         return {
             "handler": handler,
             "accepts": sorted(known.accepts) if known else None,
             "judge": known.judge if known else None,
             "headline": list(known.headline) if known else None,
+            "next_drop": None if due_ms is None else rfc3339(due_ms or self._clock.wall_ms()),
         }
 
     def _log_change(self, inbox: str, problem: str) -> None:

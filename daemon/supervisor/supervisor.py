@@ -149,7 +149,7 @@ class Supervisor:
             "duplicates": self._admissions.answer_duplicates,
             "collect": self._dispatcher.collect,
             "show": self._dispatcher.show_begun,
-            "learn": self._watchers.learn,
+            "tend": self._watchers.tend,
             "repeat": self._outage.repeat,
             "measure capacity": self._measure,
             "dispatch": self._dispatcher.dispatch,

@@ -15,6 +15,7 @@ from daemon.logs import log
 from daemon.pool.interface import Pool
 from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.startup import PATIENCE_S, Opened
+from daemon.supervisor.timers import Timers
 
 _STOPPING_S = 5.0
 """For all of them together."""
@@ -33,6 +34,7 @@ class Watchers:
         self._unseen_until_s = 0.0
         self._handlers: Mapping[str, Declaration | str] = {}
         """What each says of itself, or why it is not there; replaced as a whole."""
+        self.timers = Timers(opened, pool, self.watchers)
         self._cancel_requests: dict[str, tuple[str, str]] = {}
         """By job: inbox and file. The file goes when the job has ended, not before."""
 
@@ -71,6 +73,11 @@ class Watchers:
         """Have every inbox scanned now: there is room where there was none."""
         for watcher in self.watchers.values():
             watcher.wake()
+
+    def tend(self) -> None:
+        """Pass on what is new, and have dropped what is due."""
+        self.learn()
+        self.timers.tick()
 
     def learn(self) -> None:
         """Pass on what handlers say of themselves; what is new wakes every inbox."""

@@ -14,7 +14,10 @@ from pydantic import BaseModel
 
 from daemon.errors import BadInput, NothingToDo, Unavailable
 from daemon.handlers.contract import Output, Part, Result, Split, Task
+from dsp.containers.identify import AUDIO_SUFFIXES
 from tests.support.files import dig
+
+ACCEPTS = AUDIO_SUFFIXES | {".scan"}
 
 
 class Options(BaseModel, extra="forbid"):
