@@ -99,7 +99,7 @@ def test_heartbeat_can_be_read_before_and_after_the_handlers_have_told(spool):
 
     assert None is found[0]["inboxes"]["mix"]["judge"]
     assert "all" == found[-1]["inboxes"]["mix"]["judge"]
-    assert sorted(AUDIO_SUFFIXES) == found[-1]["inboxes"]["mix"]["accepts"]
+    assert sorted(AUDIO_SUFFIXES | {".scan"}) == found[-1]["inboxes"]["mix"]["accepts"]
 
 
 def test_reload_that_cannot_make_its_folders_changes_nothing(spool):
