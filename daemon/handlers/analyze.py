@@ -40,8 +40,8 @@ _LAST_ROUND = 2
 """Groups, then the songs of those that failed, one by one."""
 _MOST_NOTES = 100
 """The table has a row for each song; a status is to be read."""
-_LISTED, _WRITTEN = 0.05, 0.95
-"""Progress at the ends of listing and of the analyses."""
+_HASHED, _LISTED, _ANALYSED, _FOUND = 0.04, 0.05, 0.95, 0.955
+"""Progress when the songs have been hashed, looked up and analysed; when all have been read."""
 
 
 class Options(SongOptions):
@@ -170,9 +170,10 @@ def _planned(task: Task, cache: Cache) -> Plan:
     names = songs_in(task.source)
     if not names:
         raise NothingToDo("NO_AUDIO", f"there is no song in {task.name!r}", "Put songs into it.")
-    songs = examined(task.source, names, lambda share: task.report("list", _LISTED * share))
+    songs = examined(task.source, names, lambda share: task.report("list", _HASHED * share))
     plan = Plan(songs=[])
-    for song in songs:
+    for place, song in enumerate(songs):
+        task.report("list", _HASHED + (_LISTED - _HASHED) * place / len(songs))
         try:
             known = not task.options.force and cache.find(song.sha256) is not None
         except ValueError as error:
@@ -256,7 +257,7 @@ def _by_hand(task: Task, plan: Plan, cache: Cache) -> Iterator[list[Path]]:
             def report(share: float, before: float = before, song: Song = song) -> None:
                 task.report_piece(song.name, share)
                 share = min(1.0, (before + share * song.seconds) / whole)
-                task.report("analyse", _LISTED + (_WRITTEN - _LISTED) * share)
+                task.report("analyse", _LISTED + (_ANALYSED - _LISTED) * share)
 
             report(0.0)
             try:
@@ -278,7 +279,8 @@ def _whole(task: Task, plan: Plan, cache: Cache, folders: list[Path]) -> Result:
             raise RuntimeError(f"the analysis of {sha256} is lost")
         return found
 
-    for song in plan.songs:
+    for place, song in enumerate(plan.songs):
+        task.report("write", _ANALYSED + (_FOUND - _ANALYSED) * place / len(plan.songs))
         if song.sha256 not in plan.failed and known(song.sha256) is None:
             plan.failed[song.sha256] = ("INTERNAL", "the part that was to analyse it failed")
     failed = [song for song in plan.songs if song.sha256 in plan.failed]
@@ -298,7 +300,7 @@ def _whole(task: Task, plan: Plan, cache: Cache, folders: list[Path]) -> Result:
     )
     batch.truth = truth_in(task.source, [song.name for song in plan.songs], notes)
     batch.calibration = calibration_in(task.source, options.calibration, notes)
-    outputs = batch.written(lambda share: task.report("write", _WRITTEN + (1 - _WRITTEN) * share))
+    outputs = batch.written(lambda share: task.report("write", _FOUND + (1 - _FOUND) * share))
     cache.prune(options.cache_mb)
     done = len(plan.songs) - len(failed)
     counts = {"songs": done, "failed": len(failed), "cached": sum(s.cached for s in plan.songs)}

@@ -36,6 +36,8 @@ from dsp.report.batch_page import Score, Song, Summary, page_parts
 from dsp.units import ratio_of
 
 PAGE = "index.html"
+_SURVEYED = 0.1
+"""Progress when each song has been looked at."""
 _REPLAYGAIN_LUFS = -18.0  # ReplayGain 2.0
 _TITLES = {
     "acc1": "Tempo right",
@@ -86,7 +88,7 @@ class Batch:
 
     def written(self, report: Callable[[float], None]) -> list[Output]:
         """Write everything; return what was written. One song is in memory at a time."""
-        self._survey()
+        self._survey(lambda share: report(_SURVEYED * share))
         outputs: list[Output] = []
         scored = self._scores()
         done = [song for song in self.plan.songs if song.sha256 not in self.plan.failed]
@@ -109,7 +111,7 @@ class Batch:
                     table.write(csv_line(COLUMNS, row))
                     rows.append({key: row.get(key) for key in ("file", "sha256", "source",
                                  "same_as", "error_code")})  # fmt: skip
-                    report((place + 1) / len(self.plan.songs))
+                    report(_SURVEYED + (1 - _SURVEYED) * (place + 1) / len(self.plan.songs))
                     yield song
 
             with (self.workdir / PAGE).open("w", encoding="utf-8") as page:
@@ -131,9 +133,10 @@ class Batch:
         (self.workdir / "batch.json").write_text(f"{text}\n", "utf-8")
         return [*whole, *outputs]  # a status lists the first ones
 
-    def _survey(self) -> None:
+    def _survey(self, report: Callable[[float], None]) -> None:
         """Gather what needs all songs: the loudness of albums, and what truth is held against."""
-        for song in self.plan.songs:
+        for place, song in enumerate(self.plan.songs):
+            report(place / len(self.plan.songs))
             if song.sha256 in self.plan.failed:
                 continue
             entry = self.entry(song.sha256)

@@ -337,6 +337,19 @@ def packets(path):
     return subprocess.run(command, check=True, capture_output=True).stdout
 
 
+def test_last_round_is_never_without_progress_for_longer_than_a_song_takes(wav, tmp_path):
+    """Thousands of documents and copies take minutes; they are no stall."""
+    drop, told = tmp_path / "Album", set()
+    drop.mkdir()
+    for place in range(20):
+        shutil.copy(wav, drop / f"{place}.wav")
+    handled(drop, tmp_path, lambda *said: told.add(said), tags="copy")
+    shares = [share for stage, share in told if stage == "write"]
+
+    for low, high in ((0.95, 0.955), (0.955, 0.96), (0.96, 1.0)):  # found, surveyed, written
+        assert 19 <= len([share for share in shares if low <= share <= high]), low
+
+
 def test_song_without_room_for_tags_is_named(album, tmp_path):
     """WAV has no fields for them: one note for all of a folder, which is analysed all the same."""
     result, workdir, _ = rounds(album, tmp_path, tags="copy")
