@@ -55,6 +55,14 @@ def test_check_names_the_place_of_a_wrong_setting(spool):
     assert f"{spool.config}:3:3: pool.slotz: unknown key; did you mean slots?" == text
 
 
+@pytest.mark.parametrize("handler", ["mix", "analyze"])
+def test_check_takes_force_for_an_inbox_whatever_its_handler(spool, handler):
+    """As the daemon does, which keeps it from handlers that do not know it."""
+    config = f"inboxes:\n  mix: {{handler: daemon.handlers.{handler}, options: {{force: true}}}}\n"
+
+    assert {} == problems(spool, config)
+
+
 def test_check_stops_at_a_configuration_that_cannot_be_used(spool):
     """What depends on it is not guessed."""
     spool.config.write_text("[")

@@ -11,7 +11,7 @@ from daemon.jobs.job import NOTHING_SPENT, Outcome, State
 from daemon.pool.interface import Ended
 from daemon.supervisor import outage
 from tests.support.lives import Life, config_for
-from tests.support.truth import drop_song, states
+from tests.support.truth import drop_folder, drop_song, states
 
 
 @pytest.fixture
@@ -53,6 +53,26 @@ def test_outcome_that_cannot_be_recorded_is_kept_and_nothing_else_is_begun(root,
     Life(config_for(root), files, pool).live(until)
 
     assert {"First": "done", "Second": "done"} == states(root)
+
+
+def test_batch_keeps_a_rush_job_waiting_for_the_part_that_runs(root, pool):
+    """Not for the hundreds that were there before it, though the batch is in the same lane."""
+    drop_folder(root, "Batch", {"a.wav": b"1" * 99}, "parts: 500\npriority: rush\n")
+    dropped, begun = [], []
+
+    def until(life):
+        store = life.supervisor._store
+        batch, mix = ([*store.named("mix", name), None][0] for name in ("Batch", "Mix"))
+        parts = [part for part in store.parts(batch) if part.attempts] if batch else []
+        if len(parts) >= 3 and not dropped:
+            dropped.append(drop_song(root, "Mix", "priority: rush\n"))
+        if mix:
+            begun.append(len(parts))
+        return mix and mix.attempts
+
+    Life(config_for(root), Files(), pool).live(until)
+
+    assert begun[-1] <= begun[0] + 1 < 100
 
 
 def test_clean_stops_cost_a_job_nothing_however_often(root, pool):

@@ -5,9 +5,10 @@ import pytest
 
 from daemon.config.models import Budgets
 from daemon.files import Files
-from daemon.handlers.contract import MOST_ROUNDS
+from daemon.handlers.contract import MOST_ROUNDS, Part, Split
 from daemon.jobs.job import Ending, NewPart, Outcome, Plan, State
 from daemon.jobs.store import open_store
+from daemon.pool.worker.result import ResultError, listed
 from tests.support.clocks import FakeClock
 from tests.support.jobs import DONE, bad, new_job
 from tests.support.lives import Life, config_for
@@ -140,6 +141,23 @@ def test_job_is_not_split_without_end(store, clock):
     split(store, 1)  # a bug is tried twice
 
     assert (State.FAILED, "SPLIT_REFUSED") == (store.get(job).state, store.get(job).error["code"])
+
+
+@pytest.mark.parametrize(
+    ("parts", "told"),
+    [
+        ((), "1 to 5,000 parts, got 0"),
+        ((Part("a"),) * 5_001, "got 5,001"),
+        (Part("a"), "Split((Part(…), Part(…)))"),
+        (("a", "b"), "Split((Part(…), Part(…)))"),
+    ],
+)
+def test_plan_that_is_none_is_refused_in_words(tmp_path, parts, told):
+    """A forgotten comma is the commonest of them."""
+    with pytest.raises(ResultError) as refused:
+        listed(Split(parts), tmp_path)
+
+    assert told in str(refused.value)
 
 
 def test_parts_count_nowhere_as_jobs(store):

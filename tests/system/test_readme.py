@@ -25,12 +25,15 @@ def daemon(tmp_path):
     """A daemon with the README's handler and configuration, word for word but for its folder."""
     folder = tmp_path / "handlers"
     folder.mkdir()
-    (folder / "shout.py").write_text(block("python", "def handle("), encoding="utf-8")
+    for name in ("shout", "words"):
+        text = block("python", {"shout": ".upper()", "words": "Split("}[name])
+        (folder / f"{name}.py").write_text(text, encoding="utf-8")
     text = block("yaml", "handler: shout").replace("/srv/handlers", str(folder))
     settings = settings_for(tmp_path / "spool") | yaml.safe_load(text)
     quick = dict.fromkeys(
         ("settle_s", "settle_folder_s", "settle_single_s", "settle_unknown_s"), 0.05
     )
+    settings["inboxes"]["words"] = {"handler": "words"}
     for inbox in settings["inboxes"].values():
         inbox["settling"] = dict(quick)  # no YAML alias
     with Daemon(tmp_path / "spool", settings) as daemon:
@@ -79,6 +82,19 @@ def test_handler_of_ones_own_takes_what_it_says(daemon):
     assert ".md .txt" in refused["message"]
 
 
+def test_handler_that_splits_counts_each_text(daemon):
+    """In parts; of a loose file, in one."""
+    into(daemon, "words", "Poems", {"a.md": b"# one two", "b.txt": b"one", "c.wav": b"none"})
+    into(daemon, "words", "note.txt", b"only one line")
+    made = {}
+    for name in ("Poems", "note.txt"):
+        status = ended(daemon, "words", name)
+        table = daemon.root / "outbox" / "words" / name / "words.csv"
+        made[name] = status["parts"]["done"], table.read_text("utf-8")
+
+    assert {"Poems": (2, "a.md;3\nb.txt;1"), "note.txt": (1, "note.txt;3")} == made
+
+
 def test_inbox_leaves_alone_what_its_handler_does_not_take(daemon):
     """A loose file of another kind is no drop; the heartbeat names it in the inbox it lies in."""
     into(daemon, "shout", "kick.wav", noise_bytes("wav"))
@@ -86,7 +102,7 @@ def test_inbox_leaves_alone_what_its_handler_does_not_take(daemon):
 
     def left_alone():
         inboxes = read_json(daemon.root / "daemon.json")["inboxes"]
-        return {name: list(inbox["left_alone"]) for name, inbox in inboxes.items()}
+        return {name: list(one["left_alone"]) for name, one in inboxes.items() if one["left_alone"]}
 
     until(lambda: {"mix": ["note.txt"], "shout": ["kick.wav"]} == left_alone(), "both are named")
     told = read_json(daemon.root / "daemon.json")["inboxes"]["shout"]

@@ -12,6 +12,7 @@ from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
 from daemon.cli.diagnose.findings import Finding, probe_file
+from daemon.config.drop_settings import for_handler
 from daemon.config.models import Config, Inbox
 from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document
@@ -115,7 +116,7 @@ def handler(name: str, inbox: Inbox, paths: list[Path]) -> Finding:
     try:
         module = importlib.import_module(inbox.handler)
         document = Document.of(dict(inbox.options), name=f"inboxes.{name}.options")
-        validate(module.Options, document)
+        validate(module.Options, for_handler(document, module.Options))
         Declaration.of(module)
         if missing := sorted(ungranted(wants_of(inbox.handler, inbox.options, name), inbox)):
             return Finding(what, "problem", refusal(inbox, missing))

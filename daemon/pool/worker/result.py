@@ -9,13 +9,14 @@ Rules
 import hashlib
 import json
 import stat
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter, ValidationError
 
 from daemon.errors import BadInput, Fault, NothingToDo, Postponed, Unavailable, words
-from daemon.handlers.contract import Output, Result, Split
+from daemon.handlers.contract import MOST_PARTS, Output, Part, Result, Split
 from daemon.pool.bounds import InsidePath, Values, complaint
 from daemon.pool.interface import Outcome
 from daemon.pool.lists import write_lines
@@ -127,8 +128,13 @@ def listed(split: Split, workdir: Path) -> SplitInto:
     ResultError
         There are none or too many, or something of one has no form in JSON.
     """
+    parts = split.parts
+    if not isinstance(parts, Sequence) or not all(isinstance(part, Part) for part in parts):
+        raise ResultError("the parts of a Split are a tuple of Part: Split((Part(…), Part(…)))")
+    if not 1 <= len(parts) <= MOST_PARTS:
+        raise ResultError(f"a Split has 1 to {MOST_PARTS:,} parts, got {len(parts):,}")
     try:
-        count = write_list(workdir, split.parts)
+        count = write_list(workdir, parts)
         return SplitInto(
             count=count, at_once=split.at_once, stop_at_failure=split.on_failure == "stop"
         )
