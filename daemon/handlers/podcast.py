@@ -5,15 +5,13 @@ Theory of operation
 The article is cut into pieces; each is spoken by the engine, ``at_once`` at a time, and kept in
 the folder that the jobs of this inbox share, by text, voice, speed and engine. An attempt that
 dies or is postponed has lost only the pieces that were being spoken. When all are there they are
-joined (``dsp.episode``). Pieces are threads of one attempt and no parts of a split: they wait for
-a server, and a process each would cost more than most of them take.
+joined (``dsp.episode``). Pieces are threads of one attempt and no parts of a split
+(``speech.speaking``).
 """
 
 import hashlib
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -34,6 +32,7 @@ from daemon.handlers.podcast_documents import (
     transcript_vtt,
 )
 from daemon.handlers.speech.client import SpeechClient
+from daemon.handlers.speech.speaking import Made, Wish, speak
 from daemon.handlers.speech.voices import Cache, Engine, Espeak, Server
 from daemon.text import count, figure, span
 from dsp.containers.identify import AUDIO_SUFFIXES
@@ -49,7 +48,6 @@ KEEPS = True
 _FILE_BYTES = 32 << 20
 _COVER_BYTES = 5 << 20
 _PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
-_HEARTBEAT_S = 5.0
 _READ, _SPOKEN = 0.02, 0.8
 """Progress at the ends of reading and of speaking."""
 
@@ -74,6 +72,8 @@ class Options(BaseModel):
     """What an article may have."""
     at_once: Annotated[int, Field(ge=1, le=32)] = 2
     """Pieces spoken at a time."""
+    request_s: Annotated[float, Field(ge=0.0, le=600.0)] = 0.0
+    """What a request may take; 0: 10 s and twice the length of its speech, at most 120 s."""
     format: Literal["mp3", "opus"] = "mp3"
 
 
@@ -108,13 +108,11 @@ def handle(task: Task) -> Result:
         notes.append(Note("CODE_LEFT_OUT", text))
     task.report("read", _READ)
     engine = _engine(task)
-    voices = [_voice(options, article, piece) for piece in article.pieces]
-    for voice in dict.fromkeys(voices):
-        engine.check(voice)
+    wishes = [Wish(piece.spoken, _voice(options, article, piece)) for piece in article.pieces]
     with _cache(task, engine) as cache:
-        made = _spoken(task, cache, article, voices)
+        made = _spoken(task, cache, wishes, article.front.speed or options.speed)
         return _episode(
-            task, article, voices=voices, made=made, engine=engine, notes=notes, data=data
+            task, article, wishes=wishes, made=made, engine=engine, notes=notes, data=data
         )
 
 
@@ -138,7 +136,8 @@ def _engine(task: Task) -> Engine:
     if not options.endpoint:
         return Espeak.found(task.grants)
     client = SpeechClient(options.endpoint, task.secrets.get("api_key", ""), grants=task.grants)
-    return Server(client, options.model, f"{options.model} of {endpoint_of(options.endpoint)}")
+    name = f"{options.model} of {endpoint_of(options.endpoint)}"
+    return Server(client, options.model, name, options.request_s)
 
 
 def _voice(options: Options, article: Article, piece: Piece) -> str:
@@ -157,38 +156,15 @@ def _cache(task: Task, engine: Engine) -> Iterator[Cache]:
         yield Cache(Path(folder), engine)
 
 
-_Made = tuple[Path, bool, float]
+def _spoken(task: Task, cache: Cache, wishes: Sequence[Wish], speed: float) -> list[Made]:
+    """Return what was spoken, or kept from before; a whole episode of that asks for nothing."""
+    missing = [one for one in wishes if not cache.holds(one.text, one.voice, speed)]
+    cache.engine.check(dict.fromkeys(one.voice for one in missing))
 
+    def report(stage: str, share: float) -> None:
+        task.report(stage, _READ + (_SPOKEN - _READ) * share)
 
-def _spoken(task: Task, cache: Cache, article: Article, voices: Sequence[str]) -> list[_Made]:
-    """Return the file of each piece, whether it was kept, and how long it took.
-
-    The first piece that cannot be spoken ends it: those that run are waited for and kept.
-    """
-    speed = article.front.speed or task.options.speed
-
-    def make(text: str, voice: str) -> _Made:
-        began = time.monotonic()
-        path, kept = cache.spoken(text, voice, speed)
-        return path, kept, time.monotonic() - began
-
-    wanted = [(piece.spoken, voice) for piece, voice in zip(article.pieces, voices, strict=True)]
-    with ThreadPoolExecutor(task.options.at_once) as pool:
-        jobs: dict[tuple[str, str], Future[_Made]] = {
-            one: pool.submit(make, *one) for one in dict.fromkeys(wanted)
-        }
-        open_jobs = set(jobs.values())
-        try:
-            while open_jobs:
-                done, open_jobs = wait(open_jobs, _HEARTBEAT_S, FIRST_COMPLETED)
-                for one in done:
-                    one.result()
-                share = 1.0 - len(open_jobs) / len(jobs)
-                task.report("speak", _READ + (_SPOKEN - _READ) * share)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-    return [jobs[one].result() for one in wanted]
+    return speak(wishes, cache, speed=speed, at_once=task.options.at_once, report=report)
 
 
 def _pauses(pieces: Sequence[Piece], pause_s: float) -> list[float]:
@@ -210,8 +186,8 @@ def _episode(
     task: Task,
     article: Article,
     *,
-    voices: Sequence[str],
-    made: Sequence[_Made],
+    wishes: Sequence[Wish],
+    made: Sequence[Made],
     engine: Engine,
     notes: list[Note],
     data: bytes,
@@ -220,8 +196,8 @@ def _episode(
     options: Options = task.options
     pauses = _pauses(article.pieces, article.front.pause_s or options.pause_s)
     spoken = [
-        Spoken(path, voice, pause_s)
-        for (path, _, _), voice, pause_s in zip(made, voices, pauses, strict=True)
+        Spoken(one.path, wish.voice, pause_s)
+        for one, wish, pause_s in zip(made, wishes, pauses, strict=True)
     ]
     name, raw = f"episode.{options.format}", task.workdir / f".episode.{options.format}"
 
@@ -230,10 +206,8 @@ def _episode(
 
     joined = narrate(spoken, task.workdir, raw, format=options.format, report=report)
     rows = [
-        Row(*span, piece.text, piece.speaker, voice, piece.starts == "heading", kept, took_s)
-        for span, piece, voice, (_, kept, took_s) in zip(
-            joined.spans_s, article.pieces, voices, made, strict=True
-        )
+        Row(*span, piece.text, piece.speaker, wish.voice, piece.starts == "heading", one)
+        for span, piece, wish, one in zip(joined.spans_s, article.pieces, wishes, made, strict=True)
     ]
     chapters = chapters_of(article, rows, joined.duration_s)
     cover, mime = _cover(task.source)
@@ -273,7 +247,7 @@ def _figures(joined: Narration, rows: Sequence[Row]) -> dict[str, float]:
         "integrated_lufs": round(joined.integrated_lufs, 2),
         "true_peak_dbtp": round(joined.true_peak_dbtp, 2),
         "pieces": len(rows),
-        "cached": sum(row.cached for row in rows),
+        "cached": sum(row.made.cached for row in rows),
     }
 
 

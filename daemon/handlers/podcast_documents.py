@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
 from daemon.handlers.article.reading import Article
+from daemon.handlers.speech.speaking import Made
 from dsp.episode.tags import Chapter
 from dsp.report.template import rendered
 
@@ -20,8 +21,7 @@ class Row:
     speaker: str
     voice: str
     heading: bool
-    cached: bool
-    took_s: float
+    made: Made
 
 
 def chapters_of(article: Article, rows: Sequence[Row], duration_s: float) -> list[Chapter]:

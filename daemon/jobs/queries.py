@@ -95,11 +95,16 @@ class Questions:
         return {State(state): (count, weight) for state, count, weight in rows}
 
     def notable_parts(self, job: Job, limit: int) -> list[Job]:
-        """Return the first parts of the last round that a person asks about: failed, running."""
+        """Return the first parts of the last round that a person asks about.
+
+        Those that failed, wait for another try, run, or were cancelled, in this order.
+        """
         return self._select(
             """
-            WHERE parent = ? AND round = ? AND state IN ('failed', 'running', 'cancelled')
-            ORDER BY CASE state WHEN 'failed' THEN 0 WHEN 'running' THEN 1 ELSE 2 END, part LIMIT ?
+            WHERE parent = ? AND round = ? AND (state IN ('failed', 'running', 'cancelled')
+                OR state = 'queued' AND error IS NOT NULL)
+            ORDER BY CASE state WHEN 'failed' THEN 0 WHEN 'queued' THEN 1 WHEN 'running' THEN 2
+                ELSE 3 END, part LIMIT ?
             """,
             *(job.id, job.round, limit),
         )

@@ -14,6 +14,9 @@ def parts_of(parts: Mapping[str, Any]) -> Iterator[str]:
         states = ("done", "failed", "skipped", "cancelled", "running", "queued")
         counts = [f"{parts[state]} {state}" for state in states if parts.get(state)]
         yield f"{total} parts: {', '.join(counts)}"
-    failed = [part for part in parts.get("listed") or () if part.get("state") == "failed"]
-    for part in failed[:_SHOWN]:
-        yield f"failed: {shown(part.get('name'))}: {shown(part.get('message'))}"
+    words = {"failed": "failed", "queued": "waits"}
+    told = [part for part in parts.get("listed") or () if part.get("state") in words]
+    for part in told[:_SHOWN]:
+        until = f", next try {shown(part['until'])}" if part.get("until") else ""
+        why = f"{shown(part.get('name'))}: {shown(part.get('message'))}{until}"
+        yield f"{words[part['state']]}: {why}"

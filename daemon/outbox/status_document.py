@@ -160,10 +160,12 @@ def _time(wall_ms: int | None) -> str | None:
 
 
 def _stage(name: str, declared: Sequence[str]) -> dict[str, Any]:
-    known = name in declared
+    """Return what is under way; behind a colon a handler says more of it."""
+    step = name.partition(": ")[0]
+    known = step in declared
     return {
         "name": name,
-        "index": declared.index(name) + 1 if known else None,
+        "index": declared.index(step) + 1 if known else None,
         "count": len(declared) if known else None,
     }
 

@@ -57,6 +57,8 @@ class Dispatcher:
         """What was begun, and no status says so yet: what ends at once needs none."""
         self._finished: dict[tuple[str, int], Next] = {}
         """Ends that are recorded, and what follows."""
+        self._moved: set[str] = set()
+        """Jobs whose progress has not been shown yet."""
 
     @property
     def busy(self) -> int:
@@ -105,9 +107,14 @@ class Dispatcher:
                 case Progress(job=job, stage=stage, fraction=fraction):
                     if before := self._live.get(job):
                         self._live[job] = Live(stage, fraction, before.began_s)
-                        self._show_progress(self._jobs[job])
+                        self._moved.add(job)
                 case Ended():
                     self._end(event)
+        for moved in tuple(self._moved):  # a job that waits for a server says no more for minutes
+            if moved not in self._jobs:
+                self._moved.discard(moved)
+            else:
+                self._show_progress(self._jobs[moved])
 
     def show_begun(self) -> None:
         """Say of what was begun a moment ago, and has not ended yet, that it runs."""
@@ -195,6 +202,7 @@ class Dispatcher:
         label = self._splits.whole(job).label
         if not (now and job.parent is None) and not self._statuses.due(job.inbox, label):
             return
+        self._moved.discard(job.id)
 
         def write() -> None:
             live = self._live.get(job.id)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from daemon.clock import rfc3339
 from daemon.errors import BadInput
 from daemon.jobs.job import FINAL, Ending, Job, Outcome, State
 from daemon.layout import settings_beside
@@ -134,10 +135,12 @@ class Splits:
 
 
 def _listed(part: Job) -> dict[str, Any]:
-    error = part.error if part.state is State.FAILED else None
+    waits = part.state is State.QUEUED
+    error = part.error if waits or part.state is State.FAILED else None
     return {
         "name": part.label,
         "state": part.state.value,
+        "until": rfc3339(part.not_before_ms) if waits and part.not_before_ms else None,
         "code": error and error.get("code"),
         "message": error and error.get("message"),
     }

@@ -11,16 +11,19 @@ import soundfile
 from daemon.errors import BadInput, Postponed
 from daemon.handlers import podcast
 from daemon.handlers.contract import Task
-from daemon.handlers.speech.voices import judge
+from daemon.handlers.speech.client import Limits, SpeechClient
+from daemon.handlers.speech.speaking import Wish, speak
+from daemon.handlers.speech.voices import Cache, Server, fault_of
 from dsp.episode.narration import RATE_HZ, Spoken, narrate
 from dsp.episode.tags import Chapter, id3_tag
-from tests.support.daemons import Daemon, settings_for, until
+from tests.support.daemons import Daemon, read_json, settings_for, until
 from tests.support.speech_server import serving
 
 needs_espeak = pytest.mark.skipif(not shutil.which("espeak-ng"), reason="needs espeak-ng")
 needs_ffprobe = pytest.mark.skipif(not shutil.which("ffprobe"), reason="needs ffprobe")
 
 PIECES = 100
+AT_ONCE = 3
 
 
 def article(pieces):
@@ -101,50 +104,139 @@ def test_voice_that_espeak_lacks_is_the_drops_fault(tmp_path):
 
 @pytest.mark.parametrize(("seconds", "level"), [(3.0, 0.0), (60.0, 0.5), (0.05, 0.5)])
 def test_sound_that_cannot_be_the_text_is_not_kept(tmp_path, seconds, level):
-    with pytest.raises(Postponed, match="SPEECH_BAD_ANSWER"):
-        judge(voiced(tmp_path / "a.wav", seconds, level, silence_s=0.0), 10.0)
+    assert fault_of(voiced(tmp_path / "a.wav", seconds, level, silence_s=0.0), 10.0)
     (tmp_path / "b.wav").write_bytes(b"no sound")
-    with pytest.raises(Postponed, match="SPEECH_BAD_ANSWER"):
-        judge(tmp_path / "b.wav", 10.0)
+    assert fault_of(tmp_path / "b.wav", 10.0)
 
 
 def texts_of(lines):
     return [one["text"] for one in lines if one["path"].endswith("/audio/speech")]
 
 
-def talking(tmp_path, server, at_once):
-    settings = settings_for(tmp_path / "spool")
-    inbox = settings["inboxes"]["mix"]
-    inbox["handler"] = "daemon.handlers.podcast"
-    inbox["settling"] |= {"settle_unknown_s": 0.2}
-    inbox["options"] = {"endpoint": server.url, "at_once": at_once, "voice": "anna"}
-    inbox["allow"] = {"network": [f"127.0.0.1:{server.port}"]}
-    return Daemon(tmp_path / "spool", settings)
+def talking(tmp_path, **servers):
+    """Return a daemon with an inbox for each server."""
+    given = settings_for(tmp_path / "spool", pool={"slots": 3})
+    settling = given["inboxes"]["mix"]["settling"] | {"settle_unknown_s": 0.05}
+    given["inboxes"] = {
+        name: {
+            "handler": "daemon.handlers.podcast",
+            "settling": dict(settling),  # YAML would write an alias
+            "options": {
+                "endpoint": url,
+                "at_once": AT_ONCE,
+                "voice": "anna",
+                "pause_s": 0.1,
+                "request_s": 5.0,
+            },
+            "allow": {"network": [url.removeprefix("http://")]},
+        }
+        for name, url in servers.items()
+    }
+    return Daemon(tmp_path / "spool", given)
 
 
-def test_killed_in_the_middle_it_asks_for_the_others_only(tmp_path):
-    """A piece that was kept is not asked for again; those under way, `at_once` at most, may be."""
-    at_once = 3
+def drop(tmp_path, inbox, name, text):
+    (tmp_path / name).write_text(text)
+    (tmp_path / name).rename(tmp_path / "spool" / "inbox" / inbox / name)
+
+
+def status_of(tmp_path, inbox, name):
+    return read_json(tmp_path / "spool" / "outbox" / inbox / f"{name}.status.json")
+
+
+def stage_of(tmp_path, inbox, name):
+    return (status_of(tmp_path, inbox, name).get("stage") or {}).get("name", "")
+
+
+def test_killed_at_piece_60_it_asks_for_the_others_only(tmp_path):
+    """The server hangs at piece 7, which costs it a try; no piece that is kept is asked for."""
+    faults = ["good"] * 7 + ["hang"]  # the first request is for the list of voices
     with (
-        serving(tmp_path / "server", seconds=0.02) as server,
-        talking(tmp_path, server, at_once) as daemon,
+        serving(tmp_path / "server", *faults, seconds=0.02, spoken_s=0.2) as server,
+        talking(tmp_path, talk=server.url) as daemon,
     ):
         daemon.start()
-        (tmp_path / "a.md").write_text(article(PIECES))
-        (tmp_path / "a.md").rename(tmp_path / "spool" / "inbox" / "mix" / "a.md")
+        drop(tmp_path, "talk", "a.md", article(PIECES))
         until(lambda: len(texts_of(server.journal())) >= 60, "sixty pieces were asked for")
         daemon.kill()
         kept = len(list((tmp_path / "spool").rglob("[0-9a-f]" * 64 + ".wav")))
-        before = len(texts_of(server.journal()))
+        before = texts_of(server.journal())
         daemon.start()
-        until(
-            lambda: any((tmp_path / "spool" / "outbox" / "mix").glob("*/episode.mp3")), "it is made"
-        )
+        until(lambda: status_of(tmp_path, "talk", "a.md").get("state") == "done", "it is made")
+        asked, at_once = texts_of(server.journal()), {one["at_once"] for one in server.journal()}
+        (hung,) = [one["text"] for one in server.journal() if one["fault"] == "hang"]
+        said = status_of(tmp_path, "talk", "a.md")["measurements"]
+
+    again = {text for text in before if asked.count(text) > before.count(text)}
+    assert kept >= len(set(before)) - AT_ONCE
+    assert PIECES - kept == len(asked) - len(before) <= 40 + 1 + AT_ONCE
+    assert len(again - {hung}) <= AT_ONCE  # those that were under way
+    assert max(at_once) == AT_ONCE
+    assert (PIECES, kept) == (said["pieces"], said["cached"])
+
+
+def test_dead_server_holds_up_only_its_own_article(tmp_path):
+    """Two episodes appear; the third waits in the queue, and says for what and until when."""
+    with serving(tmp_path / "gone") as gone:
+        dead = gone.url
+    with (
+        serving(tmp_path / "server") as server,
+        talking(tmp_path, talk=server.url, dead=dead) as daemon,
+    ):
+        daemon.settings["budgets"] |= {"backoff_s": 600.0, "backoff_max_s": 600.0}
+        daemon.start()
+        drop(tmp_path, "dead", "c.md", article(4))
+        for name in ("a.md", "b.md"):
+            drop(tmp_path, "talk", name, article(4))
+        for name in ("a.md", "b.md"):
+            until(lambda name=name: status_of(tmp_path, "talk", name).get("state") == "done", name)
+
+        def postponed():
+            found = status_of(tmp_path, "dead", "c.md")
+            return (found.get("wait") or {}).get("reason") == "retry" and found
+
+        found = until(postponed, "the third is postponed")
+
+    assert ("queued", 1) == (found["state"], found["attempt"])
+    assert "cannot be reached" in found["wait"]["detail"]
+    assert found["wait"]["until"] is not None
+
+
+def test_stop_in_mid_request_drains_and_keeps_what_is_answered(tmp_path):
+    """A server that hangs does not hold the daemon; later only what is missing is asked for."""
+    with (
+        serving(tmp_path / "server", *["good"] * 4, *["hang"] * AT_ONCE) as server,
+        talking(tmp_path, talk=server.url) as daemon,
+    ):
+        daemon.settings["drain_s"] = 0.5
+        daemon.settings["inboxes"]["talk"]["options"]["request_s"] = 60.0
+        daemon.start()
+        drop(tmp_path, "talk", "a.md", article(8))
+        until(lambda: len(server.journal()) == 4 + AT_ONCE, "requests hang")
+        until(lambda: "speak: piece 4 of 8" in stage_of(tmp_path, "talk", "a.md"), "it says where")
+        assert 0 == daemon.stop(30.0)
+        assert not status_of(tmp_path, "talk", "a.md")["terminal"]
+        daemon.start()
+        until(lambda: status_of(tmp_path, "talk", "a.md").get("state") == "done", "it is made")
         asked = texts_of(server.journal())
 
-    assert kept >= 60 - at_once
-    assert len(asked) - before == PIECES - kept
-    assert len(asked) <= PIECES + at_once
+    assert 8 + AT_ONCE == len(asked)
+
+
+def test_piece_that_hangs_is_named(tmp_path):
+    """With how long it was waited for; a job that only waits moves, as often as it tries."""
+    said = []
+    with serving(tmp_path / "server", "good", "hang", "hang") as server:
+        client = SpeechClient(server.url, limits=Limits(tries_s=(0.0, 0.1)))
+        cache = Cache(tmp_path / "kept", Server(client, "m", "n", request_s=0.2))
+        wishes = [Wish("Bells.", "anna"), Wish("Paragraph 0 tells of bells.", "anna")]
+        with pytest.raises(
+            Postponed, match=r"piece 2 of 2 \(“Paragraph 0.*asked for .* s ago"
+        ) as why:
+            speak(wishes, cache, speed=1.0, at_once=1, report=lambda *one: said.append(one))
+
+    assert "SPEECH_TIMED_OUT" == why.value.code
+    assert "speak: piece 2 of 2" in said[-1][0]
 
 
 def test_voice_that_the_server_lacks_is_refused_with_its_list(tmp_path):

@@ -8,6 +8,7 @@ import sys
 import wave
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -20,6 +21,7 @@ from daemon.handlers.speech.sound import RATE_HZ, Piece, pieces_of
 from tests.support.crew import ROOT
 from tests.support.daemons import Daemon, read_json, settings_for, until
 from tests.support.speech_server import serving, truth_of, words_wav
+from tests.support.spools import schema
 
 KEY = "sk-a-secret-of-the-transcript"
 
@@ -243,6 +245,36 @@ def test_dead_server_makes_the_job_wait_and_costs_it_nothing(tmp_path):
 
     assert b"SPEECH_REFUSED_KEY" in b"".join([said, *files])
     assert [] == [one for one in (said, *files) if KEY.encode() in one]
+
+
+def test_status_says_why_pieces_wait_and_until_when(tmp_path):
+    """A job that was split is running to its readers; its parts say that they wait for a server."""
+    data, _ = words_wav(8)
+    root = tmp_path / "spool"
+    with (
+        serving(tmp_path / "server", "401", repeat=True) as server,
+        daemon_for(root, server) as daemon,
+    ):
+        daemon.settings["budgets"] |= {"backoff_s": 600.0, "backoff_max_s": 600.0}
+        daemon.start()
+        drop(root, data)
+
+        def waiting():
+            listed = (status_of(root).get("parts") or {}).get("listed") or ()
+            return [part for part in listed if part["state"] == "queued"]
+
+        (part,) = until(waiting, "its piece waits")
+        shown = subprocess.run(
+            [sys.executable, "-m", "daemon", "status", "talk.wav", "-c", f"{root}.yaml"],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        jsonschema.Draft202012Validator(schema("status-1.json")).validate(status_of(root))
+
+    assert "SPEECH_REFUSED_KEY" == part["code"]
+    assert f"waits: {part['name']}: {part['message']}, next try {part['until']}" in shown
 
 
 def test_stop_in_mid_request_drains_in_time(tmp_path):

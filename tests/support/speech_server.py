@@ -3,7 +3,9 @@
 A script says how each request is answered: ``{"faults": ["500", "good"], "answer": …}``. The
 faults are taken in order, one a request; after the last all is good, unless ``repeat`` is set.
 Every request is a line of the journal: what was asked, when it began and when it ended, so that
-"asked once" and "at most k at once" are facts.
+"asked once" and "at most k at once" are facts. A request is over when the last byte of its answer
+is about to be sent, or when whoever asked has hung up: a client that has the whole answer may ask
+again before the thread that gave it has said so.
 
 ``python speech_server.py FOLDER`` reads ``FOLDER/script.json`` anew at each request, appends to
 ``FOLDER/journal.jsonl``, and writes its port to ``FOLDER/port`` once it listens, on loopback.
@@ -13,6 +15,7 @@ import hashlib
 import io
 import json
 import math
+import select
 import socket
 import ssl
 import struct
@@ -55,7 +58,7 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.lock = folder, threading.Lock()
-        self.count, self.open = 0, 0
+        self.count, self.open = 0, dict[int, socket.socket]()
         super().__init__(("127.0.0.1", 0), Handler)
         script = self.script()
         if script.get("tls"):
@@ -72,9 +75,30 @@ class Server(ThreadingHTTPServer):
         path = self.folder / "script.json"
         return json.loads(path.read_text()) if path.exists() else {}
 
+    def begun(self, connection: socket.socket) -> tuple[int, int]:
+        """Return the number of a request, and how many are under way with it."""
+        with self.lock:
+            number, self.count = self.count, self.count + 1
+            self.open[number] = connection
+            return number, sum(map(_there, self.open.values()))
+
+    def over(self, number: int) -> None:
+        with self.lock:
+            self.open.pop(number, None)
+
     def note(self, **fields) -> None:
         with self.lock, (self.folder / "journal.jsonl").open("a") as journal:
             journal.write(json.dumps(fields) + "\n")
+
+
+def _there(connection: socket.socket) -> bool:
+    """Tell whether the other end still waits."""
+    try:
+        return socket.socket.recv(connection, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -92,10 +116,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def _serve(self, body: bytes) -> None:
         server, script = self.server, self.server.script()
-        with server.lock:
-            number, server.count = server.count, server.count + 1
-            server.open += 1
-            at_once = server.open
+        self.number, at_once = server.begun(self.connection)
+        number = self.number
         faults = script.get("faults", [])
         fault = "good"
         if faults:
@@ -118,8 +140,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(script.get("seconds", 0.0))
             getattr(self, f"_{fault.replace(' ', '_').replace('-', '_')}")(script, body)
             server.note(event="answered", n=number, t=time.monotonic(), sha256=asked["sha256"])
-        with server.lock:
-            server.open -= 1
+        server.over(number)
         self.close_connection = True
 
     def _send(self, status=200, kind="application/json", data=b"", **headers) -> None:
@@ -130,8 +151,10 @@ class Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             self.send_header(name.replace("_", "-"), value)
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(data[:-1])
         self.wfile.flush()
+        self.server.over(self.number)
+        self.wfile.write(data[-1:])
 
     def _json(self, value, status=200, **headers) -> None:
         self._send(status, data=json.dumps(value).encode(), **headers)
@@ -162,7 +185,9 @@ class Handler(BaseHTTPRequestHandler):
     # -- faults before the answer
 
     def _hang(self, *_):
-        time.sleep(FOREVER_S)
+        line = select.poll()
+        line.register(self.connection, select.POLLRDHUP)
+        line.poll(FOREVER_S * 1_000)
 
     def _close(self, *_):
         self.connection.shutdown(socket.SHUT_RDWR)
@@ -193,7 +218,7 @@ class Handler(BaseHTTPRequestHandler):
     def _hang_after_headers(self, *_):
         self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n\r\n")
         self.wfile.flush()
-        time.sleep(FOREVER_S)
+        self._hang()
 
     def _cut_short(self, *_):
         self._send(kind="audio/wav", data=tone(0.1)[:1_000], length=3_244)

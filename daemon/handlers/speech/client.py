@@ -45,6 +45,7 @@ from daemon.text import shown
 
 _LONGEST_RETRY_AFTER_S = 60.0
 """Beyond it the job waits in the queue instead of in its worker."""
+_VOICES_S, _VOICES_TRIES_S = 10.0, (0.0, 2.0)
 _TEXTS = ("text/html", "application/json", "text/plain")
 _ERRORS = 400
 _CODES = {
@@ -113,8 +114,12 @@ class SpeechClient:
         format: str = "wav",  # noqa: A002 - the interface's word
         *,
         whole_s: float | None = None,
+        heard: Callable[[Answer], object] | None = None,
     ) -> bytes:
         """Return a text spoken, as the bytes of a file.
+
+        ``heard`` is given each answer that may be one; what it raises an ``ExchangeError`` for is
+        asked for again.
 
         Raises
         ------
@@ -130,13 +135,16 @@ class SpeechClient:
             "speed": speed,
             "response_format": format,
         }
-        answer = self._call("audio/speech", as_json(asked), whole_s=whole_s, sound=True)
+        answer = self._call("audio/speech", as_json(asked), whole_s=whole_s, sound=True, read=heard)
         return answer.body
 
     def voices(self) -> list[str]:
-        """Return the voices that the server offers; none when it does not say."""
+        """Return the voices that the server offers; none when it does not say.
+
+        It is what is asked first. A server that is away now is not waited for in a worker.
+        """
         try:
-            answer = self._call("audio/voices", None)
+            answer = self._call("audio/voices", None, whole_s=_VOICES_S, tries_s=_VOICES_TRIES_S)
             said = json.loads(answer.body)
         except (BadInput, ValueError):
             return []
@@ -202,10 +210,11 @@ class SpeechClient:
         sound: bool = False,
         refused: str = "TEXT_REFUSED",
         read: Callable[[Answer], object] | None = None,
+        tries_s: Sequence[float] = (),
     ) -> Answer:
         """Ask, as often as it may help."""
         wait_s, last = 0.0, Postponed("SPEECH_UNREACHABLE", "no try was made")
-        for before_s in self.limits.tries_s:
+        for before_s in tries_s or self.limits.tries_s:
             if pause_s := max(before_s, wait_s):
                 self.clock.sleep(pause_s)
             wait_s = 0.0

@@ -13,7 +13,9 @@ import os
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +24,8 @@ from soundfile import SoundFileError
 
 from daemon.errors import BadInput, Postponed
 from daemon.handlers.grants import Grants
-from daemon.handlers.speech.client import SpeechClient
+from daemon.handlers.speech.client import Clock, SpeechClient
+from daemon.handlers.speech.exchange import Answer, ExchangeError
 from dsp.episode.narration import RATE_HZ, decoded
 from dsp.errors import AudioFormatError
 
@@ -34,6 +37,10 @@ _SPARE_S = 2.0
 _SILENT = 1e-4
 _WORDS_PER_MINUTE = 170
 _PROGRAM_S = 60.0
+_REQUEST_S, _REQUEST_TIMES, _MOST_REQUEST_S = 10.0, 2.0, 120.0
+"""What a request may take: so much, and so many times the length of its speech."""
+
+Wait = Callable[[float], None]
 
 
 class Engine(Protocol):
@@ -43,10 +50,10 @@ class Engine(Protocol):
     def name(self) -> str:
         """Part of the key: another engine or version sounds differently."""
 
-    def speak(self, text: str, voice: str, speed: float, path: Path) -> None:
-        """Make the file ``path`` of a text."""
+    def speak(self, text: str, voice: str, speed: float, path: Path, wait: Wait) -> int:
+        """Make the file ``path`` of a text; return how many tries it took, ``wait`` in between."""
 
-    def check(self, voice: str) -> None:
+    def check(self, voices: Collection[str]) -> None:
         """Raise ``BadInput`` when there is no such voice."""
 
 
@@ -69,7 +76,7 @@ class Espeak:
         version = told.stdout.decode("utf-8", "replace").split("Data at")[0].strip()
         return cls(str(path), version)
 
-    def speak(self, text: str, voice: str, speed: float, path: Path) -> None:
+    def speak(self, text: str, voice: str, speed: float, path: Path, wait: Wait) -> int:  # noqa: ARG002
         """Rule 1; ``[[`` would begin phonemes."""
         rate = str(round(_WORDS_PER_MINUTE * speed))
         command = [self.program, "-b", "1", "-v", voice or "en", "-s", rate, "-w", str(path)]
@@ -82,16 +89,20 @@ class Espeak:
         )
         if done.returncode:
             raise Postponed("SPEECH_BAD_ANSWER", f"espeak-ng ended with {done.returncode}")
+        if problem := fault_of(path, expected_s(text, speed)):
+            raise Postponed("SPEECH_BAD_ANSWER", f"espeak-ng: {problem}")
+        return 1
 
-    def check(self, voice: str) -> None:
+    def check(self, voices: Collection[str]) -> None:
         """See ``Engine``."""
-        command = [self.program, "-q", "-v", voice or "en", "--stdin"]
-        done = subprocess.run(  # noqa: S603 - as above
-            command, input=b"a", capture_output=True, timeout=_PROGRAM_S, check=False
-        )
-        if done.returncode:
-            hint = "Name one that `espeak-ng --voices` lists."
-            raise BadInput("VOICE_UNKNOWN", f"espeak-ng has no voice {voice!r}", hint)
+        for voice in voices:
+            command = [self.program, "-q", "-v", voice or "en", "--stdin"]
+            done = subprocess.run(  # noqa: S603 - as above
+                command, input=b"a", capture_output=True, timeout=_PROGRAM_S, check=False
+            )
+            if done.returncode:
+                hint = "Name one that `espeak-ng --voices` lists."
+                raise BadInput("VOICE_UNKNOWN", f"espeak-ng has no voice {voice!r}", hint)
 
 
 @dataclass(frozen=True)
@@ -100,19 +111,32 @@ class Server:
 
     client: SpeechClient
     model: str
-    name: str = field(default="")
+    name: str
+    request_s: float = 0.0
+    """What a request may take; 0: what its text lets expect."""
 
-    def speak(self, text: str, voice: str, speed: float, path: Path) -> None:
-        """Ask for it; the limit of a request follows from what it should become."""
-        whole_s = min(120.0, 10.0 + 2.0 * len(text) / (_CHARS_PER_S * speed))
-        path.write_bytes(self.client.speech(text, voice, self.model, speed, whole_s=whole_s))
+    def speak(self, text: str, voice: str, speed: float, path: Path, wait: Wait) -> int:
+        """Ask for it. Sound that cannot be the text is a bad answer: it is asked for again."""
+        seconds = expected_s(text, speed)
+        usual_s = min(_MOST_REQUEST_S, _REQUEST_S + _REQUEST_TIMES * seconds)
 
-    def check(self, voice: str) -> None:
+        def heard(answer: Answer) -> None:
+            path.write_bytes(answer.body)
+            if problem := fault_of(path, seconds):
+                raise ExchangeError("bad_answer", problem)
+
+        client = replace(self.client, tried=0, clock=Clock(sleep=wait))
+        whole_s = self.request_s or usual_s
+        client.speech(text, voice, self.model, speed, whole_s=whole_s, heard=heard)
+        return client.tried
+
+    def check(self, voices: Collection[str]) -> None:
         """See ``Engine``; a server that lists none is believed."""
-        voices = self.client.voices()
-        if voices and voice not in voices:
-            message = f"the server has no voice {voice!r}; it has {', '.join(voices[:50])}"
-            raise BadInput("VOICE_UNKNOWN", message)
+        known = self.client.voices() if voices else []
+        for voice in voices:
+            if known and voice not in known:
+                message = f"the server has no voice {voice!r}; it has {', '.join(known[:50])}"
+                raise BadInput("VOICE_UNKNOWN", message)
 
 
 @dataclass(frozen=True)
@@ -128,33 +152,44 @@ class Cache:
         digest = hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
         return self.folder / digest[:2] / f"{digest}.wav"
 
-    def spoken(self, text: str, voice: str, speed: float) -> tuple[Path, bool]:
-        """Return a piece, and whether it was there already."""
+    def holds(self, text: str, voice: str, speed: float) -> bool:
+        """Tell whether a piece is there already."""
         path = self.path_of(text, voice, speed)
-        if path.is_file() and not path.is_symlink():
-            return path, True
+        return path.is_file() and not path.is_symlink()
+
+    def spoken(
+        self, text: str, voice: str, speed: float, wait: Wait = time.sleep
+    ) -> tuple[Path, int]:
+        """Return a piece, and how many tries it took; none when it was there already."""
+        path = self.path_of(text, voice, speed)
+        if self.holds(text, voice, speed):
+            return path, 0
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=".new-", suffix=".wav", dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:
-            self.engine.speak(text, voice, speed, temporary)
-            judge(temporary, len(text) / (_CHARS_PER_S * speed))
+            tries = self.engine.speak(text, voice, speed, temporary, wait)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        return path, False
+        return path, tries
 
 
-def judge(path: Path, expected_s: float) -> None:
-    """Raise ``Postponed`` when a file is not a text of this length spoken."""
+def expected_s(text: str, speed: float) -> float:
+    """Return about how long a text is when it is spoken."""
+    return len(text) / (_CHARS_PER_S * speed)
+
+
+def fault_of(path: Path, expected_s: float) -> str:
+    """Return why a file cannot be a text of this length spoken; empty: it can."""
     try:
         sound = decoded(path)
     except (AudioFormatError, SoundFileError, ValueError) as error:
-        raise Postponed("SPEECH_BAD_ANSWER", f"what came is no sound: {error}") from None
+        return f"what came is no sound: {error}"
     seconds = len(sound) / RATE_HZ
     if not float(np.abs(sound).max(initial=0.0)) > _SILENT:
-        raise Postponed("SPEECH_BAD_ANSWER", f"what came is {seconds:.1f} s of silence")
+        return f"what came is {seconds:.1f} s of silence"
     if not _SHORTEST * expected_s - _SPARE_S <= seconds <= _LONGEST * expected_s + _SPARE_S:
-        text = f"{seconds:.1f} s came where about {expected_s:.1f} s were expected"
-        raise Postponed("SPEECH_BAD_ANSWER", text)
+        return f"{seconds:.1f} s came where about {expected_s:.1f} s were expected"
+    return ""
