@@ -1,0 +1,215 @@
+"""One folder as it is, held against its rows.
+
+Most of a library is as it was: the loop of ``find`` is what a scan costs. It asks each entry for
+its times and passes on; what is slow is done for what differs.
+"""
+
+import os
+import stat
+import unicodedata
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import PurePath
+from typing import Any
+
+from daemon.handlers.library.catalogue import as_bytes, as_text, joined
+from daemon.handlers.library.sight import Folder, Sight
+from daemon.handlers.library.subfolders import exists, list_in, write_folders
+from daemon.handlers.library.tree import int64, quick_id
+from daemon.text import shown
+from dsp.containers.identify import AUDIO_SUFFIXES
+from dsp.containers.junk import kind_of
+
+_INODES_SURE = 64
+_PENDING = 5_000
+_LEFT_OUT = ".nomedia"
+
+_KNOWN = """SELECT name, size, mtime_ns, ctime_ns, ino, state, kind, id FROM file
+    WHERE folder = ?"""
+_INSERT = """INSERT INTO file (folder, name, kind, size, mtime_ns, ctime_ns, ino, links, born_gen,
+    due, due_gen) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+_SEEN = """UPDATE file SET kind = ?, size = ?, mtime_ns = ?, ctime_ns = ?, ino = ?, links = ?,
+    state = 'here', last_gen = NULL, missing_gen = NULL, missing_ms = NULL WHERE id = ?"""
+_STALE = """UPDATE file SET quick = NULL, sha256 = NULL, audio_md5 = NULL,
+    due = iif(kind = 'audio', 'tags', NULL), due_gen = ? WHERE id = ?"""
+_ABSENT = """UPDATE file SET state = 'missing', last_gen = ?, missing_gen = ?, missing_ms = ?
+    WHERE id = ? AND state = 'here'"""
+
+
+class Differences:
+    """What differs between a folder and its rows."""
+
+    def __init__(self, sight: Sight, folder: Folder, fd: int) -> None:
+        self._sight, self._folder, self._fd = sight, folder, fd
+        self._catalogue = sight.catalogue
+        self._where = as_text(folder.path)
+        self._ignored = folder.ignored.with_list(self._where, list_in(fd))
+        self._fresh: list[tuple[object, ...]] = []
+        self._seen: list[tuple[object, ...]] = []
+        self._stale: list[int] = []
+        self._absent: list[int] = []
+        self._events: list[tuple[str, int, bytes]] = []
+        self._names: list[bytes] = []
+        """Of files, where some are new."""
+        self._folders: list[bytes] = []
+
+    def find(self) -> None:
+        """List the folder to its end and compare.
+
+        Raises
+        ------
+        OSError
+            It could not be listed; nothing may be said of what is missing.
+        """
+        sight = self._sight
+        rows = self._catalogue.execute(_KNOWN, (self._folder.id,))
+        known = {row[0]: row for row in rows}
+        match_all = sight.match_all or len(self._ignored.lists) > 1
+        before, compared = len(known), 0
+        for entry in self._entries():
+            name = as_bytes(entry.name)
+            if entry.is_dir(follow_symlinks=False):
+                if not self._left_out(entry.name, is_folder=True):
+                    self._folders.append(name)
+                continue
+            row = known.get(name)
+            if (row is None or match_all) and self._left_out(entry.name, is_folder=False):
+                continue
+            try:
+                told = entry.stat(follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            known.pop(name, None)
+            if (
+                row is not None
+                and row[1] == told.st_size
+                and row[2] == told.st_mtime_ns
+                and row[3] == told.st_ctime_ns
+                and (row[4] == told.st_ino or not sight.inodes)
+                and row[5] == "here"
+            ):
+                continue
+            compared += 1
+            self._differs(name, row, told)
+        kept = before - len(known)
+        sight.told.files += kept + compared
+        sight.same += max(0, kept - compared)
+        self._absent += [row[7] for row in known.values() if row[5] == "here"]
+        if self._names:
+            self._say_collisions([row[0] for row in self._rows_here()])
+
+    def _entries(self) -> Iterator["os.DirEntry[str]"]:
+        if exists(self._fd, _LEFT_OUT):
+            return
+        with os.scandir(self._fd) as entries:
+            yield from entries
+
+    def _rows_here(self) -> list[Any]:
+        gone = set(self._absent)
+        return [row for row in self._catalogue.execute(_KNOWN, (self._folder.id,))
+                if row[5] == "here" and row[7] not in gone]  # fmt: skip
+
+    def _left_out(self, name: str, *, is_folder: bool) -> bool:
+        return kind_of(name) != "plain" or self._ignored.leaves_out(
+            self._where, name, is_folder=is_folder
+        )
+
+    def _differs(self, name: bytes, row: Any, told: os.stat_result) -> None:  # noqa: ANN401 - a row
+        """Note a file that is new, or not quite what its row says."""
+        sight = self._sight
+        kind = _kind(name, told.st_mode)
+        size, mtime_ns, ino = told.st_size, int64(told.st_mtime_ns), int64(told.st_ino)
+        ctime_ns = int64(told.st_ctime_ns)
+        sight.ctimes += 1
+        sight.whole_seconds += ctime_ns % 1_000_000_000 == 0
+        if sight.young(mtime_ns) or sight.young(ctime_ns):
+            ctime_ns = 0
+        if kind is None:  # a pipe, a socket or a device
+            if row is not None and row[5] == "here":
+                self._absent.append(row[7])
+            return
+        values = kind, size, mtime_ns, ctime_ns, ino, told.st_nlink
+        if row is None:
+            due = ("tags", sight.gen) if kind == "audio" else (None, None)
+            self._fresh.append((self._folder.id, name, *values, sight.gen, *due))
+            sight.told.new += 1
+            self._names.append(name)
+            if len(self._fresh) >= _PENDING:
+                self._insert()
+            return
+        file, here = row[7], row[5] == "here"
+        equal = (row[1], row[2], row[6]) == (size, mtime_ns, kind)
+        if equal and here and row[4] != ino:
+            self._other_inode()
+        if not equal or self._other_bytes(row, ctime_ns, ino, size):
+            self._stale.append(file)
+            self._events.append(("changed", file, name))
+        elif row[3] == 0:  # it may have been written after it was read
+            self._stale.append(file)
+        if not here:
+            self._events.append(("returned", file, name))
+        self._seen.append((*values, file))
+
+    def _other_inode(self) -> None:
+        sight = self._sight
+        sight.other_inodes += 1
+        if sight.inodes and sight.other_inodes >= max(_INODES_SURE, sight.same):
+            sight.lose_inodes()
+
+    def _other_bytes(self, row: Any, ctime_ns: int, ino: int, size: int) -> bool:  # noqa: ANN401
+        """Tell whether a file of the same size and time has other bytes, as far as it is known."""
+        if row[3] in (0, ctime_ns) and (row[4] == ino or not self._sight.inodes):
+            return False
+        (quick,) = self._catalogue.execute(
+            "SELECT quick FROM file WHERE id = ?", (row[7],)
+        ).fetchone()
+        if quick is None:
+            return False
+        with suppress(OSError), self._sight.tree.opened(self._folder.path, row[0]) as fd:
+            return bool(quick_id(fd, size) != quick)
+        return False
+
+    def _say_collisions(self, names: list[bytes]) -> None:
+        """Say which new names differ from others in case or in the form of accents alone."""
+        alike: dict[str, list[bytes]] = {}
+        for name in {*names, *self._names}:
+            alike.setdefault(_folded(name), []).append(name)
+        for key in sorted({_folded(name) for name in self._names}):
+            if len(same := sorted(alike[key])) > 1:
+                listed = ", ".join(repr(shown(as_text(name))) for name in same)
+                where = f"{self._sight.name}/{self._where}".rstrip("/")
+                self._sight.told.note("NAME_COLLISION", f"{where} holds {listed}: all are kept")
+
+    def _insert(self) -> None:
+        self._catalogue.executemany(_INSERT, self._fresh)
+        self._fresh.clear()
+
+    def write(self, mount: str | None, dev: int) -> list[Folder]:
+        """Write what was found; return the subfolders."""
+        sight, folder = self._sight, self._folder
+        execute, executemany = self._catalogue.execute, self._catalogue.executemany
+        self._insert()
+        executemany(_SEEN, self._seen)
+        executemany(_STALE, [(sight.gen, file) for file in self._stale])
+        absent = [(folder.seen_gen, sight.gen, sight.now_ms, file) for file in self._absent]
+        executemany(_ABSENT, absent)
+        for kind, file, name in self._events:
+            path = joined(as_bytes(sight.name), joined(folder.path, name))
+            self._catalogue.event(sight.gen, kind, file, path if kind == "changed" else None, path)
+        execute(
+            """UPDATE folder SET dev = ?, mount = ?, seen_gen = ?, trouble = NULL WHERE id = ?""",
+            (int64(dev), mount, sight.gen, folder.id),
+        )
+        return write_folders(sight, folder, self._folders, self._ignored)
+
+
+def _kind(name: bytes, mode: int) -> str | None:
+    if stat.S_ISLNK(mode):
+        return "link"
+    if not stat.S_ISREG(mode):
+        return None
+    return "audio" if PurePath(as_text(name)).suffix.lower() in AUDIO_SUFFIXES else "other"
+
+
+def _folded(name: bytes) -> str:
+    return unicodedata.normalize("NFC", as_text(name)).casefold()
