@@ -79,10 +79,9 @@ def handle(task: Task) -> Result:
         raise RuntimeError("the sound engine failed; the drop is not at fault") from error
     return Result(
         outputs=tuple(
-            Output(name, role, made.measurements if role == "master" else {})
-            for role, name in made.outputs.items()
+            Output(name, role, made.figures.get(role, {})) for role, name in made.outputs.items()
         ),
-        measurements=made.measurements,
+        measurements=made.figures["master"],
         notes=tuple(Note(code, message) for code, message in made.warnings),
         inputs=made.inputs,
     )

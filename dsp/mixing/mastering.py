@@ -1,20 +1,16 @@
 """The chain on the sum: what is decided about it once the stems are."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from dsp.mixing.compression import glue_of
 from dsp.mixing.prediction import strip_power
-from dsp.mixing.presets import PRESETS
+from dsp.mixing.presets import asked_of
 from dsp.mixing.recall_sheet import Band, Master, Settings, Stem
 from dsp.mixing.rough_mix import is_loud_enough
 from dsp.mixing.tone import CENTRES, KEPT_MAX_DB, MASTER_MAX_DB, master_eq
 from dsp.mixing.track import Steps, Track
-
-LOSSY_ROOM_DB = 0.5
-"""Lossy encoders overshoot: their input stays this much lower."""
 
 
 def master_of(
@@ -37,18 +33,13 @@ def master_of(
     kept : bool
         The mix came finished: its colour and its width are its producer's.
     """
-    preset = PRESETS[settings.preset]
-    if settings.target_lufs is not None:
-        preset = replace(preset, target_lufs=settings.target_lufs)
-    ceiling = preset.ceiling_dbtp if settings.ceiling_dbtp is None else settings.ceiling_dbtp
-    if settings.format in ("ogg", "opus", "mp3") and settings.ceiling_dbtp is None:
-        ceiling -= LOSSY_ROOM_DB
+    asked = asked_of(settings.preset, settings.target_lufs, settings.ceiling_dbtp, settings.format)
     spectrum = sum(
         (t.spectrum * t.active.mean() * strip_power(t, stems[t.name], rate_hz) for t in tracks),
         np.zeros(len(CENTRES)),
     )
     stages = settings.stages
-    if kept and is_loud_enough(tracks, preset.target_lufs):
+    if kept and is_loud_enough(tracks, asked.target_lufs):
         stages = stages.changed(master_eq=False, glue=False)
     bands: list[Band] = []
     if stages.master_eq and tracks:
@@ -59,7 +50,7 @@ def master_of(
         glue=glue_of(list(energies.values())) if stages.glue else None,
         width=1.1 if widened and len(tracks) > 1 else 1.0,
         lows_mono_hz=120.0 if widened else 0.0,
-        target_lufs=preset.target_lufs,
-        ceiling_dbtp=ceiling,
-        max_mean_reduction_db=preset.max_mean_reduction_db,
+        target_lufs=asked.target_lufs,
+        ceiling_dbtp=asked.ceiling_dbtp,
+        max_mean_reduction_db=asked.max_mean_reduction_db,
     )

@@ -19,7 +19,7 @@ settings'. Either leaves nothing but work files, which are removed.
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from dsp.mixing.align.align import Placement, TimingCues, align
 from dsp.mixing.content import content_of
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings, text_of
+from dsp.mixing.render.deliverables import FOLDER, Delivered, deliver, stem_paths, wanted_of
 from dsp.mixing.render.master import Mastered, master
 from dsp.mixing.render.mixdown import Rendered, render
 from dsp.mixing.render.verify import Verified
@@ -53,6 +54,7 @@ STAGES = {
 """The steps of progress that tools show, and where each begins; not the ``Stages`` of the recall
 sheet, which are what can be switched off."""
 
+_PREVIEW = "preview.ogg"
 _OF_OUR_OWN = Limits(rate_hz_max=1 << 20, channels=2, frames=1 << 62)
 """The master is heard again; what may come in does not bind what goes out."""
 
@@ -62,12 +64,13 @@ class Mixed:
     """What a mix made, and what is worth saying about it."""
 
     outputs: Mapping[str, str]
-    """Role → file name in the output folder."""
+    """Role → file in the output folder."""
+    figures: Mapping[str, Mapping[str, object]]
+    """Role → what was measured, of those that sound."""
     heard: Verified
     warnings: tuple[tuple[str, str], ...]
     """``(code, sentence)``."""
     inputs: tuple[Mapping[str, object], ...]
-    measurements: Mapping[str, object] = field(default_factory=dict)
 
 
 def mix(
@@ -106,18 +109,29 @@ def mix(
     settings = by_found_names(settings, [probe.name for probe in stems.probes])
     decided, placements, inputs, repeated = _decided(stems.probes, settings, resources, report)
     probes = [probe for probe in stems.probes if probe.name in decided.sheet.stems]
-    rendered, mastered = _made_sound(decided, probes, out, resources, report)
+    rendered, mastered, delivered = _made_sound(decided, probes, out, resources, report)
     report("exporting", STAGES["exporting"])
-    warnings = (*stems.warnings, *repeated, *warnings_of(decided, placements, mastered))
+    warnings = (
+        *stems.warnings,
+        *repeated,
+        *warnings_of(decided, placements, mastered),
+        *delivered.warnings(),
+    )
     data = report_of(decided, placements, rendered, mastered, warnings)
-    outputs = _write_papers(out, data, mastered, song=source.name)
+    data["deliverables"] = [
+        {"file": one.path, **measurements_of(one.heard)} for one in delivered.masters
+    ]
+    papers = _write_papers(out, data, mastered, song=source.name)
     report("complete", STAGES["complete"])
     return Mixed(
-        outputs=outputs,
+        outputs={"master": mastered.path.name, **papers, **delivered.outputs()},
+        figures={
+            "master": measurements_of(mastered.heard),
+            **{one.role: measurements_of(one.heard) for one in delivered.masters},
+        },
         heard=mastered.heard,
         warnings=warnings,
         inputs=inputs,
-        measurements=measurements_of(mastered.heard),
     )
 
 
@@ -207,10 +221,33 @@ def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Place
     return {placement.name: placement for placement in align(stems, mode=mode)}
 
 
+@dataclass(frozen=True)
+class _Deliveries:
+    masters: tuple[Delivered, ...]
+    stems: tuple[Path, ...]
+
+    def warnings(self) -> list[Warned]:
+        """Return which masters are not as loud as they should be, and why."""
+        return [
+            ("TARGET_NOT_REACHED", f"{one.path} has {one.heard.integrated_lufs:.1f} LUFS: {why}")
+            for one in self.masters
+            if (why := one.why_missed)
+        ]
+
+    def outputs(self) -> dict[str, str]:
+        """Return role → file."""
+        stems = {f"{FOLDER}/{path.stem}": f"{FOLDER}/{path.name}" for path in self.stems}
+        return {**{one.role: one.path for one in self.masters}, **stems}
+
+
 def _made_sound(
     decided: Plan, probes: Sequence[Probe], out: Path, resources: Resources, report: OnProgress
-) -> tuple[Rendered, Mastered]:
-    """Return the rendered and the finished mix; the work files between them are gone."""
+) -> tuple[Rendered, Mastered, _Deliveries]:
+    """Return the rendered and the finished mix, and what else was asked for of it.
+
+    The work files between them are gone.
+    """
+    wanted = wanted_of(decided.sheet)
     low, middle, high = STAGES["processing_tracks"], STAGES["mixing"], STAGES["mastering"]
 
     def rendering(part: float) -> None:
@@ -218,35 +255,53 @@ def _made_sound(
         report("processing_tracks" if progress < middle else "mixing", progress)
 
     rendering(0.0)
-    rendered = render(decided, probes, out, resources=resources, report=rendering)
+    stems = stem_paths(decided.sheet, out)
+    rendered = render(
+        decided,
+        probes,
+        out,
+        resources=resources,
+        report=rendering,
+        parts={one.heard for one in wanted if one.heard is not None},
+        stem_files=stems,
+    )
+    files = 1 + len(wanted)
+    span = (STAGES["exporting"] - high) / files
     try:
-        span = STAGES["exporting"] - high
         mastered = master(
             rendered,
             decided.sheet,
             out / f"final_mix.{decided.sheet.format}",
             limits=_OF_OUR_OWN,
             report=lambda part: report("mastering", high + part * span),
+            preview=out / _PREVIEW,
         )
+        masters = deliver(
+            rendered,
+            wanted,
+            mastered.sheet,
+            out,
+            limits=_OF_OUR_OWN,
+            report=lambda part: report("mastering", high + (1 + part * len(wanted)) * span),
+        )
+        delivered = _Deliveries(tuple(masters), tuple(stems.values()))
     finally:
-        rendered.sound.unlink(missing_ok=True)
-        rendered.peaks.unlink(missing_ok=True)
-    return rendered, mastered
+        rendered.remove()
+    return rendered, mastered, delivered
 
 
 def _write_papers(
     out: Path, data: Mapping[str, Any], mastered: Mastered, *, song: str
 ) -> dict[str, str]:
-    """Write the recall sheet and the reports; return all outputs by role."""
+    """Write the recall sheet and the reports; return them by role."""
     sheet = text_of(mastered.sheet)
     _write(out / "mix.yaml", [sheet])
     _write(out / "report.json", [json.dumps(data, indent=1, allow_nan=False), "\n"])
-    with mastered.preview.open("rb") as preview:
+    with (out / _PREVIEW).open("rb") as preview:
         page = page_parts(data, sheet=sheet, preview=preview, name=song)
         _write(out / "report.html", page)
-    mastered.preview.unlink()
+    (out / _PREVIEW).unlink()
     return {
-        "master": mastered.path.name,
         "report": "report.html",
         "data": "report.json",
         "sheet": "mix.yaml",

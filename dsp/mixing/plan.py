@@ -133,6 +133,7 @@ def plan(
         balance="keep" if kept else "plan",
         balance_why=kept,
         stages=stages,
+        also=settings.also,
         stems=stems,
         master=master_of(heard, stems, energies, settings, rate_hz, kept=bool(kept)),
     )

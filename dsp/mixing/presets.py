@@ -1,8 +1,8 @@
 """Destinations, and what each asks for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from dsp.mixing.recall_sheet import Settings, Stages
+from dsp.mixing.recall_sheet import Format, PresetName, Settings, Stages
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,24 @@ PRESETS: dict[str, Preset] = {
     "aes-music": Preset(-16.0),
     "loud": Preset(-9.0, max_mean_reduction_db=5.0),
 }
+
+
+LOSSY = ("ogg", "opus", "mp3")
+LOSSY_ROOM_DB = 0.5
+"""Lossy encoders overshoot: their input stays this much lower."""
+
+
+def asked_of(
+    preset: PresetName, target_lufs: float | None, ceiling_dbtp: float | None, file_format: Format
+) -> Preset:
+    """Return what a master must reach: the numbers that were named, else the preset's."""
+    wanted = PRESETS[preset]
+    if target_lufs is not None:
+        wanted = replace(wanted, target_lufs=target_lufs)
+    if ceiling_dbtp is not None:
+        return replace(wanted, ceiling_dbtp=ceiling_dbtp)
+    room_db = LOSSY_ROOM_DB if file_format in LOSSY else 0.0
+    return replace(wanted, ceiling_dbtp=wanted.ceiling_dbtp - room_db)
 
 
 def stages_of(settings: Settings) -> Stages:

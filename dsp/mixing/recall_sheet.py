@@ -26,7 +26,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model, field_validator
 
 from dsp.mixing.align.align import AlignMode
 
@@ -193,6 +193,29 @@ Balance = Literal["auto", "keep", "plan"]
 PresetName = Literal["streaming", "apple", "podcast", "broadcast", "aes-music", "loud"]
 
 
+class Deliverable(_Part):
+    """One more file from the same render."""
+
+    name: Annotated[str, Field(pattern=r"^\w[\w ()-]{0,63}$")] | None = None
+    """Of the file, without its suffix; else it follows from what is asked for."""
+    preset: PresetName | None = None
+    target_lufs: Annotated[float, Field(ge=-40, le=-5)] | None = None
+    ceiling_dbtp: Annotated[float, Field(ge=-12, le=0)] | None = None
+    format: Format | None = None
+    bits: Literal[16, 24, 32] | None = None
+    without: tuple[str, ...] = ()
+    """Roles, or names of stems, that are left out."""
+    only: tuple[str, ...] = ()
+    """Roles, or names of stems, that alone are heard."""
+    stems: Literal["processed"] | None = None
+    """Each stem as it goes to the sum, in a file of its own."""
+
+    @field_validator("without", "only", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+
 class Sheet(_Part):
     """Everything decided about one mix."""
 
@@ -206,6 +229,7 @@ class Sheet(_Part):
     balance: Balance = "auto"
     balance_why: str = ""
     stages: Stages = Stages()
+    also: tuple[Deliverable, ...] = ()
     stems: dict[str, Stem]
     master: Master
 
@@ -237,6 +261,7 @@ class Settings(_Part):
     balance: Balance = "auto"
     balance_why: str = ""
     stages: Stages = Stages()
+    also: Annotated[tuple[Deliverable, ...], Field(max_length=16)] = ()
     stems: dict[str, StemSettings] = Field(default_factory=dict)  # type: ignore[valid-type]
     master: MasterSettings | None = None  # type: ignore[valid-type]
 

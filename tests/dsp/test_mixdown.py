@@ -40,7 +40,9 @@ def test_sum_is_that_of_all_strips_and_few_blocks_wait_for_it(strips, ahead):
     frames = 3 * BLOCK_FRAMES + 17
     found = []
     with ThreadPoolExecutor(3) as pool:
-        for start, total in _sums([Ramp(n, log) for n in range(strips)], frames, pool, ahead):
+        ramps = {str(n): Ramp(n, log) for n in range(strips)}
+        sums = _sums(ramps, frames, [frozenset(ramps)], (pool, ahead), lambda *_: None)
+        for start, (total,) in sums:
             log.summed += strips
             found.append((start, len(total), float(total.min()), float(total.max())))
 

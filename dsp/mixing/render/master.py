@@ -21,6 +21,7 @@ lower one when the first pass shows that it must: dither and lossy encoders add 
 """
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -49,7 +50,6 @@ CEILING_STEP_DB = 0.05
 """Further below what was over, pass by pass: an encoder makes new peaks each time."""
 MOST_PASSES = 6
 MOST_GAIN_DB = 40.0
-PREVIEW = "preview.ogg"
 
 _MP3_PADDING_FRAMES = 3 * 1152
 """A small MP3 frame has no room to say how much of it is padding."""
@@ -76,8 +76,6 @@ class Mastered:
     heard: Verified
     reduction: Reduction
     passes: int
-    preview: Path
-    """The mix as a small Ogg file, for the report; the caller's to remove."""
     why_missed: str
 
 
@@ -88,9 +86,20 @@ class _Solution:
 
 
 def master(
-    rendered: Rendered, sheet: Sheet, path: Path, *, limits: Limits, report: Callable[[float], None]
+    rendered: Rendered,
+    sheet: Sheet,
+    path: Path,
+    *,
+    limits: Limits,
+    report: Callable[[float], None],
+    preview: Path | None = None,
 ) -> Mastered:
     """Limit, encode, decode and measure until the file is what was asked for.
+
+    Parameters
+    ----------
+    preview : Path
+        Where a small Ogg file of the mix is written, for the report, if it is wanted.
 
     Raises
     ------
@@ -107,7 +116,9 @@ def master(
         passes += 1
         made = wanted.changed(make_up_db=solution.make_up_db)
         tried = made.model_copy(update={"ceiling_dbtp": ceiling_dbtp})
-        reduction = _write(rendered, sheet.model_copy(update={"master": tried}), path, report)
+        reduction = _write(
+            rendered, sheet.model_copy(update={"master": tried}), (path, preview), report
+        )
         heard = _verified(path, limits, rendered.frames, sheet)
         off_lu = 0.0
         if wanted.make_up_db is None and not solution.why_missed:
@@ -124,7 +135,6 @@ def master(
         heard=heard,
         reduction=reduction,
         passes=passes,
-        preview=path.with_name(PREVIEW),
         why_missed=solution.why_missed,
     )
 
@@ -235,9 +245,18 @@ def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
 
 
 def _write(
-    rendered: Rendered, sheet: Sheet, path: Path, report: Callable[[float], None]
+    rendered: Rendered,
+    sheet: Sheet,
+    paths: tuple[Path, Path | None],
+    report: Callable[[float], None],
 ) -> Reduction:
-    """Limit and encode the work file once, as the sheet says; return what the limiter did."""
+    """Limit and encode the work file once, as the sheet says; return what the limiter did.
+
+    Parameters
+    ----------
+    paths : (Path, Path or None)
+        Of the file, and of the preview if one is wanted.
+    """
     rate_hz, master = sheet.rate_hz, sheet.master
     limiter = Limiter(
         ceiling_dbtp=master.ceiling_dbtp,
@@ -248,18 +267,19 @@ def _write(
         gain=ratio_of(master.make_up_db or 0.0),
     )
     drop, left = limiter.latency, rendered.frames
-    with (
-        rendered.sound.open("rb") as sound,
-        Writer(
-            path, rate_hz=rate_hz, channels=2, format=sheet.format, bits=sheet.bits
-        ) as master_file,
-        Preview(path.with_name(PREVIEW), rate_hz) as small,
-    ):
+    path, preview = paths
+    with ExitStack() as stack:
+        sound = stack.enter_context(rendered.sound.open("rb"))
+        master_file = stack.enter_context(
+            Writer(path, rate_hz=rate_hz, channels=2, format=sheet.format, bits=sheet.bits)
+        )
+        small = stack.enter_context(Preview(preview, rate_hz)) if preview else None
         while left > 0:
             done = limiter.process(_next_block(sound))[drop:][:left]
             drop -= min(drop, BLOCK_FRAMES)
             left -= len(done)
-            small.put(done)
+            if small is not None:
+                small.put(done)
             master_file.write(done)
             report(1.0 - left / max(rendered.frames, 1))
     return limiter.reduction

@@ -11,17 +11,19 @@ nor, but for what a strip holds itself, with the number of stems.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from dsp.audio import Block, blocks_of
 from dsp.formats.reader import Probe
+from dsp.formats.writer import Writer
 from dsp.measure.loudness import LoudnessMeter
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.plan import Plan
@@ -35,6 +37,7 @@ from dsp.processors.eq import Equaliser
 from dsp.processors.stereo import Width
 
 READS_PER_WORKER = 4
+_NONE: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,15 @@ class Rendered:
     spectrum: ThirdOctaves
     tracks: Mapping[str, TrackMeters]
     reductions: Mapping[str, Reduction]
+    parts: Mapping[frozenset[str], "Rendered"] = field(default_factory=dict)
+    """The same of the sums of some stems only, by their names."""
+
+    def remove(self) -> None:
+        """Remove the files."""
+        for path in (self.sound, self.peaks):
+            path.unlink(missing_ok=True)
+        for part in self.parts.values():
+            part.remove()
 
 
 def render(
@@ -59,33 +71,63 @@ def render(
     *,
     resources: Resources,
     report: Callable[[float], None],
+    parts: Collection[frozenset[str]] = (),
+    stem_files: Mapping[str, Path] | None = None,
 ) -> Rendered:
-    """Return the rendered mix; its two files lie in ``workdir``."""
+    """Return the rendered mix; its files lie in ``workdir``.
+
+    Parameters
+    ----------
+    parts : collection of frozenset of str
+        Names of stems whose sum is rendered likewise, beside that of all.
+    stem_files : mapping of Path
+        By name: where a stem is written as it goes to the sum, as float32 WAV.
+    """
     rate_hz = plan.sheet.rate_hz
     frames = max(1, round(plan.song_s * rate_hz))
-    bus = _Bus(plan.sheet.master, rate_hz, workdir)
+    work_files = [
+        WorkFiles(workdir, f"premaster.{number}", rate_hz) for number in range(1 + len(parts))
+    ]
     with ExitStack() as stack:
         strips = {
             name: stack.enter_context(closing(strip))
             for name, strip in _strips(plan, probes, resources).items()
         }
-        stack.enter_context(closing(bus))
+        files = {
+            name: stack.enter_context(_stem_file(path, rate_hz))
+            for name, path in (stem_files or {}).items()
+        }
+        buses = [
+            _Bus(plan.sheet.master, rate_hz, stack.enter_context(closing(work)))
+            for work in work_files
+        ]
+
+        def taken(name: str, start: int, block: Block) -> None:
+            if name in files:
+                files[name].write(block[: max(frames - start, 0)])
+
         pool = stack.enter_context(ThreadPoolExecutor(resources.threads))
-        ahead = READS_PER_WORKER * resources.threads
-        length = frames + bus.chain.latency
-        for start, block in _sums(list(strips.values()), length, pool, ahead):
-            bus.put(block)
+        sums = _sums(
+            strips,
+            frames + buses[0].chain.latency,
+            (frozenset(strips), *parts),
+            (pool, READS_PER_WORKER * resources.threads),
+            taken,
+        )
+        for start, totals in sums:
+            for bus, total in zip(buses, totals, strict=True):
+                bus.put(total)
             report(min(1.0, start / frames))
         tracks = {name: strip.meters() for name, strip in strips.items()}
-    return Rendered(
-        sound=bus.sound,
-        peaks=bus.peaks,
-        frames=frames,
-        loudness=bus.loudness,
-        spectrum=bus.spectrum,
-        tracks=tracks,
-        reductions=bus.chain.reductions,
+    whole, *others = (
+        work.rendered(frames, tracks, bus.chain.reductions)
+        for work, bus in zip(work_files, buses, strict=True)
     )
+    return replace(whole, parts=dict(zip(parts, others, strict=True)))
+
+
+def _stem_file(path: Path, rate_hz: int) -> Writer:
+    return Writer(path, rate_hz=rate_hz, channels=2, format="wav", bits=32)
 
 
 def _strips(plan: Plan, probes: Sequence[Probe], resources: Resources) -> dict[str, Strip]:
@@ -111,33 +153,90 @@ def _strips(plan: Plan, probes: Sequence[Probe], resources: Resources) -> dict[s
 
 
 def _sums(
-    strips: Sequence[Strip], frames: int, pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[tuple[int, Block]]:
-    """Yield ``(start, sum)`` per block, the strips ``ahead`` reads before the sum (rule 2).
+    strips: Mapping[str, Strip],
+    frames: int,
+    members: Sequence[frozenset[str]],
+    workers: tuple[ThreadPoolExecutor, int],
+    taken: Callable[[str, int, Block], None],
+) -> Iterator[tuple[int, list[Block]]]:
+    """Yield ``(start, sums)`` per block, the strips some reads ahead of the sums (rule 2).
 
     No further than there are strips: none is asked for a block before its last one is there.
+
+    Parameters
+    ----------
+    members : sequence of frozenset of str
+        Which strips each sum has.
+    workers : (executor, int)
+        What reads, and how far ahead.
+    taken : callable
+        Told the name, the start and the block of each read, in their order.
     """
+    pool, ahead = workers
     spans = list(blocks_of(frames))
-    reads = ((strip, length) for _, length in spans for strip in strips)
+    reads = ((strip, length) for _, length in spans for strip in strips.values())
     first = islice(reads, min(ahead, len(strips)))
     waiting = deque(pool.submit(strip.read, length) for strip, length in first)
     for start, length in spans:
-        total = np.zeros((2, length), np.float32).T  # as strips and filters like it: planar
-        for _ in strips:
-            total += waiting.popleft().result()
-            waiting.extend(pool.submit(strip.read, length) for strip, length in islice(reads, 1))
-        yield start, total
+        totals = [
+            np.zeros((2, length), np.float32).T for _ in members
+        ]  # as filters like it: planar
+        for name in strips:
+            block = waiting.popleft().result()
+            for names, total in zip(members, totals, strict=True):
+                if name in names:
+                    np.add(total, block, out=total)
+            taken(name, start, block)
+            waiting.extend(pool.submit(strip.read, count) for strip, count in islice(reads, 1))
+        yield start, totals
 
 
-class _Bus:
-    """The chain on the sum, its meters and the work files."""
+class WorkFiles:
+    """A mix on its way to the master: its sound and its peaks on the disk, its meters."""
 
-    def __init__(self, sheet: Master, rate_hz: int, workdir: Path) -> None:
-        self.sound, self.peaks = workdir / "premaster.f32", workdir / "premaster.peaks.f32"
+    def __init__(self, workdir: Path, name: str, rate_hz: int) -> None:
+        self.sound, self.peaks = workdir / f"{name}.f32", workdir / f"{name}.peaks.f32"
         self._sound, self._peaks = self.sound.open("wb"), self.peaks.open("wb")
         self._hops = HopPeaks(2, linked=True)
         self.loudness = LoudnessMeter(rate_hz, 2)
         self.spectrum = ThirdOctaves(rate_hz, 2, step_s=BANDS_STEP_S, every=2)
+
+    def put(self, block: Block) -> None:
+        """Take the next ``(frames, 2)``."""
+        self.loudness.update(block)
+        self.spectrum.update(block)
+        np.ascontiguousarray(block).tofile(self._sound)
+        self._hops.push(block).tofile(self._peaks)
+
+    def close(self) -> None:
+        """Write the last hop, which may be a short one, and close the files."""
+        self._hops.rest().tofile(self._peaks)
+        self._sound.close()
+        self._peaks.close()
+
+    def rendered(
+        self,
+        frames: int,
+        tracks: Mapping[str, TrackMeters] = _NONE,
+        reductions: Mapping[str, Reduction] = _NONE,
+    ) -> Rendered:
+        """Return what was put. Nothing may be put after it."""
+        return Rendered(
+            sound=self.sound,
+            peaks=self.peaks,
+            frames=frames,
+            loudness=self.loudness,
+            spectrum=self.spectrum,
+            tracks=tracks,
+            reductions=reductions,
+        )
+
+
+class _Bus:
+    """The chain on a sum, into work files."""
+
+    def __init__(self, sheet: Master, rate_hz: int, files: WorkFiles) -> None:
+        self._files = files
         self.chain = Chain()
         self.chain.add(Equaliser(bands_of(sheet.eq), rate_hz=rate_hz, channels=2))
         if sheet.glue is not None:
@@ -149,13 +248,4 @@ class _Bus:
         """Take the next block of the sum through the chain and into the files."""
         done = self.chain.process(block)[self._drop :]
         self._drop -= min(self._drop, len(block))
-        self.loudness.update(done)
-        self.spectrum.update(done)
-        np.ascontiguousarray(done).tofile(self._sound)
-        self._hops.push(done).tofile(self._peaks)
-
-    def close(self) -> None:
-        """Write the last hop, which may be a short one, and close the files."""
-        self._hops.rest().tofile(self._peaks)
-        self._sound.close()
-        self._peaks.close()
+        self._files.put(done)
