@@ -32,6 +32,7 @@ from dsp.mixing.recall_sheet import Settings, text_of
 from dsp.mixing.render.deliverables import FOLDER, Delivered, deliver, stem_paths, wanted_of
 from dsp.mixing.render.master import Mastered, master
 from dsp.mixing.render.mixdown import Rendered, render
+from dsp.mixing.render.platforms import lossy_peaks_dbtp, platforms_of
 from dsp.mixing.render.verify import Verified
 from dsp.mixing.report_data import report_of, warnings_of
 from dsp.mixing.roles import PROFILES, roles_of
@@ -118,6 +119,8 @@ def mix(
         *delivered.warnings(),
     )
     data = report_of(decided, placements, rendered, mastered, warnings)
+    data["platforms"] = platforms_of(mastered.heard)
+    data["lossy_peaks_dbtp"] = lossy_peaks_dbtp(mastered.path, mastered.heard, _OF_OUR_OWN)
     data["deliverables"] = [
         {"file": one.path, **measurements_of(one.heard)} for one in delivered.masters
     ]
