@@ -79,7 +79,7 @@ def handle(task: Task) -> Result:
     files = chunks_of(
         task.source, ACCEPTS, limits, lambda share: task.report("look", _LOOKED * share)
     )
-    chunks = with_headers(files, task.workdir, limits)
+    chunks = with_headers(files, options.order, task.workdir, limits)
     refused = [(one, one.fault.code, one.fault.message) for one in chunks if one.fault]
     _hold(options, refused)
     usable = [one for one in chunks if one.probe]
@@ -162,7 +162,7 @@ def _result(
     figures: dict[str, object] = {
         "duration_s": round(duration_s, 3),
         "chunks": sum(len(one.used.chunk.pieces) or 1 for one in plan),
-        "skipped": len(heard.skipped),
+        "skipped": sum(len(chunk.pieces) or 1 for chunk, _, _ in heard.skipped),
     }
     if made.lufs is not None and made.true_peak_dbtp is not None:
         figures["integrated_lufs"] = round(made.lufs, 2)
@@ -247,15 +247,16 @@ def _rows(heard: Heard, plan: Sequence[Planned], target: Target) -> list[ChunkRo
                 )
             )
     for chunk, code, message in sorted(heard.skipped, key=lambda each: each[0].name):
-        rows.append(
+        rows += [
             ChunkRow(
-                name=display(chunk.name),
-                sha256=chunk.sha256,
-                bytes=chunk.bytes,
+                name=display(one.name),
+                sha256=one.sha256,
+                bytes=one.bytes,
                 code=code,
                 message=message,
             )
-        )
+            for one in chunk.pieces or (chunk,)
+        ]
     return rows
 
 

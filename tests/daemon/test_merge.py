@@ -119,7 +119,7 @@ def test_a_recording_that_was_cut_is_made_whole_again(tmp_path, data):
     cuts = sorted(data.draw(st.sets(free, min_size=count - 1, max_size=count - 1)))
     starts = [0]
     for cut, before in zip(cuts, [0, *cuts], strict=False):
-        most = min(5 * RATE_HZ, cut - before)
+        most = min(5 * RATE_HZ, cut - before - 1)  # no two begin at the same time
         some = st.integers(160, most) if most >= 160 else st.just(0)  # 20 ms is the least
         starts.append(cut - data.draw(st.one_of(st.just(0), some)))
     by = data.draw(st.sampled_from(["numbers", "stamps", "order"]))
@@ -247,6 +247,19 @@ def test_gaps_are_closed_or_as_long_as_asked(tmp_path):
     assert [3 * RATE_HZ, 3 * RATE_HZ + RATE_HZ // 2] == lengths
     assert ["GAP_CLOSED", "GAP_CLOSED"] == codes_of(far)
     assert 3 * RATE_HZ == len(samples)
+
+
+def test_a_jingle_that_is_heard_twice_is_kept_twice(tmp_path):
+    """The same samples end one chunk and begin the next, a minute later by their names."""
+    jingle, long = voice(2.0, 7), 60 * RATE_HZ
+    put(tmp_path / "in", "2026-11-26T10-00-00.wav", np.concatenate([voice(2.0, 1), jingle]))
+    put(tmp_path / "in", "2026-11-26T10-01-04.wav", np.concatenate([jingle, voice(2.0, 2)]))
+
+    _, kept, samples = merged(tmp_path / "in", tmp_path)
+    _, _, closed = merged(tmp_path / "in", tmp_path, gap="close")
+
+    assert (long, 0) == (kept["chunks"][1]["silence_frames"], kept["chunks"][1]["skipped_frames"])
+    assert (8 * RATE_HZ + long, 8 * RATE_HZ) == (len(samples), len(closed))
 
 
 def bad_ones(folder):
@@ -405,6 +418,65 @@ def test_pieces_of_a_stream_are_put_behind_its_header(tmp_path, kind):
     assert ["CHUNK_HEADERLESS"] == codes_of(result)
     assert [f"chunk-{n}.{kind}" for n in range(12)] == [row["name"] for row in manifest["chunks"]]
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "in").iterdir()}
+
+
+def fragments(folder, name, seconds, seed=1):
+    """Record as Chromium does into MP4: the header alone, then a piece for each half second."""
+    folder.mkdir(exist_ok=True)
+    sound, whole = folder.with_name("sound.wav"), folder.with_name("whole.mp4")
+    soundfile.write(sound, voice(seconds, seed), RATE_HZ)
+    how = ["-c:a", "aac", "-frag_duration", "500000"]
+    how += ["-movflags", "frag_keyframe+empty_moov+default_base_moof", "-bitexact", "-f", "mp4"]
+    command = ["ffmpeg", "-v", "error", "-y", "-i", sound, *how, whole]
+    subprocess.run(command, check=True, timeout=60)
+    data, at, cuts = whole.read_bytes(), 0, [0]
+    while at < len(data):
+        if data[at + 4 : at + 8] == b"moof":
+            cuts.append(at)
+        at += int.from_bytes(data[at : at + 4])
+    for number, (start, end) in enumerate(pairwise([*cuts, at])):
+        (folder / name.format(number)).write_bytes(data[start:end])
+
+
+@needs_ffmpeg
+def test_recordings_that_begin_with_the_same_header_are_all_used(tmp_path):
+    """A header alone is the first piece of each; what follows it is not the same."""
+    fragments(tmp_path / "in", "a-{:03}.mp4", 4.0, seed=1)
+    fragments(tmp_path / "in", "b-{:03}.mp4", 4.0, seed=2)
+    first, second = (tmp_path / "in" / f"{name}-000.mp4" for name in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+    result, _, samples = merged(tmp_path / "in", tmp_path)
+
+    assert ["ORDER_GUESSED", "CHUNK_HEADERLESS", "CHUNK_HEADERLESS"] == codes_of(result)
+    assert len(samples) > 7.8 * RATE_HZ
+
+
+@needs_ffmpeg
+def test_a_broken_piece_takes_no_other_one_with_it(tmp_path):
+    """The decoder of MP4 ends at it; it is left out, and named."""
+    fragments(tmp_path / "in", "rec-{}.mp4", 6.0)
+    broken = tmp_path / "in" / "rec-4.mp4"
+    broken.write_bytes(broken.read_bytes()[:300])
+
+    _, manifest, samples = merged(tmp_path / "in", tmp_path)
+
+    unused = [(one["name"], one["code"]) for one in manifest["chunks"] if one["place"] is None]
+    assert [("rec-4.mp4", "INPUT_NOT_AUDIO")] == unused
+    assert 5.2 * RATE_HZ < len(samples) < 6 * RATE_HZ
+
+
+@needs_ffmpeg
+def test_pieces_are_put_together_in_the_order_that_is_asked_for(tmp_path):
+    frames = browser_pieces(tmp_path / "in", "webm", 3)
+    names = ["head.webm", "z.webm", "a.webm"]
+    for number, name in enumerate(names):
+        (tmp_path / "in" / f"chunk-{number}.webm").rename(tmp_path / "in" / name)
+
+    _, manifest, samples = merged(tmp_path / "in", tmp_path, order=tuple(names))
+
+    assert frames == len(samples)
+    assert names == [row["name"] for row in manifest["chunks"]]
 
 
 @needs_ffmpeg

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dsp.formats.reader import Limits, probe
 from dsp.formats.writer import Writer
-from dsp.mixing.joining.joins import CROSSFADE_S, Seam, join_of, seam_of
+from dsp.mixing.joining.joins import CROSSFADE_S, FIRST, Seam, join_of, seam_of
 from dsp.mixing.joining.overlap import overlap_of
 from dsp.mixing.joining.stream import Piece, joined
 from dsp.mixing.joining.survey import surveyed
@@ -80,8 +80,8 @@ def test_a_step_between_two_sounds_is_faded_and_continuous_sound_is_not(tmp_path
     onward = written(tmp_path / "2.wav", hum[4_000:])
     turned = written(tmp_path / "3.wav", -hum[4_000:])
 
-    assert not seam_of(first, onward, None).clicks
-    assert seam_of(first, turned, None).clicks
+    assert not seam_of(first, onward).clicks
+    assert seam_of(first, turned).clicks
 
 
 def stepped(sound):
@@ -93,7 +93,7 @@ def test_no_join_clicks_and_lengths_are_to_the_frame(tmp_path, gap_s):
     """Different material beside silence, end to end, and crossfaded over what times say."""
     tone = 0.4 * np.cos(2 * np.pi * 110 / RATE_HZ * np.arange(2 * RATE_HZ))[:, np.newaxis]
     first, second = written(tmp_path / "1.wav", tone), written(tmp_path / "2.wav", -tone)
-    seam = seam_of(first, second, None)
+    seam = seam_of(first, second)
     how = {"rate_hz": RATE_HZ, "used": len(tone), "frames": len(tone)}
     join = join_of(seam, Fraction(gap_s), **how)
 
@@ -109,7 +109,7 @@ def test_a_crossfade_takes_as_long_as_it_says(tmp_path):
     two = written(tmp_path / "2.wav", voice(2.0, 6))
 
     join = join_of(
-        seam_of(one, two, None),
+        seam_of(one, two),
         Fraction(-1, 2),
         rate_hz=RATE_HZ,
         used=one.frames,
@@ -119,6 +119,35 @@ def test_a_crossfade_takes_as_long_as_it_says(tmp_path):
     assert "crossfade" == join.kind
     assert round(CROSSFADE_S * RATE_HZ) == join.crossfade
     assert RATE_HZ // 2 == join.crossfade + join.skip
+
+
+def test_the_same_sound_coded_twice_is_crossfaded_where_it_is_joined(tmp_path):
+    """To the frame as well, and without the step that two codings leave."""
+    rng = np.random.default_rng(3)
+    again = SOUND[3 * RATE_HZ : 8 * RATE_HZ] + rng.normal(0, 5e-4, (5 * RATE_HZ, 1))
+    one, two = written(tmp_path / "1.wav", SOUND[: 5 * RATE_HZ]), written(tmp_path / "2.wav", again)
+    how = {"rate_hz": RATE_HZ, "used": one.frames, "frames": two.frames}
+
+    join = join_of(seam_of(one, two), Fraction(0), **how)
+    pieces = [Piece(one.probe, FIRST), Piece(two.probe, join)]
+    made = np.concatenate(list(joined(pieces, rate_hz=RATE_HZ, channels=1, limits=Limits())))
+
+    assert ("overlap", round(CROSSFADE_S * RATE_HZ)) == (join.kind, join.crossfade)
+    assert 8 * RATE_HZ == len(made)
+    assert np.abs(made - SOUND[: 8 * RATE_HZ]).max() < 5e-3
+
+
+def test_silence_that_is_asked_for_stands_between_the_same_sound_too(tmp_path):
+    """What both have is heard once, then comes the silence."""
+    one = written(tmp_path / "1.wav", SOUND[: 3 * RATE_HZ])
+    two = written(tmp_path / "2.wav", SOUND[2 * RATE_HZ : 5 * RATE_HZ])
+
+    join = join_of(
+        seam_of(one, two), Fraction(1, 2), rate_hz=RATE_HZ, used=one.frames, frames=two.frames
+    )
+
+    assert ("gap", RATE_HZ // 2, RATE_HZ) == (join.kind, join.silence, join.skip)
+    assert join.fade_in
 
 
 def test_chunks_at_several_rates_join_at_the_highest(tmp_path):

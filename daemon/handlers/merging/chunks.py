@@ -6,7 +6,8 @@ A browser's recorder hands out pieces of one stream: only the first has the head
 no audio by itself. It follows, by its name, a file of the same suffix that has a header, and is
 put behind its bytes when the two together decode to more than the first alone.
 
-Rule 1: a piece is joined by bytes only when it cannot be read by itself.
+Rule 1: a piece is joined by bytes only when it cannot be read by itself. A broken one among them
+is left out when nothing behind it would be decoded otherwise.
 
 Rule 2: no file of the drop is written; what is joined by bytes is a file of this attempt.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 
 from daemon.handlers.merging.order import Named, ordered
 from daemon.text import display
-from dsp.containers.junk import files_in
+from dsp.containers.junk import composed, files_in
 from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits, Probe, probe
 from dsp.mixing.joining.survey import surveyed
@@ -27,6 +28,7 @@ from dsp.mixing.joining.survey import surveyed
 STREAM_SUFFIXES = frozenset({".webm", ".weba", ".mka", ".mkv", ".mp4", ".m4a", ".aac"})
 """Of containers in which recorders hand out pieces."""
 _FEW = 1 << 20
+_BOX_HEAD_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,12 @@ class Chunk:
     fault: AudioFormatError | None = None
     """Why it cannot be used."""
     pieces: tuple["Chunk", ...] = field(default=())
-    """Behind whose bytes its own stand, itself first; empty: it is whole."""
+    """Whose bytes make it, itself first; empty: it is whole."""
+
+    @property
+    def identity(self) -> str:
+        """The same for the same bytes. Two recordings may share their first piece, the header."""
+        return " ".join(piece.sha256 for piece in self.pieces) or self.sha256
 
     @property
     def stamp_s(self) -> Fraction | None:
@@ -54,7 +61,7 @@ class Chunk:
     @property
     def named(self) -> Named:
         """What there is to order it by."""
-        return Named(self.name, self.stamp_s, self.sha256)
+        return Named(self.name, self.stamp_s, self.identity)
 
 
 def chunks_of(
@@ -89,13 +96,24 @@ def _probed(path: Path, name: str, limits: Limits) -> Probe:
     return probe(path, name=name, limits=limits, allow_ffmpeg=True, accept_truncated=True)
 
 
-def with_headers(chunks: Sequence[Chunk], workdir: Path, limits: Limits) -> list[Chunk]:
-    """Return the chunks, with pieces that have no header put behind the bytes of one that has."""
-    streams = [chunk for chunk in chunks if _may_be_piece(chunk)]
+def with_headers(
+    chunks: Sequence[Chunk], wanted: Sequence[str], workdir: Path, limits: Limits
+) -> list[Chunk]:
+    """Return the chunks, with pieces that have no header put behind the bytes of one that has.
+
+    Parameters
+    ----------
+    chunks : sequence of Chunk
+    wanted : sequence of str
+        Names in the order that was asked for; those that it leaves out follow by their names.
+    """
+    by_name = {composed(chunk.name): chunk for chunk in chunks if _may_be_piece(chunk)}
+    asked = dict.fromkeys(composed(name) for name in wanted)
+    rest = [name for name in by_name if name not in asked]
+    rest = [rest[place] for place in ordered([Named(name) for name in rest]).places] if rest else []
     groups: list[list[Chunk]] = []
     by_suffix: dict[str, list[Chunk]] = {}
-    for place in ordered([Named(chunk.name) for chunk in streams]).places if streams else ():
-        chunk = streams[place]
+    for chunk in (by_name[name] for name in [*asked, *rest] if name in by_name):
         suffix = chunk.path.suffix.lower()
         if _has_header(chunk.path):
             by_suffix[suffix] = [chunk]
@@ -104,9 +122,10 @@ def with_headers(chunks: Sequence[Chunk], workdir: Path, limits: Limits) -> list
             by_suffix[suffix].append(chunk)
     gone, made = set[str](), dict[str, Chunk]()
     for number, group in enumerate(group for group in groups if len(group) > 1):
-        if whole := _put_together(group, workdir / f".stream-{number}", limits):
+        path = (workdir / f".stream-{number}").with_suffix(group[0].path.suffix.lower())
+        if whole := _put_together(group, path, limits) or _without_broken(group, path, limits):
             made[group[0].name] = whole
-            gone |= {piece.name for piece in group[1:]}
+            gone |= {piece.name for piece in whole.pieces[1:]}
     return [made.get(chunk.name, chunk) for chunk in chunks if chunk.name not in gone]
 
 
@@ -129,7 +148,6 @@ def _frames(found: Probe, limits: Limits) -> int:
 
 def _put_together(group: Sequence[Chunk], path: Path, limits: Limits) -> Chunk | None:
     first = group[0]
-    path = path.with_suffix(first.path.suffix.lower())
     with path.open("wb") as target:
         for piece in group:
             with piece.path.open("rb") as source:
@@ -144,3 +162,21 @@ def _put_together(group: Sequence[Chunk], path: Path, limits: Limits) -> Chunk |
         path.unlink()
         return None
     return replace(first, path=path, probe=found, fault=None, pieces=tuple(group))
+
+
+def _without_broken(group: Sequence[Chunk], path: Path, limits: Limits) -> Chunk | None:
+    """Try without the pieces that are no boxes from end to end; MP4 ends at the first of them."""
+    rest = [group[0], *(piece for piece in group[1:] if _is_boxes(piece))]
+    return _put_together(rest, path, limits) if 1 < len(rest) < len(group) else None
+
+
+def _is_boxes(chunk: Chunk) -> bool:
+    with chunk.path.open("rb") as file:
+        at = 0
+        while at < chunk.bytes:
+            file.seek(at)
+            size = int.from_bytes(file.read(4))
+            if size < _BOX_HEAD_BYTES:
+                return False
+            at += size
+    return at == chunk.bytes

@@ -1,6 +1,9 @@
 """Each chunk heard in its order: what it holds, and how it follows the one before.
 
 Rule 1: of the sound only the ends of one chunk are in memory: those that the next may overlap.
+
+Rule 2: where times say that two chunks are apart, nothing of them is the same recording, however
+alike they are: a jingle may be heard twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -78,7 +81,7 @@ class Listener:
             heard.skipped.append((chunk, error.code, error.message))
             return
         start_s = self.order.starts_s[number] if self.order.starts_s else None
-        first, at_s = first_of.setdefault(chunk.sha256, (name, start_s))
+        first, at_s = first_of.setdefault(chunk.identity, (name, start_s))
         # Two silent chunks of the same bytes are twice the time, unless they say that they are not.
         again = not survey.silent or (start_s is not None and start_s == at_s)
         if first != name and again:
@@ -91,29 +94,41 @@ class Listener:
         one = Used(chunk, survey, start_s)
         if heard.used:
             before = heard.used[-1]
-            gap_s = self._gap(heard, before, one)
-            expected_s = -gap_s if self.order.rule == "stamps" and gap_s < 0 else None
-            seam = seam_of(before.survey, survey, expected_s)
+            apart_s = _apart_s(before, one)
+            gap_s = self._gap(heard, apart_s, name)
+            seam = seam_of(
+                before.survey,
+                survey,
+                expected_s=-apart_s
+                if apart_s is not None and self.order.rule == "stamps"
+                else None,
+                overlaps=apart_s is None or apart_s <= self.order.resolution_s,
+            )
             one = replace(one, seam=seam, gap_s=gap_s)
             none = np.zeros((0, 1), np.float32)
             light = replace(before.survey, head=none, tail=none)
             heard.used[-1] = replace(before, survey=light)
         heard.used.append(one)
 
-    def _gap(self, heard: Heard, before: Used, after: Used) -> Fraction:
+    def _gap(self, heard: Heard, apart_s: Fraction | None, name: str) -> Fraction:
         if not isinstance(self.gap, str):
             return Fraction(self.gap).limit_denominator(1_000_000)
-        if self.gap == "close" or before.start_s is None or after.start_s is None:
+        if self.gap == "close" or apart_s is None:
             return Fraction(0)
-        length_s = Fraction(before.survey.frames, before.survey.probe.rate_hz)
-        gap_s = after.start_s - before.start_s - length_s
-        name = display(after.chunk.name)
-        if gap_s > self.longest_gap_s:
-            text = f"{name} begins {float(gap_s):.0f} s after the end of the one before; closed"
+        if apart_s > self.longest_gap_s:
+            text = f"{name} begins {float(apart_s):.0f} s after the end of the one before; closed"
             heard.notes.append(Note("GAP_CLOSED", text))
             return Fraction(0)
-        if gap_s < -LONGEST_S:
-            text = f"{name} begins {float(-gap_s):.1f} s before the end of the one before"
+        if apart_s < -LONGEST_S:
+            text = f"{name} begins {float(-apart_s):.1f} s before the end of the one before"
             heard.notes.append(Note("TIMES_OVERLAP", f"{text}; all of both is used"))
             return Fraction(0)
-        return Fraction(0) if abs(gap_s) <= self.order.resolution_s else gap_s
+        return Fraction(0) if abs(apart_s) <= self.order.resolution_s else apart_s
+
+
+def _apart_s(before: Used, after: Used) -> Fraction | None:
+    """Return what is between two chunks by their times, if they have some."""
+    if before.start_s is None or after.start_s is None:
+        return None
+    probe = before.survey.probe
+    return after.start_s - before.start_s - Fraction(before.survey.frames, probe.rate_hz)

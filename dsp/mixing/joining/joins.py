@@ -2,7 +2,8 @@
 
 Rules
 -----
-Rule 1: the same material twice is left out once, to the frame (``overlap``).
+Rule 1: the same material twice is left out once, to the frame (``overlap``). Where it was coded
+in between, and its samples differ by that, the last of it is crossfaded.
 
 Rule 2: what fits together is not touched. Only an edge that would be heard as a click is faded:
 beside silence that was put in, where different material meets, or where a step stands out from
@@ -48,7 +49,9 @@ class Seam:
     """Whether the end of the first, and the beginning of the second, would click beside silence."""
 
 
-def seam_of(before: Survey, after: Survey, expected_s: Fraction | None) -> Seam:
+def seam_of(
+    before: Survey, after: Survey, *, expected_s: Fraction | None = None, overlaps: bool = True
+) -> Seam:
     """Return what two chunks have to do with each other.
 
     Parameters
@@ -56,13 +59,15 @@ def seam_of(before: Survey, after: Survey, expected_s: Fraction | None) -> Seam:
     before, after : Survey
     expected_s : Fraction
         By how much they overlap as the time stamps have it; ``None``: there are none.
+    overlaps : bool
+        Whether they may overlap at all.
     """
     rate_hz = max(before.probe.rate_hz, after.probe.rate_hz)
     channels = min(before.probe.channels, after.probe.channels)
     tail, head = _brought(before, before.tail, rate_hz), _brought(after, after.head, rate_hz)
     tail, head = tail[:, :channels], head[:, :channels]
     expected = None if expected_s is None else round(expected_s * rate_hz)
-    frames, exact = overlap_of(tail, head, rate_hz, expected)
+    frames, exact = overlap_of(tail, head, rate_hz, expected) if overlaps else (0, False)
     around = max(2, round(_AROUND_S * rate_hz))
     a, b = tail[-around:], head[:around]
     step = np.abs(b[0] - a[-1])
@@ -121,20 +126,23 @@ def join_of(seam: Seam, gap_s: Fraction, *, rate_hz: int, used: int, frames: int
     frames : int
         Of the chunk, in frames of the result.
     """
-    if seam.overlap_s:
-        return Join("overlap", skip=min(frames, round(seam.overlap_s * rate_hz)))
+    same = min(frames, round(seam.overlap_s * rate_hz))
     fade = round(FADE_S * rate_hz)
-    fade_out, fade_in = min(fade, used), min(fade, frames)
+    fade_out, fade_in = min(fade, used), min(fade, frames - same)
     if gap_s > 0:
         return Join(
             "gap",
             silence=round(gap_s * rate_hz),
+            skip=same,
             fade_out=fade_out * seam.edges[0],
-            fade_in=fade_in * seam.edges[1],
+            fade_in=fade_in * (seam.edges[1] or same > 0),
         )
-    overlap = round(-gap_s * rate_hz)
+    overlap = same or round(-gap_s * rate_hz)
+    crossfade = min(round(CROSSFADE_S * rate_hz), overlap, used)
+    if same:
+        crossfade *= not seam.exact
+        return Join("overlap", skip=same - crossfade, crossfade=crossfade)
     if 0 < overlap < min(frames, round(LONGEST_S * rate_hz)):
-        crossfade = min(round(CROSSFADE_S * rate_hz), overlap, used)
         return Join("crossfade", skip=overlap - crossfade, crossfade=crossfade)
     if seam.clicks:
         return Join("faded", fade_out=fade_out, fade_in=fade_in)
