@@ -15,6 +15,7 @@ ERRORS = {"BadInput", "NothingToDo", "Unavailable", "AudioFormatError", "SpoolEr
 NO_CODES = re.compile(
     r"SOUNDSPOOL_CONFIG|DSP_KERNELS|NOTIFY_SOCKET|WATCHDOG_\w+|JOURNAL_STREAM|SYSLOG_\w+"
     r"|LISTEN_\w+|PYDANTIC_\w+"  # systemd, pydantic
+    r"|CUDA_VISIBLE_DEVICES"
     r"|LC_\w+|LD_LIBRARY_PATH|\w+_NUM_THREADS|JOBLIB_\w+|LOKY_\w+|NO_COLOR"  # other variables
     r"|PCM_\w+|MPEG_LAYER_I+"  # what libsndfile calls formats
 )

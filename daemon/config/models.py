@@ -5,13 +5,14 @@ the same order, each with its unit, its default and a sentence (a test proves it
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from daemon.config import file as config_file
+from daemon.config.relations import Contradiction, refuse, unmet_needs
 from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document
 from daemon.errors import BadConfig, BadInput
@@ -75,6 +76,29 @@ Endpoint = Annotated[
 ProgramName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,100}$")]
 
 
+ResourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+"""One that can be written in a variable of the environment."""
+# A number, or what nvidia-smi calls a device.
+_Member = (
+    Annotated[int, Field(ge=0, le=10_000)]
+    | Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+)
+_Some = Annotated[int, Field(ge=1, le=1_000)]
+
+
+def _each_once(members: list[int | str]) -> list[int | str]:
+    if len({*map(str, members)}) < len(members):
+        raise ValueError("must name each once")
+    return members
+
+
+Resource = (
+    _Some
+    | Annotated[list[_Member], Field(min_length=1, max_length=1_000), AfterValidator(_each_once)]
+)
+"""So many, or these."""
+
+
 class Allow(_Section):
     """What an inbox grants its handler besides the drop and its own folders."""
 
@@ -91,6 +115,8 @@ class Inbox(_Section):
 
     handler: ModuleName = "daemon.handlers.mix"
     lane: Lane = "normal"
+    needs: Annotated[dict[ResourceName, _Some], Field(max_length=16)] = Field(default_factory=dict)
+    """Of named resources, while a job or a part of one runs."""
     options: dict[str, Any] = Field(default_factory=dict)
     path: Path | None = None
     """Where it lies, when not in ``<root>/inbox/<name>``."""
@@ -165,6 +191,10 @@ class Config(_Section):
     inboxes: Annotated[dict[InboxName, Inbox], Field(max_length=1000)] = Field(
         default_factory=lambda: {"mix": Inbox()}
     )
+    resources: Annotated[dict[ResourceName, Resource], Field(max_length=64)] = Field(
+        default_factory=dict
+    )
+    """What there is only so much of, for all inboxes together."""
     handler_paths: Annotated[list[Path], Field(max_length=1000)] = Field(default_factory=list)
     """Folders in which handlers of your own are looked for, after the installed libraries."""
     pool: Pool = Pool()
@@ -178,6 +208,11 @@ class Config(_Section):
     memory_reserve_mb: Mebibytes = 256
     """Memory that must be available before another drop is taken."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    def contradictions(self) -> Iterator[Contradiction]:
+        """Yield what is wrong between keys that are right by themselves."""
+        needs = {name: inbox.needs for name, inbox in self.inboxes.items()}
+        yield from unmet_needs(needs, self.resources)
 
 
 def load(named: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:
@@ -200,6 +235,7 @@ def load(named: Path | None = None, environment: Mapping[str, str] = os.environ)
     document = config_file.read(file, environment)
     try:
         config = validate(Config, document)
+        refuse(config.contradictions(), document)
     except BadInput as error:
         raise config_file.as_bad_config(error) from None
     config = _with_absolute_paths(config, file)

@@ -6,7 +6,7 @@ word for word; SQLite does not match ``state IN ('queued')`` to ``state = 'queue
 
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from daemon.config.models import Lane
@@ -175,24 +175,6 @@ class Questions:
         )
         return bool(found)
 
-    def next_due_ms(
-        self, inboxes: Collection[str] | None = None, alone: Collection[str] = ()
-    ) -> int | None:
-        """Return when the next queued job of these inboxes is due; ``None`` when there is none.
-
-        For `alone` see ``claim``.
-        """
-        due_ms: int | None
-        ((due_ms,),) = self._ask(
-            f"""
-            SELECT min(not_before_ms) FROM job
-            WHERE state = 'queued' AND split = 0 AND {MAY_RUN} AND {among(inboxes)}
-              AND {by_turns(alone)}
-            """,  # noqa: S608 - question marks
-            (*(inboxes or ()), *alone),
-        )
-        return due_ms
-
     def depths(self) -> list[Depth]:
         """Return how many jobs wait and run in each lane."""
         rows = self._ask(
@@ -231,35 +213,7 @@ def _understood(of: Callable[[sqlite3.Row], _Value], rows: list[sqlite3.Row]) ->
         raise QueueDamaged(f"a row cannot be understood: {error}") from error
 
 
-# Asked once a query, of the few that run. Asked of each part that waits, it would go through all
-# the others: four seconds for 5,000.
-MAY_RUN = """(at_once = 0 OR parent NOT IN (SELECT parent FROM job
-    WHERE state = 'running' AND at_once > 0 GROUP BY +parent HAVING count(*) >= max(at_once)))"""
-"""The condition that not so many parts of a job run already as may run at once."""
-
-
-def among(inboxes: Collection[str] | None) -> str:
-    """Return the condition that a job's inbox is one of these; ``None``: any."""
-    # The plus keeps SQLite from taking the index of names, which is as long as the history.
-    return "TRUE" if inboxes is None else f"+inbox IN ({', '.join('?' * len(inboxes))})"
-
-
 AT_WORK = """SELECT id FROM job WHERE state = 'running' AND parent IS NULL
     UNION ALL SELECT id FROM job WHERE finished_ms IS NOT NULL AND published_ms IS NULL
     UNION ALL SELECT id FROM job WHERE parent IS NULL AND round > 0 AND finished_ms IS NULL"""
 """Jobs that have begun and are not over: they run, are to be published, or have split."""
-
-
-def by_turns(inboxes: Collection[str]) -> str:
-    """Return the condition that no other job of the same inbox is at work, if it is one of these.
-
-    Between its rounds a job is at work, too, so those of one inbox never mingle.
-    """
-    marks = ", ".join("?" * len(inboxes))
-    return _BY_TURNS.replace("?", marks) if inboxes else "TRUE"
-
-
-_BY_TURNS = f"""(parent IS NOT NULL OR +inbox NOT IN (?)
-    OR inbox NOT IN (SELECT other.inbox FROM job AS other WHERE other.id IN ({AT_WORK}))
-    OR (round > 0 AND inbox NOT IN
-        (SELECT inbox FROM job WHERE state = 'running' AND parent IS NULL)))"""  # noqa: S608 - ours

@@ -30,35 +30,26 @@ Failures
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from daemon.clock import Clock, rfc3339
 from daemon.config.models import Budgets, Retention
 from daemon.errors import Fault
+from daemon.jobs.claims import Claim, Claims
 from daemon.jobs.database import MIGRATIONS, Database, QueueDamaged, move_aside, refuse_old_sqlite
 from daemon.jobs.job import Ending, Job, NewJob, Next, Outcome, State
-from daemon.jobs.parts import Parts
-from daemon.jobs.queries import MAY_RUN, among, by_turns
 from daemon.jobs.row_mapping import columns_of
 
 _PRUNED_AT_ONCE = 500
 """Rows that one call of ``prune`` deletes at most: the loop must not stand still."""
 
-_LONGEST_WAIT_S = 3600.0
 _INTERRUPTED = Fault("INTERRUPTED", "The daemon stopped during the attempt.").document()
 _DAEMON_DIED = Fault(
     "DAEMON_DIED", "The daemon's process died while it was handling this job."
 ).document()
 
 
-class Claim(NamedTuple):
-    """A job that is running now, and the number of its attempt."""
-
-    job: Job
-    attempt: int
-
-
-class Store(Parts):
+class Store(Claims):
     """All that is known about jobs, and all that happens to them."""
 
     def __init__(self, database: Database, *, clock: Clock, budgets: Budgets) -> None:
@@ -131,39 +122,14 @@ class Store(Parts):
     def claim(
         self, inboxes: Collection[str] | None = None, alone: Collection[str] = ()
     ) -> Claim | None:
-        """Begin an attempt at the first due job of these inboxes.
+        """Begin an attempt at the first due job of these inboxes that can have what it needs.
 
         Of those that are named in `alone` no two jobs are at work at a time, but their parts.
-        A job is due also when it would wait longer than any wait: the clock was set back.
+        It gets what it needs of named resources in the same instant, and has it until its attempt
+        ends; one that cannot get it keeps nobody of another inbox waiting.
         """
-        now_ms = self._clock.wall_ms()
-        longest_ms = round(1000 * max(_LONGEST_WAIT_S, self.budgets.backoff_max_s))
         with self._database.transaction() as db:
-            found = db.execute(
-                f"""
-                SELECT id FROM job
-                WHERE state = 'queued' AND split = 0 AND not_before_ms - ? NOT BETWEEN 1 AND ?
-                  AND {MAY_RUN} AND {among(inboxes)} AND {by_turns(alone)}
-                ORDER BY order_key_ms, number LIMIT 1
-                """,  # noqa: S608 - question marks
-                (now_ms, longest_ms, *(inboxes or ()), *alone),
-            ).fetchone()
-            if found is None:
-                return None
-            db.execute(
-                """
-                UPDATE job SET state = 'running', attempts = attempts + 1,
-                               started_ms = coalesce(started_ms, ?)
-                WHERE id = ?
-                """,
-                (now_ms, found["id"]),
-            )
-            job = self._select("WHERE id = ?", found["id"])[0]
-            db.execute(
-                "INSERT INTO attempt (job, number, started_ms) VALUES (?, ?, ?)",
-                (job.id, job.attempts, now_ms),
-            )
-            return Claim(job, job.attempts)
+            return self._claim(db, inboxes, alone)
 
     def finish(self, job_id: str, attempt: int, ending: Ending) -> Next | None:
         """Record how an attempt ended; return what follows, or ``None`` for a late report.

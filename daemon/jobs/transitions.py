@@ -41,6 +41,7 @@ class Transitions(Questions):
         return following
 
     def _close_attempt(self, db: sqlite3.Connection, job: Job, ending: Ending) -> None:
+        db.execute("DELETE FROM holding WHERE job = ?", (job.id,))
         db.execute(
             """
             UPDATE attempt SET ended_ms = ?, outcome = ?, error = ?,

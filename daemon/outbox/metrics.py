@@ -149,6 +149,7 @@ def _work(state: State, heartbeat_s: float) -> tuple[Metric, ...]:
 
 def _means(state: State) -> tuple[Metric, ...]:
     pool, disk, inboxes = state["pool"], state["disk"], state["inboxes"]
+    resources = state.get("resources") or {}
 
     def inbox(read: Callable[[State], float | None]) -> list[Sample]:
         return _each("inbox", inboxes, read)
@@ -167,6 +168,10 @@ def _means(state: State) -> tuple[Metric, ...]:
         ("disk_reserved_bytes", "Promised to the results of jobs that are not finished.",
          disk["reserved_mb"] * _MIB),
         ("disk_reserve_bytes", "Kept back, whatever comes.", disk["reserve_mb"] * _MIB),
+        ("resource_size", "How much there is of a named resource.",
+         _each("resource", resources, lambda one: one["size"])),
+        ("resource_held", "How much of it running jobs hold.",
+         _each("resource", resources, lambda one: len(one["held"]))),
         ("inbox_polling", "1 when events are not relied on.",
          inbox(lambda one: one["mode"] == "polling")),
         ("inbox_problem", "1 when nothing is being seen.", inbox(lambda one: bool(one["problem"]))),

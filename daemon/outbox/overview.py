@@ -14,6 +14,7 @@ from heapq import nsmallest
 from typing import Any, Literal
 
 from daemon.errors import Fault
+from daemon.outbox.health_lines import notes_of_inbox, resources_of
 from daemon.outbox.part_lines import parts_of
 from daemon.text import age_s, count, figure, shown, size, span
 
@@ -27,8 +28,6 @@ PERIODS = 3
 """A heartbeat older than so many periods: the daemon is down."""
 
 _FIGURES = 3
-_NAMED = 3
-"""Of what an inbox leaves alone, so many are named."""
 _WHY = {
     "settling": "arriving",
     "incomplete": "not whole yet",
@@ -37,8 +36,9 @@ _WHY = {
     "memory": "waits for memory",
     "paused": "the inbox is paused",
     "retry": "will be tried again",
+    "resource": "waits for a resource",
 }
-_SAID_BY_DETAIL = ("slot", "paused")
+_SAID_BY_DETAIL = ("slot", "paused", "resource")
 """Reasons whose detail, where there is one, says all."""
 _TOLD = ("POOL_DEGRADED", "HANDLER_UNUSABLE")
 """Warnings that repeat what the pool says of itself."""
@@ -317,8 +317,10 @@ def _health(state: Document) -> Iterable[Health]:
         notes = f"{pool.get('free', 0)} of {count(pool.get('slots', 0), 'slot')} free"
         workers = count(len(pool.get("workers") or ()), "worker")
         yield Health("Pool", not pool.get("degraded"), f"{notes}, {workers}")
+    for name, notes in resources_of(state.get("resources") or {}):
+        yield Health(f"Resource {name}", fine=True, notes=notes)
     for name, inbox in (state.get("inboxes") or {}).items():
-        notes = ", ".join(_inbox_notes(inbox))
+        notes = ", ".join(notes_of_inbox(inbox))
         yield Health(shown(f"Inbox {name}"), not inbox.get("problem"), shown(notes))
     if disk:
         free, promised, kept = (
@@ -326,23 +328,3 @@ def _health(state: Document) -> Iterable[Health]:
         )
         notes = f"{free} free, {promised} promised to jobs, {kept} kept back"
         yield Health("Disk", _room_mb(state) > 0, notes)
-
-
-def _inbox_notes(inbox: Document) -> Iterable[str]:
-    polling = inbox.get("mode") == "polling"
-    yield "paused" if inbox.get("paused") else "polled" if polling else "watched by events"
-    if polling and inbox.get("polling_because"):
-        yield str(inbox["polling_because"])
-    if inbox.get("last_scan_age_s") is not None:
-        yield f"looked at {span(inbox['last_scan_age_s'])} ago"
-    if inbox.get("missed"):
-        yield f"{count(inbox['missed'], 'drop')} missed by events"
-    if inbox.get("rebuilds"):
-        yield f"set up again {count(inbox['rebuilds'], 'time')}"
-    if inbox.get("next_drop"):
-        yield f"gets a scan at {inbox['next_drop']}"
-    left = inbox.get("left_alone") or {}
-    yield from (f"left alone: {name} ({why})" for name, why in list(left.items())[:_NAMED])
-    more = max(0, len(left) - _NAMED) + (inbox.get("left_alone_more") or 0)
-    if more:
-        yield f"and {more} more"

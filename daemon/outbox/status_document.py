@@ -98,7 +98,8 @@ def status_of_job(
     done, split = job.state is State.DONE, parts if job.split else None
     stage = live.stage if live else ("complete" if done else None)
     progress = round(live.progress, 4) if live else float(done)
-    waits = job.state is State.QUEUED and not split
+    # The parts of a split job may all wait for the same thing.
+    waits = job.state is State.QUEUED and not (split and (split["running"] or not waits_for))
     if split:
         stage, progress = f"round {split['round']}", split["progress"]
     return {

@@ -76,6 +76,8 @@ class Order:
     """Where it may connect to: ``host:port``."""
     programs: dict[str, str] = field(default_factory=dict)
     """What it may start: absolute paths by name."""
+    environment: dict[str, str] = field(default_factory=dict)
+    """Variables that say what the job holds of named resources."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Keys for servers, by the path of the option; they are written down nowhere."""
 

@@ -203,7 +203,7 @@ class Verdict(_Said):
     warnings: list[Remark] = []
     max_rss_mb: Megabytes
     clean: bool
-    """The handler left no thread behind, so that the worker may serve again."""
+    """No thread is left behind, nor what was made for one job: the worker may serve again."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

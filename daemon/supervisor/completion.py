@@ -147,7 +147,7 @@ class Completion:
         attempts = self._store.attempts(job.id)
         owner = self._store.get(job.duplicate_of) if job.duplicate_of else job
         outputs = self._store.outputs(owner.id) if owner else []
-        obstacle = self._obstacles.before(job.inbox, job.id) if job.state is State.QUEUED else None
+        obstacle = self._obstacles.of(job) if job.state is State.QUEUED else None
         return status_of_job(
             job,
             attempts,

@@ -87,6 +87,7 @@ class DaemonDocument:
                 "reserved_mb": self._capacity.reserved_mb,
                 "reserve_mb": self._opened.config.disk.reserve_mb,
             },
+            "resources": self._resources(),
             "totals": self._totals(),
             "warnings": [{"code": c, "message": m} for c, m in self._all_warnings()],
         }
@@ -187,6 +188,18 @@ class DaemonDocument:
             log.warning("inbox in trouble", inbox=inbox, problem=problem)
         else:
             log.info("inbox well again", inbox=inbox, problem=self._ill.pop(inbox))
+
+    def _resources(self) -> dict[str, Any]:
+        """Return how much there is of each named resource, and who holds what."""
+        held: dict[str, list[dict[str, str]]] = {}
+        for name, member, job in self._store.holders():
+            one = {"member": member, "job": job.id, "inbox": job.inbox, "label": job.label}
+            held.setdefault(name, []).append(one)
+        resources = self._store.resources
+        return {
+            name: {"size": resources.size(name), "held": held.get(name, [])}
+            for name in {**resources.there, **held}
+        }
 
     def _totals(self) -> dict[str, Any]:
         sums = {"done": 0, "failed": 0, "skipped": 0, "cancelled": 0}

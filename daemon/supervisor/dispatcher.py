@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from daemon.errors import Fault, Postponed
+from daemon.jobs.claims import Claim
 from daemon.jobs.job import Ending, Job, Next, Outcome, OutputFile
-from daemon.jobs.store import Claim
 from daemon.logs import log
 from daemon.outbox.status_document import Live, status_of_job
 from daemon.pool.interface import Ended, Order, Pool, Progress
@@ -139,7 +139,7 @@ class Dispatcher:
         def begin() -> None:
             try:
                 workdir = self._make_workdir(job, attempt)
-                self._pool.start(self._order(job, attempt, workdir))
+                self._pool.start(self._order(claim, workdir))
             except (OSError, MemoryError) as error:
                 # The attempt has ended, and the row says when the next one is due: the outage
                 # does not repeat this, it only learns that something is refused.
@@ -173,13 +173,14 @@ class Dispatcher:
         self._files.make_dir("make attempt", workdir)
         return workdir
 
-    def _order(self, job: Job, attempt: int, workdir: Path) -> Order:
+    def _order(self, claim: Claim, workdir: Path) -> Order:
+        job = claim.job
         inbox = self._opened.config.inboxes[job.inbox]
         drop = self._spool.drop(job.inbox, job.id, job.name)
         whole = self._splits.whole(job)
         return Order(
             job=job.id,
-            attempt=attempt,
+            attempt=claim.attempt,
             handler=job.handler,
             name=display(job.name),
             source=str(drop),
@@ -192,6 +193,7 @@ class Dispatcher:
             limits=inbox.limits.model_dump(exclude={"settings_bytes"}),
             accept_truncated=inbox.settling.on_truncated == "accept",
             sha256=dict(job.sha256),
+            environment=self._store.resources.environment(claim.held),
             deadline_s=max(inbox.timeout_s, inbox.timeout_per_audio_s * job.audio_s),
             stall_s=inbox.stall_s,
             no_progress_s=inbox.no_progress_s,

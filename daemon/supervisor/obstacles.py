@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from daemon.jobs.job import Job
 from daemon.pool.interface import Pool
 from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
@@ -28,7 +29,17 @@ class Obstacles:
 
         None of it costs them an attempt.
         """
-        return next(self._all(inbox, job), None)
+        if found := next(self._all(inbox, job), None):
+            return found
+        lacking = self._opened.store.short(self.open(), self.alone()).get(inbox)
+        return Obstacle("resource", f"waits for {lacking}") if lacking else None
+
+    def of(self, job: Job) -> Obstacle | None:
+        """Return what a queued job waits for besides a slot, or its time to retry."""
+        found = self.before(job.inbox, job.id)
+        gathers = job.round > 0 and not job.split
+        later = job.not_before_ms > self._opened.clock.wall_ms()
+        return None if found and found.reason == "resource" and (gathers or later) else found
 
     def _all(self, inbox: str, job: str) -> Iterator[Obstacle]:
         settings = self._opened.config.inboxes.get(inbox)
@@ -55,6 +66,6 @@ class Obstacles:
         return [name for name, inbox in self._opened.config.inboxes.items() if inbox.keeps]
 
     def open(self) -> list[str]:
-        """Return the inboxes whose jobs may be started."""
-        found = self.of_all().items()
-        return [inbox for inbox, why in found if why is None or why.reason == "slot"]
+        """Return the inboxes whose jobs may be started, as far as there are the resources."""
+        found = {inbox: next(self._all(inbox, ""), None) for inbox in self._opened.config.inboxes}
+        return [inbox for inbox, why in found.items() if why is None or why.reason == "slot"]

@@ -27,6 +27,7 @@ from daemon.config.models import Config
 from daemon.errors import BadConfig
 from daemon.files import Files
 from daemon.intake.recovery import CutShort, find_cut_short
+from daemon.jobs.resources import Resources
 from daemon.jobs.store import Store, open_store
 from daemon.layout import MARKER, Spool, inbox_folder, refuse_nesting
 from daemon.outbox.events import Events
@@ -98,6 +99,7 @@ class Opened:
                 self.spool.root / "work", inbox, lambda job: self.store.get(job) is not None
             )
         self.config, self.inboxes, self.store.budgets = config, inboxes, config.budgets
+        self.store.resources = Resources.of(config)
 
     def close(self, *, clean: bool) -> None:
         """Close the queue and let go of the spool."""

@@ -15,6 +15,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from daemon.config.models import Config
 from daemon.files import Files
 from daemon.intake.observations import Admitted
 from daemon.layout import reason_beside
@@ -94,6 +95,13 @@ SCENARIOS = {
 }
 
 
+def _config(root: Path) -> Config:
+    """Return a configuration in which each job holds all there is of something."""
+    config = config_for(root, resources={"places": 1})
+    mix = config.inboxes["mix"].model_copy(update={"needs": {"places": 1}})
+    return config.model_copy(update={"inboxes": {"mix": mix}})
+
+
 class SnapshotsAcross(OtherDevice, SnapshotFiles):
     pass
 
@@ -128,10 +136,10 @@ def test_next_run_finishes_each_job_of_a_round_once(fleeting, pool, monkeypatch)
     for name in ROUND:
         drop_song(root, name)
     files = SnapshotFiles(root, root.parent, BY_TIME)
-    Life(config_for(root), files, pool).live(Life.at_rest)
+    Life(_config(root), files, pool).live(Life.at_rest)
     for death, left in files.snapshots.items():
         _bring_back(left, root)
-        Life(config_for(root), Files(), pool).live(Life.at_rest)
+        Life(_config(root), Files(), pool).live(Life.at_rest)
         if problems := [*broken_sentences(root), *_problems_of_round(root)]:
             wrong[death] = problems
 
@@ -175,7 +183,7 @@ def test_queued_job_says_so_after_a_restart(fleeting, pool):
     root = fleeting / "spool"
     deaths = _deaths(SCENARIOS["folder"], root, pool)
     _bring_back(deaths["after commit adopt (1)"], root)
-    Life(config_for(root), Files(), pool).live(lambda _: True)
+    Life(_config(root), Files(), pool).live(lambda _: True)
 
     assert "queued" == statuses(root)["Song"]["state"]
 
@@ -197,10 +205,10 @@ def _deaths(scenario: Scenario, root: Path, pool: WarmPool) -> dict[str, Path]:
     (root / "inbox" / "mix").mkdir(parents=True)
     if scenario.before:
         _drop(root, scenario.before)
-        Life(config_for(root), Files(), pool).live(Life.at_rest)
+        Life(_config(root), Files(), pool).live(Life.at_rest)
     scenario.drop(root)
     files = (SnapshotsAcross if scenario.across else SnapshotFiles)(root, root.parent, BY_TIME)
-    Life(config_for(root), files, pool).live(Life.at_rest)
+    Life(_config(root), files, pool).live(Life.at_rest)
     return files.snapshots
 
 
@@ -213,7 +221,7 @@ def _second_life(scenario: Scenario, root: Path, pool: WarmPool) -> list[str]:
     corpse = list(broken_sentences(root))
     files = FilesAcross() if scenario.across else Files()
     try:
-        Life(config_for(root), files, pool).live(Life.at_rest)
+        Life(_config(root), files, pool).live(Life.at_rest)
     except AssertionError as restless:
         return [*corpse, str(restless)]
     return [*corpse, *_problems(scenario, root)]

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from daemon.config.models import Budgets
 from daemon.jobs.job import Ending, NewPart, Outcome, Plan, State
+from daemon.jobs.resources import Resources
 from daemon.jobs.store import open_store
 from tests.support.clocks import FakeClock
 from tests.support.jobs import DONE, bad, new_job
@@ -21,6 +22,7 @@ ENDS = [Outcome.DONE, Outcome.NOTHING_TO_DO, Outcome.BAD_INPUT, Outcome.CRASHED,
 
 ALONE = "library"
 """An inbox of which one job is at work at a time."""
+RESOURCES = Resources({"gpu": ("0", "1")}, {"mix": {"gpu": 1}, ALONE: {"gpu": 1}})
 AT_WORK_IN = """SELECT count(*) FROM job WHERE inbox = ? AND parent IS NULL
     AND (state = 'running' OR (round > 0 AND finished_ms IS NULL))"""
 
@@ -36,6 +38,7 @@ class Batches(RuleBasedStateMachine):
         (self.folder / "0").mkdir()
         self.path = self.folder / "0" / "queue.sqlite3"
         self.store = open_store(self.path, self.clock, BUDGETS)
+        self.store.resources = RESOURCES
         self.running = {}
         self.added = 0
         self.late = []
@@ -123,6 +126,7 @@ class Batches(RuleBasedStateMachine):
         self.store.close(clean=False)
         self.path = there / "queue.sqlite3"
         self.store = open_store(self.path, self.clock, BUDGETS)
+        self.store.resources = RESOURCES
         self.store.interrupt_running(culprit)
         self.running.clear()
 
@@ -151,8 +155,10 @@ class Batches(RuleBasedStateMachine):
             assert {} == broken(self.store._db)
             ((at_work,),) = self.store._ask(AT_WORK_IN, (ALONE,))
             assert at_work <= 1
-            running = {job.id for job in self.store.jobs(State.RUNNING)}
-            assert running == set(self.running)
+            running = self.store.jobs(State.RUNNING)
+            assert {job.id for job in running} == set(self.running)
+            works = {job.id for job in running if not job.round or job.parent}
+            assert sorted(works) == sorted(job.id for *_, job in self.store.holders())
 
 
 TestBatches = Batches.TestCase

@@ -19,12 +19,16 @@ from daemon.jobs.job import (
     Tally,
     after,
 )
+from daemon.jobs.resources import Resources
 from daemon.jobs.store import open_store
 from tests.support.clocks import FakeClock
 from tests.support.jobs import DONE, bad, new_job
 
 BUDGETS = Budgets(failures=2, crashes=2, interruptions=3, backoff_s=10.0)
-INBOXES = ["mix", "podcast"]
+INBOXES = ["mix", "podcast", "analyze"]
+RESOURCES = Resources(
+    {"gpu": ("0", "1"), "tts": 2}, {"mix": {"gpu": 2}, "podcast": {"gpu": 1, "tts": 1}}
+)
 
 
 @dataclass
@@ -39,6 +43,10 @@ class Model:
     tally: Tally = NOTHING_SPENT
     due_ms: int = 0
     published: bool = False
+
+    @property
+    def needs(self):
+        return RESOURCES.needs.get(self.inbox, {})
 
 
 def ending_of(outcome):
@@ -92,7 +100,7 @@ class Queue(RuleBasedStateMachine):
         ]
         claim = self.store.claim(set(INBOXES) - paused)
 
-        assert (min(due)[2] if due else None) == (claim.job.id if claim else None)
+        assert self.first_that_can(sorted(due)) == (claim.job.id if claim else None)
         if claim:
             model = self.jobs[claim.job.id]
             model.state, model.attempts = State.RUNNING, model.attempts + 1
@@ -208,6 +216,15 @@ class Queue(RuleBasedStateMachine):
             assert ([model.attempts] if model.state is State.RUNNING else []) == open_
 
     @invariant()
+    def what_runs_holds_what_it_needs_and_nobody_else_holds_anything(self):
+        held = {job_id: {} for job_id in self.in_state(State.RUNNING)}
+        for name, member, job in self.asked(lambda store: store.holders()):
+            assert member in RESOURCES.free(name, ())
+            held[job.id][name] = held[job.id].get(name, 0) + 1
+
+        assert {job_id: self.jobs[job_id].needs for job_id in held} == held
+
+    @invariant()
     def questions_agree_with_the_dictionary(self):
         if not self.known():
             return
@@ -217,7 +234,9 @@ class Queue(RuleBasedStateMachine):
 
         assert unpublished == [job.id for job in self.store.unpublished()]
         assert order == [job.id for job in self.store.jobs(State.QUEUED)]
-        assert min((m.due_ms for m in queued.values()), default=None) == self.store.next_due_ms()
+        short = self.store.short()
+        due = (model.due_ms for model in queued.values() if model.inbox not in short)
+        assert min(due, default=None) == self.store.next_due_ms()
         assert self.ended == sum(self.store.totals().values())
 
     # how it is done
@@ -226,6 +245,25 @@ class Queue(RuleBasedStateMachine):
         self.store = open_store(self.path, self.clock, BUDGETS)
         # A power cut is a copy of the files here; syncing them would only take time.
         self.store._db.execute("PRAGMA synchronous = OFF")
+        self.store.resources = RESOURCES
+
+    def first_that_can(self, due):
+        """Return the first job that gets what it needs and is not kept for an earlier one."""
+        free = {name: RESOURCES.size(name) for name in RESOURCES.there}
+        for model in self.in_state(State.RUNNING).values():
+            for name, count in model.needs.items():
+                free[name] -= count
+        waiting = set()
+        for _, _, job_id in due:
+            model = self.jobs[job_id]
+            if model.inbox in waiting:
+                continue
+            if all(free[name] >= count for name, count in model.needs.items()):
+                return job_id
+            waiting.add(model.inbox)
+            for name, count in model.needs.items():
+                free[name] = max(0, free[name] - count)
+        return None
 
     def expect(self, job_id, outcome):
         model = self.jobs[job_id]

@@ -23,9 +23,14 @@ BATCHES = {
 
 @pytest.fixture
 def daemon(tmp_path):
-    with Daemon(tmp_path / "spool", settings_for(tmp_path / "spool")) as found:
+    settings = settings_for(tmp_path / "spool", resources={"places": 2})
+    settings["inboxes"]["mix"]["needs"] = {"places": 1}
+    with Daemon(tmp_path / "spool", settings) as found:
         (found.root / "inbox" / "mix").mkdir(parents=True)
         yield found
+
+
+_IDLE_HOLDERS = "SELECT id FROM job JOIN holding ON job.id = holding.job WHERE state <> 'running'"
 
 
 def _drop(root: Path, kind: str, number: int) -> str:
@@ -42,6 +47,7 @@ def _look(root: Path) -> list[str]:
     """Return what is wrong in the spool of a daemon that has just been killed."""
     with closing(_queue(root)) as db:
         rules = [f"{rule}: {row}" for rule, row in broken(db).items()]
+        rules += [f"holds and does not run: {row}" for row in db.execute(_IDLE_HOLDERS)]
     return [*rules, *broken_sentences(root), *torn_outputs(root)]
 
 

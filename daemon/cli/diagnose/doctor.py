@@ -54,6 +54,7 @@ def findings(named: Path | None, *, quick: bool) -> Iterator[Finding]:
         return
     yield Finding("configuration", "ok", str(find(named).path))
     yield machine_checks.open_files(config)
+    yield from machine_checks.resources(config)
     made: list[Path] = []
     folders = _folders(config)
     try:

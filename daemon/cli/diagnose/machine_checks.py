@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import statistics
 import time
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -65,6 +66,20 @@ def disk_space(config: Config) -> Finding:
     free_mb, kept_mb = shutil.disk_usage(config.root).free / 2**20, config.disk.reserve_mb
     text = f"{size(free_mb)} free, {size(kept_mb)} kept back"
     return Finding("disk", "ok" if free_mb > kept_mb else "problem", text)
+
+
+def resources(config: Config) -> Iterator[Finding]:
+    """Say of each named resource how much there is, and who needs it."""
+    for name, there in config.resources.items():
+        text = str(there) if isinstance(there, int) else ", ".join(map(str, there))
+        needs = {inbox: one.needs.get(name, 0) for inbox, one in config.inboxes.items()}
+        who = [f"{inbox} needs {count}" for inbox, count in needs.items() if count]
+        text = f"{text}; {', '.join(who) or 'no inbox needs it'}"
+        if name == "gpu" and config.pool.confine and any(needs.values()):
+            text += "\nworkers are confined, and cannot open a gpu's device: pool.confine: false"
+            yield Finding(f"resource {name}", "warning", text)
+        else:
+            yield Finding(f"resource {name}", "ok", text)
 
 
 def open_files(config: Config) -> Finding:

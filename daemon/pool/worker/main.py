@@ -169,6 +169,7 @@ def _serve(order: Order, channel: Channel, hello: Hello) -> None:
     remarks: list[Remark] = []
     try:
         os.chdir(order.workdir)
+        os.environ.update(order.environment)
         with _beating(channel, order.stall_s):
             handler = _load(order.handler)
             grants = granted(order.network, order.programs)
@@ -178,14 +179,16 @@ def _serve(order: Order, channel: Channel, hello: Hello) -> None:
         with _beating(channel, order.stall_s):
             made = _attempt(handler, order, reporter, grants)
         outcome = Outcome.SPLIT if isinstance(made, SplitInto) else Outcome.DONE
-        verdict = _verdict(outcome, made, None, remarks)
+        verdict = _verdict(outcome, made, None, remarks, order)
         line_up(verdict)
     except BaseException as error:  # noqa: BLE001 - rule 1
         traceback.clear_frames(error.__traceback__)  # to speak, free what the handler hoards
         outcome, fault = judge(error, reporter.stage)
-        verdict = _verdict(outcome, None, fault, remarks)
+        verdict = _verdict(outcome, None, fault, remarks, order)
     channel.send(verdict)
     os.chdir("/")
+    for name in order.environment:
+        os.environ.pop(name, None)
 
 
 def _attempt(
@@ -207,7 +210,11 @@ def _attempt(
 
 
 def _verdict(
-    outcome: Outcome, made: Made | SplitInto | None, fault: Fault | None, remarks: list[Remark]
+    outcome: Outcome,
+    made: Made | SplitInto | None,
+    fault: Fault | None,
+    remarks: list[Remark],
+    order: Order,
 ) -> Verdict:
     if sequential_pools.asked():
         remarks = [*remarks, _NESTED]
@@ -219,7 +226,8 @@ def _verdict(
         error=Failure(**vars(fault)) if fault else None,
         warnings=remarks,
         max_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        clean=others == 0,
+        # CUDA goes on with the devices that it was shown first.
+        clean=others == 0 and "CUDA_VISIBLE_DEVICES" not in order.environment,
     )
 
 
