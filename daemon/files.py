@@ -139,6 +139,11 @@ class Files:
             else:
                 side_by_side(self.sync_dir, {target.parent, source.parent})
 
+    def link(self, step: str, source: Path, target: Path) -> None:
+        """Give a file a second name, unless that is taken; after a power cut it may be gone."""
+        with self._step(step), suppress(FileExistsError):
+            os.link(source, target, follow_symlinks=False)
+
     def replace(self, step: str, source: Path, target: Path) -> None:
         """Give the file `source` the name `target`, whatever had it."""
         with self._step(step):

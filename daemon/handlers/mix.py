@@ -5,14 +5,21 @@ here too, so that a mix by hand and a mix by the daemon are the same bytes.
 """
 
 import ctypes
+import hashlib
 import os
+from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 
 from pydantic import Field, ValidationError
 from soundfile import SoundFileError
 
+from daemon.config import yaml_reader
+from daemon.config.drop_settings import for_handler, merged
+from daemon.config.validation import validate
 from daemon.errors import BadInput
 from daemon.handlers.contract import Note, Output, Result, Task
+from daemon.layout import SETTINGS, settings_beside
 from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.errors import AudioFormatError, ParameterError
 from dsp.formats.reader import Limits
@@ -36,6 +43,10 @@ ACCEPTS = AUDIO_SUFFIXES
 HEADLINE = ("integrated_lufs", "true_peak_dbtp", "range_lu")
 STAGES = tuple(engine.STAGES)
 
+SHEET = "mix.yaml"
+_SHEET_BYTES = 1 << 20
+_PLAINLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
 
 class Options(Settings):
     """The settings of a mix, and what the operator allows."""
@@ -54,7 +65,7 @@ def handle(task: Task) -> Result:
     BadInput
         The stems or the settings cannot be used.
     """
-    options: Options = task.options
+    options, sheet, notes = _with_sheet(task.source, task.options)
     threads = options.threads or min(2, len(os.sched_getaffinity(0)))
     try:
         made = engine.mix(
@@ -82,6 +93,34 @@ def handle(task: Task) -> Result:
             Output(name, role, made.figures.get(role, {})) for role, name in made.outputs.items()
         ),
         measurements=made.figures["master"],
-        notes=tuple(Note(code, message) for code, message in made.warnings),
-        inputs=made.inputs,
+        notes=(*notes, *(Note(code, message) for code, message in made.warnings)),
+        inputs=(*made.inputs, *sheet),
     )
+
+
+def _with_sheet(
+    drop: Path, options: Options
+) -> tuple[Options, list[Mapping[str, object]], list[Note]]:
+    """Return the options with the recall sheet that lies in a drop, it as an input, and notes.
+
+    Under its own name it is a ``job.yaml`` in all but what speaks to the daemon; where both are,
+    that one counts.
+
+    Raises
+    ------
+    BadInput
+        ``SETTINGS_INVALID``, with the line and the column.
+    """
+    try:
+        with open(os.open(drop / SHEET, _PLAINLY), "rb") as file:  # noqa: PTH123 - a descriptor
+            data = file.read(_SHEET_BYTES + 1)
+    except OSError:  # there is none, or the drop is a file
+        return options, [], []
+    read = {"path": SHEET, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    if settings_beside(drop) is not None:
+        text = f"{SHEET} was not read: {SETTINGS} is there, too, and counts"
+        return options, [read], [Note("SHEET_NOT_READ", text)]
+    document = yaml_reader.load(data, name=SHEET, max_bytes=_SHEET_BYTES)
+    below = options.model_dump(exclude_unset=True, mode="json")
+    asked = document.with_value(merged(below, document.value or {}))
+    return validate(Options, for_handler(asked, Options)), [read], []

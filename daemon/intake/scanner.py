@@ -14,6 +14,7 @@ Rules
 
 import errno
 import logging
+import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -83,7 +84,8 @@ class Scanner:
         """Why there is no handler, if a person should know."""
         self._rules = Rules.of(settling, admitter.limits, network=False)
         self._tracked: dict[str, _Tracked] = {}
-        self._taken_s: dict[str, float] = {}
+        self._taken: dict[str, tuple[float, frozenset[str]]] = {}
+        """When folders were taken, and the files in them, by name; the oldest first."""
         self.listing = Listing()
         self.late = 0
         """Drops that the last scan saw for the first time although they are not new."""
@@ -296,17 +298,21 @@ class Scanner:
         return None
 
     def _split_warning(self, drop: Drop) -> list[tuple[str, str]]:
-        """Warn when a folder's name comes again so soon that it may be the rest of one."""
+        """Warn when a folder's name comes again so soon, with other files: the rest of one."""
         if drop.kind != "folder":
             return []
         now_s = self._admitter.clock.monotonic_s()
-        before = self._taken_s.pop(drop.name, None)
-        self._taken_s[drop.name] = now_s  # the last one now: the first is always the oldest
-        while now_s - self._taken_s[oldest := next(iter(self._taken_s))] >= _SPLIT_S:
-            del self._taken_s[oldest]
-        if before is None or now_s - before >= _SPLIT_S:
-            return []
-        text = f"a folder of this name was taken {now_s - before:.0f} s before"
+        files = frozenset(file.path for file in drop.accepted)
+        before_s, had = self._taken.pop(drop.name, (-math.inf, files))
+        self._taken[drop.name] = now_s, files  # the last one now: the first is always the oldest
+        while now_s - self._taken[oldest := next(iter(self._taken))][0] >= _SPLIT_S:
+            del self._taken[oldest]
+        if now_s - before_s >= _SPLIT_S or files & had:
+            return []  # nothing before it, or a new version of the same
+        text = (
+            f"a folder of this name was taken {now_s - before_s:.0f} s before, with other files; "
+            "if they belong together, put all of them into one folder and drop it"
+        )
         return [("POSSIBLE_SPLIT_DROP", text)]
 
     def _forget_gone(self) -> None:

@@ -302,7 +302,8 @@ def _notes(document: Document, headline: Iterable[str]) -> str:
     names = list(headline) or list(measured)[:_FIGURES]
     notes = [figure(name, measured[name]) for name in names if measured.get(name) is not None]
     if document.get("duplicate_of"):
-        notes.append(f"the same as job {document['duplicate_of']}")
+        same = document.get("output_folder") or f"job {document['duplicate_of']}"
+        notes.append(f"the same as {same}")
     if warnings:
         notes.append(count(len(warnings), "warning"))
     return " · ".join(notes)

@@ -26,6 +26,7 @@ several jobs share one.
 Rule 4: a name that is taken gets `` (2)``, `` (3)``, …; nothing is ever replaced.
 """
 
+import errno
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -36,12 +37,14 @@ from typing import Any
 
 from daemon.clock import rfc3339
 from daemon.files import Files
-from daemon.layout import REASON_SUFFIX, SETTINGS_BESIDE, Spool, reason_beside
+from daemon.layout import REASON_SUFFIX, SETTINGS_BESIDE, Spool, reason_beside, with_ending
 from daemon.outbox.transfer import has_moved, move
 from daemon.trees import STAYS
+from dsp.containers.identify import AUDIO_SUFFIXES
 
 _MAX_NAME_BYTES = 255
 _READABLE = 0o755
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 _SENT_DROP = "sent.drop"
 
 
@@ -69,6 +72,13 @@ def free_name(
     return candidate
 
 
+def named_after(label: str, output: str) -> str:
+    """Return an output's name after its song: ``Song.wav``."""
+    song, suffix = os.path.splitext(label)  # noqa: PTH122 - a string, not a path
+    song = song if suffix.lower() in AUDIO_SUFFIXES else label
+    return with_ending(song, os.path.splitext(output)[1])  # noqa: PTH122 - likewise
+
+
 class Publisher:
     """The steps from *ended* to *published*."""
 
@@ -76,9 +86,19 @@ class Publisher:
         self._spool, self._files = spool, files
 
     def publish_result(
-        self, inbox: str, job: str, attempt: int, label: str, *, later: set[Path] | None = None
+        self,
+        inbox: str,
+        job: str,
+        attempt: int,
+        label: str,
+        *,
+        master: str = "",
+        later: set[Path] | None = None,
     ) -> bool:
         """Put the result into the outbox; return ``False`` when the label is taken.
+
+        The output `master` gets the song's name as its second one: who has twenty files called
+        ``final_mix.wav`` has lost nineteen.
 
         Repeating it after a crash is harmless: when the attempt's folder is gone, this very
         rename has happened before.
@@ -92,11 +112,22 @@ class Publisher:
         if result.is_dir() and result.stat().st_mode & 0o777 != _READABLE:
             result.chmod(_READABLE)
             self._files.sync_dir(result)
+        if master and not os.path.lexists(target):
+            self._name(result / master, label)
         try:
             move(self._files, "publish result", result, target, aside=aside, later=later)
         except FileExistsError:
             return False
         return True
+
+    def _name(self, master: Path, label: str) -> None:
+        try:
+            self._files.link(
+                "name master", master, master.with_name(named_after(label, master.name))
+            )
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
 
     def archive(
         self, inbox: str, job: str, name: str, finished_ms: int, *, later: set[Path] | None = None

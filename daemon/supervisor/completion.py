@@ -246,7 +246,9 @@ class Completion:
         if job.state is not State.DONE or job.duplicate_of is not None:
             return job
         publish, at = self._publisher.publish_result, (job.inbox, job.id, job.attempts)
-        while not publish(*at, job.label, later=later):
+        masters = [one.path for one in self._store.outputs(job.id) if one.role == "master"]
+        master = masters[0] if len(masters) == 1 and "/" not in masters[0] else ""
+        while not publish(*at, job.label, master=master, later=later):
             taken = job.label
             self._statuses.remove(job.inbox, taken, job.id)
             self._store.relabel(job.id, self._statuses.label_for(job.inbox, taken, job=job.id))

@@ -78,7 +78,9 @@ class DuplicateFinder:
             used = False
             try:
                 twin = self._store.twin(key) if key else None
-                if twin is not None and (self._outbox / twin.inbox / twin.label).is_dir():
+                # Its readers look for the result below their own inbox.
+                same = twin is not None and twin.inbox == job.inbox
+                if twin and same and (self._outbox / twin.inbox / twin.label).is_dir():
                     yield job, twin.id
                 else:
                     self._store.postpone(job.id, 0)

@@ -285,7 +285,7 @@ def merge(decided: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, An
 
 _HEAD = """\
 # The recall sheet of this mix: every number that was decided, and why.
-# Change any of them, put this file as job.yaml into the folder of stems and drop it again:
+# Change any of them, put this file into the folder of stems and drop the folder again:
 # the same song with your changes, everything else exactly as before.
 # Remove a line, and it is decided anew. Gains are in dB, lag_ms > 0 means "starts late".
 """

@@ -154,12 +154,20 @@ def test_page_shows_the_measurements_that_the_handler_names(expected, headline, 
 
 
 def test_page_links_nothing_for_a_duplicate():
-    """A duplicate has no folder of its own; it names the job that has."""
+    """Whose result is gone; it names the job that had it."""
     twin = done(output_folder=None, duplicate_of="20261120-1")
     seen = read([twin])
 
     assert [] == seen.links()
     assert "the same as job 20261120-1" in seen.words
+
+
+def test_page_links_the_result_that_a_duplicate_shares():
+    """Under the name that it has in the outbox."""
+    seen = read([done("Again", output_folder="Blue Hour", duplicate_of="20261120-1")])
+
+    assert "outbox/mix/Blue%20Hour/report.html" == seen.links()[0]
+    assert "the same as Blue Hour" in seen.words
 
 
 @pytest.mark.parametrize(

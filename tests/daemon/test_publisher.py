@@ -47,6 +47,26 @@ def test_result_never_replaces_an_older_one(spool, publisher):
     assert spool.result("mix", JOB, 1).is_dir()
 
 
+@pytest.mark.parametrize(
+    ("label", "named"),
+    [
+        ("Song", "Song.wav"),
+        ("Song (2)", "Song (2).wav"),
+        ("take.flac", "take.wav"),
+        ("final_mix", "final_mix.wav"),
+        ("No. 5", "No. 5.wav"),
+        ("x" * 255, "x" * 251 + ".wav"),
+    ],
+)
+def test_master_has_the_name_of_its_song_too(spool, publisher, label, named):
+    """Beside the one that tools know, and it costs no room; two mixes of a song differ."""
+    publisher.publish_result("mix", JOB, 1, label, master="final_mix.wav")
+    folder = spool.folder("outbox", "mix") / label
+
+    assert (folder / "final_mix.wav").samefile(folder / named)
+    assert {"final_mix.wav", named} == {path.name for path in folder.iterdir()}
+
+
 def test_publishing_twice_is_harmless(publisher):
     """Start-up may repeat the step that had already happened."""
     publisher.publish_result("mix", JOB, 1, "Song")
