@@ -17,6 +17,7 @@ from daemon.cli.spool_reader import Pulse, SpoolReader, StatusFile, find_status,
 from daemon.errors import BadInput
 from daemon.outbox.overview import Ended, Overview, overview_of
 from daemon.outbox.part_lines import parts_of
+from daemon.outbox.places import place_of
 from daemon.outbox.status_reader import standing
 from daemon.text import shown, span
 
@@ -174,9 +175,8 @@ def _facts(root: Path, entry: StatusFile) -> Iterable[tuple[str, str]]:
         yield "input", _input(one)
     for one in found.get("warnings") or ():
         yield "warning", f"{shown(one.get('code'))}: {shown(one.get('message'))}"
-    folder = root / "outbox" / entry.inbox / str(found.get("output_folder"))
     for one in found.get("outputs") or ():
-        yield shown(one.get("role")), shown(folder / str(one.get("path")))
+        yield shown(one.get("role")), shown(root.joinpath(*place_of(found, one)))
     yield "status", shown(entry.path)
 
 

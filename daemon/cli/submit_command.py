@@ -12,6 +12,7 @@ from daemon.cli.spool_reader import SpoolReader, StatusFile, find_status, pulse_
 from daemon.cli.status_view import code_of, detail
 from daemon.cli.submit import assigned, submit
 from daemon.files import Files
+from daemon.outbox.places import place_of
 from daemon.text import shown
 
 
@@ -80,10 +81,9 @@ def results_of(reader: SpoolReader, entry: StatusFile) -> list[Path]:
     original = entry.document.get("duplicate_of")
     if original is not None:
         entry = find_status(reader, str(original), entry.inbox) or entry
-    if entry.document.get("output_folder") is None:
-        return []
-    folder = reader.root / "outbox" / entry.inbox / str(entry.document["output_folder"])
-    return [folder / str(one.get("path")) for one in entry.document.get("outputs") or ()]
+    found = entry.document
+    places = [place_of(found, one) for one in found.get("outputs") or ()]
+    return [reader.root.joinpath(*place) for place in places if place]
 
 
 @contextmanager

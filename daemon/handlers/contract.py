@@ -181,7 +181,11 @@ class Output:
 
     path: str
     role: str
-    """``master``, ``report``, ``data``, ``sheet`` … what it is to a reader."""
+    """``master``, ``report``, ``data``, ``sheet`` … what it is to a reader.
+
+    ``live``: a view that is replaced whole. It lies in ``outbox/<inbox>/`` under its plain name,
+    not in the result's folder; only for inboxes with ``keeps: true``.
+    """
     measurements: Mapping[str, object] = field(default_factory=dict)
 
 

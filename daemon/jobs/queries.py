@@ -126,6 +126,16 @@ class Questions:
         query = "SELECT * FROM output WHERE job = ? ORDER BY place"
         return _understood(output_of, self._ask(query, (job_id,)))
 
+    def outputs_of_role(self, job_id: str, role: str) -> list[str]:
+        """Return the paths of those outputs of a job that have a role."""
+        query = "SELECT path FROM output WHERE job = ? AND role = ? ORDER BY place"
+        return [path for (path,) in self._ask(query, (job_id, role))]
+
+    def has_outputs_beside(self, job_id: str, role: str) -> bool:
+        """Return whether a job has outputs of another role."""
+        query = "SELECT 1 FROM output WHERE job = ? AND role <> ? LIMIT 1"
+        return bool(self._ask(query, (job_id, role)))
+
     def twin(self, content_key: str) -> Job | None:
         """Return the newest published job with this content whose outputs are its own.
 

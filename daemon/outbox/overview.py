@@ -16,6 +16,7 @@ from typing import Any, Literal
 from daemon.errors import Fault
 from daemon.outbox.health_lines import notes_of_inbox, resources_of
 from daemon.outbox.part_lines import parts_of
+from daemon.outbox.places import folder_of, is_page, place_of
 from daemon.text import age_s, count, figure, shown, size, span
 
 Document = Mapping[str, Any]
@@ -281,18 +282,15 @@ def _retry_command(name: str, *, lossy: bool) -> str:
 
 
 def _result(document: Document, headline: Iterable[str]) -> Ended:
-    inbox, label = str(document.get("inbox")), document.get("output_folder")
-    folder = ("outbox", inbox, str(label)) if label else ()
-    outputs = document.get("outputs") or ()
-    paths = [one.get("path", "") for one in outputs if one.get("role") == "report"]
+    pages = [one for one in document.get("outputs") or () if is_page(one)]
     return Ended(
         name=shown(document.get("name")),
-        inbox=shown(inbox),
+        inbox=shown(document.get("inbox")),
         state=shown(document.get("state")),
         finished=document.get("finished"),
         notes=shown(_notes(document, headline)),
-        folder=folder,
-        report=(*folder, *str(paths[0]).split("/")) if folder and paths else (),
+        folder=folder_of(document),
+        report=place_of(document, pages[0]) if pages else (),
     )
 
 

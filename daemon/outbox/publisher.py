@@ -5,9 +5,13 @@ Theory of operation
 A worker has written ``work/<inbox>/<job>/out.<n>/``, the pool has checked and synced what is in
 it (``pool.outputs``), and its row says how the job ended. What is left, in this order:
 
-1. *done*: one exclusive rename of ``out.<n>`` to ``outbox/<inbox>/<label>``. At that instant
-   the result exists. (``transfer.move`` tells how it gets to another file system.) The label was
-   recorded in the row before, so that a repetition knows its own result from another one.
+1. *done*: live views move first, each by a rename over its predecessor in ``outbox/<inbox>/``.
+   Only those that are still in ``out.<n>`` have not been moved, so this can be repeated; jobs of
+   such an inbox are at work one at a time, so no older view takes the place of a newer one.
+   Then, unless views were all that the job made, one exclusive rename of ``out.<n>`` to
+   ``outbox/<inbox>/<label>``. At that instant the result exists. (``transfer.move`` tells how it
+   gets to another file system.) The label was recorded in the row before, so that a repetition
+   knows its own result from another one.
 2. The drop moves out of ``work/``: to ``archive/<inbox>/<month>/`` after *done* and
    *skipped*, to ``failed/<inbox>/`` with its ``.error.json`` otherwise.
 3. What is left of ``work/<inbox>/<job>/`` goes.
@@ -23,7 +27,7 @@ Rule 2: nothing is archived before its result is in place and durable.
 Rule 3: a step that is given ``later`` leaves the sync of its folder to the caller, so that
 several jobs share one.
 
-Rule 4: a name that is taken gets `` (2)``, `` (3)``, …; nothing is ever replaced.
+Rule 4: a name that is taken gets `` (2)``, `` (3)``, …; nothing is ever replaced but live views.
 """
 
 import errno
@@ -84,6 +88,31 @@ class Publisher:
 
     def __init__(self, spool: Spool, files: Files) -> None:
         self._spool, self._files = spool, files
+
+    def publish_views(self, inbox: str, job: str, attempt: int, views: Sequence[str]) -> None:
+        """Put live views into the outbox, each in the place of its predecessor.
+
+        Raises
+        ------
+        OSError
+            The surroundings refused, or a folder has the name; repeat it later.
+        """
+        for view in views:
+            source = self._spool.result(inbox, job, attempt) / view
+            target = self._spool.folder("outbox", inbox) / view
+            if os.path.lexists(source):
+                self._replace("publish view", source, target, f".{job}.{view}")
+
+    def _replace(self, step: str, source: Path, target: Path, copy: str) -> None:
+        """Put a file in the place of another one; `copy` is a free name beside that."""
+        try:
+            self._files.replace(step, source, target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            self._files.copy_tree(f"{step}.copy", source, target.with_name(copy))
+            self._files.replace(step, target.with_name(copy), target)
+            self._files.remove(f"{step}.original", source)
 
     def publish_result(
         self,

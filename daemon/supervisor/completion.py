@@ -21,6 +21,7 @@ from typing import Any
 from daemon.errors import Fault, words
 from daemon.jobs.job import Job, State
 from daemon.logs import log
+from daemon.outbox.places import LIVE
 from daemon.outbox.publisher import Publisher
 from daemon.outbox.status_document import status_of_job
 from daemon.supervisor.capacity import Capacity
@@ -152,7 +153,7 @@ class Completion:
             job,
             attempts,
             outputs,
-            folder=owner.label if owner and job.state is State.DONE else None,
+            folder=owner.label if owner and any(one.role != LIVE for one in outputs) else None,
             position=position,
             waits_for=(obstacle.reason, obstacle.detail) if obstacle else None,
             parts=self._splits.shown(job),
@@ -246,7 +247,11 @@ class Completion:
         if job.state is not State.DONE or job.duplicate_of is not None:
             return job
         publish, at = self._publisher.publish_result, (job.inbox, job.id, job.attempts)
-        masters = [one.path for one in self._store.outputs(job.id) if one.role == "master"]
+        if views := self._store.outputs_of_role(job.id, LIVE):
+            self._publisher.publish_views(*at, views)
+            if not self._store.has_outputs_beside(job.id, LIVE):
+                return job  # nothing is left for a folder of its own
+        masters = self._store.outputs_of_role(job.id, "master")
         master = masters[0] if len(masters) == 1 and "/" not in masters[0] else ""
         while not publish(*at, job.label, master=master, later=later):
             taken = job.label

@@ -14,13 +14,14 @@ from typing import Any
 
 from daemon.errors import Fault, Postponed
 from daemon.jobs.claims import Claim
-from daemon.jobs.job import Ending, Job, Next, Outcome, OutputFile
+from daemon.jobs.job import Ending, Job, Next, Outcome
 from daemon.logs import log
 from daemon.outbox.status_document import Live, status_of_job
 from daemon.pool.interface import Ended, Order, Pool, Progress
 from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.duplicates import key_of_done
+from daemon.supervisor.endings import ending_of
 from daemon.supervisor.grants import surroundings_of
 from daemon.supervisor.log_lines import about, tell_attempt
 from daemon.supervisor.obstacles import Obstacles
@@ -29,7 +30,6 @@ from daemon.supervisor.startup import Opened
 from daemon.text import display
 
 _STDERR_LOGGED = 2_000
-_NOTHING_MADE = Fault("NO_OUTPUT", "the handler ended well and named no output", kind="handler")
 
 
 class Dispatcher:
@@ -234,7 +234,7 @@ class Dispatcher:
         job = self._jobs[ended.job]
         self._outage.guard(
             _outcome(job.id),
-            lambda: self._record(job, ended, _ending_of(ended)),
+            lambda: self._record(job, ended, self._ending(ended)),
             job=job.id,
             inbox=job.inbox,
             set_aside=lambda fault: self._record(
@@ -246,12 +246,17 @@ class Dispatcher:
         job = self._jobs.get(ended.job)
         return job is not None and job.attempts == ended.attempt
 
+    def _ending(self, ended: Ended) -> Ending:
+        job = self._jobs[ended.job]
+        inbox = self._opened.config.inboxes.get(job.inbox)
+        return ending_of(ended, job, inbox, self._spool.folder("outbox", job.inbox))
+
     def _finish_together(self, ends: list[Ended]) -> None:
         """Record in one commit how several attempts ended."""
         finished: dict[tuple[str, int], Next] = {}
         with self._store.together():
             for ended in ends:
-                job, ending = self._jobs[ended.job], _ending_of(ended)
+                job, ending = self._jobs[ended.job], self._ending(ended)
                 with self._outage.handling(job.id):
                     if following := self._finish(job, ended, ending):
                         finished[ended.job, ended.attempt] = following
@@ -312,28 +317,3 @@ _UNREMARKABLE = frozenset({Outcome.DONE, Outcome.BAD_INPUT, Outcome.NOTHING_TO_D
 
 def _outcome(job_id: str) -> str:
     return f"outcome of {job_id}"
-
-
-def _ending_of(ended: Ended) -> Ending:
-    made: dict[str, Any] = ended.result or {}
-    outputs = [
-        OutputFile(one["path"], one["role"], one["bytes"], one["sha256"], one["measurements"])
-        for one in made.get("outputs", ())
-    ]
-    outcome, error = ended.outcome, ended.error
-    if outcome is Outcome.DONE and not outputs:
-        outcome, error = Outcome.FAILED, _NOTHING_MADE.document()
-    return Ending(
-        outcome=outcome,
-        error=None if outcome in (Outcome.DONE, Outcome.SPLIT) else error,
-        outputs=outputs,
-        plan=ended.plan,
-        result={
-            "measurements": made.get("measurements", {}),
-            "notes": [*made.get("notes", ()), *ended.warnings],
-            "inputs": made.get("inputs", ()),
-        },
-        exit_code=ended.exit_code,
-        signal=ended.signal,
-        max_rss_mb=ended.max_rss_mb,
-    )

@@ -39,6 +39,9 @@ class Options(BaseModel, extra="forbid"):
     bad_part: int | None = None
     on_failure: Literal["go on", "stop"] = "go on"
     at_once: int = 0
+    live: int = 0
+    """How many live views it makes; with ``only_live`` nothing else."""
+    only_live: bool = False
     cancel_by: str = ""
     """A file that the first part makes until it is killed: a request to cancel the job."""
 
@@ -69,10 +72,19 @@ def handle(task: Task) -> Result | Split:
         Output("count.json", "data", {"files": len(counted)}),
         Output("sheets/by file/names.txt", "sheet"),
     ]
+    outputs = [*([] if options.only_live else outputs), *_views(task, options.live)]
     if options.fill_bytes:
         (task.workdir / "fill.bin").write_bytes(b"\xa5" * options.fill_bytes)
         outputs.append(Output("fill.bin", "data"))
     return Result(outputs=tuple(outputs), inputs=tuple(counted))
+
+
+def _views(task: Task, count: int) -> list[Output]:
+    """Make live views that say whose they are."""
+    names = [f"view {number}.txt" for number in range(count)]
+    for name in names:
+        (task.workdir / name).write_text(task.name)
+    return [Output(name, "live") for name in names]
 
 
 def part(task: Task) -> Result:

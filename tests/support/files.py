@@ -127,6 +127,11 @@ class OtherDevice:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         super().rename(step, source, target, **more)  # type: ignore[misc]
 
+    def replace(self, step: str, source: Path, target: Path) -> None:
+        if _FOLDERS.intersection(source.parts) != _FOLDERS.intersection(target.parts):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        super().replace(step, source, target)  # type: ignore[misc]
+
 
 def dig(folder: Path, depth: int = DEEP, name: str = "a folder of a long path") -> None:
     """Make folders within folders, with a file in the last one."""
