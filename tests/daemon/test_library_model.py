@@ -125,7 +125,7 @@ class Tree(RuleBasedStateMachine):
                 self.lost_ms.pop(path, None)
             else:
                 self.lost_ms.setdefault(path, self.shelf.now_ms)
-        known = bool(self.shelf.files())
+        known = bool(self.shelf.files() + self.shelf.files("missing"))
         if self._scanned(hours, pause):
             assert not self.disk.exists() or not known
             for kind, path, _ in self.shelf.changes():

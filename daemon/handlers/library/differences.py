@@ -1,16 +1,20 @@
 """One folder as it is, held against its rows.
 
-Most of a library is as it was: the loop of ``find`` is what a scan costs. It asks each entry for
-its times and passes on; what is slow is done for what differs.
+Most of a library is as it was. So a folder's row keeps a digest of all that its entries said of
+themselves; where it is the same, no file's row is read, and listing the folder is all that the
+scan costs. Else each entry is compared with its row.
 """
 
+import hashlib
+import marshal
 import os
 import stat
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain, islice
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeAlias
 
 from daemon.handlers.library.catalogue import as_bytes, as_text, joined
 from daemon.handlers.library.sight import Folder, Sight
@@ -22,6 +26,8 @@ from dsp.containers.junk import kind_of
 
 _INODES_SURE = 64
 _PENDING = 5_000
+_TOGETHER = 10_000
+"""Entries that are held at a time. A folder with more has no digest."""
 _LEFT_OUT = ".nomedia"
 
 _KNOWN = """SELECT name, size, mtime_ns, ctime_ns, ino, state, kind, id FROM file
@@ -34,6 +40,9 @@ _STALE = """UPDATE file SET quick = NULL, sha256 = NULL, audio_md5 = NULL,
     due = iif(kind = 'audio', 'tags', NULL), due_gen = ? WHERE id = ?"""
 _ABSENT = """UPDATE file SET state = 'missing', last_gen = ?, missing_gen = ?, missing_ms = ?
     WHERE id = ? AND state = 'here'"""
+
+_Entry: TypeAlias = tuple[str, os.stat_result | None]
+"""A name, and what it is; of a folder nothing."""
 
 
 class Differences:
@@ -50,8 +59,11 @@ class Differences:
         self._absent: list[int] = []
         self._events: list[tuple[str, int, bytes]] = []
         self._names: list[bytes] = []
-        """Of files, where some are new."""
+        """Of files that are new."""
         self._folders: list[bytes] = []
+        self._young = False
+        self._digest: bytes | None = None
+        self._differing = True
 
     def find(self) -> None:
         """List the folder to its end and compare.
@@ -62,52 +74,66 @@ class Differences:
             It could not be listed; nothing may be said of what is missing.
         """
         sight = self._sight
+        if exists(self._fd, _LEFT_OUT):
+            self._compare(())
+            return
+        with os.scandir(self._fd) as entries:
+            together = _stated(islice(entries, _TOGETHER))
+            if len(together) < _TOGETHER:
+                self._digest = self._digested(together)
+                if self._digest == self._folder.digest and not sight.full:
+                    self._differing = False
+                    self._folders = [as_bytes(name) for name, told in together if told is None]
+                    sight.told.files += (same := len(together) - len(self._folders))
+                    sight.same += same
+                    return
+            rest = iter(lambda: _stated(islice(entries, _TOGETHER)), [])
+            self._compare(chain(together, chain.from_iterable(rest)))
+
+    def _digested(self, entries: Iterable[_Entry]) -> bytes:
+        told = [
+            (name, one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino) if one else (name,)
+            for name, one in entries
+        ]
+        told.sort()
+        digest = hashlib.blake2b(self._ignored.key, digest_size=16)
+        # This version writes equal values alike: it has no references.
+        digest.update(marshal.dumps(told, 2))
+        return digest.digest()
+
+    def _compare(self, entries: Iterable[_Entry]) -> None:
+        sight = self._sight
         rows = self._catalogue.execute(_KNOWN, (self._folder.id,))
         known = {row[0]: row for row in rows}
-        match_all = sight.match_all or len(self._ignored.lists) > 1
-        before, compared = len(known), 0
-        for entry in self._entries():
-            name = as_bytes(entry.name)
-            if entry.is_dir(follow_symlinks=False):
-                if not self._left_out(entry.name, is_folder=True):
+        match_known = bool(self._ignored.lists)
+        before, differing = len(known), 0
+        for text, told in entries:
+            name = as_bytes(text)
+            if told is None:
+                if not self._left_out(text, is_folder=True):
                     self._folders.append(name)
                 continue
             row = known.get(name)
-            if (row is None or match_all) and self._left_out(entry.name, is_folder=False):
-                continue
-            try:
-                told = entry.stat(follow_symlinks=False)
-            except FileNotFoundError:
+            if (row is None or match_known) and self._left_out(text, is_folder=False):
                 continue
             known.pop(name, None)
             if (
-                row is not None
-                and row[1] == told.st_size
-                and row[2] == told.st_mtime_ns
-                and row[3] == told.st_ctime_ns
-                and (row[4] == told.st_ino or not sight.inodes)
-                and row[5] == "here"
+                row is None
+                or row[1] != told.st_size
+                or row[2] != told.st_mtime_ns
+                or row[3] != told.st_ctime_ns
+                or (row[4] != told.st_ino and sight.inodes)
+                or row[5] != "here"
             ):
-                continue
-            compared += 1
-            self._differs(name, row, told)
-        kept = before - len(known)
-        sight.told.files += kept + compared
-        sight.same += max(0, kept - compared)
+                differing += 1
+                self._differs(name, row, told)
+        sight.told.files += before - len(known) + len(self._names)
+        sight.same += max(0, before - len(known) - differing)
         self._absent += [row[7] for row in known.values() if row[5] == "here"]
         if self._names:
-            self._say_collisions([row[0] for row in self._rows_here()])
-
-    def _entries(self) -> Iterator["os.DirEntry[str]"]:
-        if exists(self._fd, _LEFT_OUT):
-            return
-        with os.scandir(self._fd) as entries:
-            yield from entries
-
-    def _rows_here(self) -> list[Any]:
-        gone = set(self._absent)
-        return [row for row in self._catalogue.execute(_KNOWN, (self._folder.id,))
-                if row[5] == "here" and row[7] not in gone]  # fmt: skip
+            gone = set(self._absent)
+            here = self._catalogue.execute(_KNOWN, (self._folder.id,))
+            self._say_collisions([row[0] for row in here if row[7] not in gone])
 
     def _left_out(self, name: str, *, is_folder: bool) -> bool:
         return kind_of(name) != "plain" or self._ignored.leaves_out(
@@ -123,7 +149,7 @@ class Differences:
         sight.ctimes += 1
         sight.whole_seconds += ctime_ns % 1_000_000_000 == 0
         if sight.young(mtime_ns) or sight.young(ctime_ns):
-            ctime_ns = 0
+            ctime_ns, self._young = 0, True
         if kind is None:  # a pipe, a socket or a device
             if row is not None and row[5] == "here":
                 self._absent.append(row[7])
@@ -158,12 +184,10 @@ class Differences:
 
     def _other_bytes(self, row: Any, ctime_ns: int, ino: int, size: int) -> bool:  # noqa: ANN401
         """Tell whether a file of the same size and time has other bytes, as far as it is known."""
-        if row[3] in (0, ctime_ns) and (row[4] == ino or not self._sight.inodes):
+        if row[3] in {0, ctime_ns} and (row[4] == ino or not self._sight.inodes):
             return False
-        (quick,) = self._catalogue.execute(
-            "SELECT quick FROM file WHERE id = ?", (row[7],)
-        ).fetchone()
-        if quick is None:
+        found = self._catalogue.execute("SELECT quick FROM file WHERE id = ?", (row[7],))
+        if (quick := found.fetchone()[0]) is None:
             return False
         with suppress(OSError), self._sight.tree.opened(self._folder.path, row[0]) as fd:
             return bool(quick_id(fd, size) != quick)
@@ -187,20 +211,45 @@ class Differences:
     def write(self, mount: str | None, dev: int) -> list[Folder]:
         """Write what was found; return the subfolders."""
         sight, folder = self._sight, self._folder
-        execute, executemany = self._catalogue.execute, self._catalogue.executemany
+        if not self._differing:
+            sight.unchanged.append((int64(dev), mount, sight.gen, folder.id))
+            if not self._folders:
+                return []
+            # The digest has all names, those that are left out too.
+            self._folders = [
+                name for name in self._folders if not self._left_out(as_text(name), is_folder=True)
+            ]
+            return write_folders(sight, folder, self._folders, self._ignored)
         self._insert()
+        executemany = self._catalogue.executemany
         executemany(_SEEN, self._seen)
         executemany(_STALE, [(sight.gen, file) for file in self._stale])
         absent = [(folder.seen_gen, sight.gen, sight.now_ms, file) for file in self._absent]
         executemany(_ABSENT, absent)
         for kind, file, name in self._events:
             path = joined(as_bytes(sight.name), joined(folder.path, name))
-            self._catalogue.event(sight.gen, kind, file, path if kind == "changed" else None, path)
-        execute(
-            """UPDATE folder SET dev = ?, mount = ?, seen_gen = ?, trouble = NULL WHERE id = ?""",
-            (int64(dev), mount, sight.gen, folder.id),
+            before = path if kind == "changed" else None
+            self._catalogue.event(sight.gen, kind, file, before, path)
+        self._catalogue.execute(
+            """UPDATE folder SET dev = ?, mount = ?, seen_gen = ?, digest = ?, trouble = NULL
+            WHERE id = ?""",
+            (int64(dev), mount, sight.gen, None if self._young else self._digest, folder.id),
         )
         return write_folders(sight, folder, self._folders, self._ignored)
+
+
+def _stated(entries: Iterable["os.DirEntry[str]"]) -> list[_Entry]:
+    """Ask entries what they are; those that are gone meanwhile are left out."""
+    found: list[_Entry] = []
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            found.append((entry.name, None))
+        else:
+            try:
+                found.append((entry.name, entry.stat(follow_symlinks=False)))
+            except FileNotFoundError:
+                continue
+    return found
 
 
 def _kind(name: bytes, mode: int) -> str | None:

@@ -24,6 +24,8 @@ from daemon.handlers.library.catalogue import PATH, PLACED, Catalogue
 from daemon.handlers.library.moves import moves_in, write_merged, write_moves
 from daemon.handlers.library.tree import Tree
 
+_MISSING = "state <> 'here' AND state = 'missing'"
+"""The first half lets SQLite use its index of what is not here."""
 _FEW = 20
 _KEPT_MS = 90 * 86_400_000
 
@@ -86,7 +88,7 @@ def _remove(
     catalogue: Catalogue, gen: int, root: int, rules: RemovalRules, *, now_ms: int, accept: bool
 ) -> Sequence[tuple[str, str]]:
     ready = catalogue.execute(
-        f"""SELECT file.id, {PATH} AS path FROM {PLACED} WHERE root.id = ? AND state = 'missing'
+        f"""SELECT file.id, {PATH} AS path FROM {PLACED} WHERE root.id = ? AND {_MISSING}
         AND folder.seen_gen = ? AND (? OR (missing_gen < ? AND missing_ms <= ?))""",
         (root, gen, accept, gen, now_ms - rules.removed_after_ms),
     ).fetchall()
@@ -102,7 +104,8 @@ def _remove(
 def _shrunk(catalogue: Catalogue, root: int, ready: int, rules: RemovalRules) -> str:
     """Return what there is to say of a root of which too much is missing."""
     missing = catalogue.number(
-        f"SELECT count(*) FROM {PLACED} WHERE root.id = ? AND state = 'missing'", root
+        f"SELECT count(*) FROM {PLACED} WHERE root.id = ? AND state <> 'here' AND state = 'missing'",
+        root,
     )
     if max(missing, ready) <= _FEW:
         return ""
@@ -119,7 +122,7 @@ def _tell(catalogue: Catalogue, gen: int) -> None:
     """Write what is new and what is missing to the feed; not the first scan of a root."""
     for kind, where in (
         ("added", "born_gen = ? AND state = 'here' AND root.first_gen > 0"),
-        ("missing", "missing_gen = ? AND state = 'missing'"),
+        ("missing", f"missing_gen = ? AND {_MISSING}"),
     ):
         rows = catalogue.execute(
             f"""SELECT file.id, {PATH} AS path FROM {PLACED} WHERE {where}
@@ -140,7 +143,9 @@ def _events(catalogue: Catalogue, gen: int, kind: str, rows: Sequence[Any]) -> N
 def _forget(catalogue: Catalogue, now_ms: int) -> None:
     """Delete what was removed long ago, and what nothing refers to any more."""
     old_ms = now_ms - _KEPT_MS
-    catalogue.execute("DELETE FROM file WHERE state = 'removed' AND missing_ms < ?", (old_ms,))
+    catalogue.execute(
+        "DELETE FROM file WHERE state <> 'here' AND state = 'removed' AND missing_ms < ?", (old_ms,)
+    )
     catalogue.execute(
         "DELETE FROM change WHERE run IN (SELECT id FROM run WHERE ended_ms < ?)", (old_ms,)
     )

@@ -183,7 +183,7 @@ def write_merged(catalogue: Catalogue, gen: int) -> None:
 
     The older row stays, unless the file had several names: then one of them is gone.
     """
-    missing = f"{_COLUMNS} WHERE state = 'missing' ORDER BY born_gen, file.id"
+    missing = f"{_COLUMNS} WHERE state <> 'here' AND state = 'missing' ORDER BY born_gen, file.id"
     gone = list(catalogue.rows(missing))
     keys = {inode_of(row) for row in gone} - {None}
     if not keys:

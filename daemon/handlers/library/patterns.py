@@ -15,6 +15,7 @@ References
 gitignore(5).
 """
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -42,10 +43,15 @@ class Ignored:
 
     lists: tuple[tuple[str, tuple[Pattern, ...]], ...] = ()
     """The folder each lies in, below the root, and its patterns."""
+    key: bytes = b""
+    """The same for the same lists."""
 
     def with_list(self, folder: str, patterns: Sequence[Pattern]) -> "Ignored":
         """Return what holds below a folder that has a list of its own."""
-        return Ignored((*self.lists, (folder, tuple(patterns)))) if patterns else self
+        if not patterns:
+            return self
+        key = hashlib.sha256(self.key + repr((folder, patterns)).encode("utf-8", "replace"))
+        return Ignored((*self.lists, (folder, tuple(patterns))), key.digest())
 
     def leaves_out(self, folder: str, name: str, *, is_folder: bool) -> bool:
         """Tell whether an entry of a folder, which itself is not left out, is."""

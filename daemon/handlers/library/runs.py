@@ -95,8 +95,8 @@ class Look:
         """Tell whether this is an attempt at the last run."""
         if last["ended_ms"] is not None:
             return bool(self.job) and last["job"] == self.job
-        same = last["scope"] == str(self.scope)
-        return same and self.now_ms - last["began_ms"] <= _GOES_ON_MS
+        same = bool(last["scope"] == str(self.scope))
+        return same and self.now_ms - int(last["began_ms"]) <= _GOES_ON_MS
 
     def go(
         self, most_new: int, rules: RemovalRules, advance: Callable[[], None] = lambda: None
@@ -140,11 +140,6 @@ class Look:
                 whole=not self.scope.under,
                 accept=self.scope.accept,
             )
-            if not self.scope.under:
-                self.catalogue.executemany(
-                    "UPDATE root SET left_out = ? WHERE id = ?",
-                    [("\n".join(self.exclude), root) for root in trees],
-                )
         return True
 
     def _under(self, name: str) -> list[bytes] | None:
@@ -186,7 +181,7 @@ class Look:
             now_ms=self.now_ms,
             accept=self.scope.accept,
             inodes=bool(row["inodes"]),
-            match_all=row["left_out"] != "\n".join(self.exclude),
+            full=self.scope.full,
             told=self.told,
         )
         if not self.scope.accept and is_emptied(sight, tree.fd, b""):
@@ -204,12 +199,9 @@ class Look:
         execute = self.catalogue.execute
         with self.catalogue.transaction():
             execute(
-                """INSERT INTO root (name, path, fs_type, top_ino, fsid, left_out)
-                VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING""",
-                (
-                    *(name, os.fsencode(path), identity.fs_type, identity.ino, identity.fsid),
-                    "\n".join(self.exclude),
-                ),
+                """INSERT INTO root (name, path, fs_type, top_ino, fsid) VALUES (?, ?, ?, ?, ?)
+                ON CONFLICT DO NOTHING""",
+                (name, os.fsencode(path), identity.fs_type, identity.ino, identity.fsid),
             )
         return execute("SELECT * FROM root WHERE name = ?", (name,)).fetchone()
 

@@ -26,7 +26,7 @@ from daemon.handlers.library.catalogue import as_text
 from daemon.handlers.library.differences import Differences
 from daemon.handlers.library.patterns import Ignored
 from daemon.handlers.library.sight import Folder, Sight
-from daemon.handlers.library.subfolders import list_in
+from daemon.handlers.library.subfolders import folder_of, list_in
 from daemon.handlers.library.tree import Identity, Loop
 
 BATCH_ENTRIES = 4_000
@@ -83,13 +83,14 @@ class Scan:
                 since += 1 + told.files - before
                 if since >= self._batch_entries:
                     since = 0
-                    self._catalogue.commit()
+                    self._sight.commit()
                 advance()
             if not stack and self._sight.ctimes >= _CTIMES_SURE:
                 self._say_of_times()
-            self._catalogue.commit()
+            self._sight.commit()
         except BaseException:
             self._catalogue.roll_back()
+            self._sight.unchanged.clear()
             raise
         return not stack
 
@@ -101,8 +102,7 @@ class Scan:
             (self._sight.root, self._sight.gen, self._sight.gen),
         )
         for row in rows.fetchall():
-            path = row["path"]
-            yield Folder(row["id"], path, row["seen_gen"], row["mount"], self._above(path))
+            yield folder_of(row, self._above(row["path"]))
 
     def _entrances(self) -> Iterator[Folder]:
         """Yield the folders that the walk begins with, unless it has begun."""
@@ -123,7 +123,7 @@ class Scan:
                 self._catalogue.execute(
                     "UPDATE folder SET found_gen = ? WHERE id = ?", (gen, row["id"])
                 )
-                yield Folder(row["id"], path, row["seen_gen"], row["mount"], self._above(path))
+                yield folder_of(row, self._above(path))
 
     def _above(self, path: bytes) -> Ignored:
         """Return the lists that hold in a folder, without its own."""
@@ -198,6 +198,8 @@ def is_emptied(sight: Sight, fd: int, path: bytes) -> bool:
 def is_familiar(sight: Sight, path: bytes = _TOP) -> bool:
     """Tell whether half of a sample of the files that were below a folder are there."""
     sample = _known_below(sight, path, _SAMPLE)
+    if not sample:
+        return not _known_below(sight, path, 1, "missing")
     there = 0
     for folder, name, size in sample:
         with suppress(OSError):
@@ -206,13 +208,15 @@ def is_familiar(sight: Sight, path: bytes = _TOP) -> bool:
     return 2 * there >= len(sample)
 
 
-def _known_below(sight: Sight, path: bytes, most: int) -> list[tuple[bytes, bytes, int]]:
+def _known_below(
+    sight: Sight, path: bytes, most: int, state: str = "here"
+) -> list[tuple[bytes, bytes, int]]:
     order = "ORDER BY (file.id * 2654435761) % 4294967296" if most > 1 else ""
     rows = sight.catalogue.execute(
         f"""SELECT folder.path, name, size FROM file JOIN folder ON folder.id = folder
-        WHERE root = ? AND state = 'here' AND (path = ? OR ? = x'' OR path >= ? AND path < ?)
+        WHERE root = ? AND state = ? AND (path = ? OR ? = x'' OR path >= ? AND path < ?)
         {order} LIMIT ?""",  # noqa: S608 - no value stands in it
-        (sight.root, path, path, path + b"/", path + b"0", most),
+        (sight.root, state, path, path, path + b"/", path + b"0", most),
     )
     return [(row[0], row[1], row[2]) for row in rows]
 

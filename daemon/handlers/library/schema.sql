@@ -7,7 +7,6 @@ CREATE TABLE root (                  -- a folder that stays where it is
   fsid        TEXT NOT NULL,
   gen         INTEGER NOT NULL DEFAULT 0,  -- the last run that scanned all of it
   first_gen   INTEGER NOT NULL DEFAULT 0,  -- the first one that did
-  left_out    TEXT NOT NULL DEFAULT '',    -- the patterns that it was scanned with
   inodes      INTEGER NOT NULL DEFAULT 1 CHECK (inodes IN (0, 1)),  -- whether they stay
   times       TEXT NOT NULL DEFAULT '' CHECK (times IN ('', 'fine', 'coarse'))
 ) STRICT;
@@ -22,6 +21,7 @@ CREATE TABLE folder (
   found_gen   INTEGER NOT NULL,      -- the last run that found its name
   seen_gen    INTEGER NOT NULL,      -- the last run that listed it to the end: the cursor
   trouble     TEXT,                  -- why it could not be listed
+  digest      BLOB,                  -- of its entries, when all its rows were as they are
   UNIQUE (root, path)
 ) STRICT;
 CREATE INDEX folder_parent ON folder (parent);
@@ -80,6 +80,7 @@ CREATE TABLE file (
 ) STRICT;
 CREATE INDEX file_due ON file (due, due_gen) WHERE due IS NOT NULL;
 CREATE INDEX file_gone ON file (state) WHERE state <> 'here';
+CREATE INDEX file_born ON file (born_gen);
 CREATE INDEX file_content ON file (content) WHERE content IS NOT NULL;
 
 CREATE TABLE run (

@@ -37,6 +37,8 @@ class Folder:
     seen_gen: int
     """The last run that listed it; 0: none did."""
     mount: str | None
+    digest: bytes | None
+    """Of what its entries said of themselves, when all of its rows were as they are."""
     ignored: Ignored
 
 
@@ -55,9 +57,11 @@ class Sight:
     """Somebody said that what is gone is gone."""
     inodes: bool
     """Whether inodes tell something here."""
-    match_all: bool
-    """Whether patterns are held against known names, too: they are not those of before."""
+    full: bool = False
+    """Every row is compared."""
     told: Told = field(default_factory=Told)
+    unchanged: list[tuple[int, str | None, int, int]] = field(default_factory=list)
+    """Of folders that are as they were, what is to be written before the next commit."""
     same: int = 0
     other_inodes: int = 0
     ctimes: int = 0
@@ -67,6 +71,16 @@ class Sight:
         """Tell whether a file may have been written once more within the same tick of its clock."""
         age_ns = time_ns - self.now_ms * 1_000_000
         return -_YOUNG_NS < age_ns < _FUTURE_NS
+
+    def commit(self) -> None:
+        """Keep what was written, with the cursor of folders that are as they were."""
+        self.catalogue.executemany(
+            """UPDATE folder SET dev = ?, mount = ?, seen_gen = ?, trouble = NULL
+            WHERE id = ?""",
+            self.unchanged,
+        )
+        self.unchanged.clear()
+        self.catalogue.commit()
 
     def lose_inodes(self) -> None:
         """Note that inodes do not stay here: they tell nothing any more."""

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Sequence
+from typing import Any
 
 from daemon.handlers.library.catalogue import as_text, joined
 from daemon.handlers.library.patterns import Ignored, Pattern, patterns_of
@@ -12,13 +13,16 @@ _LIST = ".ndignore"
 _LIST_BYTES = 64 << 10
 
 
+def folder_of(row: Any, ignored: Ignored) -> Folder:  # noqa: ANN401 - a row
+    """Return the folder of a row."""
+    return Folder(row["id"], row["path"], row["seen_gen"], row["mount"], row["digest"], ignored)
+
+
 def write_folders(
     sight: Sight, folder: Folder, names: Sequence[bytes], ignored: Ignored
 ) -> list[Folder]:
     """Write which folders a folder holds, and which are gone; return those it holds."""
-    rows = sight.catalogue.execute(
-        "SELECT path, id, seen_gen, mount, trouble FROM folder WHERE parent = ?", (folder.id,)
-    )
+    rows = sight.catalogue.execute("SELECT * FROM folder WHERE parent = ?", (folder.id,))
     known = {row["path"]: row for row in rows}
     found = []
     for name in sorted(names):
@@ -30,15 +34,17 @@ def write_folders(
                 VALUES (?, ?, ?, ?, 0)""",
                 (sight.root, folder.id, path, sight.gen),
             )
-            found.append(Folder(made.lastrowid or 0, path, 0, None, ignored))
+            found.append(Folder(made.lastrowid or 0, path, 0, None, None, ignored))
         else:
-            found.append(Folder(row["id"], path, row["seen_gen"], row["mount"], ignored))
+            found.append(folder_of(row, ignored))
     sight.catalogue.executemany(
         "UPDATE folder SET found_gen = ? WHERE id = ?", [(sight.gen, one.id) for one in found]
     )
     for path, row in known.items():
         if row["trouble"] != "gone" or row["seen_gen"] < sight.gen:
             _gone(sight, path)
+            # Until they are forgotten, each run is to say again that they are gone.
+            sight.catalogue.execute("UPDATE folder SET digest = NULL WHERE id = ?", (folder.id,))
     return found
 
 
@@ -60,7 +66,7 @@ def _gone(sight: Sight, top: bytes) -> None:
             (row["seen_gen"], sight.gen, sight.now_ms, row["id"]),
         )
         sight.catalogue.execute(
-            "UPDATE folder SET trouble = 'gone', seen_gen = ? WHERE id = ?",
+            "UPDATE folder SET trouble = 'gone', digest = NULL, seen_gen = ? WHERE id = ?",
             (sight.gen, row["id"]),
         )
     for path in pulled:

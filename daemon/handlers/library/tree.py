@@ -79,7 +79,12 @@ class _Step:
     name: bytes
     fd: int
     """−1: so deep that it was closed."""
-    identity: tuple[int, int]
+    told: os.stat_result
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode."""
+        return self.told.st_dev, self.told.st_ino
 
 
 class Tree:
@@ -87,9 +92,7 @@ class Tree:
 
     def __init__(self, path: Path) -> None:
         self.fd = opened_quietly(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        told = os.fstat(self.fd)
-        self.dev = told.st_dev
-        self._steps = [_Step(b"", self.fd, (told.st_dev, told.st_ino))]
+        self._steps = [_Step(b"", self.fd, os.fstat(self.fd))]
 
     def __enter__(self) -> Self:
         return self
@@ -135,16 +138,15 @@ class Tree:
             self._descend(name)
         here = self._steps[-1]
         above = self._steps[-2] if path else here
-        return here.fd, os.fstat(here.fd), above.identity[0]
+        return here.fd, here.told, above.told.st_dev
 
     def _descend(self, name: bytes) -> None:
         fd = opened_quietly(name, _FOLDER, self._steps[-1].fd)
-        told = os.fstat(fd)
-        identity = told.st_dev, told.st_ino
-        if any(step.identity == identity for step in self._steps):
+        step = _Step(name, fd, os.fstat(fd))
+        if any(above.identity == step.identity for above in self._steps):
             os.close(fd)
             raise Loop(errno.ELOOP, "is inside itself, by a mount")
-        self._steps.append(_Step(name, fd, identity))
+        self._steps.append(step)
         if len(self._steps) > _HELD + 1 and (above := self._steps[-2]).fd >= 0:
             os.close(above.fd)
             above.fd = -1
