@@ -104,8 +104,7 @@ def _remove(
 def _shrunk(catalogue: Catalogue, root: int, ready: int, rules: RemovalRules) -> str:
     """Return what there is to say of a root of which too much is missing."""
     missing = catalogue.number(
-        f"SELECT count(*) FROM {PLACED} WHERE root.id = ? AND state <> 'here' AND state = 'missing'",
-        root,
+        f"SELECT count(*) FROM {PLACED} WHERE root.id = ? AND {_MISSING}", root
     )
     if max(missing, ready) <= _FEW:
         return ""
