@@ -8,9 +8,10 @@ from dsp.mixing.compression import glue_of
 from dsp.mixing.prediction import strip_power
 from dsp.mixing.presets import asked_of
 from dsp.mixing.recall_sheet import Band, Master, Settings, Stem
+from dsp.mixing.reference import MOST_DB, Reference, width_toward
 from dsp.mixing.rough_mix import is_loud_enough
 from dsp.mixing.tone import CENTRES, KEPT_MAX_DB, MASTER_MAX_DB, master_eq
-from dsp.mixing.track import Steps, Track
+from dsp.mixing.track import Bands, Steps, Track
 
 
 def master_of(
@@ -21,6 +22,7 @@ def master_of(
     rate_hz: int,
     *,
     kept: bool,
+    reference: Reference | None = None,
 ) -> Master:
     """Return the chain on the sum of these stems, and what it must reach.
 
@@ -32,25 +34,43 @@ def master_of(
         What each sends to the sum.
     kept : bool
         The mix came finished: its colour and its width are its producer's.
+    reference : Reference
+        What it is to resemble. The settings' own loudness goes before the reference's.
     """
-    asked = asked_of(settings.preset, settings.target_lufs, settings.ceiling_dbtp, settings.format)
+    target_lufs = settings.target_lufs
+    if reference is not None and target_lufs is None:
+        target_lufs = reference.target_lufs
+    asked = asked_of(settings.preset, target_lufs, settings.ceiling_dbtp, settings.format)
     spectrum = sum(
         (t.spectrum * t.active.mean() * strip_power(t, stems[t.name], rate_hz) for t in tracks),
         np.zeros(len(CENTRES)),
     )
     stages = settings.stages
-    if kept and is_loud_enough(tracks, asked.target_lufs):
+    if kept and reference is None and is_loud_enough(tracks, asked.target_lufs):
         stages = stages.changed(master_eq=False, glue=False)
-    bands: list[Band] = []
-    if stages.master_eq and tracks:
-        bands = master_eq(spectrum, rate_hz, KEPT_MAX_DB if kept else MASTER_MAX_DB)
-    widened = stages.widen and not kept
+    width = 1.1 if len(tracks) > 1 and not kept else 1.0
+    if reference is not None:
+        width = width_toward(reference, tracks, stems, rate_hz)
     return Master.within(
-        eq=tuple(bands),
+        eq=tuple(_bells(spectrum, rate_hz, reference, kept=kept)) if stages.master_eq else (),
         glue=glue_of(list(energies.values())) if stages.glue else None,
-        width=1.1 if widened and len(tracks) > 1 else 1.0,
-        lows_mono_hz=120.0 if widened else 0.0,
+        width=width if stages.widen else 1.0,
+        lows_mono_hz=120.0 if stages.widen and not kept else 0.0,
         target_lufs=asked.target_lufs,
         ceiling_dbtp=asked.ceiling_dbtp,
         max_mean_reduction_db=asked.max_mean_reduction_db,
+    )
+
+
+def _bells(spectrum: Bands, rate_hz: int, reference: Reference | None, *, kept: bool) -> list[Band]:
+    if not spectrum.any():
+        return []
+    if reference is None:
+        return master_eq(spectrum, rate_hz, most_db=KEPT_MAX_DB if kept else MASTER_MAX_DB)
+    return master_eq(
+        spectrum,
+        rate_hz,
+        most_db=MOST_DB,
+        target_db=reference.spectrum_db,
+        why="toward the reference",
     )

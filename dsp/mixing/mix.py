@@ -29,6 +29,7 @@ from dsp.mixing.align.align import Placement, TimingCues, align
 from dsp.mixing.content import content_of
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings, text_of
+from dsp.mixing.reference import reference_of
 from dsp.mixing.render.deliverables import FOLDER, Delivered, deliver, stem_paths, wanted_of
 from dsp.mixing.render.master import Mastered, master
 from dsp.mixing.render.mixdown import Rendered, render
@@ -37,8 +38,8 @@ from dsp.mixing.render.verify import Verified
 from dsp.mixing.report_data import report_of, warnings_of
 from dsp.mixing.roles import PROFILES, roles_of
 from dsp.mixing.source import Resources
-from dsp.mixing.stem_analysis import Analysis, analyse_all
-from dsp.mixing.stems import Warned, by_found_names, find_stems, heard_once
+from dsp.mixing.stem_analysis import Analysis, analyse, analyse_all
+from dsp.mixing.stems import Stems, Warned, by_found_names, find_stems, heard_once
 from dsp.report.page import page_parts
 
 OnProgress = Callable[[str, float], None]
@@ -108,7 +109,7 @@ def mix(
     report("loading_stems", STAGES["loading_stems"])
     stems = find_stems(source, resources, settings)
     settings = by_found_names(settings, [probe.name for probe in stems.probes])
-    decided, placements, inputs, repeated = _decided(stems.probes, settings, resources, report)
+    decided, placements, inputs, repeated = _decided(stems, settings, resources, report)
     probes = [probe for probe in stems.probes if probe.name in decided.sheet.stems]
     rendered, mastered, delivered = _made_sound(decided, probes, out, resources, report)
     report("exporting", STAGES["exporting"])
@@ -119,11 +120,7 @@ def mix(
         *delivered.warnings(),
     )
     data = report_of(decided, placements, rendered, mastered, warnings)
-    data["platforms"] = platforms_of(mastered.heard)
-    data["lossy_peaks_dbtp"] = lossy_peaks_dbtp(mastered.path, mastered.heard, _OF_OUR_OWN)
-    data["deliverables"] = [
-        {"file": one.path, **measurements_of(one.heard)} for one in delivered.masters
-    ]
+    data.update(_afterwards(mastered, delivered))
     papers = _write_papers(out, data, mastered, song=source.name)
     report("complete", STAGES["complete"])
     return Mixed(
@@ -136,6 +133,17 @@ def mix(
         warnings=warnings,
         inputs=inputs,
     )
+
+
+def _afterwards(mastered: Mastered, delivered: "_Deliveries") -> dict[str, Any]:
+    """Return what the report says of where the master goes, and of the files beside it."""
+    return {
+        "platforms": platforms_of(mastered.heard),
+        "lossy_peaks_dbtp": lossy_peaks_dbtp(mastered.path, mastered.heard, _OF_OUR_OWN),
+        "deliverables": [
+            {"file": one.path, **measurements_of(one.heard)} for one in delivered.masters
+        ],
+    }
 
 
 def _rising(report: OnProgress) -> OnProgress:
@@ -151,13 +159,14 @@ def _rising(report: OnProgress) -> OnProgress:
 
 
 def _decided(
-    probes: Sequence[Probe], settings: Settings, resources: Resources, report: OnProgress
+    stems: Stems, settings: Settings, resources: Resources, report: OnProgress
 ) -> tuple[Plan, dict[str, Placement], tuple[Mapping[str, object], ...], tuple[Warned, ...]]:
     """Return the plan, where the stems belong, what was read, and what is heard once only.
 
     What was heard of the stems is let go here: rendering needs the room.
     """
-    analyses = _analysed(probes, settings, resources, report)
+    analyses = _analysed(stems.probes, settings, resources, report)
+    song = stems.reference and analyse(stems.reference, resources=resources)
     report("aligning_stems", STAGES["aligning_stems"])
     inputs = tuple(
         {
@@ -168,12 +177,13 @@ def _decided(
             "rate_hz": file.rate_hz,
             "channels": file.channels,
         }
-        for analysis in analyses
+        for analysis in (*analyses, *([song] if song else []))
         for file, sha256 in zip(analysis.probe.files, analysis.sha256, strict=True)
     )
     analyses, repeated = heard_once(analyses, settings)
     placements = _placed(analyses, settings)
-    return plan(analyses, placements, settings), placements, inputs, repeated
+    reference = reference_of(song) if song else None
+    return plan(analyses, placements, settings, reference), placements, inputs, repeated
 
 
 def _analysed(

@@ -38,7 +38,8 @@ from dsp.mixing.mastering import master_of
 from dsp.mixing.panning import pannings
 from dsp.mixing.prediction import energy_at_sum, level_db, loudness_at_sum, strip_power
 from dsp.mixing.presets import stages_of
-from dsp.mixing.recall_sheet import Ride, Settings, Sheet, Stages, Stem, merge
+from dsp.mixing.recall_sheet import Master, Ride, Settings, Sheet, Stages, Stem, merge
+from dsp.mixing.reference import Reference
 from dsp.mixing.roles import PROFILES, roles_of
 from dsp.mixing.rough_mix import as_it_came, kept_because
 from dsp.mixing.stem_analysis import Analysis
@@ -77,6 +78,7 @@ class Plan:
     """As predicted."""
     loudness_lufs: Mapping[str, float]
     """As predicted for every stem that is heard, at the sum."""
+    reference: Reference | None
 
 
 def song_rate_hz(analyses: Sequence[Analysis]) -> int:
@@ -91,16 +93,19 @@ def song_rate_hz(analyses: Sequence[Analysis]) -> int:
 
 
 def plan(
-    analyses: Sequence[Analysis], placements: Mapping[str, Placement], settings: Settings
+    analyses: Sequence[Analysis],
+    placements: Mapping[str, Placement],
+    settings: Settings,
+    reference: Reference | None = None,
 ) -> Plan:
     """Return everything decided about the mix of these stems.
 
     Parameters
     ----------
-    analyses : sequence of Analysis
     placements : mapping of Placement
         Alignment, by stem name.
-    settings : Settings
+    reference : Reference
+        What the master is to resemble.
 
     Raises
     ------
@@ -123,20 +128,10 @@ def plan(
     if kept := kept_because(heard, _loudness_lufs(energies), settings):
         stems, masked = {t.name: as_it_came(t, strips[t.name]) for t in tracks}, []
         energies = _energies(heard, stems, lead_active, rate_hz)
-    sheet = Sheet(
-        soundspool=VERSION,
-        preset=settings.preset,
-        rate_hz=rate_hz,
-        format=settings.format,
-        bits=min(settings.bits, 24) if settings.format == "flac" else settings.bits,
-        align=settings.align,
-        balance="keep" if kept else "plan",
-        balance_why=kept,
-        stages=stages,
-        also=settings.also,
-        stems=stems,
-        master=master_of(heard, stems, energies, settings, rate_hz, kept=bool(kept)),
+    master = master_of(
+        heard, stems, energies, settings, rate_hz, kept=bool(kept), reference=reference
     )
+    sheet = _sheet(settings, rate_hz, kept, stems, master)
     final = Sheet.model_validate(merge(sheet.model_dump(), wanted))
     energies = _energies(heard, final.stems, lead_active, rate_hz)
     return Plan(
@@ -147,6 +142,26 @@ def plan(
         lead_active=lead_active,
         lead_to_rest_lu=lead_to_rest_lu(heard, energies, likeness),
         loudness_lufs=_loudness_lufs(energies),
+        reference=reference,
+    )
+
+
+def _sheet(
+    settings: Settings, rate_hz: int, kept: str, stems: dict[str, Stem], master: Master
+) -> Sheet:
+    return Sheet(
+        soundspool=VERSION,
+        preset=settings.preset,
+        rate_hz=rate_hz,
+        format=settings.format,
+        bits=min(settings.bits, 24) if settings.format == "flac" else settings.bits,
+        align=settings.align,
+        balance="keep" if kept else "plan",
+        balance_why=kept,
+        stages=stages_of(settings),
+        also=settings.also,
+        stems=stems,
+        master=master,
     )
 
 

@@ -185,6 +185,7 @@ class Stages(_Part):
     master_eq: bool = True
     glue: bool = True
     widen: bool = True
+    reference: bool = True
 
 
 Format = Literal["wav", "flac", "ogg", "opus", "mp3"]

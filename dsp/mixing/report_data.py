@@ -17,6 +17,7 @@ from dsp.mixing.align.align import Placement
 from dsp.mixing.align.stamps import stamps_of
 from dsp.mixing.content import silent_side
 from dsp.mixing.plan import Plan
+from dsp.mixing.reference import Reference
 from dsp.mixing.render.master import Mastered
 from dsp.mixing.render.mixdown import Rendered
 from dsp.mixing.render.strip import TrackMeters
@@ -60,6 +61,7 @@ def report_of(
             "range_lu": _number(rendered.loudness.range_lu()),
         },
         "balance": _balance(decided, rendered),
+        "reference": _reference(decided.reference),
         "spectrum": _spectrum(decided, rendered, heard),
         "waveform": _waveform(heard),
         "curves": _curves(heard),
@@ -166,9 +168,23 @@ def lead_to_rest_bands(tracks: Sequence[Track], meters: Mapping[str, TrackMeters
     return _numbers(power_dbs_of(sums[True]) - power_dbs_of(sums[False]), 1)
 
 
+def _reference(song: Reference | None) -> dict[str, Any] | None:
+    if song is None:
+        return None
+    return {
+        "name": song.name,
+        "integrated_lufs": _number(song.loudness_lufs),
+        "crest_factor_db": _number(song.crest_factor_db),
+        "side_share": _number(song.side_share, 3),
+    }
+
+
 def _spectrum(decided: Plan, rendered: Rendered, heard: Verified) -> dict[str, Any]:
     before = power_dbs_of(rendered.spectrum.mean_powers())
-    distance = target_distance_db(10.0 ** (heard.bands_db / 10.0))
+    target_db = MASTER_TARGET_DB
+    if decided.reference is not None:
+        target_db = decided.reference.spectrum_db - decided.reference.spectrum_db.max()
+    distance = target_distance_db(10.0 ** (heard.bands_db / 10.0), target_db)
     sums = sum(t.spectrum * float(t.active.mean()) for t in decided.tracks if len(t.active))
     as_recorded = power_dbs_of(sums)
     return {
@@ -176,7 +192,7 @@ def _spectrum(decided: Plan, rendered: Rendered, heard: Verified) -> dict[str, A
         "stems_db": _numbers(as_recorded, 1),
         "before_db": _numbers(before, 1),
         "after_db": _numbers(heard.bands_db, 1),
-        "target_db": _numbers(MASTER_TARGET_DB, 1),
+        "target_db": _numbers(target_db, 1),
         "octaves_hz": list(OCTAVES_HZ),
         "octave_distance_db": [None if np.isnan(d) else round(float(d), 1) for d in distance],
     }

@@ -127,9 +127,9 @@ def analyse(
     probe: Probe,
     *,
     resources: Resources,
-    onsets: bool,
+    onsets: bool = False,
     voice: bool = False,
-    heard: Callable[[int], None],
+    heard: Callable[[int], None] = lambda _: None,
 ) -> Analysis:
     """Return what one stem holds.
 

@@ -6,7 +6,8 @@ Rules
 2. What lies beside the stems and is none (``junk``) is passed over in silence; what may have been
    meant is named in a warning.
 3. A copy that a sync tool made is left out by its name, and the same bytes are heard once, unless
-   the settings name the file: who names it, means it. So are clicks, references and finished mixes.
+   the settings name the file: who names it, means it. So are clicks and finished mixes.
+4. A file called ``reference`` is no stem: the master is to resemble it.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -19,6 +20,7 @@ from dsp.errors import AudioFormatError, ParameterError
 from dsp.formats.reader import Probe
 from dsp.mixing.pairs import paired
 from dsp.mixing.recall_sheet import Settings
+from dsp.mixing.reference import is_reference
 from dsp.mixing.roles import roles_of
 from dsp.mixing.source import Resources
 from dsp.mixing.stem_analysis import Analysis
@@ -36,6 +38,8 @@ class Stems:
 
     probes: tuple[Probe, ...]
     warnings: tuple[Warned, ...]
+    reference: Probe | None = None
+    """A finished song that the master is to resemble."""
 
 
 def find_stems(source: Path, resources: Resources, settings: Settings) -> Stems:
@@ -73,9 +77,15 @@ def find_stems(source: Path, resources: Resources, settings: Settings) -> Stems:
             hint="Put WAV, AIFF, FLAC, Ogg, Opus or MP3 files into the folder and drop it again.",
         )
     aids = _aids_among([probe.name for probe in probes], named)
-    warnings += [("STEM_SET_ASIDE", f"{name} was not mixed: {why}") for name, why in aids.items()]
     stems = [probe for probe in probes if probe.name not in aids]
-    return Stems(tuple(paired(stems, named)), tuple(warnings))
+    references = [p for p in probes if p.name in aids and is_reference(p.name)]
+    reference = references[0] if references and settings.stages.reference else None
+    warnings += [
+        ("STEM_SET_ASIDE", f"{name} was not mixed: {why}")
+        for name, why in aids.items()
+        if reference is None or name != reference.name
+    ]
+    return Stems(tuple(paired(stems, named)), tuple(warnings), reference)
 
 
 def _aids_among(names: Sequence[str], named: Collection[str]) -> dict[str, str]:

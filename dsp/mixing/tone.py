@@ -138,13 +138,13 @@ def octave_levels_db(spectrum: Bands) -> NDArray[np.float64]:
     return power_dbs_of(sums)
 
 
-def target_distance_db(spectrum: Bands) -> NDArray[np.float64]:
-    """Return how far each octave of a sum is above the master target, 0 on average.
+def target_distance_db(spectrum: Bands, target_db: Bands = MASTER_TARGET_DB) -> NDArray[np.float64]:
+    """Return how far each octave of a sum is above the target, 0 on average.
 
     Octaves that hold nothing are ``nan``.
     """
     levels = octave_levels_db(spectrum)
-    wanted = octave_levels_db(10.0 ** (MASTER_TARGET_DB / 10.0))
+    wanted = octave_levels_db(10.0 ** (target_db / 10.0))
     floor = max(float(levels.max()) + EMPTY_DB - 10.0, SILENCE_DB)
     distance = np.where(levels > floor, levels - wanted, np.nan)
     if np.isnan(distance).all():
@@ -152,9 +152,16 @@ def target_distance_db(spectrum: Bands) -> NDArray[np.float64]:
     return np.asarray(distance - np.nanmedian(distance))
 
 
-def master_eq(spectrum: Bands, rate_hz: int, most_db: float = MASTER_MAX_DB) -> list[Band]:
+def master_eq(
+    spectrum: Bands,
+    rate_hz: int,
+    *,
+    most_db: float = MASTER_MAX_DB,
+    target_db: Bands = MASTER_TARGET_DB,
+    why: str = "toward the master target",
+) -> list[Band]:
     """Return the bells that bring the sum toward the target, and no further than needed."""
-    distance = target_distance_db(spectrum)
+    distance = target_distance_db(spectrum, target_db)
     held = np.nan_to_num(distance, nan=LACKING_DB) > LACKING_DB
     wanted = np.where(
         held, -np.sign(distance) * np.maximum(np.abs(distance) - MASTER_FREE_DB, 0), 0
@@ -163,7 +170,7 @@ def master_eq(spectrum: Bands, rate_hz: int, most_db: float = MASTER_MAX_DB) -> 
         np.nan_to_num(wanted), held & (np.asarray(OCTAVES_HZ) < 0.4 * rate_hz), rate_hz, most_db
     )
     return [
-        Band(kind="peak", hz=hz, gain_db=float(gain), q=_MASTER_Q, why="toward the master target")
+        Band(kind="peak", hz=hz, gain_db=float(gain), q=_MASTER_Q, why=why)
         for hz, gain in zip(OCTAVES_HZ, gains, strict=True)
         if abs(gain) >= 0.3  # noqa: PLR2004 - inaudible below
     ]
