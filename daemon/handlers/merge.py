@@ -27,7 +27,7 @@ from daemon.handlers.merging.documents import ChunkRow, Manifest
 from daemon.handlers.merging.listening import Heard, Listener
 from daemon.handlers.merging.order import Order, ordered
 from daemon.handlers.merging.writing import Planned, Target, Written, planned, target_of, written
-from daemon.text import count, display, figure, span
+from daemon.text import count, display, figure
 from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.containers.junk import composed
 from dsp.formats.reader import Limits
@@ -197,7 +197,6 @@ def _result(
 def _words(target: Target, figures: dict[str, object]) -> list[tuple[str, str]]:
     width = "" if target.bits is None else f" · {target.bits} bit"
     told = [
-        ("Length", span(float(str(figures["duration_s"])))),
         ("Chunks", str(figures["chunks"])),
         ("Left out", str(figures["skipped"])),
         ("Format", f"{target.rate_hz / 1000:g} kHz{width}"),

@@ -8,7 +8,8 @@
 
   function clock(s) {
     s = Math.round(s);
-    return Math.floor(s / 60) + ":" + String(s % 60).padStart(2, "0");
+    const two = (n) => String(n).padStart(2, "0"), minutes = Math.floor(s / 60), hours = Math.floor(s / 3600);
+    return (hours ? hours + ":" + two(minutes % 60) : minutes) + ":" + two(s % 60);
   }
   function show() {
     var t = Math.min(audio.currentTime, length);

@@ -143,9 +143,10 @@ def spread(count: int, low: float, high: float) -> list[float]:
 
 
 def clock(seconds: float) -> str:
-    """Return a time as ``m:ss``."""
-    whole = round(seconds)
-    return f"{whole // 60}:{whole % 60:02d}"
+    """Return a time as ``m:ss``, from an hour on as ``h:mm:ss``."""
+    minutes, whole = divmod(round(seconds), 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours}:{rest:02d}:{whole:02d}" if hours else f"{minutes}:{whole:02d}"
 
 
 def figure(value: float | None) -> str:

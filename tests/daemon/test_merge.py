@@ -249,6 +249,17 @@ def test_gaps_are_closed_or_as_long_as_asked(tmp_path):
     assert 3 * RATE_HZ == len(samples)
 
 
+def test_times_that_overlap_take_no_sound_away(tmp_path):
+    """A clock may be wrong: what differs is used, crossfaded over 10 ms, and told of."""
+    for at in (0, 2):
+        put(tmp_path / "in", f"2026-11-26T10-00-{at:02}.wav", voice(4.0, at))
+
+    result, _, samples = merged(tmp_path / "in", tmp_path)
+
+    assert ["TIMES_OVERLAP"] == codes_of(result)
+    assert 8 * RATE_HZ - round(0.01 * RATE_HZ) == len(samples)
+
+
 def test_a_jingle_that_is_heard_twice_is_kept_twice(tmp_path):
     """The same samples end one chunk and begin the next, a minute later by their names."""
     jingle, long = voice(2.0, 7), 60 * RATE_HZ

@@ -90,7 +90,7 @@ def stepped(sound):
 
 @pytest.mark.parametrize("gap_s", [0.25, 0.0, -0.5])
 def test_no_join_clicks_and_lengths_are_to_the_frame(tmp_path, gap_s):
-    """Different material beside silence, end to end, and crossfaded over what times say."""
+    """Different material beside silence, end to end, and where times say that it overlaps."""
     tone = 0.4 * np.cos(2 * np.pi * 110 / RATE_HZ * np.arange(2 * RATE_HZ))[:, np.newaxis]
     first, second = written(tmp_path / "1.wav", tone), written(tmp_path / "2.wav", -tone)
     seam = seam_of(first, second)
@@ -100,11 +100,12 @@ def test_no_join_clicks_and_lengths_are_to_the_frame(tmp_path, gap_s):
     pieces = [Piece(first.probe, join_of(Seam(), Fraction(0), **how)), Piece(second.probe, join)]
     made = np.concatenate(list(joined(pieces, rate_hz=RATE_HZ, channels=1, limits=Limits())))
 
-    assert 2 * len(tone) + round(gap_s * RATE_HZ) == len(made)
+    between = max(gap_s, -CROSSFADE_S)
+    assert 2 * len(tone) + round(between * RATE_HZ) == len(made)
     assert stepped(made) < 2 * stepped(tone) + 2e-3
 
 
-def test_a_crossfade_takes_as_long_as_it_says(tmp_path):
+def test_other_sound_is_crossfaded_and_not_left_out(tmp_path):
     one = written(tmp_path / "1.wav", voice(2.0, 5))
     two = written(tmp_path / "2.wav", voice(2.0, 6))
 
@@ -117,8 +118,7 @@ def test_a_crossfade_takes_as_long_as_it_says(tmp_path):
     )
 
     assert "crossfade" == join.kind
-    assert round(CROSSFADE_S * RATE_HZ) == join.crossfade
-    assert RATE_HZ // 2 == join.crossfade + join.skip
+    assert (round(CROSSFADE_S * RATE_HZ), 0) == (join.crossfade, join.skip)
 
 
 def test_the_same_sound_coded_twice_is_crossfaded_where_it_is_joined(tmp_path):

@@ -145,10 +145,10 @@ def test_spread_puts_each_value_in_the_middle_of_its_share():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(0.0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (3725.0, "62:05")]
+    ("seconds", "said"), [(0.0, "0:00"), (59.4, "0:59"), (59.6, "1:00"), (3725.0, "1:02:05")]
 )
 def test_clock_rounds_to_whole_seconds(seconds, said):
-    """Rounded before it is cut into minutes: never 0:60."""
+    """Rounded before it is cut into minutes: never 0:60; hours are told from the first on."""
     assert said == clock(seconds)
 
 

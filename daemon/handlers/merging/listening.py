@@ -20,7 +20,6 @@ from daemon.text import display
 from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits
 from dsp.mixing.joining.joins import Seam, seam_of
-from dsp.mixing.joining.overlap import LONGEST_S
 from dsp.mixing.joining.survey import Survey, surveyed
 
 Gap = Literal["keep", "close"] | float
@@ -104,6 +103,9 @@ class Listener:
                 else None,
                 overlaps=apart_s is None or apart_s <= self.order.resolution_s,
             )
+            if gap_s < 0 and not seam.overlap_s:
+                text = f"{name} begins {float(-gap_s):.3f} s before the end of the one before"
+                heard.notes.append(Note("TIMES_OVERLAP", f"{text}; all of both is used"))
             one = replace(one, seam=seam, gap_s=gap_s)
             none = np.zeros((0, 1), np.float32)
             light = replace(before.survey, head=none, tail=none)
@@ -118,10 +120,6 @@ class Listener:
         if apart_s > self.longest_gap_s:
             text = f"{name} begins {float(apart_s):.0f} s after the end of the one before; closed"
             heard.notes.append(Note("GAP_CLOSED", text))
-            return Fraction(0)
-        if apart_s < -LONGEST_S:
-            text = f"{name} begins {float(-apart_s):.1f} s before the end of the one before"
-            heard.notes.append(Note("TIMES_OVERLAP", f"{text}; all of both is used"))
             return Fraction(0)
         return Fraction(0) if abs(apart_s) <= self.order.resolution_s else apart_s
 

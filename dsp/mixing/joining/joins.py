@@ -3,7 +3,8 @@
 Rules
 -----
 Rule 1: the same material twice is left out once, to the frame (``overlap``). Where it was coded
-in between, and its samples differ by that, the last of it is crossfaded.
+in between, and its samples differ by that, the last of it is crossfaded. Other sound is never left
+out, whatever the times say of it.
 
 Rule 2: what fits together is not touched. Only an edge that would be heard as a click is faded:
 beside silence that was put in, where different material meets, or where a step stands out from
@@ -20,7 +21,7 @@ import numpy as np
 
 from dsp.audio import Block
 from dsp.formats.resample import Resampler
-from dsp.mixing.joining.overlap import LONGEST_S, overlap_of
+from dsp.mixing.joining.overlap import overlap_of
 from dsp.mixing.joining.survey import Survey
 from dsp.units import ratio_of
 
@@ -137,13 +138,12 @@ def join_of(seam: Seam, gap_s: Fraction, *, rate_hz: int, used: int, frames: int
             fade_out=fade_out * seam.edges[0],
             fade_in=fade_in * (seam.edges[1] or same > 0),
         )
-    overlap = same or round(-gap_s * rate_hz)
-    crossfade = min(round(CROSSFADE_S * rate_hz), overlap, used)
+    crossfade = min(round(CROSSFADE_S * rate_hz), same or round(-gap_s * rate_hz), used, frames)
     if same:
         crossfade *= not seam.exact
         return Join("overlap", skip=same - crossfade, crossfade=crossfade)
-    if 0 < overlap < min(frames, round(LONGEST_S * rate_hz)):
-        return Join("crossfade", skip=overlap - crossfade, crossfade=crossfade)
+    if crossfade:
+        return Join("crossfade", crossfade=crossfade)
     if seam.clicks:
         return Join("faded", fade_out=fade_out, fade_in=fade_in)
     return Join("butt")
