@@ -221,6 +221,30 @@ def doctor(
         sys.exit(run_doctor(config, quick=quick, as_json=json))
 
 
+@app.command()
+def nodes(json: Json = False, config: Config = None) -> None:
+    """List the other machines that run jobs, and what each does."""
+    from daemon.cli.nodes import show_nodes
+
+    with answering(as_json=json):
+        sys.exit(show_nodes(config, as_json=json))
+
+
+@app.command()
+def node(
+    *,
+    stdio: Annotated[
+        bool, typer.Option("--stdio", help="Take orders from standard input.")
+    ] = False,
+) -> None:
+    """Run jobs for a daemon on another machine, which starts this command by itself."""
+    from daemon.pool.nodes.node import main
+
+    if not stdio:
+        raise typer.BadParameter("say --stdio: the daemon on the other machine does")
+    sys.exit(main())
+
+
 @app.command("install-service")
 def install_service(
     instance: Annotated[str, typer.Option(help="A name, for one of several spools.")] = "",

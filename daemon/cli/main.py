@@ -5,8 +5,8 @@ standard output, messages go to standard error. For the exit codes, see ``exit_c
 
 ``status`` is called by prompts, loops and scripts, and must start fast. Typer alone takes
 longer than a whole ``status`` to import, and imports pydantic before it knows which command is
-meant. ``run`` lives for months, and Typer would be 4 MB of it. So these two are parsed here
-when they are plain; anything else, their help included, is left to Typer.
+meant. ``run`` and ``node`` live for months, and Typer would be 4 MB of them. So these three are
+parsed here when they are plain; anything else, their help included, is left to Typer.
 """
 
 import argparse
@@ -21,6 +21,10 @@ from daemon.cli.exit_codes import EX_USAGE, answering
 def main() -> None:
     """Run the command line."""
     words = sys.argv[1:]
+    if words == ["node", "--stdio"]:
+        from daemon.pool.nodes.node import main as be_a_node  # noqa: PLC0415 - this command's
+
+        sys.exit(be_a_node())
     if plain := plain_run(words):
         from daemon.supervisor.serve import run  # noqa: PLC0415 - this command's
 

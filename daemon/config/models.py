@@ -144,6 +144,23 @@ class Inbox(_Section):
         return self.keeps or bool(self.reads)
 
 
+NodeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
+
+
+class Node(_Section):
+    """Another machine that runs jobs, and the command that keeps a node running there."""
+
+    launch: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=4_000)]],
+        Field(min_length=1, max_length=100),
+    ]
+    root: Path | None = None
+    """Where that machine sees the spool; ``None``: at the same path."""
+    slots: Annotated[int, Field(ge=0, le=256)] = 0
+    """0: one per core of that machine."""
+    lost_s: Annotated[float, Field(ge=1.0, le=600.0)] = 6.0
+
+
 class Pool(_Section):
     """The workers."""
 
@@ -157,6 +174,8 @@ class Pool(_Section):
     start_failures: Count = 3
     confine: bool = True
     """Workers serve one job each and can touch nothing but that job's folders."""
+    nodes: Annotated[dict[NodeName, Node], Field(max_length=200)] = Field(default_factory=dict)
+    """Other machines that run jobs."""
 
 
 class Budgets(_Section):

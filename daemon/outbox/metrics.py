@@ -150,6 +150,7 @@ def _work(state: State, heartbeat_s: float) -> tuple[Metric, ...]:
 def _means(state: State) -> tuple[Metric, ...]:
     pool, disk, inboxes = state["pool"], state["disk"], state["inboxes"]
     resources = state.get("resources") or {}
+    nodes = {one["name"]: one for one in pool.get("nodes", ())}
 
     def inbox(read: Callable[[State], float | None]) -> list[Sample]:
         return _each("inbox", inboxes, read)
@@ -164,6 +165,11 @@ def _means(state: State) -> tuple[Metric, ...]:
         ("pool_worker_starts_total", "Workers started.", pool.get("starts")),
         ("pool_unusable_handlers", "Handlers that cannot be imported.",
          len(pool["unusable_handlers"])),
+        ("node_up", "1 when another machine takes jobs.",
+         _each("node", nodes, lambda one: one["degraded"] is None)),
+        ("node_slots", "Attempts that it may run at once.",
+         _each("node", nodes, lambda one: one["slots"])),
+        ("node_free_slots", "Those without one.", _each("node", nodes, lambda one: one["free"])),
         ("disk_free_bytes", "Free on the spool's file system.", disk["free_mb"] * _MIB),
         ("disk_reserved_bytes", "Promised to the results of jobs that are not finished.",
          disk["reserved_mb"] * _MIB),

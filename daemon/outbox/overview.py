@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from daemon.errors import Fault
 from daemon.outbox.health_lines import notes_of_inbox, resources_of
+from daemon.outbox.node_lines import health_of, stage_of
 from daemon.outbox.part_lines import parts_of
 from daemon.outbox.places import folder_of, is_page, place_of
 from daemon.text import age_s, count, figure, shown, size, span
@@ -228,7 +229,7 @@ def _running(one: Document) -> Running:
     return Running(
         name=shown(one.get("name")),
         inbox=shown(one.get("inbox")),
-        stage=shown(one.get("stage") or "starting").replace("_", " "),
+        stage=stage_of(one),
         progress=min(1.0, max(0.0, float(one.get("progress") or 0.0))),
         left="" if eta_s is None else f"{span(eta_s)} left",
         attempt=int(one.get("attempt") or 1),
@@ -316,6 +317,7 @@ def _health(state: Document) -> Iterable[Health]:
         notes = f"{pool.get('free', 0)} of {count(pool.get('slots', 0), 'slot')} free"
         workers = count(len(pool.get("workers") or ()), "worker")
         yield Health("Pool", not pool.get("degraded"), f"{notes}, {workers}")
+        yield from (Health(*health_of(node)) for node in pool.get("nodes") or ())
     for name, notes in resources_of(state.get("resources") or {}):
         yield Health(f"Resource {name}", fine=True, notes=notes)
     for name, inbox in (state.get("inboxes") or {}).items():

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 from daemon.handlers.contract import Declaration
 from daemon.jobs.job import Outcome, Plan
 
-__all__ = ["WELL", "Ended", "Order", "Outcome", "Pool", "Progress"]
+__all__ = ["WELL", "Demand", "Ended", "Order", "Outcome", "Pool", "Progress"]
 
 WELL = frozenset({Outcome.DONE, Outcome.NOTHING_TO_DO, Outcome.SPLIT})
 """The outcomes after which the same worker may serve again."""
@@ -78,8 +78,21 @@ class Order:
     """What it may start: absolute paths by name."""
     environment: dict[str, str] = field(default_factory=dict)
     """Variables that say what the job holds of named resources."""
+    this_machine: bool = False
+    """It must not travel: what it is given means something else on another machine."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Keys for servers, by the path of the option; they are written down nowhere."""
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What an order asks of the machine that runs it."""
+
+    handler: str
+    programs: tuple[str, ...] = ()
+    """Names of programs that it may start."""
+    this_machine: bool = False
+    """It must run on the daemon's own."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +133,13 @@ class Ended:
 class Pool(Protocol):
     """A bounded number of attempts at a time."""
 
-    size: int
-    """How many attempts run at once at the most."""
-    degraded: str | None
-    """Why nothing can run now, when nothing can."""
+    @property
+    def size(self) -> int:
+        """How many attempts run at once at the most."""
+
+    @property
+    def degraded(self) -> str | None:
+        """Why nothing can run now, when nothing can."""
 
     @property
     def handlers(self) -> Mapping[str, Declaration]:
@@ -133,14 +149,14 @@ class Pool(Protocol):
     def unusable(self) -> Mapping[str, str]:
         """Handlers that cannot be used, and the reason: their drops wait."""
 
-    def free_slots(self) -> int:
-        """Return how many orders may be started now."""
+    def free_slots(self, demand: Demand | None = None) -> int:
+        """Return how many orders that ask for this, or for nothing, may be started now."""
 
     def start(self, order: Order) -> None:
         """Take an order; ``ValueError`` when no slot is free or the order is too large."""
 
-    def serve(self, handlers: Sequence[str]) -> None:
-        """Get to know these handlers, and no others, from now on."""
+    def serve(self, handlers: Sequence[str], programs: Sequence[str] = ()) -> None:
+        """Get to know these handlers and programs, and no others, from now on."""
 
     def cancel(self, job: str, attempt: int) -> bool:
         """End an attempt as ``cancelled``; return whether it was there to be cancelled."""
@@ -156,6 +172,9 @@ class Pool(Protocol):
 
     def next_deadline_s(self) -> float | None:
         """Return in how many seconds ``collect`` has something to do even so; ``None``: never."""
+
+    def place_of(self, job: str) -> str:
+        """Return the node at which a job is worked on; empty: this machine, or none."""
 
     def describe(self) -> dict[str, Any]:
         """Return what ``daemon.json`` says about the pool."""

@@ -39,15 +39,11 @@ from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
 from daemon.handlers.contract import Declaration
 from daemon.pool import orphans
-from daemon.pool.interface import WELL, Ended, Order, Outcome, Progress
+from daemon.pool.interface import WELL, Demand, Ended, Order, Outcome, Progress
 from daemon.pool.oom import oom_kills
 from daemon.pool.outputs import Checks
 from daemon.pool.process import Process
-from daemon.pool.protocol import (
-    ORDER_BYTES,
-    Hello,
-    line_down,
-)
+from daemon.pool.protocol import ORDER_BYTES, Hello, line_down
 from daemon.pool.slot import Slot, ending
 
 _FIRST_WAIT_S = 0.2
@@ -112,7 +108,7 @@ class LocalPool:
 
     # What the supervisor asks for: see ``interface.Pool``
 
-    def free_slots(self) -> int:
+    def free_slots(self, demand: Demand | None = None) -> int:  # noqa: ARG002 - all are alike here
         if self.degraded or self._closing:
             return 0
         return max(0, self.size - self._busy() - len(self._waiting))
@@ -127,7 +123,7 @@ class LocalPool:
         self._assign(now_s)
         self._start_workers(now_s)
 
-    def serve(self, handlers: Sequence[str]) -> None:
+    def serve(self, handlers: Sequence[str], programs: Sequence[str] = ()) -> None:  # noqa: ARG002 - an order names their paths
         """Have workers import these from now on; idle ones go, and new ones tell of them."""
         self._hello = replace(self._hello, handlers=tuple(dict.fromkeys(handlers)))
         for slot in self._slots:
@@ -181,6 +177,9 @@ class LocalPool:
                 for slot in self._slots
             ],
         }
+
+    def place_of(self, job: str) -> str:  # noqa: ARG002 - all are here
+        return ""
 
     def close(self) -> None:
         self._closing = True

@@ -75,14 +75,17 @@ def read_list(workdir: Path, count: int) -> list[NewPart]:
     return parts
 
 
-def endings(parts: Iterable[tuple[Job, Path]]) -> bytes:
-    """Return what ``parts.json`` says of parts that have ended, each with its attempt's folder."""
+def endings(parts: Iterable[tuple[Job, Path]], beside: Path) -> bytes:
+    """Return what ``parts.json`` says of parts that have ended, each with its attempt's folder.
+
+    Folders are named from where it lies: another machine sees the spool elsewhere.
+    """
     return json.dumps(
         [
             {
                 "name": part.label,
                 "outcome": part.state.value,
-                "folder": str(folder),
+                "folder": str(folder.relative_to(beside)),
                 "measurements": part.result.get("measurements", {}),
                 "notes": part.result.get("notes", ()),
                 "error": part.error,
@@ -97,4 +100,5 @@ def ended_parts(path: str) -> tuple[EndedPart, ...]:
     if not path:
         return ()
     told: list[dict[str, Any]] = json.loads(Path(path).read_bytes())
-    return tuple(EndedPart(**one | {"folder": Path(one["folder"])}) for one in told)
+    beside = Path(path).parent
+    return tuple(EndedPart(**one | {"folder": beside / one["folder"]}) for one in told)

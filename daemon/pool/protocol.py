@@ -227,10 +227,13 @@ def line_down(message: Hello | Order) -> bytes:
 
 def order_of(line: bytes) -> Order:
     """Return the order that ``line_down`` wrote."""
-    fields = json.loads(line)
-    for paths in ("reads", "read_paths", "write_paths", "network"):
-        fields[paths] = tuple(fields[paths])
-    return Order(**fields)
+    return order_from(json.loads(line))
+
+
+def order_from(fields: Mapping[str, Any]) -> Order:
+    """Return the order of these fields, in which JSON has made lists of tuples."""
+    listed = ("reads", "read_paths", "write_paths", "network")
+    return Order(**{**fields, **{name: tuple(fields[name]) for name in listed}})
 
 
 def hello_of(line: bytes) -> Hello:
@@ -270,10 +273,10 @@ def said(line: bytes) -> Said:
 
 
 class Lines:
-    """Bytes in any portions become whole lines."""
+    """Bytes in any portions become whole lines of at most so many bytes."""
 
-    def __init__(self) -> None:
-        self._rest = b""
+    def __init__(self, most: int = LINE_BYTES) -> None:
+        self._rest, self._most = b"", most
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the lines that `data` completes, without their ends.
@@ -281,11 +284,11 @@ class Lines:
         Raises
         ------
         BadMessage
-            A line is longer than ``LINE_BYTES``.
+            A line is longer than that.
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if any(len(line) >= LINE_BYTES for line in (*lines, self._rest)):
-            raise BadMessage(f"a line of more than {LINE_BYTES} bytes")
+        if any(len(line) >= self._most for line in (*lines, self._rest)):
+            raise BadMessage(f"a line of more than {self._most} bytes")
         return lines
 
 

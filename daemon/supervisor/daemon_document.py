@@ -101,13 +101,16 @@ class DaemonDocument:
 
     def _all_warnings(self) -> Iterator[tuple[str, str]]:
         pool, asked = self._pool, self._opened.config.pool.slots
+        told = pool.describe()
+        for problem in filter(None, (node["problem"] for node in told.get("nodes", ()))):
+            yield problem["code"], problem["message"]
         yield from self._warnings.items()
         yield from self._outage.warnings()
         yield from self._watchers.timers.warnings()
         if pool.degraded:
             yield "POOL_DEGRADED", pool.degraded
-        if pool.size < asked:
-            yield "SLOTS_CLAMPED", f"{asked} slots were asked for, {pool.size} are served"
+        if (own := told.get("own_slots", pool.size)) < asked:
+            yield "SLOTS_CLAMPED", f"{asked} slots were asked for, {own} are served"
         if pool.unusable:
             texts = (f"{handler}: {why}" for handler, why in pool.unusable.items())
             yield "HANDLER_UNUSABLE", "; ".join(texts)
@@ -136,6 +139,7 @@ class DaemonDocument:
             "inbox": job.inbox,
             "label": job.label,
             "attempt": job.attempts,
+            "node": self._pool.place_of(job.id) or None,
             "stage": live.stage if live else None,
             "progress": round(live.progress, 4) if live else 0.0,
             "started": rfc3339(job.started_ms or job.created_ms),

@@ -22,7 +22,7 @@ from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.duplicates import key_of_done
 from daemon.supervisor.endings import ending_of
-from daemon.supervisor.grants import surroundings_of
+from daemon.supervisor.grants import demand_of, surroundings_of
 from daemon.supervisor.log_lines import about, tell_attempt
 from daemon.supervisor.obstacles import Obstacles
 from daemon.supervisor.splits import Splits
@@ -80,16 +80,15 @@ class Dispatcher:
 
     def next_due_ms(self) -> int | None:
         """Return when a job can be claimed for a free slot, wall clock; ``None``: none can."""
-        if not self._pool.free_slots() or self._outage.everything:
-            return None
-        return self._store.next_due_ms(self._obstacles.open(), self._obstacles.alone())
+        room = self._obstacles.room()
+        return self._store.next_due_ms(room[0], self._obstacles.alone()) if room else None
 
     def dispatch(self) -> None:
         """Claim due jobs for free slots, none of an inbox that is closed."""
-        while self._pool.free_slots() and not self._outage.everything:
-            inboxes, alone = self._obstacles.open(), self._obstacles.alone()
+        while room := self._obstacles.room():
+            (inboxes, count), alone = room, self._obstacles.alone()
             with self._store.together():
-                found = [self._store.claim(inboxes, alone) for _ in range(self._pool.free_slots())]
+                found = [self._store.claim(inboxes, alone) for _ in range(count)]
             for claim in found:
                 if claim is not None:
                     self._begin(claim)
@@ -190,6 +189,7 @@ class Dispatcher:
             part=None if job.parent is None else dict(job.options),
             **self._splits.surroundings(job, whole),
             **surroundings_of(inbox, self._spool.root),
+            this_machine=demand_of(job.inbox, self._opened.config).this_machine,
             limits=inbox.limits.model_dump(exclude={"settings_bytes"}),
             accept_truncated=inbox.settling.on_truncated == "accept",
             sha256=dict(job.sha256),

@@ -21,6 +21,7 @@ from typing import Any
 from daemon.config.models import Config, Inbox
 from daemon.errors import BadConfig, SpoolError
 from daemon.handlers.grants import read_secrets
+from daemon.pool.interface import Demand
 
 _ROOT = str(Path(__file__).resolve().parents[2])
 _BOOT = (
@@ -29,6 +30,7 @@ _BOOT = (
 )
 _PATIENCE_S = 60.0
 _USES = re.compile(r"^(USES\b|def USES\b)", re.MULTILINE)
+_LOOPBACK = ("localhost", "127.", "[::1]", "[::]", "0.0.0.0:")
 BESIDE: Mapping[str, tuple[str, ...]] = {"ffmpeg": ("ffprobe",)}
 """Programs that come along with another, which is of no use without them."""
 
@@ -52,9 +54,30 @@ def surroundings_of(inbox: Inbox, spool: Path) -> dict[str, Any]:
 
 def programs_of(inbox: Inbox) -> dict[str, str]:
     """Return the absolute paths of the programs that are granted and there, by name."""
-    names = [each for name in inbox.allow.programs for each in (name, *BESIDE.get(name, ()))]
-    found = {name: shutil.which(name) for name in names}
+    found = {name: shutil.which(name) for name in _names_of(inbox)}
     return {name: os.path.realpath(path) for name, path in found.items() if path}
+
+
+def programs_wanted(config: Config) -> list[str]:
+    """Return the names of the programs that any inbox grants."""
+    return sorted({name for inbox in config.inboxes.values() for name in _names_of(inbox)})
+
+
+def demand_of(name: str, config: Config) -> Demand:
+    """Return what the jobs of an inbox ask of the machine that runs them.
+
+    Folders outside the spool, members of a resource (the devices of this machine) and servers at
+    a loopback address are others elsewhere, or are not there.
+    """
+    inbox = config.inboxes[name]
+    local = any(endpoint.startswith(_LOOPBACK) for endpoint in inbox.allow.network)
+    devices = any(isinstance(config.resources.get(need), list) for need in inbox.needs)
+    here = local or devices or bool(inbox.reads)
+    return Demand(inbox.handler, tuple(_names_of(inbox)), this_machine=here)
+
+
+def _names_of(inbox: Inbox) -> list[str]:
+    return [each for name in inbox.allow.programs for each in (name, *BESIDE.get(name, ()))]
 
 
 def refuse_ungranted(config: Config) -> None:

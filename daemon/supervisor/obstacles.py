@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from daemon.jobs.job import Job
 from daemon.pool.interface import Pool
+from daemon.supervisor.grants import demand_of
 from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
 
@@ -69,3 +70,16 @@ class Obstacles:
         """Return the inboxes whose jobs may be started, as far as there are the resources."""
         found = {inbox: next(self._all(inbox, ""), None) for inbox in self._opened.config.inboxes}
         return [inbox for inbox, why in found.items() if why is None or why.reason == "slot"]
+
+    def room(self) -> tuple[list[str], int] | None:
+        """Return the inboxes whose jobs can be started now, and how many, whichever they are.
+
+        Machines differ, so each inbox has slots of its own. As many jobs as the fewest of these
+        always find their places: of the slots that suit a job, those before it took fewer.
+        """
+        if not self._pool.free_slots() or self._outage.everything:
+            return None
+        config, free_slots = self._opened.config, self._pool.free_slots
+        free = {name: free_slots(demand_of(name, config)) for name in self.open()}
+        able = {name: slots for name, slots in free.items() if slots}
+        return (list(able), min(able.values())) if able else None

@@ -100,7 +100,8 @@ class Splits:
             (part, self._spool.result(part.inbox, part.id, part.attempts))
             for part in self._store.parts(job)
         ]
-        self._files.write("write parts", path, endings(told), durable=False, synced=False)
+        document = endings(told, path.parent)
+        self._files.write("write parts", path, document, durable=False, synced=False)
         return path
 
     def running(self) -> Iterator[tuple[Job, Live, dict[str, Any]]]:

@@ -26,7 +26,7 @@ Rule 3: nothing else knows watchers, store, pool and outbox all at once.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from daemon.clock import Clock
@@ -36,7 +36,7 @@ from daemon.files import Files
 from daemon.intake.observations import Admitted
 from daemon.logs import log
 from daemon.outbox.status_document import Live
-from daemon.pool.local import LocalPool
+from daemon.pool.nodes.joined import open_pool
 from daemon.supervisor import systemd
 from daemon.supervisor.admissions import Admissions
 from daemon.supervisor.beat import Beat
@@ -45,6 +45,7 @@ from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.dispatcher import Dispatcher
 from daemon.supervisor.duplicates import DuplicateFinder
+from daemon.supervisor.grants import programs_wanted
 from daemon.supervisor.heap import trim
 from daemon.supervisor.obstacles import Obstacles
 from daemon.supervisor.recovery import recover
@@ -95,12 +96,7 @@ class Supervisor:
         root, store = opened.spool.root, opened.store
         store.moved_aside = store.moved_aside or moved_aside
         self._clock, self._store, self._outage = clock, store, opened.outage
-        self._pool = LocalPool(
-            config.pool,
-            clock,
-            handlers=[inbox.handler for inbox in config.inboxes.values()],
-            handler_paths=config.handler_paths,
-        )
+        self._pool = open_pool(config, clock, programs_wanted(config))
         self.signals = Signals()
         self._duplicates = DuplicateFinder(store, root / "outbox", clock.wall_ms, self.signals.wake)
         self._capacity = capacity = Capacity(opened)
@@ -265,7 +261,8 @@ class Supervisor:
         self._watchers.close()
         self._hear()
         self._opened.take(config)
-        self._pool.serve([inbox.handler for inbox in config.inboxes.values()])
+        handlers = [inbox.handler for inbox in config.inboxes.values()]
+        self._pool.serve(handlers, programs_wanted(config))
         self._watchers.open()
         self._beat.now()
         log.info("reloaded", inboxes=sorted(config.inboxes))
@@ -310,7 +307,7 @@ class Supervisor:
 
     def _wait(self, until_s: float | None = None) -> None:
         """Sleep until there is a report or something is due."""
-        descriptors: list[int] = []
+        descriptors: Sequence[int] = ()
         timeout_s = _REFUSED_S
 
         def prepare() -> None:

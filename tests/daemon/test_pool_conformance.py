@@ -1,12 +1,12 @@
 """What every pool promises, whatever it runs attempts on: one suite, every implementation.
 
-To add an implementation, add a function to ``POOLS`` that makes one with two slots, for the
-handler ``tests.support.misbehaving``. Nothing here looks inside.
+To add an implementation, add a function to ``POOLS`` that makes one with two slots on a spool,
+for the handler ``tests.support.misbehaving``. Nothing here looks inside.
 """
 
 import os
 import select
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,64 +14,31 @@ import pytest
 from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
 from daemon.pool import orphans
-from daemon.pool.interface import Ended, Order, Outcome, Pool, Progress
+from daemon.pool.interface import Ended, Outcome, Pool, Progress
 from daemon.pool.local import LocalPool
 from tests.support.crew import HANDLER, ROOT
+from tests.support.nodes import node_pool
+from tests.support.pools import ends, events, order
 
-PATIENCE_S = 60.0
 
-
-def local(*, confine: bool) -> Pool:
+def local(_: Path, *, confine: bool) -> Pool:
     settings = Settings(slots=2, confine=confine)
     return LocalPool(settings, Clock(), handlers=[HANDLER], handler_paths=[ROOT])
 
 
 POOLS = {
-    "local": lambda: local(confine=False),
-    "local-confined": lambda: local(confine=True),
+    "local": partial(local, confine=False),
+    "local-confined": partial(local, confine=True),
+    "node": node_pool,
 }
 
 
-@pytest.fixture(params=POOLS.values(), ids=POOLS.keys())
-def pool(request):
-    made = request.param()
+@pytest.fixture(params=POOLS.keys())
+def pool(request, tmp_path):
+    made = POOLS[request.param](tmp_path)
+    events(made, lambda _: made.free_slots())  # a node takes a moment to join
     yield made
     made.close()
-
-
-def order(folder: Path, job: str, how: str = "well", **limits: float) -> Order:
-    """Return an order with a drop and an empty work directory."""
-    workdir = folder / job / "out.1"
-    workdir.mkdir(parents=True)
-    drop = folder / job / "drop.txt"
-    drop.write_text("a drop\n")
-    return Order(job, 1, HANDLER, job, str(drop), str(workdir), {"how": how}, **limits)
-
-
-def events(pool: Pool, until) -> list[Progress | Ended]:
-    """Sleep on what the pool says to sleep on, and collect, until that holds of all events."""
-    found: list[Progress | Ended] = list(pool.collect())
-    give_up_s = time.monotonic() + PATIENCE_S
-    while not until(found):
-        assert time.monotonic() < give_up_s, pool.describe()
-        poll = select.poll()
-        for descriptor in pool.descriptors():
-            poll.register(descriptor, select.POLLIN)
-        wait_s = pool.next_deadline_s()
-        poll.poll(5_000 if wait_s is None else wait_s * 1000 + 1)
-        found += pool.collect()
-    return found
-
-
-def ends(pool: Pool, count: int) -> dict[str, Ended]:
-    """Return how so many attempts ended."""
-
-    def ended(found):
-        return [event for event in found if isinstance(event, Ended)]
-
-    found = ended(events(pool, lambda found: len(ended(found)) >= count))
-    assert len(found) == len({end.job for end in found}), "ended twice"
-    return {end.job: end for end in found}
 
 
 def test_pool_takes_as_many_orders_as_it_has_slots(pool, tmp_path):
@@ -166,6 +133,7 @@ def test_handlers_tell_of_themselves(pool):
     assert "nowhere" in pool.unusable["nowhere.to.be.found"]
 
 
+@pytest.mark.parametrize("pool", ["local", "local-confined"], indirect=True)
 def test_pool_without_work_sleeps(pool):
     """Nothing to do, nothing due: the descriptors are silent."""
     events(pool, lambda _: pool.handlers)

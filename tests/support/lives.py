@@ -182,7 +182,7 @@ class Life:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(store, "Database", Stepping)
             patch.setattr(folders, "_locked", remembered)
-            patch.setattr(supervisor, "LocalPool", lambda *_args, **_more: self.pool)
+            patch.setattr(supervisor, "open_pool", lambda *_args, **_more: self.pool)
             patch.setattr(watcher, "Watch", NoWatch)
             patch.setattr(watcher, "_LOCAL_S", 0.2)  # what comes later is seen all the same
             patch.setattr(supervisor, "_LONGEST_WAIT_S", 0.05)  # we want to know when it rests

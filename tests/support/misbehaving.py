@@ -97,6 +97,19 @@ def kill_itself(_: Task) -> Result:
     return Result(())
 
 
+def note_and_hang(task: Task) -> Result:
+    """Say which process this is while it hangs."""
+    note(task, os.getpid())
+    return hang_without_gil(task)
+
+
+def journal(task: Task) -> Result:
+    """Note each beginning, in a file that all orders share."""
+    with (task.workdir.parents[1] / "journal").open("a") as file:
+        file.write(f"{task.name}\n")
+    return well(task)
+
+
 def grandchild(task: Task) -> Result:
     _spawn(task, leave_session=False)
     time.sleep(FOREVER_S)

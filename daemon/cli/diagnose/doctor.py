@@ -16,6 +16,7 @@ from pathlib import Path
 from daemon.cli.diagnose import machine_checks
 from daemon.cli.diagnose.findings import Finding, probe_file, write
 from daemon.cli.diagnose.inbox_checks import inbox_findings
+from daemon.cli.diagnose.node_checks import node_findings
 from daemon.cli.diagnose.worker_trials import worker_findings
 from daemon.cli.spool_reader import pulse_of
 from daemon.config.file import find
@@ -94,6 +95,7 @@ def _trials(config: Config) -> Iterator[Finding]:
         ):
             yield _tried(trial, folder)
         yield from worker_findings(folder, confine=config.pool.confine)
+    yield from node_findings(config)
 
 
 def _tried(trial: Callable[[Path], Finding], folder: Path) -> Finding:

@@ -1,0 +1,43 @@
+"""Whether the other machines that run jobs can be reached, and can do what the inboxes ask."""
+
+import select
+from collections.abc import Iterator
+from contextlib import closing
+
+from daemon.cli.diagnose.findings import Finding
+from daemon.clock import Clock
+from daemon.config.models import Config
+from daemon.pool.nodes.joined import node_pools
+from daemon.pool.nodes.remote import RemotePool
+from daemon.supervisor.grants import demand_of, programs_wanted
+from daemon.text import count
+
+PATIENCE_S = 40.0
+_ROUND_MS = 500
+
+
+def node_findings(config: Config) -> Iterator[Finding]:
+    """Launch a node on each machine, beside the one that the daemon may run there."""
+    for pool in node_pools(config, Clock(), programs_wanted(config)):
+        with closing(pool):
+            yield _found(pool, config)
+
+
+def _found(pool: RemotePool, config: Config) -> Finding:
+    what, clock = f"node {pool.name}", Clock()
+    give_up_s = clock.monotonic_s() + PATIENCE_S
+    while clock.monotonic_s() < give_up_s and not pool.told and pool.link.problem is None:
+        poll = select.poll()
+        for descriptor in pool.descriptors():
+            poll.register(descriptor, select.POLLIN)
+        poll.poll(_ROUND_MS)
+        pool.collect()
+    if pool.degraded:
+        return Finding(what, "warning", f"{pool.degraded}\nits share of the jobs runs elsewhere")
+    slots = f"{count(pool.size, 'slot')}, host {pool.link.host}, sees the spool"
+    unfit = [name for name in config.inboxes if not pool.free_slots(demand_of(name, config))]
+    if unfit:
+        why = "; ".join(pool.unusable.values())
+        text = f"{slots}\nit does not run the jobs of {', '.join(unfit)}{f': {why}' if why else ''}"
+        return Finding(what, "warning", text)
+    return Finding(what, "ok", slots)

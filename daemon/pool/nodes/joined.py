@@ -1,0 +1,140 @@
+"""The slots of this machine and of all nodes, as one pool.
+
+Rule: an order goes to the first machine that can run it now, this one before any other; so the
+daemon's own machine is busy before anything travels.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from itertools import chain
+from typing import Any
+
+from daemon.clock import Clock
+from daemon.config.models import Config
+from daemon.handlers.contract import Declaration
+from daemon.pool.interface import Demand, Ended, Order, Pool, Progress
+from daemon.pool.local import LocalPool
+from daemon.pool.nodes.remote import RemotePool
+
+
+class JoinedPool:
+    """The pool of this machine, and those of nodes that come and go."""
+
+    def __init__(self, home: LocalPool, nodes: Sequence[RemotePool]) -> None:
+        self._home, self._nodes = home, tuple(nodes)
+        self._pools: tuple[Pool, ...] = (home, *nodes)
+
+    @property
+    def size(self) -> int:
+        return sum(pool.size for pool in self._pools)
+
+    @property
+    def degraded(self) -> str | None:
+        if any(pool.degraded is None for pool in self._pools):
+            return None
+        return self._home.degraded
+
+    @property
+    def handlers(self) -> dict[str, Declaration]:
+        """Those that can be used somewhere; what each says of itself here counts first."""
+        told = (pool.handlers for pool in reversed(self._pools))
+        return dict(chain.from_iterable(each.items() for each in told))
+
+    @property
+    def unusable(self) -> dict[str, str]:
+        """Those that can be used on no machine."""
+        usable = self.handlers
+        return {name: why for name, why in self._home.unusable.items() if name not in usable}
+
+    def free_slots(self, demand: Demand | None = None) -> int:
+        return sum(pool.free_slots(demand) for pool in self._able(demand))
+
+    def start(self, order: Order) -> None:
+        demand = Demand(order.handler, tuple(order.programs), this_machine=order.this_machine)
+        for pool in self._able(demand):
+            if pool.free_slots(demand):
+                pool.start(order)
+                return
+        raise ValueError("no slot is free")
+
+    def serve(self, handlers: Sequence[str], programs: Sequence[str] = ()) -> None:
+        for pool in self._pools:
+            pool.serve(handlers, programs)
+
+    def cancel(self, job: str, attempt: int) -> bool:
+        return any(pool.cancel(job, attempt) for pool in self._pools)
+
+    def interrupt_all(self) -> None:
+        for pool in self._pools:
+            pool.interrupt_all()
+
+    def collect(self) -> list[Progress | Ended]:
+        return [event for pool in self._pools for event in pool.collect()]
+
+    def descriptors(self) -> list[int]:
+        return [descriptor for pool in self._pools for descriptor in pool.descriptors()]
+
+    def next_deadline_s(self) -> float | None:
+        due_s = [each for pool in self._pools if (each := pool.next_deadline_s()) is not None]
+        return min(due_s, default=None)
+
+    def place_of(self, job: str) -> str:
+        return next(filter(None, (pool.place_of(job) for pool in self._pools)), "")
+
+    def describe(self) -> dict[str, Any]:
+        here, nodes = self._home.describe(), [node.describe() for node in self._nodes]
+        sums = {
+            name: sum(each[name] for each in (here, *nodes))
+            for name in ("slots", "free", "waiting", "checking")
+        }
+        return {
+            **here,
+            **sums,
+            "own_slots": here["slots"],
+            "degraded": self.degraded,
+            "unusable_handlers": self.unusable,
+            "nodes": nodes,
+        }
+
+    def close(self) -> None:
+        with ExitStack() as all_of_them:
+            for pool in self._pools:  # the last is closed first: this machine's, which sweeps
+                all_of_them.callback(pool.close)
+
+    def _able(self, demand: Demand | None) -> Iterator[Pool]:
+        """Yield the pools that can import what is asked for, as far as is known."""
+        missing = demand is not None and demand.handler in self._home.unusable
+        yield from self._pools[1:] if missing else self._pools
+
+
+def open_pool(config: Config, clock: Clock, programs: Sequence[str]) -> Pool:
+    """Return the pool that a configuration asks for: without nodes, this machine's alone.
+
+    `programs` are the names of those that orders may ask for.
+    """
+    home = LocalPool(
+        config.pool, clock, handlers=_handlers(config), handler_paths=config.handler_paths
+    )
+    nodes = node_pools(config, clock, programs)
+    return JoinedPool(home, nodes) if nodes else home
+
+
+def node_pools(config: Config, clock: Clock, programs: Sequence[str]) -> list[RemotePool]:
+    """Return the pools of the nodes that a configuration names, none of which has joined yet."""
+    return [
+        RemotePool(
+            name,
+            node,
+            config.pool,
+            clock,
+            root=config.root,
+            handlers=_handlers(config),
+            programs=programs,
+            handler_paths=config.handler_paths,
+        )
+        for name, node in config.pool.nodes.items()
+    ]
+
+
+def _handlers(config: Config) -> list[str]:
+    return [inbox.handler for inbox in config.inboxes.values()]

@@ -1,0 +1,307 @@
+"""The link to one node: launched, greeted, joined, lost, and launched again.
+
+Theory of operation
+-------------------
+::
+
+    down ── it is time ──▶ launched ── Greeting ──▶ greeted ── Joined ──▶ joined
+      ▲                       │                        │                    │
+      └────── nothing of the node runs any more ──── leaving ◀── lost ──────┘
+
+A node is lost when its launcher dies, when it says what is no message, or when it has not been
+heard for ``lost_s``. None of that proves that it runs no more: a cut cable kills nothing. So the
+link stays *leaving* until the node's lease is over (``messages``), unless its last word was that
+every worker has died.
+
+Rules
+-----
+1. ``lost`` is set once for each node that had joined, and only when nothing of it runs any more.
+2. Before a limit is held against a node, what it has said is read: a daemon that was itself
+   stopped for a minute does not call its nodes lost for it.
+3. What is not a message is ignored before the greeting (a login shell may print what it likes),
+   and ends the link afterwards.
+"""
+
+import os
+import secrets
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from daemon.clock import Clock
+from daemon.config.models import Node
+from daemon.errors import Fault
+from daemon.logs import log
+from daemon.pool.nodes.launcher import Launcher
+from daemon.pool.nodes.messages import (
+    PROTOCOL,
+    Down,
+    Gone,
+    Greeting,
+    Heard,
+    Hello,
+    Here,
+    Joined,
+    Up,
+    line_down,
+    relocated,
+    up_of,
+)
+from daemon.pool.nodes.node import ANSWER
+from daemon.pool.protocol import BadMessage
+from daemon.text import shown
+from daemon.version import VERSION
+
+Phase = Literal["down", "launched", "greeted", "joined", "leaving"]
+
+ANSWER_S = 30.0
+"""From the launch to the greeting, and from there to the proof."""
+FIRST_WAIT_S, LONGEST_WAIT_S = 1.0, 60.0
+"""Between a loss and the next launch."""
+_PROVEN_S = 60.0
+"""A node that stayed so long is launched again at once."""
+SUSPECT_LOSSES, SUSPECT_S = 3, 600.0
+"""Losses with work under way within that time set a node aside, for that time."""
+_BEHIND_S = 0.05
+_BURST, _PER_SLOT_S = 5_000, 500
+"""Messages: far more than tiny jobs can be the cause of."""
+_NOISE_CHARS = 200
+_CLOSE_S = 5.0
+
+
+class Link:
+    """The connection to one node, over whatever its launcher is.
+
+    Parameters
+    ----------
+    hello : callable
+        Returns what the node is told, but for its stamp and proof.
+    root : Path
+        The spool, as the daemon sees it.
+    """
+
+    def __init__(
+        self, name: str, node: Node, clock: Clock, *, root: Path, hello: Callable[[], Hello]
+    ) -> None:
+        self.name, self.root, self.there = name, root, node.root or root
+        self._node, self._clock, self._hello = node, clock, hello
+        self.phase: Phase = "down"
+        self.slots = 0
+        self.host = ""
+        self.problem: Fault | None = None
+        """Why it has not joined, when there is something to say."""
+        self.lost = False
+        """Whether a node that had joined is gone for good; who acts on it takes it back."""
+        self._launcher: Launcher | None = None
+        self._due_s = 0.0
+        """When the next launch is due, the answer is overdue, or the lease is over, by phase."""
+        self._heard_s = self._joined_s = 0.0
+        self._failures = 0
+        self._losses: deque[float] = deque(maxlen=SUSPECT_LOSSES)
+        self._proof, self._noise = "", ""
+        self._tokens, self._counted_s = float(_BURST), 0.0
+
+    def send(self, message: Down) -> None:
+        """Send a message; when the node is not there, that shows elsewhere."""
+        if self._launcher:
+            self._launcher.wire.send(line_down(message))
+
+    def descriptors(self) -> list[int]:
+        """Return what becomes readable when ``collect`` has something to do."""
+        return self._launcher.descriptors() if self._launcher else []
+
+    def deadline_s(self) -> float:
+        """Return when ``collect`` has something to do even so, on the monotonic clock."""
+        if self._launcher and self._launcher.wire.behind:
+            return self._clock.monotonic_s() + _BEHIND_S
+        return self._heard_s + self._node.lost_s if self.phase == "joined" else self._due_s
+
+    def collect(self, now_s: float) -> list[Up]:
+        """Do one round; return what the node said that is not about the link itself."""
+        said: list[Up] = []
+        if launcher := self._launcher:
+            dead = launcher.dead  # asked first, so that its last words are read
+            try:
+                said = self._read(launcher, now_s)
+                if self.phase != "leaving" and (dead or launcher.wire.ended):
+                    self._drop(*self._why_ended(launcher), now_s)
+                elif self.phase != "leaving":
+                    launcher.wire.flush()
+            except BadMessage as error:
+                self._drop("NODE_LOST", f"it said something unintelligible: {error}", now_s)
+        if self.phase == "joined" and now_s >= self._heard_s + self._node.lost_s:
+            self._drop("NODE_LOST", f"not heard of for {self._node.lost_s:g} s", now_s)
+        elif self.phase in ("launched", "greeted") and now_s >= self._due_s:
+            self._drop("NODE_NOT_STARTED", self._with_noise("it does not answer"), now_s)
+        if self.phase == "leaving" and now_s >= self._due_s:
+            self._leave(now_s)
+        if self.phase == "down" and now_s >= self._due_s:
+            self._launch(now_s)
+        return said
+
+    def count_loss(self, now_s: float) -> None:
+        """Count a loss in which attempts were lost; set the node aside after too many."""
+        self._losses.append(now_s)
+        if len(self._losses) == SUSPECT_LOSSES and now_s - self._losses[0] < SUSPECT_S:
+            self._losses.clear()
+            self._due_s = now_s + SUSPECT_S
+            text = f"lost {SUSPECT_LOSSES} times at work; not used for {SUSPECT_S / 60:g} min"
+            self._tell("NODE_SUSPECT", text)
+
+    def close(self) -> None:
+        """Let the node end its workers and go."""
+        self._forget_proof()
+        if self._launcher:
+            self._launcher.end(_CLOSE_S)
+        self._launcher, self.phase, self.slots = None, "down", 0
+
+    # From phase to phase
+
+    def _launch(self, now_s: float) -> None:
+        try:
+            self._launcher = Launcher(self._node.launch)
+        except OSError as error:
+            self._tell("NODE_NOT_STARTED", f"{self._node.launch[0]}: {error.strerror or error}")
+            self._back_off(now_s)
+            return
+        self._noise = ""
+        self._tokens, self._counted_s = float(_BURST), now_s
+        self.phase, self._due_s = "launched", now_s + ANSWER_S
+
+    def _read(self, launcher: Launcher, now_s: float) -> list[Up]:
+        said: list[Up] = []
+        for line in launcher.wire.read():
+            self._count(now_s)
+            try:
+                message = up_of(line)
+            except BadMessage:
+                if self.phase != "launched":
+                    raise
+                self._noise = shown(line[:_NOISE_CHARS].decode("utf-8", "replace"))
+                continue
+            match message, self.phase:
+                case Greeting(), "launched":
+                    self._greet(message, now_s)
+                case Joined(), "greeted":
+                    self._join(message, now_s)
+                case Here(stamp=stamp), "joined":
+                    self._heard_s = now_s
+                    self.send(Heard(stamp))
+                case Gone(why=why), "greeted" | "joined":
+                    self._drop("NODE_LOST", f"it left: {why}", now_s, certain=True)
+                case _, "joined":
+                    said.append(message)
+                case _, "leaving" | "down":
+                    break
+                case _:
+                    raise BadMessage(f"{message.kind} while {self.phase}")
+        return said
+
+    def _greet(self, greeting: Greeting, now_s: float) -> None:
+        if greeting.protocol != PROTOCOL or _series(greeting.version) != _series(VERSION):
+            text = f"it has version {greeting.version}; {VERSION} is wanted, but for the last part"
+            self._drop("NODE_VERSION", text, now_s)
+            return
+        self.host = greeting.host
+        try:
+            proof = self._write_proof()
+        except OSError as error:
+            self._drop("NODE_STORAGE", f"the proof cannot be written here: {error}", now_s)
+            return
+        self.send(replace(self._hello(), stamp=greeting.stamp, proof=proof))
+        self.phase, self._due_s = "greeted", now_s + ANSWER_S
+
+    def _join(self, joined: Joined, now_s: float) -> None:
+        if wrong := self._disproved(joined.proof):
+            self._drop("NODE_STORAGE", wrong, now_s)
+            return
+        self._forget_proof()
+        self.phase, self.slots, self.problem = "joined", joined.slots, None
+        self._heard_s = self._joined_s = now_s
+        log.info("node joined", node=self.name, host=self.host, slots=self.slots)
+
+    def _drop(self, code: str, why: str, now_s: float, *, certain: bool = False) -> None:
+        """Let go of the launcher, and wait until nothing of the node can run any more."""
+        self._tell(code, why)
+        self._forget_proof()
+        if self._launcher:
+            self._launcher.end()
+            self._launcher = None
+        joined = self.phase == "joined"
+        self._due_s = now_s if certain or not joined else self._heard_s + self._node.lost_s
+        if joined and now_s - self._joined_s >= _PROVEN_S:
+            self._failures = 0
+        self.phase = "leaving"
+        if not joined:
+            self.slots = 0
+
+    def _leave(self, now_s: float) -> None:
+        self.lost, self.slots = self.slots > 0, 0
+        self.phase = "down"
+        self._back_off(now_s)
+
+    def _back_off(self, now_s: float) -> None:
+        wait_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**self._failures)
+        self._failures = min(self._failures + 1, 30)
+        self._due_s = now_s + wait_s
+
+    # What is wrong
+
+    def _tell(self, code: str, why: str) -> None:
+        before, self.problem = self.problem, Fault(code, f"node {self.name}: {why}", kind="node")
+        if before != self.problem:
+            log.warning("node is not there", node=self.name, code=code, why=why)
+
+    def _why_ended(self, launcher: Launcher) -> tuple[str, str]:
+        code = "NODE_LOST" if self.phase == "joined" else "NODE_NOT_STARTED"
+        said = launcher.complaint() or self._noise
+        return code, f"its launcher {launcher.how_it_ended()}{f': {shown(said)}' if said else ''}"
+
+    def _with_noise(self, text: str) -> str:
+        said = (self._launcher and self._launcher.complaint()) or self._noise
+        return f"{text}; it said: {shown(said)}" if said else text
+
+    def _count(self, now_s: float) -> None:
+        more = (now_s - self._counted_s) * _PER_SLOT_S * (self.slots + 1)
+        self._tokens, self._counted_s = min(float(_BURST), self._tokens + more) - 1, now_s
+        if self._tokens < 0:
+            raise BadMessage("more messages than its work can be the cause of")
+
+    # The proof that it sees this spool
+
+    def _write_proof(self) -> str:
+        """Write a file that nobody else can know of; return its path there."""
+        self._forget_proof()
+        name = f".node-{self.name}-{secrets.token_hex(8)}"
+        self._proof = secrets.token_hex(16)
+        path = self.root / "work" / name
+        path.write_text(self._proof, "ascii")
+        return relocated(str(path), self.root, self.there)
+
+    def _disproved(self, said: str) -> str:
+        """Return why a node does not see this spool as it must; empty: it does."""
+        if said != self._proof:
+            return f"it does not see the spool at {self.there}: {said}"
+        for path in self._proofs():
+            if path.name.endswith(ANSWER):
+                with suppress(OSError):
+                    owner, answer = path.stat().st_uid, path.read_text("ascii", "replace")
+                    if os.geteuid() not in (0, owner):
+                        return f"it writes as user {owner}, the daemon is user {os.geteuid()}"
+                    return "" if answer == said else "what it writes is not what is read here"
+        return f"what it writes at {self.there} is not seen here"
+
+    def _proofs(self) -> list[Path]:
+        return list((self.root / "work").glob(f".node-{self.name}-*"))
+
+    def _forget_proof(self) -> None:
+        for path in self._proofs():
+            with suppress(OSError):
+                path.unlink()
+
+
+def _series(version: str) -> list[str]:
+    return version.split(".")[:2]
