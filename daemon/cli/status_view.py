@@ -15,7 +15,7 @@ from typing import Any
 
 from daemon.cli.spool_reader import Pulse, SpoolReader, StatusFile, find_status, pulse_of, statuses
 from daemon.errors import BadInput
-from daemon.outbox.overview import Ended, Overview, overview_of
+from daemon.outbox.overview import Ended, Overview, Running, overview_of
 from daemon.outbox.part_lines import parts_of
 from daemon.outbox.places import place_of
 from daemon.outbox.status_reader import standing
@@ -23,8 +23,10 @@ from daemon.text import shown, span
 
 EX_OK, EX_FAILED, EX_DOWN = 0, 1, 3
 
-_MOST_ENDED = 10
-"""Results of which an overview tells, and as many failures; what lives, it tells in full."""
+_MOST, _LEAST = 10, 2
+"""Lines of each part of an overview; a small terminal shows fewer."""
+_BESIDE_ROWS, _PARTS = 14, 5
+"""Lines of a terminal that are headings, and parts that share the rest; a failure has two."""
 _BAR = 12
 _HOME = "\x1b[H\x1b[J"
 """To a terminal: write over what was written."""
@@ -92,8 +94,9 @@ def overview_json(root: Path, pulse: Pulse, found: Sequence[StatusFile]) -> str:
 def overview(root: Path, pulse: Pulse, found: Sequence[StatusFile]) -> str:
     """Return the spool at a glance: what lives, what failed, what is done."""
     seen = overview_of(pulse.document, standing(root, (entry.document for entry in found)))
-    lines = _head(root, pulse, seen)
-    tables = [(title, rows) for title, rows in _tables(seen) if rows]
+    share = _share()
+    lines = _head(root, pulse, seen, share)
+    tables = [(title, rows) for title, rows in _tables(seen, share) if rows]
     for title, rows in tables:
         lines += ["", title, *_columns(rows)]
     if not tables:
@@ -117,36 +120,57 @@ def bar(progress: float) -> str:
     return f"[{('#' * round(progress * _BAR)).ljust(_BAR, '.')}] {progress:4.0%}"
 
 
-def _head(root: Path, pulse: Pulse, seen: Overview) -> list[str]:
+def _share() -> int:
+    """Return how many lines each part may have: all of them fit a terminal."""
+    if not sys.stdout.isatty():
+        return _MOST
+    return max(_LEAST, (shutil.get_terminal_size().lines - _BESIDE_ROWS) // _PARTS)
+
+
+def _cut_list(lines: list[str], share: int, more: str) -> list[str]:
+    left_out = len(lines) - share
+    return [*lines[:share], f"{more}and {left_out} more"] if left_out > 0 else lines
+
+
+def _head(root: Path, pulse: Pulse, seen: Overview, share: int) -> list[str]:
     if not pulse.running:
         ago = "" if pulse.age_s is None else f"; it was last seen {span(pulse.age_s)} ago"
         return [f"soundspool does not run on {shown(root)}{ago}. Start it: soundspool run"]
-    figures = ", ".join(f"{name.lower()} {value}" for name, value in seen.figures[:4])
+    figures = ", ".join(f"{name.lower()} {value}" for name, value in seen.figures)
     lines = [f"soundspool on {shown(root)}: {seen.phase}, process {pulse.document.get('pid')}"]
-    lines += [f"  {figures}", *(f"  {part.name}: {part.notes}" for part in seen.health)]
-    return [*lines, *(f"  ! {sentence}" for sentence in seen.attention)]
+    health = [f"  {part.name}: {part.notes}" for part in seen.health]
+    attention = [f"  ! {sentence}" for sentence in seen.attention]
+    lines += [f"  {figures}", *_cut_list(health, share, "  ")]
+    return [*lines, *_cut_list(attention, share, "  ! ")]
 
 
-def _tables(seen: Overview) -> Iterable[tuple[str, list[Row]]]:
-    yield (
-        "RUNNING",
-        [
-            (one.name, one.inbox, bar(one.progress), f"{one.stage} {one.left}".rstrip())
-            for one in seen.running
-        ],
+def _tables(seen: Overview, share: int) -> Iterable[tuple[str, list[Row]]]:
+    parts: tuple[tuple[str, list[list[Row]], int], ...] = (
+        ("FAILED", [_failure(one) for one in seen.failed], len(seen.failed)),
+        ("RUNNING", [[_running(one)] for one in seen.running], len(seen.running)),
+        (
+            "WAITING",
+            [[(one.name, one.inbox, one.why)] for one in seen.waiting],
+            seen.waiting_in_all,
+        ),
+        (
+            "ENDED",
+            [[(one.name, one.inbox, f"{one.state} {one.notes}")] for one in seen.results],
+            len(seen.results),
+        ),
     )
-    waiting = [(one.name, one.inbox, one.why) for one in seen.waiting]
-    left_out = seen.waiting_in_all - len(waiting)
-    yield "WAITING", [*waiting, *([(f"and {left_out} more", "", "")] if left_out else [])]
-    yield "FAILED", [row for one in seen.failed[:_MOST_ENDED] for row in _failure(one)]
-    yield (
-        "ENDED",
-        [(one.name, one.inbox, one.state, one.notes) for one in seen.results[:_MOST_ENDED]],
-    )
+    for title, told, in_all in parts:
+        rows = [row for one in told[:share] for row in one]
+        left_out = in_all - min(share, len(told))
+        yield title, [*rows, *([(f"and {left_out} more", "", "")] if left_out else [])]
+
+
+def _running(one: Running) -> Row:
+    return one.name, one.inbox, f"{bar(one.progress)}  {one.stage} {one.left}".rstrip()
 
 
 def _failure(one: Ended) -> list[Row]:
-    again = f" Then: {one.command}" if one.command else ""
+    again = f" Then: {one.commands[0][1]}" if one.commands else ""
     return [(one.name, one.inbox, f"{one.code}: {one.notes}"), ("", "", f"{one.step}{again}")]
 
 

@@ -24,8 +24,9 @@ from rich.table import Table
 from rich.text import Text
 
 from daemon.clock import Clock
+from daemon.outbox.health import Document, Health
 from daemon.outbox.heartbeat import NAME
-from daemon.outbox.overview import Document, Ended, Life, Overview, Waiting, life, overview_of
+from daemon.outbox.overview import Ended, Life, Overview, Running, Waiting, life, overview_of
 from daemon.outbox.status_reader import StatusCache, read_status, standing
 from daemon.text import age_s, shown, span
 
@@ -80,12 +81,13 @@ def frame(
     seen = overview_of(state or {}, documents)
     parts: list[RenderableType] = [_headline(root, state, seen, now_ms)]
     parts += [_figures(seen)] if state else []
-    parts += [Text(f"! {sentence}", "yellow") for sentence in seen.attention]
-    parts += _part("Running", _running(seen), len(seen.running), rows)
+    parts += [Text(f"! {sentence}", "yellow") for sentence in seen.attention[:rows]]
+    parts += _more(len(seen.attention), rows)
     parts += _part("Failed", _failed(seen.failed[:rows], now_ms), len(seen.failed), rows)
+    parts += _part("Running", _running(seen.running[:rows]), len(seen.running), rows)
     parts += _part("Waiting", _waiting(seen.waiting[:rows], now_ms), seen.waiting_in_all, rows)
     parts += _part("Results", _results(seen.results[:rows], now_ms), len(seen.results), rows)
-    parts += _part("Health", _health(seen), len(seen.health), len(seen.health))
+    parts += _part("Health", _health(seen.health[:rows]), len(seen.health), rows)
     return Group(*parts)
 
 
@@ -121,10 +123,11 @@ def _figures(seen: Overview) -> Text:
 def _part(title: str, table: Table, number: int, rows: int) -> list[RenderableType]:
     if not number:
         return []
-    parts: list[RenderableType] = [Text(f"\n{title}", "bold"), table]
-    if number > rows:
-        parts.append(Text(f"  and {number - rows} more", "dim"))
-    return parts
+    return [Text(f"\n{title}", "bold"), table, *_more(number, rows)]
+
+
+def _more(number: int, rows: int) -> list[RenderableType]:
+    return [Text(f"  and {number - rows} more", "dim")] if number > rows else []
 
 
 def _table(*ratios: int, wrap: bool = False) -> Table:
@@ -140,9 +143,9 @@ def _name(name: str, inbox: str) -> Text:
     return Text(name).append(f" {inbox}", "dim")
 
 
-def _running(seen: Overview) -> Table:
+def _running(running: Iterable[Running]) -> Table:
     table = _table(2, 0, 0, 2, 0)
-    for one in seen.running:
+    for one in running:
         stage = f"{one.stage}, attempt {one.attempt}" if one.attempt > 1 else one.stage
         stage = "\n".join(one.parts) if one.parts else stage
         table.add_row(
@@ -181,9 +184,9 @@ def _results(results: Iterable[Ended], now_ms: int) -> Table:
     return table
 
 
-def _health(seen: Overview) -> Table:
+def _health(health: Iterable[Health]) -> Table:
     table = _table(1, 4)
-    for one in seen.health:
+    for one in health:
         table.add_row(Text(one.name), Text(one.notes, "" if one.fine else "red"))
     return table
 

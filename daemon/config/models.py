@@ -207,6 +207,8 @@ class Config(_Section):
     """The whole configuration. With none at all, ``./spool`` and one ``mix`` inbox."""
 
     root: Path = Path(config_file.DEFAULT_ROOT)
+    share: Annotated[str, Field(max_length=500)] = ""
+    """Where people reach the root: ``smb://nas/audio``."""
     inboxes: Annotated[dict[InboxName, Inbox], Field(max_length=1000)] = Field(
         default_factory=lambda: {"mix": Inbox()}
     )

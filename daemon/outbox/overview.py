@@ -8,19 +8,18 @@ links, and whoever makes one quotes it.
 """
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import nsmallest
-from typing import Any, Literal
+from typing import Literal
 
 from daemon.errors import Fault
-from daemon.outbox.health_lines import notes_of_inbox, resources_of
-from daemon.outbox.node_lines import health_of, stage_of
+from daemon.outbox.health import Document, Health, health_of, room_mb
+from daemon.outbox.node_lines import stage_of
 from daemon.outbox.part_lines import parts_of
-from daemon.outbox.places import folder_of, is_page, place_of
-from daemon.text import age_s, count, figure, shown, size, span
+from daemon.outbox.places import LIVE, folder_of, is_page, place_of
+from daemon.text import age_s, count, figure, shown, span
 
-Document = Mapping[str, Any]
 Life = Literal["alive", "down", "stopped", "absent"]
 
 WAITING = 100
@@ -30,6 +29,9 @@ PERIODS = 3
 """A heartbeat older than so many periods: the daemon is down."""
 
 _FIGURES = 3
+_HEARD = ("master", "episode", "recording")
+"""Roles of outputs that a person listens to."""
+SHOWN_ROLES = frozenset({"report", LIVE, *_HEARD})
 _WHY = {
     "settling": "arriving",
     "incomplete": "not whole yet",
@@ -87,21 +89,15 @@ class Ended:
     code: str = ""
     step: str = ""
     """What a person can do about a failure."""
-    command: str = ""
-    """The shell command that tries again."""
+    commands: tuple[tuple[str, str], ...] = ()
+    """What else: the words, and the shell command."""
     folder: tuple[str, ...] = ()
     """The parts of a path below the root: of the result, or of where the drop lies."""
     report: tuple[str, ...] = ()
     """Likewise of its report; none: it has none."""
-
-
-@dataclass(frozen=True)
-class Health:
-    """One part of the daemon, in order or not."""
-
-    name: str
-    fine: bool
-    notes: str
+    sound: tuple[str, ...] = ()
+    """Likewise of what can be played."""
+    job: str = ""
 
 
 @dataclass(frozen=True)
@@ -139,20 +135,21 @@ def overview_of(state: Document, documents: Iterable[Document]) -> Overview:
     arriving = [one for one in drops if one.get("state") == "receiving"]
     first = [*nsmallest(WAITING, queued, _turn), *nsmallest(WAITING, arriving, _since)][:WAITING]
     latest = sorted((one for one in drops if one.get("state") in ENDED), key=ended, reverse=True)
+    failed = [one for one in latest if one["state"] == "failed"]
     return Overview(
         phase=shown(state.get("phase") or "unknown"),
         attention=tuple(shown(one) for one in _attention(state)),
-        figures=tuple(_figures(state)),
+        figures=(*_figures(state), ("Failed", f"{len(failed)}")),
         running=tuple(_running(one) for one in state.get("running") or ()),
         waiting=tuple(_waiting(one) for one in first),
         waiting_in_all=len(queued) + len(arriving),
-        failed=tuple(_failure(one) for one in latest if one["state"] == "failed"),
+        failed=tuple(_failure(one) for one in failed),
         results=tuple(
             _result(one, (inboxes.get(one.get("inbox")) or {}).get("headline") or ())
             for one in latest
             if one["state"] != "failed"
         ),
-        health=tuple(_health(state)),
+        health=tuple(sorted(health_of(state), key=lambda one: one.fine)),
     )
 
 
@@ -194,31 +191,36 @@ def _attention(state: Document) -> Iterable[str]:
     for name, inbox in (state.get("inboxes") or {}).items():
         if inbox.get("problem"):
             yield f"The inbox {name} cannot be watched: {inbox['problem']}"
-    if _room_mb(state) <= 0:
+    if room_mb(state) <= 0:
         yield "The disk is full: drops stay in their inbox until there is room."
     for warning in state.get("warnings") or ():
         if warning.get("code") not in _TOLD:
             yield f"{warning.get('message')} ({warning.get('code')})"
 
 
-def _room_mb(state: Document) -> float:
-    """Return the MiB that new drops may still fill; infinite when the daemon does not say."""
-    disk = state.get("disk")
-    if not disk:
-        return float("inf")
-    free, kept = disk.get("free_mb", 0), disk.get("reserve_mb", 0)
-    return float(free - disk.get("reserved_mb", 0) - kept)
-
-
 def _figures(state: Document) -> Iterable[tuple[str, str]]:
-    queue, totals = state.get("queue") or {}, state.get("totals") or {}
-    depth = queue.get("depth") or {}
-    yield "Running", f"{depth.get('running', 0)}"
-    yield "Waiting", f"{sum((depth.get('queued') or {}).values())}"
-    yield "Arriving", f"{depth.get('receiving', 0)}"
-    yield "Longest wait", span(queue.get("oldest_queued_s"))
-    for name in ENDED:
-        yield name.capitalize(), f"{totals.get(name, 0)}"
+    """Yield the figures for the top: what a person looks for first."""
+    depth = (state.get("queue") or {}).get("depth") or {}
+    running = int(depth.get("running") or 0)
+    waiting = sum((depth.get("queued") or {}).values()) + int(depth.get("receiving") or 0)
+    left_s = _left_s(state, waiting)
+    until = f", done in about {span(left_s)}" if left_s else ""
+    yield "Running", f"{running}"
+    yield "Waiting", f"{waiting}{until}"
+
+
+def _left_s(state: Document, waiting: int) -> float:
+    """Return the seconds until the queue is empty, by what jobs took so far; 0: not known."""
+    totals = ((state.get("totals") or {}).get("handlers") or {}).values()
+    attempts = sum(one.get("attempts") or 0 for one in totals)
+    seconds = sum(one.get("seconds") or 0.0 for one in totals)
+    slots = max(1, int((state.get("pool") or {}).get("slots") or 1))
+    if not attempts:
+        return 0.0
+    each_s, under_way = seconds / attempts, list(state.get("running") or ())
+    known = [one.get("eta_s") for one in under_way]
+    work_s = waiting * each_s + sum(each_s if left is None else left for left in known)
+    return float(work_s / slots) if waiting or under_way else 0.0
 
 
 # Rows
@@ -269,21 +271,25 @@ def _failure(document: Document) -> Ended:
         notes=shown(fault.message),
         code=shown(fault.code),
         step=shown(fault.hint),
-        command=_retry_command(name, lossy=document.get("name_base64") is not None),
+        commands=tuple(_commands(name, lossy=document.get("name_base64") is not None)),
         folder=("failed", inbox),
+        job=shown(document.get("job") or ""),
     )
 
 
-def _retry_command(name: str, *, lossy: bool) -> str:
-    """Return the command; nothing for a name that cannot be typed as it is shown."""
+def _commands(name: str, *, lossy: bool) -> Iterable[tuple[str, str]]:
+    """Yield the commands; none for a name that cannot be typed as it is shown."""
     if lossy or shown(name) != name:
-        return ""
+        return
     dashes = "-- " if name.startswith("-") else ""
-    return f"soundspool retry {dashes}{shlex.quote(name)}"
+    for words, command in (("to try again", "retry"), ("to clear it away", "clear")):
+        yield words, f"soundspool {command} {dashes}{shlex.quote(name)}"
 
 
 def _result(document: Document, headline: Iterable[str]) -> Ended:
-    pages = [one for one in document.get("outputs") or () if is_page(one)]
+    outputs = document.get("outputs") or ()
+    pages = [one for one in outputs if is_page(one)]
+    heard = [one for role in _HEARD for one in outputs if one.get("role") == role]
     return Ended(
         name=shown(document.get("name")),
         inbox=shown(document.get("inbox")),
@@ -292,6 +298,8 @@ def _result(document: Document, headline: Iterable[str]) -> Ended:
         notes=shown(_notes(document, headline)),
         folder=folder_of(document),
         report=place_of(document, pages[0]) if pages else (),
+        sound=place_of(document, heard[0]) if heard else (),
+        job=shown(document.get("job") or ""),
     )
 
 
@@ -306,26 +314,3 @@ def _notes(document: Document, headline: Iterable[str]) -> str:
     if warnings:
         notes.append(count(len(warnings), "warning"))
     return " · ".join(notes)
-
-
-# Health
-
-
-def _health(state: Document) -> Iterable[Health]:
-    pool, disk = state.get("pool"), state.get("disk")
-    if pool:
-        notes = f"{pool.get('free', 0)} of {count(pool.get('slots', 0), 'slot')} free"
-        workers = count(len(pool.get("workers") or ()), "worker")
-        yield Health("Pool", not pool.get("degraded"), f"{notes}, {workers}")
-        yield from (Health(*health_of(node)) for node in pool.get("nodes") or ())
-    for name, notes in resources_of(state.get("resources") or {}):
-        yield Health(f"Resource {name}", fine=True, notes=notes)
-    for name, inbox in (state.get("inboxes") or {}).items():
-        notes = ", ".join(notes_of_inbox(inbox))
-        yield Health(shown(f"Inbox {name}"), not inbox.get("problem"), shown(notes))
-    if disk:
-        free, promised, kept = (
-            size(disk.get(key, 0)) for key in ("free_mb", "reserved_mb", "reserve_mb")
-        )
-        notes = f"{free} free, {promised} promised to jobs, {kept} kept back"
-        yield Health("Disk", _room_mb(state) > 0, notes)

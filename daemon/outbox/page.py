@@ -17,7 +17,7 @@ Costs, measured with 200 rows: 8 ms for each page; 3 MB for Jinja2 and the compi
 
 import base64
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -28,25 +28,28 @@ from markupsafe import Markup
 
 from daemon.clock import Clock, rfc3339
 from daemon.files import Files
-from daemon.outbox.overview import PERIODS, Document, Overview, overview_of
+from daemon.outbox.health import Document
+from daemon.outbox.overview import PERIODS, Overview, overview_of
 from daemon.outbox.status_reader import standing
 from daemon.text import shown
 
-NAME = "index.html"
+NAME, RESULTS = "index.html", "results.html"
 REFRESH_S = 10.0
 """The page is rewritten, and reloads itself, at least this often."""
 ROWS, SHARE = 50, 5
-"""Failures that are listed, and results; the rest is counted. Of each list, so many rows stand on
-the page at once, and the others are folded: old failures must not push the queue off it."""
+"""Failures that are listed, and results; the rest is counted, or on a page of its own. Of each
+list, so many rows stand on the page at once, and the others are folded: old failures must not
+push the queue off it."""
 
 
 class FrontPage:
-    """The writer of ``index.html``."""
+    """The writer of ``index.html``, and of ``results.html`` beside it."""
 
     def __init__(self, root: Path, *, files: Files, clock: Clock) -> None:
         self._root, self._files, self._clock = root, files, clock
         self._written_s = -1e9
         self._seen: Overview | None = None
+        self._results_written_s, self._endings = -1e9, -1
 
     def write(self, state: Document, documents: Iterable[Document]) -> bool:
         """Write the page if there is something new to see; return whether it was written.
@@ -64,9 +67,24 @@ class FrontPage:
         self._written_s, self._seen = now_s, seen
         return True
 
+    def write_results(
+        self, state: Document, documents: Callable[[], Iterable[Document]], endings: int
+    ) -> bool:
+        """Write the page of all results when `endings` has changed, but not again and again."""
+        now_s = self._clock.monotonic_s()
+        if endings == self._endings or now_s - self._results_written_s < REFRESH_S:
+            return False
+        text = page(state, documents(), now_ms=self._clock.wall_ms(), all_results=True)
+        data = text.encode("utf-8")
+        self._files.write("write page of results", self._root / RESULTS, data, durable=False)
+        self._results_written_s, self._endings = now_s, endings
+        return True
 
-def page(state: Document, documents: Iterable[Document], *, now_ms: int) -> str:
-    """Return the front page.
+
+def page(
+    state: Document, documents: Iterable[Document], *, now_ms: int, all_results: bool = False
+) -> str:
+    """Return the front page, or the page of all results.
 
     Parameters
     ----------
@@ -77,26 +95,43 @@ def page(state: Document, documents: Iterable[Document], *, now_ms: int) -> str:
     now_ms : int
         When the page is written, wall clock.
     """
-    return _rendered(overview_of(state, documents), state, now_ms)
+    return _rendered(overview_of(state, documents), state, now_ms, all_results=all_results)
 
 
-def _rendered(seen: Overview, state: Document, now_ms: int) -> str:
+def _rendered(seen: Overview, state: Document, now_ms: int, *, all_results: bool = False) -> str:
     style, style_hash = _own("index.css")
     script, script_hash = _own("index.js")
     return _TEMPLATE.render(
         seen=seen,
         policy=f"default-src 'none'; style-src '{style_hash}'; script-src '{script_hash}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'",
+        "media-src 'self' file:; img-src data:; base-uri 'none'; form-action 'none'",
         style=style,
         script=script,
         version=state.get("version") or "",
         written=rfc3339(now_ms),
         refresh_s=round(REFRESH_S),
         down_after_s=round(PERIODS * REFRESH_S),
-        inboxes=[inbox.get("path") for inbox in (state.get("inboxes") or {}).values()],
+        inboxes=list(_inboxes(state)),
+        all_results=all_results,
         rows=ROWS,
         share=SHARE,
     )
+
+
+def _inboxes(state: Document) -> Iterator[tuple[str, str]]:
+    """Yield what each inbox is called for whoever looks at the page, and a link to it.
+
+    Where the spool lies on the server helps nobody at the other end of a share.
+    """
+    share = str(state.get("share") or "")
+    for name, inbox in (state.get("inboxes") or {}).items():
+        path = str(inbox.get("path") or "")
+        if not path.endswith(f"/inbox/{name}"):
+            yield path, ""
+            continue
+        slash = "\\" if "\\" in share else "/"
+        place = ["inbox", str(name)]
+        yield slash.join([share.rstrip(slash), *place] if share else place), _link(place)
 
 
 def _compiled(template: str) -> Template:

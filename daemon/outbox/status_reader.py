@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from daemon.errors import is_ours
-from daemon.outbox.overview import ENDED, Document, ended
+from daemon.outbox.health import Document
+from daemon.outbox.overview import ENDED, ended
 
 SCHEMA = 1
 SUFFIX = ".status.json"

@@ -25,17 +25,24 @@ Rule 5: fields are only ever added within schema 1; readers ignore what they do 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from daemon.clock import Clock, rfc3339
 from daemon.files import Files
+from daemon.outbox.overview import SHOWN_ROLES
 from daemon.outbox.status_reader import SUFFIX, TERMINAL, read_status
 
-RECENT = 50
-"""Finished drops that are remembered, for the front page."""
+RECENT, KEPT = 50, 1_000
+"""Finished drops that the front page shows, and that are remembered for the page of all results."""
+_READ_AT_ONCE = 20
+"""Statuses of earlier runs that are read at each beat."""
+_OF_ENDED = (
+    "name", "name_base64", "inbox", "job", "state", "finished", "updated", "output_folder",
+    "measurements", "duplicate_of", "error",
+)  # fmt: skip
 _OF_WAITING = ("name", "name_base64", "inbox", "job", "state", "wait", "first_seen", "created")
 _WHEN = ("seq", "updated", "daemon")
 PROGRESS_S = 0.5
@@ -87,6 +94,10 @@ class Statuses:
         self._written: dict[tuple[str, str], _Written] = {}
         self._ended: dict[tuple[str, str], dict[str, Any]] = {}
         """The latest last."""
+        self._older: list[Path] = []
+        """Statuses of earlier runs that have not been read yet, the latest last."""
+        self.endings = 0
+        """Rises whenever ``ended`` has changed."""
 
     def path(self, inbox: str, label: str) -> Path:
         """Return where the status of the drop with this label lies."""
@@ -199,27 +210,52 @@ class Statuses:
             self._note_ended((inbox, label), written.content)
 
     def recent(self) -> list[dict[str, Any]]:
-        """Return what overviews show of unfinished drops, and of the latest finished ones."""
+        """Return what overviews show of unfinished drops, and of the latest finished ones.
+
+        Of failures, success hides none.
+        """
+        self._read_older()
+        ended = list(self._ended.items())
+        older = (one for one in ended[:-RECENT] if one[1].get("state") == "failed")
         # A drop that was mended and came again has its failure's label, and replaces it.
         unfinished = {key: written.content for key, written in self._written.items()}
-        return list((self._ended | unfinished).values())
+        return list(({**dict(older), **dict(ended[-RECENT:])} | unfinished).values())
+
+    def ended(self) -> list[dict[str, Any]]:
+        """Return what pages show of all finished drops that are remembered."""
+        return list(self._ended.values())
 
     def recall(self) -> None:
-        """Remember the latest finished drops of earlier runs."""
+        """Remember the latest finished drops of earlier runs; those before, bit by bit."""
         found = [
             (path.stat().st_mtime_ns, path)
             for path in self._outbox.glob(f"*/*{SUFFIX}")
             if path.is_file()
         ]
-        for _, path in sorted(found)[-RECENT:]:
+        paths = [path for _, path in sorted(found)[-KEPT:]]
+        self._older = paths[:-RECENT]
+        for key, document in self._read(paths[-RECENT:]):
+            self._note_ended(key, document)
+
+    def _read_older(self) -> None:
+        if paths := self._older[-_READ_AT_ONCE:]:
+            del self._older[-_READ_AT_ONCE:]
+            found = {key: _brief(document) for key, document in self._read(paths)}
+            # What is remembered already is newer than its file was.
+            self._ended = {k: one for k, one in found.items() if k not in self._ended} | self._ended
+            self.endings += 1
+
+    def _read(self, paths: Iterable[Path]) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+        for path in paths:
             document = read_status(path)
             if document is not None and document.get("terminal") is True:
-                self._note_ended((path.parent.name, path.name.removesuffix(SUFFIX)), document)
+                yield (path.parent.name, path.name.removesuffix(SUFFIX)), document
 
     def _note_ended(self, key: tuple[str, str], content: dict[str, Any]) -> None:
         self._ended.pop(key, None)
-        self._ended[key] = content
-        if len(self._ended) > RECENT:
+        self._ended[key] = _brief(content)
+        self.endings += 1
+        if len(self._ended) > KEPT:
             del self._ended[next(iter(self._ended))]
 
     def remove(self, inbox: str, label: str, job: str | None = None) -> None:
@@ -227,6 +263,20 @@ class Statuses:
         if (read_status(self.path(inbox, label)) or {}).get("job") == job:
             self._files.remove("remove status", self.path(inbox, label))
             self.forget(inbox, label)
+
+
+def _brief(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what overviews show of a finished drop: a thousand are remembered."""
+    outputs = document.get("outputs") or ()
+    kept = {key: document[key] for key in _OF_ENDED if key in document}
+    return kept | {
+        "outputs": [
+            {"path": one.get("path"), "role": one.get("role")}
+            for one in outputs
+            if one.get("role") in SHOWN_ROLES
+        ],
+        "warnings": [{"code": one.get("code")} for one in document.get("warnings") or ()],
+    }
 
 
 def _digest(said: bytes) -> bytes:

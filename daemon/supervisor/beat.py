@@ -54,6 +54,11 @@ class Beat:
         if self._step("heartbeat", self._write_heartbeat):
             self._step("metrics", lambda: self._metrics.write(self._shown))
             self._step("page", lambda: self._front.write(self._shown, self._statuses.recent()))
+            ended = self._statuses.ended
+            self._step(
+                "results",
+                lambda: self._front.write_results(self._shown, ended, self._statuses.endings),
+            )
         self._step("waits", self._completion.show_waits)
         # Said whatever failed above: the loop goes round, and that is what systemd asks.
         systemd.notify("WATCHDOG=1", f"STATUS={self._sentence}")

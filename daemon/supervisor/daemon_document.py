@@ -74,6 +74,7 @@ class DaemonDocument:
         return {
             "version": VERSION,
             "phase": self.phase,
+            "share": self._opened.config.share,
             "restarts": self._restarts,
             "pool": self._pool.describe(),
             "queue": self._queue(receiving),

@@ -158,7 +158,7 @@ def test_page_links_nothing_for_a_duplicate():
     twin = done(output_folder=None, duplicate_of="20261120-1")
     seen = read([twin])
 
-    assert [] == seen.links()
+    assert ["results.html"] == seen.links()
     assert "the same as job 20261120-1" in seen.words
 
 
@@ -193,6 +193,53 @@ def test_page_says_what_needs_attention(expected, changes):
     """Whatever keeps drops from being worked on stands at the top, in a sentence."""
     assert expected in read(**changes).words
     assert not overview_of(state(), []).attention
+
+
+def test_page_says_when_the_queue_will_be_empty():
+    """By what jobs took so far, for as many at once as there are slots."""
+    told = {**state(), "running": [], "pool": {"slots": 2}}
+    depth = {"queued": {"normal": 8}, "running": 0, "receiving": 2}
+    told |= {"queue": {"depth": depth}}
+    told["totals"] = {"handlers": {"mix": {"attempts": 4, "seconds": 480.0}}}
+
+    assert (("Running", "0"), ("Waiting", "10, done in about 10 min"), ("Failed", "1")) == (
+        overview_of(told, [failed()]).figures
+    )
+
+
+@pytest.mark.parametrize(
+    ("share", "told"),
+    [
+        ("", "inbox/mix"),
+        ("smb://nas/audio/", "smb://nas/audio/inbox/mix"),
+        (r"\\nas\audio", r"\\nas\audio\inbox\mix"),
+    ],
+)
+def test_page_names_the_inbox_as_people_reach_it(share, told):
+    """Not by its path on the server."""
+    seen = read(share=share, running=[])
+
+    assert told in seen.words
+    assert "inbox/mix/" in seen.links()
+    assert "/srv/soundspool" not in seen.words
+
+
+def test_page_tells_failures_first():
+    """Then what runs, what waits, and what is done."""
+    text = page(state(), [failed(), drop("queued"), done()], now_ms=NOW_MS)
+    places = [text.index(f'<h2 id="{one}"') for one in ("failed", "running", "waiting", "health")]
+
+    assert sorted(places) == places
+
+
+def test_page_of_all_results_lists_a_thousand():
+    """The front page lists the latest, and leads there."""
+    many = [done(f"Song {number}") for number in range(1_000)]
+    every = Read(page(state(), many, now_ms=NOW_MS, all_results=True))
+
+    assert 1_000 == sum(tag == "li" for tag, _ in every.elements)
+    assert "index.html" in every.links()
+    assert len(page(state(), many, now_ms=NOW_MS)) < 60_000
 
 
 def test_page_names_how_many_rows_it_leaves_out():
@@ -304,14 +351,15 @@ def test_page_links_stay_inside_the_spool():
 
     assert links
     assert all(
-        re.fullmatch(r"(outbox|failed)/mix/([\w.%~-]+/(report\.html)?)?", link) for link in links
+        re.fullmatch(r"results\.html|(outbox|failed)/mix/([\w.%~-]+/(report\.html)?)?", link)
+        for link in links
     )
 
 
 def test_page_offers_no_command_that_cannot_be_typed():
     """A name that is not shown as it is would name another drop."""
-    assert not overview_of(state(), [failed(HOSTILE)]).failed[0].command
-    assert not overview_of(state(), [failed("x\ufffd", name_base64="eP8=")]).failed[0].command
+    assert not overview_of(state(), [failed(HOSTILE)]).failed[0].commands
+    assert not overview_of(state(), [failed("x\ufffd", name_base64="eP8=")]).failed[0].commands
 
 
 def test_page_lets_its_own_script_and_style_act_and_no_other():
