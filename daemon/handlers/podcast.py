@@ -19,7 +19,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from daemon.errors import BadInput, NothingToDo
+from daemon.errors import BadInput
+from daemon.handlers.article.drop import ArticleDrop
 from daemon.handlers.article.reading import SUFFIXES, Article, Piece, read_article
 from daemon.handlers.contract import Note, Output, Result, Task
 from daemon.handlers.grants import endpoint_of
@@ -35,9 +36,11 @@ from daemon.handlers.speech.client import SpeechClient
 from daemon.handlers.speech.speaking import Made, Wish, speak
 from daemon.handlers.speech.voices import Cache, Engine, Espeak, Server
 from daemon.text import count, figure, span
-from dsp.containers.identify import AUDIO_SUFFIXES
+from dsp.episode.music import Music
 from dsp.episode.narration import Narration, Spoken, narrate
 from dsp.episode.tags import id3_tag
+from dsp.errors import AudioFormatError
+from dsp.formats.reader import Limits, probe
 
 ACCEPTS = SUFFIXES
 JUDGE = "any"
@@ -45,9 +48,6 @@ HEADLINE = ("duration_s", "integrated_lufs", "true_peak_dbtp", "pieces")
 STAGES = ("read", "speak", "join")
 KEEPS = True
 
-_FILE_BYTES = 32 << 20
-_COVER_BYTES = 5 << 20
-_PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
 _READ, _SPOKEN = 0.02, 0.8
 """Progress at the ends of reading and of speaking."""
 
@@ -95,14 +95,15 @@ def handle(task: Task) -> Result:
         The engine does not speak now; what it has spoken is kept.
     """
     options: Options = task.options
-    path, notes = _article_file(task)
-    with path.open("rb") as file:
-        data = file.read(_FILE_BYTES + 1)
-    if len(data) > _FILE_BYTES:
-        raise BadInput("TEXT_TOO_LONG", f"{path.name} has more than {_FILE_BYTES} bytes")
+    drop = ArticleDrop.of(task.source, task.name)
+    data = drop.text()
     article = read_article(
-        data, path.name, most_chars=options.chars, piece_chars=options.piece_chars
+        data, drop.article.name, most_chars=options.chars, piece_chars=options.piece_chars
     )
+    music, notes = drop.music(article.front)
+    with _music_of_drop():
+        for one in music.values():  # before anything is paid for
+            probe(one, name=one.name, limits=Limits(**task.limits), allow_ffmpeg=True)
     if article.code_blocks:
         text = f"{count(article.code_blocks, 'block')} of code left out"
         notes.append(Note("CODE_LEFT_OUT", text))
@@ -111,24 +112,12 @@ def handle(task: Task) -> Result:
     wishes = [Wish(piece.spoken, _voice(options, article, piece)) for piece in article.pieces]
     with _cache(task, engine) as cache:
         made = _spoken(task, cache, wishes, article.front.speed or options.speed)
-        return _episode(
-            task, article, wishes=wishes, made=made, engine=engine, notes=notes, data=data
-        )
-
-
-def _article_file(task: Task) -> tuple[Path, list[Note]]:
-    if not task.source.is_dir():
-        return task.source, []
-    files = [one for one in sorted(task.source.iterdir()) if one.is_file() and not one.is_symlink()]
-    articles = [one for one in files if one.suffix.lower() in SUFFIXES]
-    if not articles:
-        raise NothingToDo("TEXT_EMPTY", f"there is no article in {task.name!r}")
-    if len(articles) > 1:
-        names = ", ".join(one.name for one in articles[:5])
-        raise BadInput("ARTICLES_SEVERAL", f"one article makes an episode; here are {names}")
-    music = [one.name for one in files if one.suffix.lower() in AUDIO_SUFFIXES]
-    notes = [Note("MUSIC_NOT_USED", f"{', '.join(music[:5])}: not mixed in")] if music else []
-    return articles[0], notes
+        joined = _joined(task, article, wishes, made, Music(**music))
+    rows = [
+        Row(*span, piece.text, piece.speaker, wish.voice, piece.starts == "heading", one)
+        for span, piece, wish, one in zip(joined.spans_s, article.pieces, wishes, made, strict=True)
+    ]
+    return _written(task, article, joined, rows, drop=drop, engine=engine.name, notes=notes)
 
 
 def _engine(task: Task) -> Engine:
@@ -182,42 +171,68 @@ def _pauses(pieces: Sequence[Piece], pause_s: float) -> list[float]:
     return pauses
 
 
-def _episode(
-    task: Task,
-    article: Article,
-    *,
-    wishes: Sequence[Wish],
-    made: Sequence[Made],
-    engine: Engine,
-    notes: list[Note],
-    data: bytes,
-) -> Result:
-    """Join the pieces, and write all that lies beside."""
+def _joined(
+    task: Task, article: Article, wishes: Sequence[Wish], made: Sequence[Made], music: Music
+) -> Narration:
+    """Join the pieces and the music.
+
+    Raises
+    ------
+    BadInput
+        Music cannot be used.
+    """
     options: Options = task.options
     pauses = _pauses(article.pieces, article.front.pause_s or options.pause_s)
     spoken = [
         Spoken(one.path, wish.voice, pause_s)
         for one, wish, pause_s in zip(made, wishes, pauses, strict=True)
     ]
-    name, raw = f"episode.{options.format}", task.workdir / f".episode.{options.format}"
 
     def report(share: float) -> None:
         task.report("join", _SPOKEN + (1.0 - _SPOKEN) * share)
 
-    joined = narrate(spoken, task.workdir, raw, format=options.format, report=report)
-    rows = [
-        Row(*span, piece.text, piece.speaker, wish.voice, piece.starts == "heading", one)
-        for span, piece, wish, one in zip(joined.spans_s, article.pieces, wishes, made, strict=True)
-    ]
+    with _music_of_drop():
+        return narrate(
+            spoken,
+            task.workdir,
+            task.workdir / f".episode.{options.format}",
+            format=options.format,
+            report=report,
+            music=music,
+            limits=Limits(**task.limits),
+        )
+
+
+@contextmanager
+def _music_of_drop() -> Iterator[None]:
+    try:
+        yield
+    except AudioFormatError as error:
+        raise BadInput(error.code, error.message, error.hint, error.path) from None
+
+
+def _written(
+    task: Task,
+    article: Article,
+    joined: Narration,
+    rows: Sequence[Row],
+    *,
+    drop: ArticleDrop,
+    engine: str,
+    notes: list[Note],
+) -> Result:
+    """Put the tag before the sound, and write all that lies beside it."""
+    kind: str = task.options.format
+    name, raw = f"episode.{kind}", task.workdir / f".episode.{kind}"
     chapters = chapters_of(article, rows, joined.duration_s)
-    cover, mime = _cover(task.source)
+    cover, mime = drop.cover()
     tag = b""
-    if options.format == "mp3":
+    if kind == "mp3":
         author = article.front.author
         tag = id3_tag(title=article.title, author=author, chapters=chapters, cover=cover, mime=mime)
     _put_together(tag, raw, task.workdir / name)
     figures = _figures(joined, rows)
-    digest = hashlib.sha256(data).hexdigest()
+    digest = hashlib.sha256(drop.text()).hexdigest()
     size = (task.workdir / name).stat().st_size
     texts = {
         "chapters.json": chapters_json(chapters),
@@ -228,7 +243,7 @@ def _episode(
             rows,
             chapters,
             episode=name,
-            engine=engine.name,
+            engine=engine,
             figures=_words(figures),
             warnings=[note.message for note in notes],
         ),
@@ -258,21 +273,6 @@ def _words(figures: dict[str, float]) -> list[tuple[str, str]]:
         ("True peak", figure("dbtp", figures["true_peak_dbtp"])),
         ("Pieces", f"{figures['pieces']}, {figures['cached']} kept"),
     ]
-
-
-def _cover(source: Path) -> tuple[bytes, str]:
-    """Return the picture of a folder, ``cover.*`` before others, and what it is by its bytes."""
-    if not source.is_dir():
-        return b"", ""
-    found = sorted(source.iterdir(), key=lambda one: (one.stem.lower() != "cover", one.name))
-    for path in found:
-        if path.suffix.lower() in (".jpg", ".jpeg", ".png") and not path.is_symlink():
-            with path.open("rb") as file:
-                data = file.read(_COVER_BYTES + 1)
-            for magic, mime in _PICTURES.items():
-                if data.startswith(magic) and len(data) <= _COVER_BYTES:
-                    return data, mime
-    return b"", ""
 
 
 def _put_together(tag: bytes, raw: Path, path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -247,6 +248,46 @@ def test_voice_that_the_server_lacks_is_refused_with_its_list(tmp_path):
         podcast.handle(task_of(tmp_path, "Hello.", endpoint=server.url, voice="carl"))
 
     assert [] == texts_of(server.journal())
+
+
+def folder_task(tmp_path, text, **options):
+    task = task_of(tmp_path, "", name="unused.md", **options)
+    folder = tmp_path / "drop"
+    folder.mkdir(exist_ok=True)
+    (folder / "a.md").write_text(text)
+    return replace(task, source=folder)
+
+
+def test_music_beside_the_article_is_heard_and_chapters_move(tmp_path):
+    """What is called intro, or is named; the rest is not, and a note says so."""
+    with serving(tmp_path / "server", spoken_s=0.5) as server:
+        text = "---\nbed: under.wav\n---\n# One\n\nA word.\n\n# Two\n\nMore."
+        task = folder_task(tmp_path, text, endpoint=server.url, voice="anna")
+        for name in ("Intro.wav", "under.wav", "other.wav"):
+            voiced(tmp_path / "drop" / name, 4.0, 0.2, silence_s=0.0)
+        made = podcast.handle(task)
+
+    sound, rate_hz = soundfile.read(task.workdir / "episode.mp3")
+    starts = json.loads((task.workdir / "chapters.json").read_text())["chapters"]
+    assert (2, "other.wav: not mixed in") == (sound.shape[1], made.notes[0].message)
+    assert len(sound) / rate_hz == pytest.approx(made.measurements["duration_s"], abs=0.01)
+    assert 0.0 == starts[0]["startTime"]
+    assert starts[1]["startTime"] > 4.0 - 1.0  # the intro, without what overlaps
+
+
+@pytest.mark.parametrize(
+    ("music", "code"),
+    [("../a.wav", "FRONT_MATTER_INVALID"), ("a.wav", "MUSIC_NOT_FOUND"), ("b.wav", "INPUT_")],
+)
+def test_music_that_cannot_be_used_is_told_before_anything_is_paid(tmp_path, music, code):
+    with serving(tmp_path / "server") as server:
+        task = folder_task(tmp_path, f"---\nintro: {music}\n---\nA word.", endpoint=server.url)
+        (tmp_path / "drop" / "b.wav").write_bytes(b"RIFF, but no more")
+        voiced(tmp_path / "a.wav", 1.0, 0.2)
+        with pytest.raises(BadInput, match=code):
+            podcast.handle(task)
+
+    assert [] == server.journal()
 
 
 def test_dead_server_costs_no_piece_that_was_spoken(tmp_path):

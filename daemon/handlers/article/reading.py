@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from daemon.config import yaml_reader
 from daemon.config.validation import validate
@@ -20,6 +20,16 @@ SUFFIXES = frozenset({".md", ".txt", ".html", ".htm", ".epub"})
 _FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*\r?$\n?", re.DOTALL | re.MULTILINE)
 _LINE = re.compile(r"^([A-Z][A-Z0-9 _-]{0,30}):[ \t]+", re.MULTILINE)
 _Short = Annotated[str, Field(max_length=300)]
+
+
+def _beside(name: str) -> str:
+    """Refuse what is no name of a file in the same folder."""
+    if name != PurePath(name).name or name.startswith("."):
+        raise ValueError("must be the name of a file beside the article, without a folder")
+    return name
+
+
+FileName = Annotated[str, Field(max_length=255), AfterValidator(_beside)]
 
 
 class Speaker(BaseModel):
@@ -44,6 +54,10 @@ class FrontMatter(BaseModel):
     chapters: bool = True
     pause_s: Annotated[float, Field(ge=0.1, le=5.0)] | None = None
     pronounce: dict[str, _Short] = {}
+    intro: FileName | None = None
+    """A file beside the article; ``None``: the one whose name says so, empty: none."""
+    outro: FileName | None = None
+    bed: FileName | None = None
 
 
 @dataclass(frozen=True)
