@@ -99,25 +99,27 @@ def narrate(
         A piece or music cannot be decoded, or holds no sound.
     """
     rate_hz = _OPUS_HZ if format == "opus" else RATE_HZ
-    gains = _gains(pieces, lambda share: report(0.3 * share))
-    paths = [folder / ".narration.wav", folder / ".episode.wav"]
-    channels = 2 if music else 1
+    speech, whole = folder / ".narration.wav", folder / ".episode.wav"
     try:
-        spans, lufs = _joined(pieces, gains, paths[0], lambda share: report(0.3 + 0.2 * share))
+        gains = _gains(pieces, lambda share: report(0.3 * share))
+        spans, lufs = _joined(pieces, gains, speech, lambda share: report(0.3 + 0.2 * share))
         if music:
-
-            def mixing(share: float) -> None:
-                report(0.5 + 0.1 * share)
-
             later_s, lufs = mixed(
-                paths[0], spans, music, paths[1], lufs=lufs, limits=limits, report=mixing
+                speech,
+                spans,
+                music,
+                whole,
+                lufs=lufs,
+                limits=limits,
+                report=lambda share: report(0.5 + 0.1 * share),
             )
             spans = [(start + later_s, end + later_s) for start, end in spans]
+        source = whole if music else speech
+        frames = probe(source, name=source.name).frames or 0
+        kind = {"rate_hz": rate_hz, "channels": 2 if music else 1, "kbits": _KBITS[format]}
         done = levelled(
-            paths[1] if music else paths[0],
-            lambda: Writer(
-                path, rate_hz=rate_hz, channels=channels, format=format, kbits=_KBITS[format]
-            ),
+            source,
+            lambda: Writer(path, format=format, **kind),
             path,
             lufs=lufs,
             target_lufs=TARGET_LUFS,
@@ -125,17 +127,11 @@ def narrate(
             report=lambda share: report(0.6 + 0.4 * share),
             codec=_CODECS[format],
         )
-        frames = probe(paths[channels - 1], name="").frames or 0
     finally:
-        for one in paths:
-            one.unlink(missing_ok=True)
-    return Narration(
-        tuple(spans),
-        frames / RATE_HZ,
-        done.integrated_lufs,
-        done.true_peak_dbtp,
-        done.reduction_db,
-    )
+        speech.unlink(missing_ok=True)
+        whole.unlink(missing_ok=True)
+    figures = done.integrated_lufs, done.true_peak_dbtp, done.reduction_db
+    return Narration(tuple(spans), frames / RATE_HZ, *figures)
 
 
 def trimmed(sound: Block) -> Block:
