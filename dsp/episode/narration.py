@@ -14,6 +14,7 @@ Rule 1: a pause is what is heard: the silence that a trimmed piece keeps is part
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -116,10 +117,10 @@ def narrate(
             spans = [(start + later_s, end + later_s) for start, end in spans]
         source = whole if music else speech
         frames = probe(source, name=source.name).frames or 0
-        kind = {"rate_hz": rate_hz, "channels": 2 if music else 1, "kbits": _KBITS[format]}
+        sides, kbits = 2 if music else 1, _KBITS[format]
         done = levelled(
             source,
-            lambda: Writer(path, format=format, **kind),
+            partial(Writer, path, rate_hz=rate_hz, channels=sides, format=format, kbits=kbits),
             path,
             lufs=lufs,
             target_lufs=TARGET_LUFS,
