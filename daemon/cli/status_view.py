@@ -195,6 +195,9 @@ def _facts(root: Path, entry: StatusFile) -> Iterable[tuple[str, str]]:
     yield "took", _took(found)
     yield "attempts", _attempts(found.get("attempts") or ())
     yield "same as", shown(found.get("duplicate_of") or "")
+    came, goes = found.get("forwarded_from") or {}, found.get("forwarded_to") or {}
+    yield "came from", shown(f"{came['inbox']}/{came['label']}" if came else "")
+    yield "goes on", shown(f"{goes['inbox']}/{goes['name']}" if goes else "")
     for one in found.get("inputs") or ():
         yield "input", _input(one)
     for one in found.get("warnings") or ():

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from daemon.config import file as config_file
-from daemon.config.relations import Contradiction, refuse, unmet_needs
+from daemon.config.relations import Contradiction, broken_forwards, refuse, unmet_needs
 from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document
 from daemon.errors import BadConfig, BadInput
@@ -110,6 +110,20 @@ class Allow(_Section):
 RootName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
+class Forward(_Section):
+    """Where the results of an inbox go on."""
+
+    inbox: InboxName
+    roles: Annotated[list[str], Field(max_length=16)] = Field(default_factory=list)
+    """Of the outputs that go; without any, those with the role of the first."""
+    settings: dict[str, Any] = Field(default_factory=dict)
+    """The ``job.yaml`` of the drop that they become."""
+
+
+def _forward(value: object) -> object:
+    return {"inbox": value} if isinstance(value, str) else value
+
+
 class Inbox(_Section):
     """One inbox: its handler, the handler's settings, its deadlines."""
 
@@ -128,6 +142,8 @@ class Inbox(_Section):
     archive: Literal["keep", "delete"] = "keep"
     archive_days: Days = 30
     """With ``archive: delete``, days after which an archived drop goes."""
+    forward: Annotated[Forward | None, BeforeValidator(_forward)] = None
+    """Its results become drops of another inbox."""
     settling: Settling = Settling()
     limits: Limits = Limits()
     allow: Allow = Allow()
@@ -234,6 +250,8 @@ class Config(_Section):
         """Yield what is wrong between keys that are right by themselves."""
         needs = {name: inbox.needs for name, inbox in self.inboxes.items()}
         yield from unmet_needs(needs, self.resources)
+        forwards = {name: one.forward.inbox for name, one in self.inboxes.items() if one.forward}
+        yield from broken_forwards(forwards, self.inboxes)
 
 
 def load(named: Path | None = None, environment: Mapping[str, str] = os.environ) -> Config:

@@ -41,3 +41,18 @@ def unmet_needs(
                 text = f"{count} needed, and there {'are' if size > 1 else 'is'} {size or 'none'}"
                 line = f"{text}; add to config.yaml  resources: {{{name}: {some}}}"
                 yield Contradiction(("inboxes", inbox, "needs", name), line)
+
+
+def broken_forwards(forwards: Mapping[str, str], inboxes: Iterable[str]) -> Iterator[Contradiction]:
+    """Yield what is wrong with where results go on: nowhere, or round and round."""
+    known = sorted(inboxes)
+    for inbox, target in forwards.items():
+        if target not in known:
+            text = f"there is no inbox {target}; there are {', '.join(known)}"
+            yield Contradiction(("inboxes", inbox, "forward"), text)
+        way = [inbox]
+        while (after := forwards.get(way[-1])) is not None and after not in way:
+            way.append(after)
+        if after == inbox == min(way):  # told once, of the first of those in the ring
+            text = f"results would go round for ever: {' → '.join([*way, inbox])}; take one away"
+            yield Contradiction(("inboxes", inbox, "forward"), text)

@@ -35,8 +35,9 @@ from typing import Any
 from daemon.clock import Clock, rfc3339
 from daemon.config.models import Budgets, Retention
 from daemon.errors import Fault
-from daemon.jobs.claims import Claim, Claims
+from daemon.jobs.claims import Claim
 from daemon.jobs.database import MIGRATIONS, Database, QueueDamaged, move_aside, refuse_old_sqlite
+from daemon.jobs.forwards import Forward, Forwards
 from daemon.jobs.job import Ending, Job, NewJob, Next, Outcome, State
 from daemon.jobs.row_mapping import columns_of
 
@@ -49,7 +50,7 @@ _DAEMON_DIED = Fault(
 ).document()
 
 
-class Store(Claims):
+class Store(Forwards):
     """All that is known about jobs, and all that happens to them."""
 
     def __init__(self, database: Database, *, clock: Clock, budgets: Budgets) -> None:
@@ -243,6 +244,16 @@ class Store(Claims):
                 """,
                 (self._clock.wall_ms(), drop_at, job_id),
             )
+
+    def plan_forward(self, plan: Forward) -> None:
+        """Write down where a result goes, unless that is known."""
+        with self._database.transaction() as db:
+            self._plan_forward(db, plan)
+
+    def end_forward(self, job_id: str) -> None:
+        """Record that a result has gone on, or never will."""
+        with self._database.transaction() as db:
+            db.execute("UPDATE forward SET done = 1 WHERE job = ?", (job_id,))
 
     def prune(self, retention: Retention) -> int:
         """Forget published jobs that are too old or too many; return how many.

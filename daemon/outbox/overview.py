@@ -308,6 +308,8 @@ def _notes(document: Document, headline: Iterable[str]) -> str:
     # A handler that names none, or that the daemon has not heard of yet, puts the best first.
     names = list(headline) or list(measured)[:_FIGURES]
     notes = [figure(name, measured[name]) for name in names if measured.get(name) is not None]
+    if onward := document.get("forwarded_to"):
+        notes.append(f"goes on into {onward.get('inbox')}")
     if document.get("duplicate_of"):
         same = document.get("output_folder") or f"job {document['duplicate_of']}"
         notes.append(f"the same as {same}")

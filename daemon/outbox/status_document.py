@@ -40,6 +40,8 @@ NOTHING_KNOWN: Mapping[str, Any] = {
     "output_folder": None,
     "measurements": {},
     "duplicate_of": None,
+    "forwarded_to": None,
+    "forwarded_from": None,
     "warnings": [],
     "error": None,
 }
@@ -87,13 +89,15 @@ def status_of_job(
     position: int | None = None,
     waits_for: tuple[str, str] | None = None,
     parts: Mapping[str, Any] | None = None,
+    forwarded: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the status of a job, running, waiting or ended.
 
     ``stages`` are those that its handler declares; ``folder`` is where its result lies in the
     outbox: its own, or that of its twin; ``position`` its place among those that wait, 1 for the
     next; ``waits_for`` reason and detail of what keeps it waiting besides a slot; ``parts`` what is
-    known of those of its last round. While they are at work, so is the job, to its readers.
+    known of those of its last round; ``forwarded`` where its result goes, and where its drop came
+    from. While they are at work, so is the job, to its readers.
     """
     done, split = job.state is State.DONE, parts if job.split else None
     stage = live.stage if live else ("complete" if done else None)
@@ -104,6 +108,7 @@ def status_of_job(
         stage, progress = f"round {split['round']}", split["progress"]
     return {
         **NOTHING_KNOWN,
+        **(forwarded or {}),
         "job": job.id,
         "name": display(job.name),
         "name_base64": base64_of(job.name),

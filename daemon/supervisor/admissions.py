@@ -13,11 +13,10 @@ from functools import partial
 from typing import NamedTuple
 
 from daemon.config.drop_settings import DropSettings, settings_of
-from daemon.config.models import Inbox, Limits
+from daemon.config.models import Inbox
 from daemon.config.yaml_reader import Document
 from daemon.errors import BadInput, Fault, SpoolError, is_ours
 from daemon.intake.admit import renumber
-from daemon.intake.drop import Drop, look
 from daemon.intake.observations import (
     Admitted,
     CancelAsked,
@@ -31,6 +30,7 @@ from daemon.intake.recovery import find_admitted
 from daemon.jobs.job import Job, NewJob, State
 from daemon.layout import CANCEL, Place, reason_beside
 from daemon.logs import log
+from daemon.supervisor.adoption import adopted, is_row_of
 from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.completion import Completion
 from daemon.supervisor.duplicates import DuplicateFinder
@@ -123,7 +123,9 @@ class Admissions:
         Two random numbers may agree within one second: in two inboxes, or when the first drop is
         done and its directory gone before the second one comes.
         """
-        while (job := self._store.get(place.job)) is not None and not _is_row_of(job, place):
+        while (
+            (job := self._store.get(place.job)) is not None and not is_row_of(job, place)
+        ) or self._store.is_kept_for_another(place.job, place.inbox, place.name):
             place = renumber(self._files, place, self._clock)
         return place
 
@@ -242,14 +244,15 @@ class Admissions:
             if place.inbox in self._opened.config.inboxes:
                 self._outage.guard(
                     f"recovery of {place.job}",
-                    partial(self._take_up, place),
+                    partial(self.take_up, place),
                     job=place.job,
                     inbox=place.inbox,
                 )
 
-    def _take_up(self, place: Place) -> None:
+    def take_up(self, place: Place) -> None:
+        """Give a drop that lies in ``work/`` its row, or what else a crash has kept from it."""
         job = self._store.get(place.job)
-        if job is None or not _is_row_of(job, place):
+        if job is None or not is_row_of(job, place):
             self._adopt(place)
         elif job.state is State.QUEUED and not job.attempts and job.not_before_ms:
             self._store.postpone(job.id, 0)
@@ -257,7 +260,7 @@ class Admissions:
 
     def _adopt(self, place: Place) -> None:
         limits = self._opened.config.inboxes[place.inbox].limits
-        self._take_in(_adopted(place, limits, self._clock.wall_ms()))
+        self._take_in(adopted(place, limits, self._clock.wall_ms()))
 
     def _looked(self, looked: Looked) -> None:
         """Forget the drops that went while no daemon looked."""
@@ -321,24 +324,3 @@ def _settings(place: Place, inbox: Inbox) -> tuple[DropSettings, Exception | Non
 
 def _sight(inbox: str, name: str) -> str:
     return f"sight of {inbox}/{display(name)}"
-
-
-def _is_row_of(job: Job, place: Place) -> bool:
-    """Tell whether the row with a place's id is that of the drop which lies there."""
-    # When a row is published, its drop has left; and a directory is one unpublished job's.
-    return job.published_ms is None and (job.inbox, job.name) == (place.inbox, place.name)
-
-
-def _adopted(place: Place, limits: Limits, now_ms: int) -> Admitted:
-    """Return the report that a crash swallowed, as far as the folder tells it."""
-    folder = os.open(place.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        drop = look(folder, place.name, limits)
-    finally:
-        os.close(folder)
-    drop = drop or Drop(place.name, "other")
-    inputs = tuple(
-        {"path": display(one.path), "bytes": one.bytes, "bytes_expected": None, "ready_by": None}
-        for one in drop.files
-    )
-    return Admitted(place, now_ms, drop.bytes, 0.0, inputs, refusal=drop.problem)

@@ -25,6 +25,7 @@ from daemon.outbox.places import LIVE
 from daemon.outbox.publisher import Publisher
 from daemon.outbox.status_document import status_of_job
 from daemon.supervisor.capacity import Capacity
+from daemon.supervisor.forward_plans import plan_forwards
 from daemon.supervisor.log_lines import about, tell_end
 from daemon.supervisor.obstacles import Obstacle, Obstacles
 from daemon.supervisor.splits import Splits
@@ -58,6 +59,7 @@ class Completion:
         obstacles: Obstacles,
         splits: Splits,
     ) -> None:
+        self._opened = opened
         self._spool, self._store, self._clock = opened.spool, opened.store, opened.clock
         self._files, self._publisher = opened.files, Publisher(opened.spool, opened.files)
         self._folders = opened.folders
@@ -157,6 +159,7 @@ class Completion:
             position=position,
             waits_for=(obstacle.reason, obstacle.detail) if obstacle else None,
             parts=self._splits.shown(job),
+            forwarded=self._store.forwarded(job.id),
         )
 
     def _follow_or_tell(self, job_id: str) -> None:
@@ -202,6 +205,7 @@ class Completion:
         self._files.sync_dirs("sync results", placed)
         drops = {job.id: self._move_drop(job, moved) for job in jobs}
         self._files.sync_dirs("sync drops", moved)
+        plan_forwards(self._opened, jobs)
         for job in jobs:
             if left := self._publisher.clear(job.inbox, job.id, later=cleared):
                 log.warning("cannot be removed from work/", **about(job), left=left)

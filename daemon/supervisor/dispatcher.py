@@ -222,6 +222,7 @@ class Dispatcher:
                 stages=declared.stages if declared else (),
                 now_s=self._clock.monotonic_s(),
                 parts=self._splits.shown(job),
+                forwarded=self._store.forwarded(job.id),
             )
             self._statuses.write(job.label, status)
 

@@ -15,9 +15,27 @@ from daemon.files import Files
 from daemon.jobs.store import Store
 from daemon.layout import REASON_SUFFIX, Spool, reason_beside
 from daemon.outbox.status_reader import SUFFIX, read_status
+from daemon.supervisor.heap import trim
+from daemon.supervisor.startup import Opened
 
 AT_ONCE = 100
+_SWEEP_S = 600.0
 _DAY_MS = 86_400_000
+
+
+class Sweep:
+    """Puts away what is old every few minutes, from the start on."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened, self._due_at_s = opened, 0.0
+
+    def when_due(self) -> None:
+        """Put away what is old, if it is time."""
+        opened, now_s = self._opened, self._opened.clock.monotonic_s()
+        if now_s >= self._due_at_s:
+            self._due_at_s = now_s + _SWEEP_S
+            tidy(opened.config, opened.spool, opened.store, files=opened.files, clock=opened.clock)
+            trim()
 
 
 def tidy(config: Config, spool: Spool, store: Store, *, files: Files, clock: Clock) -> None:

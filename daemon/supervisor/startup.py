@@ -96,7 +96,7 @@ class Opened:
         self.folders.know(list(inboxes))
         for inbox in inboxes.keys() - self.inboxes.keys():
             self.cut_short[inbox] = find_cut_short(
-                self.spool.root / "work", inbox, lambda job: self.store.get(job) is not None
+                self.spool.root / "work", inbox, self.store.knows
             )
         self.config, self.inboxes, self.store.budgets = config, inboxes, config.budgets
         self.store.resources = Resources.of(config)

@@ -45,19 +45,17 @@ from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
 from daemon.supervisor.dispatcher import Dispatcher
 from daemon.supervisor.duplicates import DuplicateFinder
+from daemon.supervisor.forwards import Forwards
 from daemon.supervisor.grants import programs_wanted
-from daemon.supervisor.heap import trim
 from daemon.supervisor.obstacles import Obstacles
 from daemon.supervisor.recovery import recover
-from daemon.supervisor.retention import tidy
+from daemon.supervisor.retention import Sweep
 from daemon.supervisor.signals import Signals
 from daemon.supervisor.splits import Splits
 from daemon.supervisor.startup import open_spool
 from daemon.supervisor.watchers import Watchers
 
 EX_OK = 0
-SWEEP_S = 600.0
-"""Between prunings of history."""
 _LONGEST_WAIT_S = 5.0
 _REFUSED_S = 0.25
 """After a wait that failed: the round must not become a spin."""
@@ -139,7 +137,13 @@ class Supervisor:
             admissions=self._admissions,
             completion=self._completion,
         )
-        self._sweep_at_s = 0.0
+        self._forwards = Forwards(
+            opened,
+            admissions=self._admissions,
+            capacity=capacity,
+            document=self._document,
+            wake=self.signals.wake,
+        )
         self._steps: dict[str, Callable[[], object]] = {
             "hear": lambda: self._hear(for_s=_HEARING_S),
             "duplicates": self._admissions.answer_duplicates,
@@ -150,7 +154,8 @@ class Supervisor:
             "measure capacity": self._measure,
             "dispatch": self._dispatcher.dispatch,
             "settle": self._settle,
-            "sweep": self._sweep,
+            "forward": self._forwards.tick,
+            "sweep": Sweep(opened).when_due,
             "beat": self._beat.when_due,
         }
 
@@ -238,7 +243,7 @@ class Supervisor:
         self._opened.close(clean=False)
 
     def _end_threads_and_workers(self) -> None:
-        for part in (self._watchers, self._pool, self._duplicates):
+        for part in (self._watchers, self._pool, self._duplicates, self._forwards):
             self._outage.guard(f"end of {type(part).__name__}", part.close)
 
     def reload(self, config: Config) -> None:
@@ -337,11 +342,3 @@ class Supervisor:
     def _measure(self) -> None:
         if self._capacity.measure(self._dispatcher.busy):
             self._watchers.wake()
-
-    def _sweep(self) -> None:
-        now_s = self._clock.monotonic_s()
-        if now_s >= self._sweep_at_s:
-            self._sweep_at_s = now_s + SWEEP_S
-            opened = self._opened
-            tidy(opened.config, opened.spool, self._store, files=opened.files, clock=self._clock)
-            trim()
