@@ -14,6 +14,7 @@ from daemon.jobs.forwards import Forward
 from daemon.jobs.job import Job, OutputFile, State
 from daemon.layout import JOB_IDS_PER_S, SETTINGS, job_id, with_ending
 from daemon.logs import log
+from daemon.outbox.places import LIVE
 from daemon.supervisor.log_lines import about
 from daemon.supervisor.startup import Opened
 from daemon.text import display
@@ -54,7 +55,8 @@ def _target(opened: Opened, job: Job) -> Settings | None:
 
 
 def _files(outputs: Sequence[OutputFile], target: Settings | None) -> list[str]:
-    """Return what goes on: the outputs of some roles, or of that of the first one."""
+    """Return what goes on: the outputs of some roles, or of that of the first one; no views."""
+    outputs = [one for one in outputs if one.role != LIVE]
     roles = target.roles if target and target.roles else [one.role for one in outputs[:1]]
     return [one.path for one in outputs if one.role in roles]
 
