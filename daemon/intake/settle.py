@@ -158,11 +158,12 @@ class Settler:
         self, drop: Drop, statuses: list[FileStatus], quiet_s: float, *, listed: bool
     ) -> DropStatus:
         if drop.kind == "folder":
-            usable = [status for status in statuses if not self._can_do_without(status)]
-            if not usable:
+            without = [self._can_do_without(status) for status in statuses]
+            if all(without):
                 return self._nothing_usable(drop, statuses, quiet_s)
             statuses = [
-                _awaiting_bytes(each) if each in usable else _pass_over(each) for each in statuses
+                _pass_over(status) if passed else _awaiting_bytes(status)
+                for status, passed in zip(statuses, without, strict=True)
             ]
         files = tuple(status.file for status in statuses)
         if problem := next((status.refusal for status in statuses if status.refusal), None):

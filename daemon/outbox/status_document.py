@@ -216,9 +216,9 @@ def _output(output: OutputFile) -> dict[str, Any]:
 
 
 def _not_listed(outputs: Sequence[OutputFile]) -> list[dict[str, str]]:
-    if (more := len(outputs) - MOST_OUTPUTS) <= 0:
+    if len(outputs) <= MOST_OUTPUTS:
         return []
-    message = f"{more} more outputs lie in the folder; the first {MOST_OUTPUTS} are listed here"
+    message = f"more outputs lie in the folder than the first {MOST_OUTPUTS}, listed here"
     return [{"code": "OUTPUTS_NOT_LISTED", "message": message}]
 
 

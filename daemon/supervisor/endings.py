@@ -8,10 +8,14 @@ from daemon.config.models import Inbox
 from daemon.errors import Fault
 from daemon.jobs.job import Ending, Job, Outcome, OutputFile
 from daemon.outbox.places import LIVE
+from daemon.outbox.status_document import MOST_OUTPUTS
 from daemon.outbox.status_reader import SUFFIX
 from daemon.pool.interface import Ended
 
 _NOTHING_MADE = Fault("NO_OUTPUT", "the handler ended well and named no output", kind="handler")
+_RECORDED = MOST_OUTPUTS + 1
+"""Outputs that get rows: those that a status lists, and one that says that there are more. Twenty
+thousand rows hold up the loop for a second, and nobody else reads them; live views are copied."""
 _LONGEST_NAME = 200
 """Bytes: beside a live view that is copied from another file system its copy has a longer name."""
 
@@ -32,7 +36,7 @@ def ending_of(ended: Ended, job: Job, inbox: Inbox | None, outbox: Path) -> Endi
     return Ending(
         outcome=outcome,
         error=None if outcome in (Outcome.DONE, Outcome.SPLIT) else error,
-        outputs=outputs,
+        outputs=[*outputs[:_RECORDED], *(one for one in outputs[_RECORDED:] if one.role == LIVE)],
         plan=ended.plan,
         result={
             "measurements": made.get("measurements", {}),

@@ -1,5 +1,6 @@
 """When is a drop whole? Every rule, with a clock that moves when told."""
 
+import sys
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -74,6 +75,22 @@ def test_a_complete_file_settles_after_its_quiet_time():
     assert not settler.observe(loose(), evidence, 0.0).settled
     assert not settler.observe(loose(), evidence, SETTLE_S - 0.01).settled
     assert settler.observe(loose(), evidence, SETTLE_S).settled
+
+
+def test_large_folder_is_judged_file_by_file():
+    """Not each file against all others: a library is thousands of them, looked at every second."""
+
+    def calls(count):
+        files = [found(f"{number:04}.wav") for number in range(count)]
+        settler, seen = Settler(RULES), []
+        sys.setprofile(lambda _frame, event, _arg: seen.append(event))
+        try:
+            settler.observe(folder(*files), FakeEvidence(), 0.0)
+        finally:
+            sys.setprofile(None)
+        return len(seen)
+
+    assert calls(400) < 3 * calls(200)
 
 
 def test_one_look_never_settles_by_quiet():
