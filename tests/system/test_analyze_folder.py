@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import stat
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +31,30 @@ case "$path" in
 esac
 exit 1
 """
+
+# As far as ffmpeg writes them: what it is told besides the name.
+FORMATS = {
+    "16.wav": "",
+    "24.wav": "-c:a pcm_s24le",
+    "float.wav": "-c:a pcm_f32le",
+    "8.wav": "-c:a pcm_u8",
+    "long.rf64": "-f wav -rf64 always",
+    "sony.w64": "",
+    "apple.aiff": "",
+    "little.aifc": "-f aiff -c:a pcm_s16le",
+    "core.caf": "",
+    "free.flac": "",
+    "fast.flac": "-ar 96000",
+    "vorbis.ogg": "-c:a vorbis -strict -2 -ac 2",
+    "free.oga": "-c:a flac -f ogg",
+    "opus.opus": "-c:a libopus",
+    "three.mp3": "",
+    "two.mp2": "",
+    "aac.m4a": "",
+    "lossless.m4a": "-c:a alac",
+    "adts.aac": "",
+    "matroska.mka": "-c:a flac",
+}
 
 HANGS = b"\0\0\0\x20ftypM4A " + b"Hang" * 5_000
 
@@ -144,6 +170,53 @@ def test_no_song_is_analysed_again_after_it_was_kept(daemon, songs):
     now = {path: path.stat().st_mtime_ns for path in kept.rglob("*.json")}
     assert written_at == {path: now[path] for path in written_at}
     assert GOOD == len(now) == len(table(daemon, "Album"))
+
+
+@pytest.fixture(scope="module")
+def every_format(tmp_path_factory):
+    """Two songs in each of twenty formats; of real music, where there is some."""
+    folder, real = tmp_path_factory.mktemp("formats") / "Forty", os.environ.get("REAL_AUDIO")
+    folder.mkdir()
+    sources = sorted(Path(real).glob("formats/*.flac"))[:1] if real else []
+    for place in range(2 - len(sources)):
+        sound = song(90.0 + 30 * place, seconds=14.0).mono[:, None]
+        path = folder.parent / f"{place}.wav"
+        sources.append(written(path, sound, rate_hz=RATE_HZ, subtype="PCM_16"))
+    for place, source in enumerate(sources):
+        for name, arguments in FORMATS.items():
+            command = ["ffmpeg", "-v", "error", "-t", "14", "-i", source, *arguments.split()]
+            subprocess.run([*command, folder / f"{place} {name}"], check=True)
+    return folder
+
+
+@pytest.mark.skipif(not shutil.which("ffmpeg"), reason="ffmpeg is not installed")
+def test_forty_files_of_every_format_are_each_analysed_once(daemon, every_format):
+    """Killed three times meanwhile. All formats of a song agree; dropped again, no part runs."""
+    daemon.environment.clear()  # the real programs
+    kept = daemon.root / "state" / "kept" / "mix"
+    daemon.start()
+    drop(daemon, every_format, "Forty")
+    written_at = {}
+    for most in (1, 13, 26):
+        until(lambda most=most: len(list(kept.rglob("*.json"))) >= most, "songs are kept", 300.0)
+        daemon.kill()
+        now = {path: path.stat().st_mtime_ns for path in kept.rglob("*.json")}
+        assert written_at == {path: now[path] for path in written_at}
+        written_at = now
+        daemon.start()
+    status = ended(daemon, "Forty")
+    rows = table(daemon, "Forty")
+
+    now = {path: path.stat().st_mtime_ns for path in kept.rglob("*.json")}
+    assert written_at == {path: now[path] for path in written_at}
+    assert ("done", 2 * len(FORMATS)) == (status["state"], len(now))
+    for name, row in rows.items():
+        assert ("", "true") == (row["error_code"], row["complete"]), name
+        assert float(rows[f"{name[0]} 16.wav"]["bpm"]) == pytest.approx(float(row["bpm"]), rel=0.01)
+
+    drop(daemon, every_format, "Again")
+    assert ("done", None) == tuple(ended(daemon, "Again")[key] for key in ("state", "parts"))
+    assert {"cache"} == {row["source"] for row in table(daemon, "Again").values()}
 
 
 def test_single_song_gets_its_documents_and_is_known_the_second_time(daemon, songs):
