@@ -171,9 +171,8 @@ class Batch:
                 if why:
                     self._untagged.setdefault(why, []).append(song.name)
             document = analysis.model_dump(mode="json", by_alias=True)
-            notes = ["same_as"] if same_as else []
             truth = self._against_truth(song.name)
-            page = Song(song.name, song.name, document, notes=notes, truth=truth)
+            page = Song(song.name, song.name, document, same_as=same_as, truth=truth)
             yield page, row_of(document, same_as)
 
     def _of_album(self, analysis: Analysis, folder: str) -> Analysis:

@@ -259,7 +259,7 @@ def scores(pairs: Sequence[tuple[Truth, Found]]) -> dict[str, Interval]:
     keys = [(t.key, f.key) for t, f in pairs if t.key is not None]
     if keys:
         relations = [key_relation(key, true) if key else "other" for true, key in keys]
-        said["key_mirex"] = _mean([_KEY_WEIGHTS[relation] for relation in relations])
+        said["key_mirex"] = _mean([_KEY_WEIGHTS[one] for one in relations], 0.0, 1.0)
         said["key_exact"] = _share([relation == "same" for relation in relations])
     meters = [f.meter == t.meter for t, f in pairs if t.meter is not None]
     if meters:
@@ -269,7 +269,7 @@ def scores(pairs: Sequence[tuple[Truth, Found]]) -> dict[str, Interval]:
         off = [value - true for true, value in both if true is not None and value is not None]
         if off:
             said[f"{name}_bias"] = _mean(off)
-            said[f"{name}_mae"] = _mean([abs(one) for one in off])
+            said[f"{name}_mae"] = _mean([abs(one) for one in off], 0.0)
     return said
 
 
@@ -285,13 +285,13 @@ def _share(right: Sequence[bool]) -> Interval:
     return _told(p, max(0.0, middle - half), min(1.0, middle + half), n)
 
 
-def _mean(values: Sequence[float]) -> Interval:
-    """Return a mean; one value alone has no interval."""
+def _mean(values: Sequence[float], low: float = -math.inf, high: float = math.inf) -> Interval:
+    """Return a mean of values between two ends; one value alone has no interval."""
     mean, n = fmean(values), len(values)
-    half = _Z * stdev(values) / math.sqrt(n) if n > 1 else None
-    return _told(
-        mean, None if half is None else mean - half, None if half is None else mean + half, n
-    )
+    if n == 1:
+        return _told(mean, None, None, n)
+    half = _Z * stdev(values) / math.sqrt(n)
+    return _told(mean, max(low, mean - half), min(high, mean + half), n)
 
 
 def _told(value: float, low: float | None, high: float | None, n: int) -> Interval:

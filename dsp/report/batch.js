@@ -134,11 +134,14 @@
     const name = part(head, "");
     const link = song.page ? name.appendChild(document.createElement("a")) : name;
     if (song.page) { link.href = song.page; link.tabIndex = -1; }
-    link.textContent = song.file;
+    const slash = song.file.lastIndexOf("/");
+    link.textContent = song.file.slice(slash + 1);
     link.title = song.file;
     const under = part(head, "", "soft");
     if (song.notes?.length) part(under, `${song.notes.join(" ")} `, "code");
-    under.append(song.title ?? "");
+    const folder = slash < 0 ? null : song.file.slice(0, slash), twin = song.same_as && `the same as ${song.same_as}`;
+    under.append([song.title, twin, folder].filter(Boolean).join(" · "));
+    under.title = under.textContent;
     if (song.error) {
       row.classList.add("failed");
       const error = cell(row, "error", "");

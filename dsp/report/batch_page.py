@@ -24,7 +24,7 @@ Data = Mapping[str, Any]
 
 COLUMNS = ("file", "title", "page", "bytes", "seconds", "bpm", "bpm_p", "candidates", "stable",
            "tag_bpm", "key", "camelot", "open_key", "key_p", "tag_key", "lufs", "peak", "energy",
-           "dance", "evidence", "notes", "error", "truth_bpm", "ratio", "truth_key",
+           "dance", "evidence", "notes", "same_as", "error", "truth_bpm", "ratio", "truth_key",
            "relation")  # fmt: skip
 """What a row of the page's JSON holds, in this order; shorter where the last are ``null``."""
 
@@ -44,8 +44,8 @@ class Song:
     """As in ``analysis.json``; ``None``: it failed."""
     error: tuple[str, str] | None = None
     """Code and message."""
-    notes: Sequence[str] = ()
-    """Codes beyond the warnings of the analysis, such as ``same_as``."""
+    same_as: str = ""
+    """The song before it that has the same bytes."""
     truth: Data = field(default_factory=dict)
     """``bpm`` and ``key`` as given, ``ratio`` and ``relation`` as in ``errors.csv``."""
 
@@ -102,7 +102,7 @@ def _row(song: Song) -> list[Any]:
     told = {
         "file": plain(song.file),
         "page": _address(song.folder) if song.folder is not None else None,
-        "notes": list(song.notes),
+        "same_as": plain(song.same_as) if song.same_as else None,
         "error": [plain(text) for text in song.error] if song.error else None,
         "truth_bpm": song.truth.get("bpm"),
         "ratio": song.truth.get("ratio"),
@@ -111,7 +111,7 @@ def _row(song: Song) -> list[Any]:
     }
     if song.analysis:
         told |= _told(song.analysis)
-        told["notes"] = [*(w["code"] for w in song.analysis["warnings"]), *song.notes]
+        told["notes"] = [warning["code"] for warning in song.analysis["warnings"]]
     row = [told.get(name) for name in COLUMNS]
     while row[-1] is None:
         row.pop()

@@ -108,6 +108,7 @@ def test_scores_count_songs_and_give_intervals():
     assert {"value": 0.8, "low": 0.4902, "high": 0.9433, "n": 10} == said["acc1"]
     assert 0.9 == said["acc2"]["value"] == said["top2"]["value"]
     assert pytest.approx(8.3 / 9, abs=1e-4) == said["key_mirex"]["value"]
+    assert 1.0 == said["key_mirex"]["high"]  # 1.06 is no share
     assert pytest.approx(8 / 9, abs=1e-4) == said["key_exact"]["value"]
     assert {"value": 0.2, "low": None, "high": None, "n": 1} == said["energy_bias"]
     assert "loudness_lufs_mae" not in said

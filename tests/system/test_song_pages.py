@@ -1,6 +1,7 @@
 """The pages of songs in a real browser: sorted, filtered, played and reached by keyboard."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def songs():
 
 def names(page):
     return page.ask("[...document.querySelectorAll('tbody th a, tbody th span:first-child')]"
-                    ".filter(e => !e.children.length).map(e => e.textContent)")  # fmt: skip
+                    ".filter(e => !e.children.length).map(e => e.title)")  # fmt: skip
 
 
 def fill(page, field, value):
@@ -229,6 +230,19 @@ def test_hostile_names_are_shown_and_do_nothing(batch):
     assert all(link.startswith(page.ask("new URL('.', location).href")) for link in links)
     assert 1 == len([url for url in page.requests if not url.startswith("data:")])
     assert [] == page.complaints
+
+
+def test_name_of_a_song_stands_before_its_folder(batch):
+    """A long path is cut at its end; the name is what people look for."""
+    twin = replace(song(1, 100.0, name="Artist/Album/Two.flac"), same_as="Artist/One.flac")
+    page = batch([song(0, 100.0, name="Artist/One.flac"), twin])
+    told = page.ask("[...document.querySelectorAll('tbody th')].map(e => [...e.children]"
+                    ".map(one => one.textContent))")  # fmt: skip
+
+    assert [
+        ["One.flac", "Artist 0 · Artist"],
+        ["Two.flac", "Artist 1 · the same as Artist/One.flac · Artist/Album"],
+    ] == told
 
 
 @pytest.mark.parametrize("width", [320, 390, 800, 1400])
