@@ -15,6 +15,7 @@ from typing import Any
 
 from daemon.cli.spool_reader import Pulse, SpoolReader, StatusFile, find_status, pulse_of, statuses
 from daemon.errors import BadInput
+from daemon.outbox.node_lines import attempts_at_nodes
 from daemon.outbox.overview import Ended, Overview, Running, overview_of
 from daemon.outbox.part_lines import parts_of
 from daemon.outbox.places import place_of
@@ -194,6 +195,8 @@ def _facts(root: Path, entry: StatusFile) -> Iterable[tuple[str, str]]:
     yield "first seen", shown(found.get("first_seen") or "")
     yield "took", _took(found)
     yield "attempts", _attempts(found.get("attempts") or ())
+    for one, where in attempts_at_nodes(found):
+        yield "node", f"attempt {one.get('number')} {where}"
     yield "same as", shown(found.get("duplicate_of") or "")
     came, goes = found.get("forwarded_from") or {}, found.get("forwarded_to") or {}
     yield "came from", shown(f"{came['inbox']}/{came['label']}" if came else "")

@@ -320,6 +320,8 @@ class Ending:
     max_rss_mb: float | None = None
     plan: Plan | None = None
     """With ``Outcome.SPLIT``."""
+    node: str = ""
+    """The other machine that worked on it; empty: this one."""
 
 
 @dataclass(frozen=True)
@@ -335,3 +337,5 @@ class Attempt:
     exit_code: int | None = None
     signal: int | None = None
     max_rss_mb: float | None = None
+    node: str = ""
+    """The other machine that worked on it, once it has ended; empty: this one."""

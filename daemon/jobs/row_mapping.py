@@ -45,6 +45,7 @@ def attempt_of(row: sqlite3.Row) -> Attempt:
         exit_code=row["exit_code"],
         signal=row["signal"],
         max_rss_mb=row["max_rss_mb"],
+        node=row["node"],
     )
 
 

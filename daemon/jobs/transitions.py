@@ -45,12 +45,12 @@ class Transitions(Questions):
         db.execute(
             """
             UPDATE attempt SET ended_ms = ?, outcome = ?, error = ?,
-                               exit_code = ?, signal = ?, max_rss_mb = ?
+                               exit_code = ?, signal = ?, max_rss_mb = ?, node = ?
             WHERE job = ? AND number = ?
             """,
             (
                 *(self._clock.wall_ms(), ending.outcome, encoded_or_none(ending.error)),
-                *(ending.exit_code, ending.signal, ending.max_rss_mb),
+                *(ending.exit_code, ending.signal, ending.max_rss_mb, ending.node),
                 *(job.id, job.attempts),
             ),
         )

@@ -1,6 +1,6 @@
 """Other machines that run jobs, in words: for the page, ``top``, ``status`` and ``nodes``."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from daemon.text import count, shown
@@ -13,6 +13,14 @@ def health_of(node: Mapping[str, Any]) -> tuple[str, bool, str]:
     notes = problem or (f"{slots}, host {node['host']}" if node.get("host") else slots)
     name = f"node {node.get('name')}"
     return shown(name.capitalize()), not problem, shown(notes.removeprefix(f"{name}: "))
+
+
+def attempts_at_nodes(document: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
+    """Yield the attempts of a status that another machine works on or has worked on, and where."""
+    for one in document.get("attempts") or ():
+        if one.get("node"):
+            verb = "runs" if one.get("outcome") is None else f"ended as {shown(one['outcome'])}"
+            yield one, f"{verb} on {shown(one['node'])}"
 
 
 def stage_of(running: Mapping[str, Any]) -> str:

@@ -59,6 +59,8 @@ class Live:
     progress: float
     began_s: float
     """Monotonic."""
+    node: str = ""
+    """The other machine that works on it; empty: this one."""
 
 
 def status_of_sighting(sighting: Sighting, *, handler: str) -> dict[str, Any]:
@@ -125,7 +127,7 @@ def status_of_job(
         "eta_s": eta_s(live, now_s),
         "wait": _wait(job, position, waits_for) if waits else None,
         "attempt": len(attempts),
-        "attempts": [_attempt(attempt) for attempt in attempts],
+        "attempts": [_attempt(attempt, live) for attempt in attempts],
         "parts": parts,
         "inputs": _inputs(job),
         "outputs": [_output(output) for output in outputs[:MOST_OUTPUTS]],
@@ -186,9 +188,11 @@ def _wait(job: Job, position: int | None, waits_for: tuple[str, str] | None) -> 
     return {"reason": reason, "until": until, "detail": detail, "position": position}
 
 
-def _attempt(attempt: Attempt) -> dict[str, Any]:
+def _attempt(attempt: Attempt, live: Live | None) -> dict[str, Any]:
+    node = live.node if live and attempt.outcome is None else attempt.node
     return {
         "number": attempt.number,
+        "node": node or None,
         "started": rfc3339(attempt.started_ms),
         "ended": _time(attempt.ended_ms),
         "outcome": None if attempt.outcome is None else attempt.outcome.value,

@@ -140,7 +140,7 @@ class DaemonDocument:
             "inbox": job.inbox,
             "label": job.label,
             "attempt": job.attempts,
-            "node": self._pool.place_of(job.id) or None,
+            "node": (live.node if live else "") or None,
             "stage": live.stage if live else None,
             "progress": round(live.progress, 4) if live else 0.0,
             "started": rfc3339(job.started_ms or job.created_ms),

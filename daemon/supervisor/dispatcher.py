@@ -9,6 +9,7 @@ further job is claimed meanwhile (``Outage.everything``).
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,7 @@ class Dispatcher:
             match event:
                 case Progress(job=job, stage=stage, fraction=fraction):
                     if before := self._live.get(job):
-                        self._live[job] = Live(stage, fraction, before.began_s)
+                        self._live[job] = replace(before, stage=stage, progress=fraction)
                         self._moved.add(job)
                 case Ended():
                     self._end(event)
@@ -139,6 +140,8 @@ class Dispatcher:
             try:
                 workdir = self._make_workdir(job, attempt)
                 self._pool.start(self._order(claim, workdir))
+                node = self._pool.place_of(job.id)
+                self._live[job.id] = replace(self._live[job.id], node=node)
             except (OSError, MemoryError) as error:
                 # The attempt has ended, and the row says when the next one is due: the outage
                 # does not repeat this, it only learns that something is refused.
@@ -155,7 +158,9 @@ class Dispatcher:
             inbox=job.inbox,
             set_aside=lambda fault: give_up(Outcome.FAILED, fault),
         ):
-            log.info("running", **about(job), attempt=attempt)
+            live = self._live.get(job.id)  # none: it was postponed at once
+            where = {"node": live.node} if live and live.node else {}
+            log.info("running", **about(job), attempt=attempt, **where)
             self.unshown.append(job)
         self._outage.forget(thing)
 
@@ -250,7 +255,9 @@ class Dispatcher:
     def _ending(self, ended: Ended) -> Ending:
         job = self._jobs[ended.job]
         inbox = self._opened.config.inboxes.get(job.inbox)
-        return ending_of(ended, job, inbox, self._spool.folder("outbox", job.inbox))
+        ending = ending_of(ended, job, inbox, self._spool.folder("outbox", job.inbox))
+        live = self._live.get(job.id)
+        return replace(ending, node=live.node) if live else ending
 
     def _finish_together(self, ends: list[Ended]) -> None:
         """Record in one commit how several attempts ended."""

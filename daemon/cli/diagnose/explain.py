@@ -25,6 +25,7 @@ from daemon.codes import CODES
 from daemon.errors import BadInput, Fault
 from daemon.intake.filenames import kind_of
 from daemon.layout import PAUSE
+from daemon.outbox.node_lines import attempts_at_nodes
 from daemon.text import shown
 from dsp.containers.junk import composed
 
@@ -143,6 +144,7 @@ def _of_status(document: Mapping[str, Any]) -> Explanation:
     place = f", number {wait['position']} in the line" if wait.get("position") else ""
     why = f", {shown(wait.get('detail') or wait.get('reason'))}{place}{until}" if wait else ""
     lines = [f"{name}: {state}{why}"]
+    lines += [f"  attempt {one['number']} {node}" for one, node in attempts_at_nodes(document)]
     if state == "receiving":
         lines += [_line_of(file) for file in files]
     facts = {"wait": wait, "files": files}
