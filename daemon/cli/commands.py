@@ -86,6 +86,20 @@ def analyze(
 
 
 @app.command()
+def library(
+    source: Annotated[Path, typer.Argument(help="A folder of audio files.", exists=True)],
+    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    settings: Set = None,
+    json: Json = False,
+) -> None:
+    """List a folder with its tags, loudness, waveforms and duplicates, without the daemon."""
+    from daemon.cli.by_hand import handled_by_hand
+    from daemon.handlers import library as handler
+
+    sys.exit(handled_by_hand(handler, source, out, settings or [], as_json=json))
+
+
+@app.command()
 def transcribe(
     source: Annotated[Path, typer.Argument(help="A recording, or a folder of them.", exists=True)],
     out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],

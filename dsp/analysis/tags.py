@@ -1,12 +1,28 @@
 """What a file says of itself, to be shown beside what was found. Nothing is decided by it."""
 
 from pathlib import Path
+from typing import BinaryIO
 
 from tinytag import TinyTag
 
 from dsp.analysis.document import Tags
 
 _MOST_CHARACTERS = 1_000
+_MOST_TAGS, _NAME_CHARACTERS = 60, 60
+
+
+def every_tag(file: BinaryIO) -> dict[str, str]:
+    """Return all tags of an open file by their names; none where they cannot be read."""
+    try:
+        read = TinyTag.get(file_obj=file, duration=False)
+    except Exception:  # noqa: BLE001 - as in ``tags_of``
+        return {}
+    plain = ("title", "artist", "album", "albumartist", "composer", "genre", "year", "track",
+             "track_total", "disc", "disc_total", "comment")  # fmt: skip
+    found = {name: getattr(read, name, None) for name in plain}
+    found |= {name.lower(): values[0] for name, values in read.other.items() if values}
+    texts = ((name[:_NAME_CHARACTERS], _text(value)) for name, value in found.items())
+    return {name: text for name, text in list(texts)[:_MOST_TAGS] if text}
 
 
 def tags_of(path: Path) -> Tags:
