@@ -177,5 +177,7 @@
   addEventListener("resize", () => draw(true));
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("filters").hidden = byId("player").hidden = false;
-  go("");
+  let top = ""; // where there is something to choose
+  while (below.get(top)?.size === 1 && !files.some((file) => file.folder === top)) top = joined(top, [...below.get(top).keys()][0]);
+  go(top);
 })();
