@@ -70,7 +70,7 @@ def page_parts(entries: Iterable[Entry], summary: Summary) -> Iterator[str]:
     )
     # No text that is escaped holds a quotation mark: the first one is the template's.
     before, here, after = page.partition(_GROUPS)
-    yield before + here[:-1]
+    yield before + here[:-1]  # nothing, where the page only leads to others
     for number, (folder, rows) in enumerate(groupby(entries, key=lambda one: one.folder)):
         first, told = None, []
         for row in rows:
@@ -78,7 +78,7 @@ def page_parts(entries: Iterable[Entry], summary: Summary) -> Iterator[str]:
             told.append(_row(row))
         address = f"file://{quote_from_bytes(first or b'')}/"
         yield ("," if number else "") + "\n" + embedded([plain(folder), address, told])
-    yield here[-1] + after
+    yield here[-1:] + after
 
 
 def _row(entry: Entry) -> list[Any]:

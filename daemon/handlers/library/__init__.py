@@ -16,13 +16,12 @@ from daemon.handlers.library.rounds import Rounds, part
 __all__ = ["Options", "handle", "part"]
 
 ACCEPTS = frozenset({".scan"})
-JUDGE = "none"
 HEADLINE = ("files", "added", "changed", "moved", "removed")
 STAGES = ("look", "tags", "decode", "follow", "publish")
 KEEPS = True
 
 
-def handle(task: Task) -> Result | Split:
+def handle(task: Task, clock: Clock | None = None) -> Result | Split:
     """Look at the library, or publish what its parts found out.
 
     Raises
@@ -40,7 +39,7 @@ def handle(task: Task) -> Result | Split:
     request = Request() if by_hand else request_in(task.source)
     place = (task.kept or task.workdir) / CATALOGUE
     with Catalogue(place) as catalogue:
-        rounds = Rounds(task, request, catalogue, Clock().wall_ms())
+        rounds = Rounds(task, request, catalogue, (clock or Clock()).wall_ms())
         if (split := rounds.go()) is not None:
             return split
         return published(task, rounds, catalogue)

@@ -70,6 +70,7 @@ class Results:
         self._catalogue, self._gen, self._stages = catalogue, gen, stages
         self._now_ms, self._note = now_ms, note
         self.written = 0
+        """Rows that said something new."""
 
     def merge(self, stage: Stage, rows: Path) -> None:
         """Write the rows of a part; those that are no rows are left out, and stay due."""
@@ -85,7 +86,6 @@ class Results:
                 ).fetchone()
                 if file is None or row.error is not None:
                     continue
-                self.written += 1
                 write = {"tags": self._tags, "decode": self._decoded, "follow": self._followed}
                 write[stage](file, row)
 
@@ -107,6 +107,7 @@ class Results:
             "UPDATE file SET quick = ?, content = ?, due = ? WHERE id = ?",
             (quick, content, self._next("tags"), file["id"]),
         )
+        self.written += content != file["content"]
         self._tell_of_change(file, content)
         tags = row.tags
         execute(
@@ -155,6 +156,7 @@ class Results:
             return
         content = self._content_of(file, sha256)
         if row.peaks is not None or row.trouble is not None:
+            self.written += 1
             self._write_sound(file, content, row)
         elif row.audio_md5 is None:  # its bytes were heard before, as those of another file
             same = "SELECT audio_md5 FROM file WHERE content = ? AND audio_md5 IS NOT NULL LIMIT 1"
@@ -219,6 +221,7 @@ class Results:
 
     def _followed(self, file: Any, row: Row) -> None:  # noqa: ANN401 - a row
         if row.follow is not None:
+            self.written += 1
             self._catalogue.execute(
                 "UPDATE meta SET follow = ? WHERE content = ?",
                 (json.dumps(row.follow), file["content"]),

@@ -84,8 +84,8 @@ class Look:
                 self.gen = made.lastrowid or 0
                 if self.scope.full:
                     execute(
-                        """UPDATE file SET due = 'tags', due_gen = ?, sha256 = NULL
-                        WHERE kind = 'audio' AND state = 'here'""",
+                        """UPDATE file SET due = iif(content IS NULL, 'tags', 'decode'),
+                        due_gen = ? WHERE kind = 'audio' AND state = 'here'""",
                         (self.gen,),
                     )
                     execute("UPDATE root SET inodes = 1")

@@ -1,0 +1,289 @@
+"""The library handler: a folder of real files in, catalogue, page, feed and duplicates out."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import sqlite3
+import time
+from urllib.parse import unquote_to_bytes
+
+import numpy as np
+import pytest
+import soundfile
+
+from daemon.errors import BadInput, NothingToDo
+from daemon.handlers import library
+from daemon.handlers.contract import EndedPart, Split, Task
+from tests.support.clocks import FakeClock
+from tests.support.tones import sine
+
+RATE_HZ = 48_000
+
+
+def noise(seconds):
+    return np.random.default_rng(1).uniform(-0.5, 0.5, (round(seconds * RATE_HZ), 2))
+
+
+def wav(path, frames, subtype="PCM_24", **form):
+    """Write a file of a time that is long past."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, frames, RATE_HZ, subtype=subtype, **form)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+    return path
+
+
+def with_bext(path):
+    """Put a ``bext`` chunk with a time stamp behind the sound, as recorders do."""
+    data = bytearray(path.read_bytes())
+    chunk = bytearray(602)
+    chunk[:5] = b"Take\0"
+    chunk[338:346] = (RATE_HZ * 60).to_bytes(8, "little")
+    data += b"bext" + len(chunk).to_bytes(4, "little") + chunk
+    data[4:8] = (len(data) - 8).to_bytes(4, "little")
+    path.write_bytes(data)
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+
+def stamps(root):
+    told = ((path, path.stat()) for path in root.rglob("*"))
+    return {path: (one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino) for path, one in told}
+
+
+class Archive:
+    """An inbox with a library, as a daemon would work on it; its parts run in this process."""
+
+    def __init__(self, folder):
+        self.folder, self.root = folder, folder / "music"
+        self.root.mkdir()
+        self.kept = folder / "kept"
+        self.kept.mkdir()
+        self.out = folder / "none"
+        self.jobs = 0
+        self.clock = FakeClock()
+        self.clock.now_ms = time.time_ns() // 1_000_000 + 3_600_000  # nothing is young
+
+    def scan(self, text="# nothing is asked for\n", **options):
+        """Let a drop be handled; return the result and the stages that had parts."""
+        self.jobs += 1
+        job = self.folder / f"job-{self.jobs}"
+        job.mkdir()
+        drop = job / "now.scan"
+        drop.write_text(text)
+        settings, ended, carried, stages = library.Options(**options), (), None, []
+        for number in range(8):
+            workdir = job / f"out.{number}"
+            workdir.mkdir()
+            given = {"kept": self.kept, "roots": {"music": self.root}, "carried": carried}
+            task = Task(drop.name, drop, workdir, settings, lambda *_: None, round=number,
+                        parts=ended, **given)  # fmt: skip
+            made = library.handle(task, self.clock)
+            if not isinstance(made, Split):
+                self.out = workdir
+                return made, stages
+            stages.append(made.parts[0].options["stage"])
+            carried, given["carried"] = workdir, workdir
+            ended = ()
+            for place, one in enumerate(made.parts):
+                folder = job / f"part.{number}.{place}"
+                folder.mkdir()
+                library.part(Task(drop.name, drop, folder, settings, lambda *_: None,
+                                  part=one.options, **given))  # fmt: skip
+                ended += (EndedPart(one.name, "done", folder),)
+        raise AssertionError("it never ends")
+
+    def feed(self):
+        text = (self.out / "changes.jsonl").read_text()
+        return [json.loads(line) for line in text.splitlines()]
+
+    def rows(self, query):
+        connection = sqlite3.connect(self.out / "catalogue.sqlite")
+        try:
+            return connection.execute(query).fetchall()
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def archive(fleeting):
+    return Archive(fleeting)
+
+
+def test_library_of_all_sorts_is_known_whole(archive):
+    """24-bit WAV with bext, broken tags, five scripts, strays and tiny files."""
+    tone = sine(RATE_HZ, 3.0, level_dbfs=-6.0206)
+    with_bext(wav(archive.root / "packs/Take 1.wav", tone))
+    wav(archive.root / "日本語/曲.flac", tone, "PCM_16")
+    wav(archive.root / "한국어/노래.wav", 0.5 * tone)
+    wav(archive.root / "العربية/أغنية.ogg", tone, "VORBIS", format="OGG")
+    wav(archive.root / "русский/песня.aiff", 0.25 * tone)
+    wav(archive.root / "ελληνικά/τραγούδι.wav", 0.125 * tone)
+    odd = wav(archive.root / "odd.wav", 0.3 * tone)
+    odd.rename(archive.root / os.fsdecode(b"bad\xffname.wav"))
+    broken = wav(archive.root / "packs/broken.flac", 0.2 * tone, "PCM_16")
+    data = bytearray(broken.read_bytes())
+    data[42:46] = b"\x84\xff\xff\xff"  # a comment block that claims sixteen megabytes
+    broken.write_bytes(data)
+    (archive.root / "packs/._Take 1.wav").write_bytes(b"\0\x05\x16\x07" + bytes(100))
+    for number in range(40):
+        wav(archive.root / f"tiny/{number % 20}/{number}.wav", np.full(8, number / 400), "PCM_16")
+    (archive.root / "packs/not audio.wav").write_text("none")
+    for path in archive.root.rglob("*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    before = stamps(archive.root)
+
+    result, stages = archive.scan(part_s=0.5)
+
+    assert ["tags", "decode"] == stages
+    assert 49 == result.measurements["files"] == result.measurements["added"]
+    assert before == stamps(archive.root)
+    names = {os.fsdecode(name): rest for name, *rest in archive.rows(
+        """SELECT name, duration_s, length(peaks), integrated_lufs, meta.trouble FROM file
+        JOIN meta ON meta.content = file.content"""
+    )}  # fmt: skip
+    assert 49 == len(names)
+    assert [3.0, 200, pytest.approx(-6.02, abs=0.1), None] == names["Take 1.wav"]
+    assert names["Take 1.wav"][2] - 6.02 == pytest.approx(names["노래.wav"][2], abs=0.05)
+    assert "INPUT_NOT_AUDIO" == names["not audio.wav"][3]
+    lines = archive.feed()
+    assert 49 == len(lines) == len({line["to"] for line in lines})
+    page = (archive.out / "library.html").read_text()
+    told = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
+    addresses = {
+        unquote_to_bytes(folder[len("file://") :] + (dict(enumerate(row)).get(11) or row[0]))
+        for _, folder, rows in told["groups"]
+        for row in rows
+    }
+    assert {os.fsencode(path) for path in archive.root.rglob("*") if path.suffix} - {
+        os.fsencode(archive.root / "packs/._Take 1.wav")
+    } == addresses
+
+
+def test_file_that_moves_or_comes_back_is_not_examined_again(archive):
+    """What is known hangs on bytes: another name costs nothing, and no change makes no result."""
+    path = wav(archive.root / "a.wav", noise(2.0))
+    archive.scan()
+    with pytest.raises(NothingToDo, match="LIBRARY_UNCHANGED"):
+        archive.scan()
+    path.rename(archive.root / "b.wav")
+
+    result, stages = archive.scan()
+
+    assert (1, 0, []) == (result.measurements["moved"], result.measurements["added"], stages)
+    (line,) = archive.feed()
+    assert ("moved", "music/a.wav", "music/b.wav") == (line["kind"], line["from"], line["to"])
+    assert [(2.0,)] == archive.rows("SELECT duration_s FROM meta")
+
+
+def test_stems_alike_at_both_ends_are_told_apart_and_equal_sounds_found(archive):
+    """Silence at both ends makes one quick id of many stems; full hashes tell, and find copies."""
+    quiet = np.zeros((RATE_HZ, 1))
+    for name, level in (("bass", 0.1), ("drums", 0.5), ("copy of drums", 0.5)):
+        middle = level * sine(RATE_HZ, 0.5, hz=100.0, channels=1)
+        wav(archive.root / f"{name}.wav", np.concatenate([quiet, middle, quiet]))
+    samples, _ = soundfile.read(archive.root / "drums.wav", dtype="int32")
+    wav(archive.root / "drums.flac", samples, "PCM_24")
+
+    archive.scan()
+
+    peaks = dict(archive.rows(
+        """SELECT CAST(name AS TEXT), sample_peak_dbfs FROM file
+        JOIN meta ON meta.content = file.content"""
+    ))  # fmt: skip
+    assert peaks["bass.wav"] + 13.98 == pytest.approx(peaks["drums.wav"], abs=0.02)
+    with (archive.out / "duplicates.csv").open(newline="") as table:
+        groups = [(row["group"], row["same"], row["path"]) for row in csv.DictReader(table)]
+    assert [
+        ("1", "sound", f"music/{name}") for name in ("copy of drums.wav", "drums.flac", "drums.wav")
+    ] == groups
+
+
+def test_damage_is_told_by_a_full_scan_and_is_no_change(archive):
+    """Other bytes under the same size and time, which no scan of times would find."""
+    path = wav(archive.root / "a.wav", noise(5.0))
+    archive.scan()
+    with path.open("r+b") as file:
+        file.seek(300_000)
+        file.write(bytes(64))
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+    result, _ = archive.scan("full: true\n")
+
+    assert ["FILE_DAMAGED"] == [note.code for note in result.notes]
+    assert [("damaged",)] == archive.rows("SELECT kind FROM change")
+
+
+def test_header_that_promises_more_than_there_is_is_named(archive):
+    """A copy that was cut off: its tags say four seconds, its sound two."""
+    path = wav(archive.root / "cut.wav", noise(4.0))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    os.utime(path, (1_700_000_000, 1_700_000_000))
+
+    result, _ = archive.scan()
+
+    assert ["DURATION_DIFFERS"] == [note.code for note in result.notes]
+    assert [("INPUT_TRUNCATED",)] == archive.rows("SELECT trouble FROM meta")
+
+
+def test_young_file_is_listed_and_examined_later(archive):
+    """What may still be written is not decoded; the next run makes up for it."""
+    path = wav(archive.root / "a.wav", noise(1.0))
+    now_s = archive.clock.now_ms / 1000
+    os.utime(path, (now_s, now_s))
+
+    _, first = archive.scan()
+    archive.clock.advance(60)
+    _, second = archive.scan()
+
+    assert ([], ["tags", "decode"]) == (first, second)
+
+
+def test_analysis_that_is_wanted_later_is_made_of_what_is_known(archive):
+    """An option that was widened is due for all files, and no other work is done again."""
+    wav(archive.root / "a.wav", noise(1.0))
+    archive.scan()
+
+    _, stages = archive.scan(follow=["tags", "peaks", "analysis"])
+
+    assert ["follow"] == stages
+    ((follow,),) = archive.rows("SELECT follow FROM meta")
+    assert {"bpm", "key"} <= json.loads(follow).keys()
+
+
+def test_large_library_has_a_page_for_each_top_folder(archive, monkeypatch):
+    """A page that no browser would open is cut; the first one leads to the others."""
+    monkeypatch.setattr("daemon.handlers.library.publish.MOST_ROWS", 3)
+    for number in range(6):
+        wav(archive.root / f"{number % 2}/deep/{number}.wav", noise(0.1))
+
+    archive.scan()
+
+    first = (archive.out / "library.html").read_text()
+    assert ["library-0001.html", "library-0002.html"] == re.findall(
+        r'href="(library-\d+.html)"', first
+    )
+    assert "music/1/deep" in (archive.out / "library-0002.html").read_text()
+
+
+@pytest.mark.parametrize("text", ["under: ../x\n", "full: perhaps\n", "undr: a\n", "[1, 2]\n"])
+def test_drop_that_cannot_be_understood_is_refused(archive, text):
+    """A scan that would not do what it says is not made."""
+    with pytest.raises(BadInput):
+        archive.scan(text)
+
+
+def test_disk_that_was_exchanged_waits_for_somebody_to_say_so(archive):
+    """``accept_removals`` makes what is there the library."""
+    for number in range(30):
+        wav(archive.root / f"{number}.wav", noise(0.05))
+    archive.scan()
+    shutil.rmtree(archive.root)
+    archive.root.mkdir()
+    wav(archive.root / "other.wav", noise(0.06))
+    with pytest.raises(BadInput, match="ROOT_CHANGED"):
+        archive.scan()
+
+    result, _ = archive.scan("accept_removals: true\n")
+
+    assert (1, 30) == (result.measurements["files"], result.measurements["removed"])
