@@ -70,7 +70,8 @@ def handle(task: Task) -> Result:
     Raises
     ------
     BadInput
-        ``order`` cannot be followed; or, with ``strict``, a chunk cannot be used.
+        ``order`` cannot be followed; no chunk is of a format that can be read here; or, with
+        ``strict``, a chunk cannot be used.
     NothingToDo
         No chunk can be used, or nothing sounds in any.
     """
@@ -85,6 +86,7 @@ def handle(task: Task) -> Result:
     usable = [one for one in chunks if one.probe]
     order = _order(task, files, usable) if usable else None
     if order is None:
+        _hold_to_what_is_read(chunks)
         raise NothingToDo("NOTHING_TO_MERGE", _nothing(task, refused))
     heard = Listener(order, options.gap, options.longest_gap_s, limits).hear(
         [usable[place] for place in order.places],
@@ -122,6 +124,14 @@ def _hold(options: Options, skipped: _Skipped) -> None:
         if options.strict and code != "CHUNK_DUPLICATE":
             name = display(chunk.name)
             raise BadInput(code, text if name in text else f"{name} {text}", path=name)
+
+
+def _hold_to_what_is_read(chunks: Sequence[Chunk]) -> None:
+    """Fail over a recording in a format that is not read here: it is there, and is wanted."""
+    for chunk in chunks:
+        if chunk.fault and chunk.fault.code == "INPUT_NOT_SUPPORTED":
+            fault = chunk.fault
+            raise BadInput(fault.code, fault.message, fault.hint, path=display(chunk.name))
 
 
 def _nothing(task: Task, skipped: _Skipped) -> str:

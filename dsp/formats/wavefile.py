@@ -90,6 +90,8 @@ class WaveFile:
 def _packed(samples: NDArray[np.int32] | NDArray[np.float32], bits: int) -> bytes:
     if bits == 32:  # noqa: PLR2004 - bits
         return samples.astype("<f4").tobytes()
+    if bits == 16:  # noqa: PLR2004 - bits
+        return samples.astype("<i2").tobytes()
     little = samples.astype("<i4").reshape(-1, 1).view(np.uint8)
     return little[:, : bits // 8].tobytes()
 

@@ -510,6 +510,19 @@ def test_pieces_without_their_header_are_nothing(tmp_path):
         merged(tmp_path / "in", tmp_path)
 
 
+def test_a_recording_that_cannot_be_read_here_is_no_empty_drop(tmp_path):
+    """It fails with what to do, and is not archived as if nothing were in it."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "rec_1.wav").write_bytes(b"")
+    (tmp_path / "in" / "rec_2.wma").write_bytes(bytes.fromhex("3026b2758e66cf11") + bytes(900))
+
+    with pytest.raises(BadInput) as problem:
+        merged(tmp_path / "in", tmp_path)
+
+    assert ("INPUT_NOT_SUPPORTED", "rec_2.wma") == (problem.value.code, problem.value.path)
+    assert "ffmpeg" in problem.value.hint
+
+
 def test_hostile_names_and_links_do_no_harm(tmp_path):
     names = ["<script>alert(1)</script>_1.wav", "rec\x1b[2J_2.wav", "rec\u202e_3.wav", "-i_4.wav"]
     for seed, name in enumerate(names):
