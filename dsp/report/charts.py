@@ -36,6 +36,9 @@ CORRIDOR_DB = 3.0
 NEAR_DB = 24.0
 """How far the picture of the lead reaches; what is further is out of the question."""
 
+ABSENT_DB = 30.0
+"""A lead this far below its loudest third octave has no sound there that could be covered."""
+
 _STAGES = {"deess": "de-esser", "glue": "glue compressor"}
 """What a person calls them, where it is not their name."""
 
@@ -216,10 +219,14 @@ def lead(data: Data) -> Chart:
     shown = [
         (f, v) for f, v in zip(hz, balance["lead_to_rest_bands_db"], strict=True) if x.holds(f)
     ]
-    masked = balance["masked"]
+    masked, silent = balance["masked"], _without_lead(data)
+    there = [(f, v) for f, v in shown if f not in silent]
+    absent = [(f, v) for f, v in shown if f in silent]
     lines = [
+        Line("absent", "the lead has next to no sound here",
+             bars_path(x, y, [_edges(f) for f, _ in absent], [v for _, v in absent]), "area"),
         Line("lead", "lead against the rest, as measured",
-             bars_path(x, y, [_edges(f) for f, _ in shown], [v for _, v in shown]), "area"),
+             bars_path(x, y, [_edges(f) for f, _ in there], [v for _, v in there]), "area"),
         _flat(x, y, "equally loud", 0.0),
         Line("covered", "before room was made, as planned",
              marks_path(x, y, [_edges(m["hz"]) for m in masked],
@@ -236,6 +243,19 @@ def lead(data: Data) -> Chart:
         y_ticks=level_ticks(y, 12.0),
         lines=tuple(line for line in lines if line.path),
     )
+
+
+def _without_lead(data: Data) -> frozenset[float]:
+    """Return the third octaves in which the leads have next to no sound: nothing can mask it."""
+    spectra = [
+        row["spectrum_db"]
+        for row in data["stems"]
+        if row["strip"]["role"] in ("lead", "speech") and row.get("spectrum_db")
+    ]
+    loudest = [max(levels) for levels in zip(*spectra, strict=True)]
+    hz = data["spectrum"]["hz"]
+    top = max(loudest, default=0.0)
+    return frozenset(f for f, db in zip(hz, loudest, strict=False) if db < top - ABSENT_DB)
 
 
 def _masking_words(masked: Sequence[Data]) -> str:

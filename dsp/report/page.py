@@ -8,7 +8,8 @@ It keeps the rules of ``template``.
 
 import base64
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -30,6 +31,16 @@ ADVICE = {
 }
 """What a person can do about a warning, once per code."""
 
+
+_DESK = (
+    "kick", "snare", "hats", "perc", "drums", "bass", "guitar", "keys", "synth", "pad", "strings",
+    "brass", "lead", "speech", "backing", "fx",
+)  # fmt: skip
+_GUESSED = "its name names no role"
+_TOLERANCE = 0.1
+"""LU and dB by which a master may miss what was asked for."""
+_WORTH_A_MARK_DB = 3.0
+_AT_SECOND = re.compile(r"\bat (\d+\.\d+) s\b")
 
 _SOUND = 'src="data:audio/ogg;base64,'
 """Where the sound goes in the page."""
@@ -76,8 +87,8 @@ def page_parts(
 
 def _page(data: Mapping[str, Any], sheet: str, name: str) -> str:
     """Return the page without its sound."""
-    waveform, stems = data["waveform"], data["stems"]
-    seats = _seats(data)
+    waveform, stems = data["waveform"], sorted(data["stems"], key=_place_on_desk)
+    seats, pictures = _seats(data), charts.pictures(data)
     return rendered(
         "report.html.j2",
         styles=["report.css"],
@@ -94,11 +105,61 @@ def _page(data: Mapping[str, Any], sheet: str, name: str) -> str:
         wave_points=max(1, len(waveform["low"]) - 1),
         wave_height=WAVE_HEIGHT,
         wave_ticks=svg.time_ticks(svg.x_axis(0.0, data["duration_s"])),
-        charts=charts.pictures(data),
+        verdict=verdict(data),
+        over_time=[chart for chart in pictures if chart.x_unit == "min:s"],
+        charts=[chart for chart in pictures if chart.x_unit != "min:s"],
+        marks=sorted(marks(data), key=lambda mark: mark["at_s"]),
         warnings=_warnings(data),
-        stems=[_stem(row, data, seats.get(row["name"])) for row in stems],
+        stems=(rows := [_stem(row, data, seats.get(row["name"])) for row in stems]),
+        speakers=[row for row in rows if row["strip"]["role"] == "speech"],
         moves=_moves(data),
     )
+
+
+def verdict(data: Mapping[str, Any]) -> tuple[str, str]:
+    """Return how the mix came out: ``good``, ``fair`` or ``bad``, and a sentence."""
+    master = data["master"]
+    loudness, target = master["integrated_lufs"], master["target_lufs"]
+    peak, ceiling = master["true_peak_dbtp"], master["ceiling_dbtp"]
+    if loudness is None:
+        return "bad", "The master is silent."
+    said = f"{svg.figure(loudness)} LUFS with peaks of {svg.figure(peak)} dBTP"
+    asked = f"{svg.figure(target)} LUFS and at most {svg.figure(ceiling)} dBTP were asked for"
+    over = peak is not None and peak > ceiling + _TOLERANCE
+    if over or abs(loudness - target) > _TOLERANCE:
+        return "bad", f"Not as asked for: {said}; {asked}."
+    number = len({one["code"] for one in data["warnings"]})
+    if number:
+        what = "one thing is" if number == 1 else f"{number} things are"
+        return "fair", f"As asked for, and {what} worth knowing: {said}."
+    return "good", f"As asked for: {said}; nothing stands out."
+
+
+def marks(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the moments that are worth a listen: a second, and what is to be heard there."""
+    length_s = data["duration_s"]
+
+    def moment(curve: Sequence[float], choose: Callable[[Sequence[float]], float]) -> float:
+        return length_s * (curve.index(choose(curve)) + 0.5) / len(curve)
+
+    loud = data["curves"]["momentary_lufs"]
+    if loud:
+        yield {"at_s": moment(loud, max), "what": "the loudest moment"}
+    limiter = data["reductions"].get("limiter", {})
+    if limiter.get("curve_db") and max(limiter["curve_db"]) > _WORTH_A_MARK_DB:
+        yield {"at_s": moment(limiter["curve_db"], max), "what": "the limiter works hardest"}
+    alike = data["waveform"]["correlation"]
+    if alike and min(alike) < 0.0:
+        yield {"at_s": moment(alike, min), "what": "left and right cancel most"}
+    for warning in data["warnings"]:
+        if found := _AT_SECOND.search(warning["message"]):
+            yield {"at_s": min(float(found[1]), length_s), "what": warning["message"]}
+
+
+def _place_on_desk(row: Mapping[str, Any]) -> tuple[int, str]:
+    """Sort as on a mixing desk: rhythm, bass, harmonies, voices, the rest."""
+    role = row["strip"]["role"]
+    return (_DESK.index(role) if role in _DESK else len(_DESK)), row["name"]
 
 
 def _warnings(data: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -125,6 +186,7 @@ def _stem(
         "scope": svg.band_path(x, y, at, [-60.0] * len(scope), scope),
         "timing": timing(row),
         "seat": seat,
+        "guessed": row["strip"]["role_why"].startswith(_GUESSED),
         "balance": arrived.get(row["name"]),
         "taken": charts.stem_reductions(row, data["duration_s"]),
     }

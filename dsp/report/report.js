@@ -1,7 +1,7 @@
 (function () {
   "use strict";
   var audio = document.getElementById("audio"), play = document.getElementById("play");
-  var seek = document.getElementById("seek"), head = document.getElementById("head");
+  var seek = document.getElementById("seek"), heads = Array.from(document.querySelectorAll(".head"));
   var now = document.getElementById("now"), trouble = document.getElementById("trouble");
   var length = Number(seek.getAttribute("aria-valuemax"));
   var all = document.getElementById("all"), stems = Array.from(document.querySelectorAll("details"));
@@ -13,7 +13,7 @@
   }
   function show() {
     var t = Math.min(audio.currentTime, length);
-    head.style.left = (100 * t / length) + "%";
+    heads.forEach(function (head) { head.style.left = (100 * t / length) + "%"; });
     now.textContent = clock(t);
     seek.setAttribute("aria-valuenow", t.toFixed(1));
     seek.setAttribute("aria-valuetext", clock(t) + " of " + clock(length));
@@ -34,7 +34,7 @@
     audio.play().catch(function (error) { if (error.name !== "AbortError") { fail(); } });
   }
   function at(event) {
-    var box = seek.getBoundingClientRect();
+    var box = event.currentTarget.getBoundingClientRect();
     go(length * (event.clientX - box.left) / box.width);
   }
 
@@ -45,8 +45,15 @@
   audio.addEventListener("pause", function () { play.textContent = "Play"; show(); });
   audio.addEventListener("seeked", show);
   audio.lastElementChild.addEventListener("error", fail);
-  seek.addEventListener("pointerdown", function (event) { seek.setPointerCapture(event.pointerId); at(event); });
-  seek.addEventListener("pointermove", function (event) { if (event.buttons) { at(event); } });
+  [seek].concat(Array.from(document.querySelectorAll(".over"))).forEach(function (over) {
+    over.addEventListener("pointerdown", function (event) { over.setPointerCapture(event.pointerId); at(event); });
+    over.addEventListener("pointermove", function (event) { if (event.buttons) { at(event); } });
+  });
+  document.querySelectorAll(".mark").forEach(function (mark) {
+    mark.addEventListener("click", function () { go(Math.max(0, Number(mark.dataset.at) - 2)); if (audio.paused) { toggle(); } });
+  });
+  // In an outbox the front page of the spool lies above; a mix by hand has none.
+  document.getElementById("home").hidden = !/\/outbox\/[^/]+\/[^/]+\/[^/]+$/.test(location.pathname);
   seek.addEventListener("keydown", function (event) {
     var step = { ArrowLeft: -5, ArrowDown: -5, ArrowRight: 5, ArrowUp: 5, PageUp: 30, PageDown: -30 }[event.key];
     if (event.ctrlKey || event.metaKey || event.altKey) { return; }

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp.report import charts
-from dsp.report.page import page_parts, pan_words, timing
+from dsp.report.page import marks, page_parts, pan_words, timing, verdict
 from dsp.report.svg import SIDE
 from dsp.report.template import plain
 from tests.support.pages import HOSTILE, Read
@@ -206,3 +206,57 @@ def test_lines_of_a_picture_can_be_told_apart_by_form():
 def test_stem_without_dynamics_has_no_picture_of_them():
     """Nothing taken, nothing drawn."""
     assert charts.stem_reductions(stem_row("a", reductions={}), 8.0) is None
+
+
+@pytest.mark.parametrize(
+    ("colour", "words", "changes"),
+    [
+        ("good", "As asked for", {}),
+        ("fair", "one thing is worth knowing", {"warnings": [{"code": "C", "message": "m"}] * 2}),
+        ("bad", "−14 LUFS and at most −1 dBTP were asked", {"master": {"integrated_lufs": -16.2}}),
+        ("bad", "Not as asked for", {"master": {"true_peak_dbtp": -0.7}}),
+        ("bad", "silent", {"master": {"integrated_lufs": None, "true_peak_dbtp": None}}),
+    ],
+)
+def test_verdict_is_one_sentence_and_its_colour(colour, words, changes):
+    """What came out, held against what was asked for; warnings count once per kind."""
+    found, sentence = verdict(report(stem_row("a.wav"), **changes))
+
+    assert (colour, True) == (found, words in sentence)
+
+
+def test_marks_lead_to_what_is_worth_a_listen():
+    """The loudest moment, the limiter's hardest work, and warnings that name a second."""
+    message = "a.wav has 1 sample far above all neighbours, the first at 2.500 s, up to +6 dBFS"
+    data = report(
+        stem_row("a.wav"),
+        reductions={"limiter": {"mean_db": 0.2, "max_db": 5.0, "curve_db": [0.0, 5.0]}},
+        warnings=[{"code": "SAMPLES_WILD", "message": message}],
+    )
+
+    assert [(6.0, "the loudest moment"), (6.0, "the limiter works hardest"), (2.5, message)] == [
+        (mark["at_s"], mark["what"]) for mark in marks(data)
+    ]
+
+
+def test_stems_stand_in_the_order_of_a_desk_and_guesses_are_called_so():
+    """Drums, bass, harmonies, voices, the rest; whatever their files are called."""
+    roles = {"a": "fx", "b": "lead", "c": "bass", "d": "kick"}
+    rows = [stem_row(f"{name}.wav", strip={"role": role}) for name, role in roles.items()]
+    odd = {"role": "other", "role_why": "its name names no role"}
+    text = made(report(*rows, stem_row("e.wav", strip=odd)))
+    summaries = re.findall(r'<span class="name">(.)\.wav</span>\s*<span class="([^"]*)">', text)
+
+    assert ["d", "c", "b", "a", "e"] == [name for name, _ in summaries]
+    assert ["role"] * 4 + ["role guessed"] == [kind for _, kind in summaries]
+
+
+def test_bands_without_lead_are_grey():
+    """Where the lead has next to no sound, nothing covers it."""
+    spectrum = [-20.0] * 15 + [-60.0] * 16
+    row = stem_row("lead.wav", strip={"role": "lead"}, spectrum_db=spectrum)
+    styles = {line.style: line.path for line in charts.lead(report(row)).lines}
+
+    assert styles["absent"]
+    assert styles["lead"]
+    assert "absent" not in {line.style for line in charts.lead(report(stem_row("a.wav"))).lines}

@@ -1,5 +1,8 @@
 """The report in a real browser: it plays, it is reached by keyboard, it asks for nothing."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from dsp.mixing.mix import mix
@@ -59,6 +62,29 @@ def test_click_in_the_middle_of_the_waveform_goes_to_the_middle_of_the_song(page
     page.click("#seek", across=0.5)
 
     assert SECONDS / 2 == pytest.approx(position(page), abs=0.1)
+
+
+def test_pictures_over_time_share_the_cursor_of_the_waveform(page):
+    """A click into one of them goes there, and every cursor follows."""
+    page.click(".over", across=0.25)
+    lefts = page.ask(
+        "[...document.querySelectorAll('.head')].map(head => parseFloat(head.style.left))"
+    )
+
+    assert SECONDS / 4 == pytest.approx(position(page), abs=0.1)
+    assert 4 == len(lefts)
+    assert max(lefts) - min(lefts) < 0.001
+
+
+def test_front_page_is_linked_from_an_outbox_only(page, report, tmp_path):
+    """A mix by hand has none above it."""
+    hidden = "document.getElementById('home').hidden"
+    assert page.ask(hidden)
+
+    inside = tmp_path / "outbox/mix/Night Train"
+    inside.mkdir(parents=True)
+    page.open(Path(shutil.copy(report, inside / "report.html")))
+    assert not page.ask(hidden)
 
 
 def test_button_plays_and_pauses(page):
