@@ -10,7 +10,9 @@ joined (``dsp.episode``). Pieces are threads of one attempt and no parts of a sp
 """
 
 import hashlib
+import re
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -21,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from daemon.errors import BadInput
 from daemon.handlers.article.drop import ArticleDrop
-from daemon.handlers.article.reading import SUFFIXES, Article, Piece, read_article
+from daemon.handlers.article.reading import SUFFIXES, Article, FrontMatter, Piece, read_article
 from daemon.handlers.contract import Note, Output, Result, Task
 from daemon.handlers.grants import endpoint_of
 from daemon.handlers.podcast_documents import (
@@ -32,6 +34,7 @@ from daemon.handlers.podcast_documents import (
     rss_item,
     transcript_vtt,
 )
+from daemon.handlers.pruning import prune
 from daemon.handlers.speech.client import SpeechClient
 from daemon.handlers.speech.speaking import Made, Wish, speak
 from daemon.handlers.speech.voices import Cache, Engine, Espeak, Server
@@ -64,6 +67,8 @@ class Options(BaseModel):
     model: Annotated[str, Field(max_length=200)] = "tts-1"
     voice: Annotated[str, Field(max_length=200)] = ""
     """Empty: ``en`` of espeak-ng, ``alloy`` of a server."""
+    language: Annotated[str, Field(max_length=20)] = ""
+    """Of articles that say none: in which numbers, dates and units are spoken."""
     speed: Annotated[float, Field(ge=0.5, le=2.0)] = 1.0
     pause_s: Annotated[float, Field(ge=0.1, le=5.0)] = 0.7
     """Between paragraphs; the others follow from it."""
@@ -75,6 +80,8 @@ class Options(BaseModel):
     request_s: Annotated[float, Field(ge=0.0, le=600.0)] = 0.0
     """What a request may take; 0: 10 s and twice the length of its speech, at most 120 s."""
     format: Literal["mp3", "opus"] = "mp3"
+    cache_mb: Annotated[float, Field(ge=0.0)] = 2048.0
+    """What is kept of pieces at the most, besides those of the last two days."""
 
 
 def USES(options: Options) -> set[str]:  # noqa: N802 - a constant of the contract
@@ -98,7 +105,11 @@ def handle(task: Task) -> Result:
     drop = ArticleDrop.of(task.source, task.name)
     data = drop.text()
     article = read_article(
-        data, drop.article.name, most_chars=options.chars, piece_chars=options.piece_chars
+        data,
+        drop.article.name,
+        most_chars=options.chars,
+        piece_chars=options.piece_chars,
+        language=lambda front: _language(options, front),
     )
     music, notes = drop.music(article.front)
     with _music_of_drop():
@@ -113,6 +124,8 @@ def handle(task: Task) -> Result:
     with _cache(task, engine) as cache:
         made = _spoken(task, cache, wishes, article.front.speed or options.speed)
         joined = _joined(task, article, wishes, made, Music(**music))
+    if task.kept is not None:
+        prune(task.kept, options.cache_mb, now_s=time.time())
     rows = [
         Row(*span, piece.text, piece.speaker, wish.voice, piece.starts == "heading", one)
         for span, piece, wish, one in zip(joined.spans_s, article.pieces, wishes, made, strict=True)
@@ -129,9 +142,16 @@ def _engine(task: Task) -> Engine:
     return Server(client, options.model, name, options.request_s)
 
 
+def _language(options: Options, front: FrontMatter) -> str:
+    """Return the language of an article that says none; espeak-ng's voices begin with theirs."""
+    voice = "" if options.endpoint else front.voice or options.voice
+    code = re.match(r"[a-z]{2,3}(?![a-z])", voice)
+    return code[0] if code else options.language or ("" if options.endpoint else "en")
+
+
 def _voice(options: Options, article: Article, piece: Piece) -> str:
     own = article.front.speakers.get(piece.speaker)
-    default = "alloy" if options.endpoint else article.front.language or "en"
+    default = "alloy" if options.endpoint else article.language
     return (own and own.voice) or article.front.voice or options.voice or default
 
 

@@ -15,7 +15,6 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, ValidationError
 
+from daemon.handlers.pruning import prune
 from dsp.analysis.document import Analysis
 from dsp.analysis.figure import Part
 from dsp.analysis.options import VERSION, AnalysisOptions
@@ -153,22 +153,8 @@ class Cache:
         """Remove what was not asked for longest, until all namespaces together fit."""
         if self.folder is None:
             return
-        files = sorted(_files(self.folder), key=lambda one: one[1].st_atime_ns, reverse=True)
-        room = most_mb * (1 << 20)
-        for path, told in files:
-            room -= told.st_size
-            if room < 0:
-                with suppress(OSError):  # another worker was faster
-                    path.unlink()
+        prune(self.folder, most_mb, now_s=time.time(), in_use_s=0.0)
 
     def _path(self, sha256: str) -> Path | None:
         name = f"{sha256}.{VERSION}.{self.options.digest()}.json"
         return self.folder and self.folder / self.namespace / sha256[:2] / name
-
-
-def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    for where, _, names in os.walk(folder):
-        for name in names:
-            path = Path(where, name)
-            with suppress(OSError):
-                yield path, path.lstat()

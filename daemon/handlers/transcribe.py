@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from daemon.errors import BadInput, NothingToDo, SpoolError
 from daemon.handlers.contract import Note, Output, Part, Result, Split, Task
 from daemon.handlers.grants import Url, endpoint_of
+from daemon.handlers.pruning import prune
 from daemon.handlers.speech import transcript
 from daemon.handlers.speech.answers import Segment
 from daemon.handlers.speech.client import Clock, SpeechClient
@@ -62,6 +63,8 @@ class Options(BaseModel):
     """What finds speech; ``auto``: Silero's model where it is installed, else the level."""
     at_once: Annotated[int, Field(ge=0, le=64)] = 2
     """Pieces at a time; 0: as many as there are slots."""
+    cache_mb: Annotated[float, Field(ge=0.0)] = 256.0
+    """What is kept of answers at the most, besides those of the last two days."""
     summary: Summary | None = None
 
 
@@ -102,6 +105,8 @@ def handle(task: Task) -> Result | Split:
     if task.round:
         assert task.carried is not None  # noqa: S101 - it is there in every round but the first
         plan = _Plan.model_validate_json((task.carried / _PLAN).read_bytes())
+        if task.kept is not None:
+            prune(task.kept, task.options.cache_mb, now_s=time.time())
         return _written(task, plan, task.carried)
     plan = _planned(task)
     pieces = [(stream, piece) for stream in plan.streams for piece in stream.pieces]

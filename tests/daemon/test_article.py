@@ -114,3 +114,39 @@ def test_dialogue_and_pronunciation():
     text = "---\nspeakers: {ANNA: {voice: x}}\npronounce: {SQL: sequel}\n---\nHi\nANNA: SQL\nmySQL"
     said = [(piece.speaker, piece.spoken) for piece in read(text).pieces]
     assert [("", "Hi"), ("ANNA", "sequel mySQL")] == said
+
+
+@pytest.mark.parametrize(
+    ("language", "written", "said"),
+    [
+        ("en", "5 km at 20 °C, 50%.", "five kilometers at twenty degrees Celsius, fifty percent."),
+        ("en", "On 2026-11-28.", "On November twenty-eighth, twenty twenty-six."),
+        ("en", "In 1905 and the 1990s.", "In nineteen oh five and the nineteen nineties."),
+        ("en", "$5 million", "five million US dollars"),
+        ("en", "1,200.5 m", "one thousand two hundred point five meters"),
+        ("en", "At 9:05, −16 or 3–4.", "At nine oh five, minus sixteen or three to four."),
+        ("en", "The 21st; e.g. Dr. X etc.", "The twenty-first; for example Doctor X et cetera."),
+        ("en", "1.2.3, 192.168.0.1, A4, 007", "1.2.3, 192.168.0.1, A4, 007"),
+        ("en-GB", "2 kg", "two kilograms"),
+        ("de", "3,5 % von 5 €", "3,5 Prozent von 5 Euro"),
+        ("de", "z. B. 10–20 kg", "zum Beispiel 10 bis 20 Kilogramm"),
+        ("de", "Am 2026-11-28", "Am 28. November 2026"),
+        ("", "5 km", "5 km"),
+        ("xx", "5 km", "5 km"),
+    ],
+)
+def test_figures_and_signs_are_spoken_as_a_reader_would(language, written, said):
+    pytest.importorskip("babel")
+    pytest.importorskip("inflect")
+    (piece,) = read(written, language=lambda _: language).pieces
+
+    assert (written, said) == (piece.text, piece.spoken)
+
+
+def test_language_of_a_page_is_that_of_its_markup_and_words_that_are_named_go_first():
+    pytest.importorskip("babel")
+    page = "<html lang=de-AT><p>5 km</p>"
+    text = "---\nlanguage: en\npronounce: {km: clicks}\n---\n5 km"
+
+    assert ["5 Kilometer"] == spoken(page, "a.html")
+    assert ["five clicks"] == spoken(text)

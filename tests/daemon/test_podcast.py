@@ -1,6 +1,7 @@
 """Episodes: what is asked for, what is kept, and what comes out."""
 
 import json
+import os
 import shutil
 import subprocess
 from dataclasses import replace
@@ -12,6 +13,7 @@ import soundfile
 from daemon.errors import BadInput, Postponed
 from daemon.handlers import podcast
 from daemon.handlers.contract import Task
+from daemon.handlers.pruning import prune
 from daemon.handlers.speech.client import Limits, SpeechClient
 from daemon.handlers.speech.speaking import Wish, speak
 from daemon.handlers.speech.voices import Cache, Server, fault_of
@@ -304,3 +306,18 @@ def test_dead_server_costs_no_piece_that_was_spoken(tmp_path):
     answered = ("Bells", "Paragraph 0 tells of bells.", "Paragraph 1 tells of bells.")
     assert made.measurements["cached"] == len(answered)
     assert {1} == {texts.count(text) for text in answered}
+
+
+def test_pieces_beyond_the_size_go_but_not_those_of_these_days(tmp_path):
+    """What was not read for longest goes first."""
+    now_s = 1e9
+    for day, name in enumerate(("today", "yesterday", "last-week", "last-month")):
+        (tmp_path / name).write_bytes(bytes(1 << 20))
+        then = now_s - {0: 0, 1: 1, 2: 7, 3: 30}[day] * 86_400
+        os.utime(tmp_path / name, (then, then))
+    prune(tmp_path, 3.0, now_s=now_s)
+    some = {path.name for path in tmp_path.iterdir()}
+    prune(tmp_path, 0.0, now_s=now_s)
+
+    assert {"today", "yesterday", "last-week"} == some
+    assert {"today", "yesterday"} == {path.name for path in tmp_path.iterdir()}

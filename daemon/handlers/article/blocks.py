@@ -22,6 +22,8 @@ class Prose:
 
     blocks: list[Block] = field(default_factory=list)
     title: str = ""
+    language: str = ""
+    """Its code, without a region."""
     code_blocks: int = 0
     """Left out: nobody reads a program aloud."""
 

@@ -62,7 +62,11 @@ class _Reader(HTMLParser):
         self._silent, self._in_title = "", False
         self._depth = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "html":
+            said = dict(attrs)
+            code = said.get("lang") or said.get("xml:lang") or ""
+            self.prose.language = code.partition("-")[0].lower()
         if self._silent:
             self._depth += tag == self._silent
         elif tag in _SILENT:
@@ -137,6 +141,7 @@ def epub_prose(data: bytes, name: str) -> Prose:
                 chapter = html_prose(text)
                 if not any(block.kind == "heading" for block in chapter.blocks) and chapter.title:
                     whole.add("heading", chapter.title)
+                whole.language = whole.language or chapter.language
                 whole.blocks += chapter.blocks
                 whole.code_blocks += chapter.code_blocks
     except (zipfile.BadZipFile, KeyError, StopIteration, NotImplementedError, RuntimeError,

@@ -1,7 +1,7 @@
 """A file as an article: its front matter, and its pieces with who speaks them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import Annotated, Literal
@@ -15,6 +15,7 @@ from daemon.handlers.article.blocks import Block, Prose
 from daemon.handlers.article.hypertext import epub_prose, html_prose
 from daemon.handlers.article.markdown import markdown_prose, plain_prose
 from daemon.handlers.article.pieces import pieces_of
+from daemon.handlers.article.wording import reader_of
 
 SUFFIXES = frozenset({".md", ".txt", ".html", ".htm", ".epub"})
 _FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^(?:---|\.\.\.)[ \t]*\r?$\n?", re.DOTALL | re.MULTILINE)
@@ -79,11 +80,25 @@ class Article:
     front: FrontMatter
     title: str
     pieces: tuple[Piece, ...]
+    language: str
+    """Empty: unknown."""
     code_blocks: int = field(default=0)
 
 
-def read_article(data: bytes, name: str, *, most_chars: int, piece_chars: int) -> Article:
+def read_article(
+    data: bytes,
+    name: str,
+    *,
+    most_chars: int,
+    piece_chars: int,
+    language: Callable[[FrontMatter], str] = lambda _: "",
+) -> Article:
     """Return the article of a file.
+
+    Parameters
+    ----------
+    language : callable
+        Returns the language of an article that says none.
 
     Raises
     ------
@@ -106,12 +121,13 @@ def read_article(data: bytes, name: str, *, most_chars: int, piece_chars: int) -
     if chars > most_chars:
         message = f"{name} has {chars} characters to speak, and {most_chars} may be"
         raise BadInput("TEXT_TOO_LONG", message)
-    pieces = _pieces(prose, front, piece_chars)
+    spoken_in = front.language or prose.language or language(front)
+    pieces = _pieces(prose, front, piece_chars, reader_of(spoken_in))
     if not pieces:
         raise NothingToDo("TEXT_EMPTY", f"nothing in {name} can be spoken")
     first = next((block.text for block in prose.blocks if block.kind == "heading"), "")
     title = front.title or prose.title or " ".join(first.split()) or PurePath(name).stem
-    return Article(front, title[:300], pieces, prose.code_blocks)
+    return Article(front, title[:300], pieces, spoken_in, prose.code_blocks)
 
 
 def _decoded(data: bytes, name: str) -> str:
@@ -133,14 +149,17 @@ def _front_matter(text: str, name: str) -> FrontMatter:
         raise BadInput("FRONT_MATTER_INVALID", error.message) from None
 
 
-def _pieces(prose: Prose, front: FrontMatter, piece_chars: int) -> tuple[Piece, ...]:
+def _pieces(
+    prose: Prose, front: FrontMatter, piece_chars: int, said: Callable[[str], str]
+) -> tuple[Piece, ...]:
     made = []
     for block in prose.blocks:
         for speaker, text in _turns(block, front.speakers):
             starts: Literal["heading", "paragraph", "piece"] = block.kind
             for piece in pieces_of(text, piece_chars):
                 if any(letter.isalnum() for letter in piece):
-                    made.append(Piece(piece, _said(piece, front.pronounce), speaker, starts))
+                    spoken = said(_pronounced(piece, front.pronounce))
+                    made.append(Piece(piece, spoken, speaker, starts))
                     starts = "piece"
     return tuple(made)
 
@@ -159,7 +178,7 @@ def _turns(block: Block, speakers: Mapping[str, Speaker]) -> list[tuple[str, str
     return [*turns, (last, block.text[at:])]
 
 
-def _said(text: str, pronounce: Mapping[str, str]) -> str:
+def _pronounced(text: str, pronounce: Mapping[str, str]) -> str:
     for word, spoken in pronounce.items():
         pattern = rf"(?<!\w){re.escape(word)}(?!\w)"
         text = re.sub(pattern, spoken.replace("\\", r"\\"), text)
