@@ -34,7 +34,9 @@ the daemon, which knows nothing else of a handler:
 Work that consists of many independent pieces may be *split*: ``handle`` returns a ``Split``, its
 parts are run by ``part(task) -> Result`` of the same module, each in a worker, with budgets and a
 deadline of its own, and when all have ended ``handle`` is called again with ``task.round`` 1 and
-what became of them in ``task.parts``. It may split again, ``MOST_ROUNDS`` times.
+what became of them in ``task.parts``. It may split again as often as it likes, but after
+``FREE_ROUNDS`` rounds only while some part of the last one was done. What parts of earlier rounds
+made is removed when it does.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -85,7 +87,7 @@ class Declaration(BaseModel):
             raise ValueError(f"{name} cannot be used: {first['msg']}, got {value}") from None
 
 
-MOST_PARTS, MOST_ROUNDS, MOST_PARTS_OF_A_JOB = 5_000, 8, 20_000
+MOST_PARTS, FREE_ROUNDS = 5_000, 8
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,11 @@ The order key of part k is the moment of the split, the lane's allowance and k m
 counts as one drop a minute. With the job's own key, 500 parts of a minute would keep a mix in the
 lane *rush* waiting for hours.
 
+How often a job may split has no number: a library of a million files takes hundreds of rounds, and
+a job that splits again because its parts were done comes nearer to its end. What goes round for
+nothing is refused, from the ``FREE_ROUNDS``-th round on. Each round has the budgets of failures
+and crashes anew, as each part has its own: in a job of two days a server may well fail thrice.
+
 Rules
 -----
 1. A part owns no drop, splits no further, and is published as it ends.
@@ -23,7 +28,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from daemon.errors import Fault
-from daemon.handlers.contract import MOST_PARTS_OF_A_JOB, MOST_ROUNDS
+from daemon.handlers.contract import FREE_ROUNDS
 from daemon.jobs.job import FINAL, Ending, Job, Next, Outcome, Plan, State, order_key_ms
 from daemon.jobs.row_mapping import columns_of, encoded, encoded_or_none
 from daemon.jobs.transitions import Transitions
@@ -36,7 +41,7 @@ class Parts(Transitions):
 
     def _finish(self, db: sqlite3.Connection, job: Job, ending: Ending) -> Next:
         if ending.plan is not None:
-            if problem := self._problem(job, ending.plan):
+            if problem := self._problem(job):
                 fault = Fault("SPLIT_REFUSED", problem, kind="handler")
                 return super()._finish(db, job, Ending(Outcome.FAILED, fault.document()))
             return self._split(db, job, ending, ending.plan)
@@ -72,15 +77,12 @@ class Parts(Transitions):
         if not self._has_open_parts(job.id):
             self._move(db, job, Next(state, job.tally, job.not_before_ms), ending)
 
-    def _problem(self, job: Job, plan: Plan) -> str:
+    def _problem(self, job: Job) -> str:
         """Return why a job may not be split so."""
         if job.parent is not None:
             return "a part cannot be split further"
-        if job.round >= MOST_ROUNDS:
-            return f"a job may be split {MOST_ROUNDS} times"
-        ((before,),) = self._ask("SELECT count(*) FROM job WHERE parent = ?", (job.id,))
-        if before + len(plan.parts) > MOST_PARTS_OF_A_JOB:
-            return f"{before} parts and {len(plan.parts)} more; {MOST_PARTS_OF_A_JOB} are allowed"
+        if job.round >= FREE_ROUNDS and State.DONE not in self.part_counts(job):
+            return f"no part of round {job.round} was done, and a job splits again only then"
         return ""
 
     def _split(self, db: sqlite3.Connection, job: Job, ending: Ending, plan: Plan) -> Next:
@@ -88,7 +90,7 @@ class Parts(Transitions):
         db.execute(
             """
             UPDATE job SET state = 'queued', split = 1, round = round + 1, not_before_ms = 0,
-                           stop_at_failure = ?, error = NULL
+                           stop_at_failure = ?, error = NULL, failures = 0, crashes = 0
             WHERE id = ?
             """,
             (int(plan.stop_at_failure), job.id),

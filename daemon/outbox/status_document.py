@@ -51,6 +51,10 @@ MOST_OUTPUTS = 1_000
 """With paths of any usual length a quarter of a mebibyte; readers take four at the most."""
 
 
+MOST_ATTEMPTS = 100
+"""A job that splits again and again has one for each round; the last ones are shown."""
+
+
 @dataclass(frozen=True)
 class Live:
     """How far a running attempt is."""
@@ -127,7 +131,7 @@ def status_of_job(
         "eta_s": eta_s(live, now_s),
         "wait": _wait(job, position, waits_for) if waits else None,
         "attempt": len(attempts),
-        "attempts": [_attempt(attempt, live) for attempt in attempts],
+        "attempts": [_attempt(attempt, live) for attempt in attempts[-MOST_ATTEMPTS:]],
         "parts": parts,
         "inputs": _inputs(job),
         "outputs": [_output(output) for output in outputs[:MOST_OUTPUTS]],

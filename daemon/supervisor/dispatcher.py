@@ -276,6 +276,8 @@ class Dispatcher:
             self._splits.clear(job)
         elif ending.outcome is not Outcome.DONE:
             self._discard(job, ended.attempt)
+        if job.parent is not None:
+            self._splits.forget(job)
         return self._store.finish(job.id, ended.attempt, ending)
 
     def _record(self, job: Job, ended: Ended, ending: Ending) -> None:

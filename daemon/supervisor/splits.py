@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from daemon.pool.parts import endings
 from daemon.supervisor.folders import make_durably
 from daemon.supervisor.startup import Opened
 
+_FORGOTTEN = 8
+"""Parts of earlier rounds that go with the end of each part."""
 _LISTED = 20
 """Parts that a status names."""
 
@@ -44,12 +47,24 @@ class Splits:
         if not job.round and os.path.lexists(folder):
             self._files.remove_tree("discard parts", folder)
 
+    def forget(self, part: Job) -> None:
+        """Remove a few parts of earlier rounds; of many at once the loop would stand still."""
+        for old in self._store.forget_parts(part, _FORGOTTEN):
+            self._discard(self._spool.job(part.inbox, old))
+
+    def _discard(self, folder: Path) -> None:
+        """Remove what nobody will ask for; what stays goes with the job's own folder."""
+        with suppress(OSError):
+            self._files.remove_tree("discard round", folder, later=set())
+
     def follow(self, job: Job, ending: Ending) -> Job | None:
         """Say that a job waits for its parts, or goes on; return one whose parts are to stop."""
         split = ending.outcome is Outcome.SPLIT and job.parent is None
         whole = self._store.get(job.root) if split or job.parent else None
         if whole is None:
             return None
+        if split:
+            self._discard_plans(whole)
         if whole.state is State.QUEUED and whole.split == split:
             kind, subject = "job.split" if split else "job.resumed", f"{whole.inbox}/{whole.label}"
             said = {"job": whole.id, "round": whole.round}
@@ -57,6 +72,13 @@ class Splits:
                 f"event of {whole.id}", lambda: self._events.emit(kind, subject, said)
             )
         return whole if whole.stopping else None
+
+    def _discard_plans(self, whole: Job) -> None:
+        """Remove what earlier plans left: only the last one's is carried on."""
+        for folder in self._spool.job(whole.inbox, whole.id).glob("out.*"):
+            number = folder.name.removeprefix("out.")
+            if number.isdigit() and int(number) < whole.attempts:
+                self._discard(folder)
 
     def surroundings(self, job: Job, whole: Job) -> dict[str, Any]:
         """Return the fields of an order that say what its worker is given besides the drop.

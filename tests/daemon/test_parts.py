@@ -5,7 +5,7 @@ import pytest
 
 from daemon.config.models import Budgets
 from daemon.files import Files
-from daemon.handlers.contract import MOST_ROUNDS, Part, Split
+from daemon.handlers.contract import FREE_ROUNDS, Part, Split
 from daemon.jobs.job import Ending, NewPart, Outcome, Plan, State
 from daemon.jobs.store import open_store
 from daemon.pool.worker.result import ResultError, listed
@@ -129,18 +129,56 @@ def test_cancelled_batch_ends_with_its_running_parts(store):
     assert {State.CANCELLED} == {part.state for part in store.parts(store.get(job))}
 
 
-def test_job_is_not_split_without_end(store, clock):
-    """A handler that always splits again fails, with the reason."""
+def test_job_is_split_as_often_as_its_parts_are_done(store):
+    """A library of a million files takes hundreds of rounds; the rows of earlier ones go."""
+    job = split(store, 3)
+    for _ in range(3 * FREE_ROUNDS):
+        for part in [finish_next(store) for _ in range(3)]:
+            store.forget_parts(part, 2)
+        split(store, 3)
+
+    assert (3 * FREE_ROUNDS + 1, True) == (store.get(job).round, store.get(job).split)
+    assert 3 == len(store.parts(store.get(job)))
+    assert 6 >= store._ask("SELECT count(*) FROM job WHERE parent IS NOT NULL")[0][0]
+
+
+def test_what_earlier_rounds_made_goes(fleeting, pool):
+    """Hundreds of rounds would fill the disk with what has been gathered long since."""
+    root = fleeting / "spool"
+    (root / "inbox" / "mix").mkdir(parents=True)
+    drop_folder(root, "Album", {"a.wav": b"\1\2" * 99}, "parts: 2\nrounds: 4\n")
+    Life(config_for(root), Files(), pool).live(Life.at_rest)
+    found = statuses(root)["Album"]
+
+    assert "done" == found["state"]
+    assert ["4.0", "4.1", "out.4", "out.5"] == found["measurements"]["left"]
+
+
+def test_job_that_splits_for_nothing_fails(store, clock):
+    """A handler that splits again although no part was done would go on for ever."""
     job = split(store, 1)
-    for _ in range(MOST_ROUNDS - 1):
-        finish_next(store)
+    for _ in range(FREE_ROUNDS - 1):
+        finish_next(store, Ending(Outcome.NOTHING_TO_DO))
         split(store, 1)
-    finish_next(store)
+    finish_next(store, Ending(Outcome.NOTHING_TO_DO))
     split(store, 1)
     clock.advance(MINUTE_S)
     split(store, 1)  # a bug is tried twice
 
     assert (State.FAILED, "SPLIT_REFUSED") == (store.get(job).state, store.get(job).error["code"])
+
+
+def test_each_round_has_budgets_of_its_own(store, clock):
+    """In a job of two days a server may well fail thrice, each time in another round."""
+    job = split(store, 1)
+    for _ in range(4):
+        finish_next(store)
+        claim = store.claim()
+        store.finish(job, claim.attempt, bad(Outcome.UNAVAILABLE))
+        clock.advance(MINUTE_S)
+        split(store, 1)
+
+    assert (5, 0) == (store.get(job).round, store.get(job).tally.failures)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from daemon.config.models import Budgets
+from daemon.handlers.contract import FREE_ROUNDS
 from daemon.jobs.job import Ending, NewPart, Outcome, Plan, State
 from daemon.jobs.resources import Resources
 from daemon.jobs.store import open_store
@@ -77,13 +78,16 @@ class Batches(RuleBasedStateMachine):
         plan = Plan([NewPart(f"part {n}") for n in range(count)], at_once, stop_at_failure=stop)
         self.store.finish(claim.job.id, claim.attempt, Ending(Outcome.SPLIT, plan=plan))
         now = self.store.get(claim.job.id)
-        assert now.split or claim.job.parent or claim.job.round == 8 or now.state is State.FAILED
+        late = claim.job.round >= FREE_ROUNDS
+        assert now.split or claim.job.parent or late or now.state is State.FAILED
 
     @rule(outcome=st.sampled_from(ENDS), data=st.data())
     def finish(self, outcome, data):
         if claim := self._take(data):
             quiet = outcome in (Outcome.NOTHING_TO_DO, Outcome.CANCELLED)
             end = DONE if outcome is Outcome.DONE else Ending(outcome) if quiet else bad(outcome)
+            if claim.job.parent:
+                self.store.forget_parts(claim.job, 2)
             self.store.finish(claim.job.id, claim.attempt, end)
             self.late.append(claim)
 

@@ -76,7 +76,16 @@ def handle(task: Task) -> Result | Split:
     if options.fill_bytes:
         (task.workdir / "fill.bin").write_bytes(b"\xa5" * options.fill_bytes)
         outputs.append(Output("fill.bin", "data"))
-    return Result(outputs=tuple(outputs), inputs=tuple(counted))
+    return Result(outputs=tuple(outputs), measurements=_left(task), inputs=tuple(counted))
+
+
+def _left(task: Task) -> dict[str, object]:
+    """Return what lies in the folder of a job that has split."""
+    if not task.carried:
+        return {}
+    room = task.carried.parent
+    found = [*room.glob("out.*"), *room.glob("parts/*")]
+    return {"left": sorted(path.name for path in found)}
 
 
 def _views(task: Task, count: int) -> list[Output]:

@@ -13,9 +13,10 @@ BROKEN = {
     "open parts are of their job's round": """
         SELECT part.id FROM job AS whole JOIN job AS part ON part.parent = whole.id
         WHERE part.finished_ms IS NULL AND part.round <> whole.round""",
-    "the parts of a round are whole": """
-        SELECT parent FROM job WHERE parent IS NOT NULL GROUP BY parent, round
-        HAVING count(*) <> max(part) + 1 OR min(part) <> 0""",
+    "the parts of a job's last round are whole": """
+        SELECT part.parent FROM job AS part JOIN job AS whole ON whole.id = part.parent
+        WHERE part.round = whole.round GROUP BY part.parent
+        HAVING count(*) <> max(part.part) + 1 OR min(part.part) <> 0""",
     "a part is never unpublished": """
         SELECT id FROM job
         WHERE parent IS NOT NULL AND (finished_ms IS NULL) <> (published_ms IS NULL)""",
