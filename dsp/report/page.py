@@ -140,7 +140,7 @@ def marks(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     length_s = data["duration_s"]
 
     def moment(curve: Sequence[float], choose: Callable[[Sequence[float]], float]) -> float:
-        return length_s * (curve.index(choose(curve)) + 0.5) / len(curve)
+        return float(length_s * (curve.index(choose(curve)) + 0.5) / len(curve))
 
     loud = data["curves"]["momentary_lufs"]
     if loud:
