@@ -26,7 +26,15 @@ from daemon.handlers.merging.chunks import Chunk, chunks_of, with_headers
 from daemon.handlers.merging.documents import ChunkRow, Manifest
 from daemon.handlers.merging.listening import Heard, Listener
 from daemon.handlers.merging.order import Order, ordered
-from daemon.handlers.merging.writing import Planned, Target, Written, planned, target_of, written
+from daemon.handlers.merging.writing import (
+    LEAST_LUFS,
+    Planned,
+    Target,
+    Written,
+    planned,
+    target_of,
+    written,
+)
 from daemon.text import count, display, figure
 from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.containers.junk import composed
@@ -44,6 +52,7 @@ _MOST_NOTES = 100
 """The manifest has them all; a status is to be read."""
 _MOST_INPUTS = 2_000
 """A result is one message."""
+_TOLERANCE_LU = 0.1
 
 
 class Options(BaseModel):
@@ -155,7 +164,8 @@ def _result(
     target: Target,
     made: Written,
 ) -> Result:
-    rows, notes = _rows(heard, plan, target), _notes(order, heard, plan)
+    rows = _rows(heard, plan, target)
+    notes = _notes(order, heard, plan) + _off_target(made.lufs, task.options.level)
     duration_s = made.frames / target.rate_hz
     document = Manifest(
         title=display(task.name),
@@ -267,6 +277,14 @@ def _rows(heard: Heard, plan: Sequence[Planned], target: Target) -> list[ChunkRo
             for one in chunk.pieces or (chunk,)
         ]
     return rows
+
+
+def _off_target(lufs: float | None, level: float | None) -> list[Note]:
+    if lufs is None or level is None or abs(lufs - level) <= _TOLERANCE_LU:
+        return []
+    found = figure("lufs", round(lufs, 1))
+    short = "; the recording is too quiet or too short" if lufs < LEAST_LUFS else ""
+    return [Note("TARGET_NOT_REACHED", f"the level is {found}, {level:g} was asked for{short}")]
 
 
 def _notes(order: Order, heard: Heard, plan: Sequence[Planned]) -> list[Note]:

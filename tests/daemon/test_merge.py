@@ -431,6 +431,16 @@ def test_pieces_of_a_stream_are_put_behind_its_header(tmp_path, kind):
     assert before == {path.name: path.read_bytes() for path in (tmp_path / "in").iterdir()}
 
 
+def test_a_level_that_cannot_be_reached_is_told_of(tmp_path):
+    """Of a fifth of a second there is no loudness."""
+    put(tmp_path / "in", "rec.wav", voice(0.2))
+
+    result, _, samples = merged(tmp_path / "in", tmp_path, level=-16)
+
+    assert ["TARGET_NOT_REACHED"] == codes_of(result)
+    assert len(samples) == RATE_HZ // 5
+
+
 def fragments(folder, name, seconds, seed=1):
     """Record as Chromium does into MP4: the header alone, then a piece for each half second."""
     folder.mkdir(exist_ok=True)

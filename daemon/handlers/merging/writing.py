@@ -26,7 +26,7 @@ _LOSSY_BITS = 24
 _EXACT = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "FLOAT")
 """Subtypes whose samples a float32 holds as they are."""
 _KBITS = {"mp3": 192, "opus": 128}
-_LEAST_LUFS = -60.0
+LEAST_LUFS = -60.0
 """What is quieter is no sound to bring to a level."""
 
 
@@ -143,7 +143,7 @@ def written(
         return made
     try:
         lufs = meter.integrated_lufs()
-        if lufs < _LEAST_LUFS:
+        if lufs < LEAST_LUFS:
             level = lufs
         done = levelled(
             path,
