@@ -13,6 +13,7 @@ from dsp.audio import BLOCK_FRAMES, blocks_of
 from dsp.measure.loudness import StepEnergies, integrated_lufs
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.align.align import Placement, TimingCues, align
+from dsp.mixing.automation import automation_db
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.render.master import Mastered, master
@@ -171,9 +172,12 @@ def _sound_of(decided: Plan, name: str, song: Song) -> Sound:
         polarity=stem.polarity,
         resources=MEANS,
     )
-    energy = next(track.energy for track in decided.tracks if track.name == name)
+    track = next(track for track in decided.tracks if track.name == name)
     key = decided.lead_active.astype(np.float64)
-    strip = Strip(stem, source, energy=energy, key=key, rate_hz=rate_hz)
+    moved_db = automation_db(
+        stem, energy=track.energy, active=track.active, lead_active=decided.lead_active
+    )
+    strip = Strip(stem, source, moved_db=moved_db, key=key, rate_hz=rate_hz)
     frames = round(decided.song_s * rate_hz)
     blocks = [strip.read(BLOCK_FRAMES) for _ in range(-(-frames // BLOCK_FRAMES))]
     strip.close()

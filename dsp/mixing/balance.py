@@ -36,11 +36,11 @@ WORKING_LUFS = -20.0
 """Where trim puts the gated loudness of every stem."""
 TRIM_MAX_DB = 40.0
 
-LEAD_TO_REST_LU = {"lead": 0.0, "speech": 10.0}
-"""The lead against the sum of the rest, while the lead sounds. With both, the
-smaller distance holds."""
 FADER_MAX_DB = 12.0
 """How far the sum may move a stem from its role's own level."""
+
+_ALONE = LEADS | {"jingle"}
+"""What sounds by itself, and is not moved for a lead's sake."""
 
 _ALIKE = 0.5
 """A lower correlation is bleed, and adds little to the sum of two stems."""
@@ -197,10 +197,11 @@ def faders_db(
         levels[track.name] -= float(np.clip(strayed, -FADER_MAX_DB, FADER_MAX_DB))
     sent = {t.name: energies[t.name] * 10.0 ** (levels[t.name] / 10.0) for t in tracks}
     distance = lead_to_rest_lu(tracks, sent, likeness)
-    target = min((LEAD_TO_REST_LU[t.role] for t in tracks if t.role in LEADS), default=0.0)
+    # With a singer and a speaker, the smaller distance holds.
+    target = min((t.profile.over_rest_lu for t in tracks if t.role in LEADS), default=0.0)
     shift = 0.0 if distance is None else distance - target
     shift = float(np.clip(shift, -FADER_MAX_DB, FADER_MAX_DB))
     return {
-        track.name: round(levels[track.name] + (0.0 if track.role in LEADS else shift), 2)
+        track.name: round(levels[track.name] + (0.0 if track.role in _ALONE else shift), 2)
         for track in tracks
     }

@@ -1,8 +1,8 @@
 """Every decision of a mix: analyses in, a sheet of numbers out.
 
 Rule 1: this module, with ``balance``, ``compression``, ``masking``, ``mastering``, ``panning``,
-``rough_mix`` and ``tone`` below it, decides; ``render`` obeys. No audio is touched here, no
-clock read, nothing drawn by chance: the same analyses and settings give the same sheet.
+``rough_mix``, ``strip_plan`` and ``tone`` below it, decides; ``render`` obeys. No audio is touched
+here, no clock read, nothing drawn by chance: the same analyses and settings give the same sheet.
 
 Rule 2: what the settings name is not decided again; it overrules at the end, number by
 number. Only roles, mutes and alignment are heeded on the way, because other decisions
@@ -30,22 +30,21 @@ from dsp.mixing.balance import (
     lead_to_rest_lu,
     likeness_of,
     role_levels_db,
-    trim_db,
 )
-from dsp.mixing.compression import compression_of, deess_of, drive_of
+from dsp.mixing.conversation import as_podcast
 from dsp.mixing.masking import BETTER_DB, Masked, make_room, uncovered
 from dsp.mixing.mastering import master_of
 from dsp.mixing.panning import pannings
-from dsp.mixing.prediction import energy_at_sum, level_db, loudness_at_sum, strip_power
+from dsp.mixing.prediction import energy_at_sum, loudness_at_sum, strip_power
 from dsp.mixing.presets import stages_of
-from dsp.mixing.recall_sheet import Master, Ride, Settings, Sheet, Stages, Stem, merge
+from dsp.mixing.recall_sheet import Master, Settings, Sheet, Stages, Stem, merge
 from dsp.mixing.reference import Reference
 from dsp.mixing.roles import PROFILES, roles_of
 from dsp.mixing.rough_mix import as_it_came, kept_because
 from dsp.mixing.stem_analysis import Analysis
 from dsp.mixing.stem_meters import STEP_S
-from dsp.mixing.tone import air_of, corner_of, power_response, tonal_balance
-from dsp.mixing.track import Steps, Track, loudness_change_db, track_of
+from dsp.mixing.strip_plan import strips_of
+from dsp.mixing.track import Steps, Track, track_of
 
 VERSION = "0.1.0"
 """Of the engine's decisions: part of the promise that the same drop gives the same bytes."""
@@ -55,12 +54,6 @@ ROUNDS = 4
 """Of making room and setting faders again."""
 
 RATES_HZ = (44_100, 48_000, 88_200, 96_000)
-
-
-_LEFT_ALONE = {
-    "noise": "left as it is: nothing but idle noise",
-    "offset": "left out: nothing but a constant offset",
-}
 
 
 @dataclass(frozen=True)
@@ -115,13 +108,13 @@ def plan(
     wanted = settings.overrides()
     _check_names(wanted.get("stems", {}), analyses)
     rate_hz = _rate_for(settings, analyses)
-    tracks = _tracks(analyses, placements, wanted.get("stems", {}))
+    tracks = as_podcast(_tracks(analyses, placements, wanted.get("stems", {})), settings)
     heard = [t for t in tracks if t.energy.any() and not _muted(t.name, wanted)]
     heard = [t for t in heard if t.content == "music"] or heard
     likeness = likeness_of(heard, placements)
     stages = stages_of(settings)
     lead_active = lead_activity(heard)
-    strips = _strips(tracks, heard, placements, stages, rate_hz)
+    strips = strips_of(tracks, heard, placements, settings, rate_hz)
     placed = _placed(heard, strips, likeness, stages)
     stems, masked = _balanced(heard, placed, likeness, stages, rate_hz)
     energies = _energies(heard, stems, lead_active, rate_hz)
@@ -163,20 +156,6 @@ def _sheet(
         stems=stems,
         master=master,
     )
-
-
-def _strips(
-    tracks: Sequence[Track],
-    heard: Sequence[Track],
-    placements: Mapping[str, Placement],
-    stages: Stages,
-    rate_hz: int,
-) -> dict[str, Stem]:
-    aside = {t.name for t in tracks if t.content != "music"} - {t.name for t in heard}
-    return {
-        t.name: _strip(t, placements[t.name], stages, rate_hz, music=t.name not in aside)
-        for t in tracks
-    }
 
 
 def _loudness_lufs(energies: Mapping[str, Steps]) -> dict[str, float]:
@@ -240,42 +219,6 @@ def _tracks(
             )
         )
     return tracks
-
-
-def _strip(
-    track: Track, placement: Placement, stages: Stages, rate_hz: int, *, music: bool
-) -> Stem:
-    """Return a stem's strip up to its fader, which needs the others."""
-    probe = track.analysis.probe
-    delay = (
-        f"; {probe.delay_frames} frames of its encoder's delay cut" if probe.delay_frames else ""
-    )
-    stem = Stem.within(
-        role=track.role,
-        role_why=track.role_why,
-        lag_ms=placement.lag_ms,
-        polarity=1 if placement.polarity > 0 else -1,
-        lag_why=placement.why + delay,
-    )
-    if not music:
-        return stem.changed(mute=track.content == "offset", trim_why=_LEFT_ALONE[track.content])
-    corner = corner_of(track) if stages.eq else []
-    tonal = tonal_balance(track, corner, rate_hz) if stages.tonal_balance else []
-    air = air_of(track, [*corner, *tonal], rate_hz) if stages.air else []
-    eq = [*corner, *tonal, *air]
-    change = loudness_change_db(track.spectrum, power_response(eq, rate_hz))
-    trim = trim_db(track, change) if stages.auto_gain else 0.0
-    ride = track.profile.ride if stages.ride else 0.0
-    driven_db = level_db(track, trim, power_response(eq, rate_hz))
-    return stem.changed(
-        trim_db=trim,
-        trim_why=f"{track.loudness_lufs:.1f} LUFS as recorded" if trim else "",
-        ride=Ride(amount=ride, why="evens out phrases") if ride else None,
-        eq=tuple(eq),
-        deess=deess_of(track, trim) if stages.deess else None,
-        compressor=compression_of(track, driven_db) if stages.compressor else None,
-        saturation=drive_of(track) if stages.saturation else None,
-    )
 
 
 def _energies(

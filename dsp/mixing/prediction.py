@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.measure.loudness import integrated_lufs
-from dsp.mixing.balance import ride_curve_db
+from dsp.mixing.automation import automation_db
 from dsp.mixing.compression import compression_change_db, saturation_change_db
 from dsp.mixing.recall_sheet import Room, Stem
 from dsp.mixing.stem_meters import BANDS_STEP_S, STEP_S
@@ -105,9 +105,11 @@ def energy_at_sum(track: Track, stem: Stem, lead_active: NDArray[np.bool_], rate
     free = _ratio_in_time(track, strip_power(track, stem, rate_hz))
     held = _ratio_in_time(track, strip_power(track, stem, rate_hz, held=True))
     ratio = np.where(lead_active, held, free)
-    if stem.ride is not None:
-        ride_db = ride_curve_db(track.energy, amount=stem.ride.amount, range_db=stem.ride.range_db)
-        ratio *= 10.0 ** (ride_db / 10.0)
+    moved_db = automation_db(
+        stem, energy=track.energy, active=track.active, lead_active=lead_active
+    )
+    if moved_db is not None:
+        ratio *= 10.0 ** (moved_db / 10.0)
     return np.asarray(track.energy * ratio)
 
 

@@ -14,12 +14,14 @@ class Preset:
     max_mean_reduction_db: float = 3.0
     saturation: bool = True
     """Whether stems are driven where nobody says: speech and finished sound gain nothing by it."""
+    conversation: bool = False
+    """Whether speech is what it is about: microphones close, phrases are levelled, music ducks."""
 
 
 PRESETS: dict[str, Preset] = {
     "streaming": Preset(-14.0),
     "apple": Preset(-16.0),
-    "podcast": Preset(-16.0, saturation=False),
+    "podcast": Preset(-16.0, saturation=False, conversation=True),
     "broadcast": Preset(-23.0, saturation=False),
     "aes-music": Preset(-16.0),
     "loud": Preset(-9.0, max_mean_reduction_db=5.0),

@@ -84,6 +84,25 @@ class Ride(_Part):
     why: str = ""
 
 
+class Gate(_Part):
+    """A microphone that is closed while somebody else speaks."""
+
+    range_db: Annotated[float, Field(ge=0, le=80)]
+    why: str = ""
+
+
+class Duck(_Part):
+    """A sound that steps back while a lead sounds."""
+
+    depth_db: Annotated[float, Field(ge=0, le=40)]
+    attack_ms: Ms = 300.0
+    """How long before the lead it begins to go down."""
+    hold_ms: Ms = 700.0
+    """How long a pause of the lead may be without its coming back."""
+    release_ms: Ms = 1_200.0
+    why: str = ""
+
+
 class Compression(_Part):
     """A compressor's front panel."""
 
@@ -137,6 +156,8 @@ class Stem(_Part):
     trim_db: GainDb = 0.0
     trim_why: str = ""
     ride: Ride | None = None
+    gate: Gate | None = None
+    duck: Duck | None = None
     eq: tuple[Band, ...] = ()
     deess: DeEss | None = None
     room: tuple[Room, ...] = ()
@@ -173,6 +194,8 @@ class Stages(_Part):
     align: bool = True
     auto_gain: bool = True
     ride: bool = True
+    gate: bool = True
+    duck: bool = True
     tonal_balance: bool = True
     eq: bool = True
     compressor: bool = True

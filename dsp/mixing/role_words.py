@@ -2,7 +2,7 @@
 
 One table per language: a role, and the phrases that tell it, separated by commas. Case, accents
 and the width of letters do not matter. A phrase of several words goes before its words: a bass
-drum is no bass. Chinese, Japanese and Korean are found within words, for they have no spaces.
+drum is no bass. Chinese, Japanese and Korean, without spaces, are found within words.
 """
 
 ASIDE = "aside"
@@ -50,11 +50,12 @@ ENGLISH = {
     "alto sax, tenor sax, baritone sax, bari sax, soprano sax, tuba, flugelhorn, french horn, "
     "flute, flutes, clarinet, bass clarinet, woodwind, woodwinds, winds, oboe, piccolo, "
     "recorder, harmonica, bagpipes, euphonium, english horn, pan flute, bass trombone",
-    "fx": "fx, sfx, effect, effects, noise, riser, risers, impact, impacts, sweep, sweeps, "
-    "foley, sound effect, sound effects, whoosh, downlifter, uplifter, transition, transitions, "
-    "vinyl, crackle, reverse",
-    "other": "instrumental, karaoke, playback, music, music bed, bed, jingle, bassoon, "
-    "background music, underscore",
+    "fx": "fx, sfx, effect, effects, noise, riser, risers, impact, impacts, sweep, sweeps, foley, "
+    "sound effect, sound effects, whoosh, downlifter, uplifter, transition, transitions, vinyl, "
+    "crackle, reverse",
+    "music": "music, music bed, bed, background music, underscore",
+    "jingle": "jingle, jingles, intro, outro, sting, stinger, bumper",
+    "other": "instrumental, karaoke, playback, bassoon",
     ASIDE: "click, clicks, click track, clicktrack, metronome, metro, count in, countin, "
     "reference, reference mix, reference track, rough, rough mix, master, mastered, mix, "
     "full mix, mixdown, premaster, pre master, stereo mix, two mix, 2 mix, timecode, smpte, ltc",

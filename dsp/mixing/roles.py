@@ -48,12 +48,17 @@ class Profile:
     """Long-term level per third octave in ``REGIONS``, relative to each other."""
     ride: float = 0.0
     """Share of phrase-level loudness differences to even out."""
+    ride_range_db: float = 3.0
     air_db: float = 0.0
     """High shelf at 11 kHz."""
     drive_db: float = 0.0
     """Saturation: how far the stem is driven."""
     voice: bool = False
     """Sibilance is looked for."""
+    over_rest_lu: float = 0.0
+    """Of a lead: its loudness against the sum of the rest, while it sounds."""
+    finished: bool = False
+    """Music that is a mix by itself: its colour is left alone."""
 
 
 REGIONS = ((60.0, 200.0), (200.0, 600.0), (600.0, 2000.0), (2000.0, 6000.0), (6000.0, 16000.0))
@@ -64,7 +69,15 @@ PROFILES: dict[str, Profile] = {
         0.0, 0.0, 1.0, 80.0, (-12.0, 0.0, -3.0, -10.0, -18.0), 0.5, 1.0, 2.0, voice=True
     ),
     "speech": Profile(
-        0.0, 0.0, 1.0, 80.0, (-6.0, 0.0, -6.0, -14.0, -20.0), 0.6, 0.5, 0.0, voice=True
+        0.0,
+        0.0,
+        1.0,
+        80.0,
+        (-6.0, 0.0, -6.0, -14.0, -20.0),
+        0.6,
+        air_db=0.5,
+        voice=True,
+        over_rest_lu=10.0,
     ),
     "backing": Profile(
         -8.0, 0.35, 1.2, 120.0, (-15.0, 0.0, -3.0, -9.0, -16.0), 0.4, 1.0, 1.0, voice=True
@@ -82,6 +95,8 @@ PROFILES: dict[str, Profile] = {
     "strings": Profile(-10.0, 0.35, 1.2, 90.0, (-8.0, 0.0, -4.0, -10.0, -20.0), 0.2),
     "brass": Profile(-8.0, 0.4, 1.1, 90.0, (-10.0, 0.0, -2.0, -8.0, -18.0), 0.2),
     "fx": Profile(-13.0, 0.3, 1.2, 40.0),
+    "music": Profile(-8.0, finished=True),
+    "jingle": Profile(-8.0, finished=True),
     "other": Profile(-8.0, 0.3, 1.0, 30.0),
 }
 """Every role. ``lead`` and ``speech`` are what the rest makes room for."""
@@ -91,7 +106,7 @@ RHYTHM = frozenset({"drums", "kick", "snare", "hats", "perc"})
 
 _NARROW_FIRST = (
     "backing", "lead", "speech", "bass", "guitar", "keys", "pad", "strings", "brass", "synth",
-    "fx", "hats", "perc", "snare", "kick", "drums", "other",
+    "fx", "hats", "perc", "snare", "kick", "drums", "jingle", "music", "other",
 )  # fmt: skip
 _VOICES = ("backing", "lead", "speech")
 _LONGEST = 4  # words of a phrase

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dsp.measure.loudness import integrated_lufs
+from dsp.mixing.conversation import talks
 from dsp.mixing.recall_sheet import Band, Settings, Stem
 from dsp.mixing.stem_meters import STEP_S
 from dsp.mixing.tone import offset_filter
@@ -43,7 +44,7 @@ def kept_because(
     """
     if settings.balance == "keep":
         return settings.balance_why or "the settings ask for it"
-    if settings.balance == "plan" or not tracks:
+    if settings.balance == "plan" or not tracks or talks(tracks, settings):
         return ""
     if len(tracks) == 1:
         song = tracks[0].role == "other"

@@ -69,6 +69,8 @@ class Analysis:
     """``(steps, 31)`` mean-square power per 500 ms and third octave, channels summed."""
     excerpt: NDArray[np.float32]
     """``(hops,)`` sample peaks per 16 frames of the loudest 20 s."""
+    excerpt_start_s: float
+    """Where that part begins, on the stem's own timeline."""
     excerpt_energy: NDArray[np.float32]
     """``(cells,)`` K-weighted mean square per 10 ms of the same part, channels summed."""
     side: NDArray[np.float32]
@@ -168,6 +170,7 @@ def analyse(
         energy=steps,
         bands=band_powers,
         excerpt=excerpt.peaks(),
+        excerpt_start_s=excerpt.start_s,
         excerpt_energy=energies.cells(round(excerpt.start_s / CELL_S), round(EXCERPT_S / CELL_S)),
         side=side.share_of(band_powers),
         **_facts_of(levels),

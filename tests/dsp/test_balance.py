@@ -6,7 +6,6 @@ import pytest
 from dsp.measure.loudness import integrated_lufs
 from dsp.mixing.balance import (
     FADER_MAX_DB,
-    LEAD_TO_REST_LU,
     WORKING_LUFS,
     faders_db,
     lead_to_rest_lu,
@@ -90,7 +89,7 @@ def test_lead_is_set_against_the_rest_by_what_it_is(lead, role):
     faders = faders_db(tracks, {t.name: t.energy for t in tracks})
     energies = {t.name: t.energy * 10.0 ** (faders[t.name] / 10.0) for t in tracks}
 
-    assert LEAD_TO_REST_LU[role] == pytest.approx(lead_to_rest_lu(tracks, energies), abs=0.05)
+    assert PROFILES[role].over_rest_lu == pytest.approx(lead_to_rest_lu(tracks, energies), abs=0.05)
 
 
 def test_only_the_lead_against_the_rest_while_it_sounds():

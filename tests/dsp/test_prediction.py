@@ -5,6 +5,7 @@ import pytest
 
 from dsp.measure.loudness import StepEnergies, integrated_lufs
 from dsp.mixing.align.align import TimingCues, align
+from dsp.mixing.automation import automation_db
 from dsp.mixing.plan import plan
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.render.strip import Strip
@@ -33,9 +34,12 @@ def decided(tmp_path_factory):
 def heard_lufs(plan_, probe):
     stem = plan_.sheet.stems[probe.name]
     source = Source(probe, rate_hz=RATE_HZ, lag=0, polarity=1, resources=MEANS)
-    energy = next(t.energy for t in plan_.tracks if t.name == probe.name)
+    track = next(t for t in plan_.tracks if t.name == probe.name)
     key = plan_.lead_active.astype(np.float64)
-    strip = Strip(stem, source, energy=energy, key=key, rate_hz=RATE_HZ)
+    moved_db = automation_db(
+        stem, energy=track.energy, active=track.active, lead_active=plan_.lead_active
+    )
+    strip = Strip(stem, source, moved_db=moved_db, key=key, rate_hz=RATE_HZ)
     meter = StepEnergies(RATE_HZ, 2, step_s=STEP_S)
     meter.update(strip.read(FRAMES))
     strip.close()

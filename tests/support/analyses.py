@@ -58,6 +58,7 @@ def analysis_of(
         bands=bands,
         sibilance=np.zeros(0, np.int64),
         excerpt=(np.sqrt(power) * 10 ** (crest_db / 20) * np.tile(beat, 10)).astype(np.float32),
+        excerpt_start_s=0.0,
         excerpt_energy=cells.astype(np.float32),
         side=np.full(len(CENTRES), side, np.float32),
         sample_peak_dbfs=lufs + crest_db,

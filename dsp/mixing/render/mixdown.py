@@ -26,6 +26,7 @@ from dsp.formats.reader import Probe
 from dsp.formats.writer import Writer
 from dsp.measure.loudness import LoudnessMeter
 from dsp.measure.spectrum import ThirdOctaves
+from dsp.mixing.automation import automation_db
 from dsp.mixing.plan import Plan
 from dsp.mixing.recall_sheet import Master
 from dsp.mixing.render.strip import Chain, Strip, TrackMeters, bands_of, compressor_of
@@ -132,7 +133,7 @@ def _stem_file(path: Path, rate_hz: int) -> Writer:
 
 def _strips(plan: Plan, probes: Sequence[Probe], resources: Resources) -> dict[str, Strip]:
     rate_hz = plan.sheet.rate_hz
-    energies = {track.name: track.energy for track in plan.tracks}
+    tracks = {track.name: track for track in plan.tracks}
     key = plan.lead_active.astype(np.float64)  # as all cuts take it: they share this one
     strips = {}
     for probe in probes:
@@ -146,9 +147,11 @@ def _strips(plan: Plan, probes: Sequence[Probe], resources: Resources) -> dict[s
             polarity=stem.polarity,
             resources=resources,
         )
-        strips[probe.name] = Strip(
-            stem, source, energy=energies[probe.name], key=key, rate_hz=rate_hz
+        track = tracks[probe.name]
+        moved_db = automation_db(
+            stem, energy=track.energy, active=track.active, lead_active=plan.lead_active
         )
+        strips[probe.name] = Strip(stem, source, moved_db=moved_db, key=key, rate_hz=rate_hz)
     return strips
 
 

@@ -1,7 +1,7 @@
 """A channel strip: one stem's part of the sheet, as a chain of processors.
 
-Order: trim and ride → EQ → de-esser → room for the lead → compressor → saturation → fader →
-pan → width. A mono stem stays mono up to the pan, at half the cost.
+Order: trim and automation (ride, gate, duck) → EQ → de-esser → room for the lead → compressor →
+saturation → fader → pan → width. A mono stem stays mono up to the pan, at half the cost.
 """
 
 from array import array
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from dsp.audio import Block
 from dsp.measure.spectrum import ThirdOctaves
-from dsp.mixing.balance import ride_curve_db
 from dsp.mixing.recall_sheet import Band, Compression, Stem
 from dsp.mixing.source import Source
 from dsp.mixing.stem_meters import BANDS_STEP_S, STEP_S
@@ -131,10 +130,10 @@ class Strip:
     """One stem, from its source to what it adds to the sum; latency already taken out."""
 
     def __init__(
-        self, stem: Stem, source: Source, *, energy: NDArray[np.float32], key: Steps, rate_hz: int
+        self, stem: Stem, source: Source, *, moved_db: Steps | None, key: Steps, rate_hz: int
     ) -> None:
         self._source = source
-        self._chain = _chain_of(stem, source.channels, energy=energy, key=key, rate_hz=rate_hz)
+        self._chain = _chain_of(stem, source.channels, moved_db=moved_db, key=key, rate_hz=rate_hz)
         self._ahead = self._chain.latency
         """Frames that the chain must be given before its first is of the song."""
         self._meter = StripMeter(key, rate_hz)
@@ -156,13 +155,12 @@ class Strip:
 
 
 def _chain_of(
-    stem: Stem, channels: int, *, energy: NDArray[np.float32], key: Steps, rate_hz: int
+    stem: Stem, channels: int, *, moved_db: Steps | None, key: Steps, rate_hz: int
 ) -> Chain:
     chain = Chain()
     chain.add(Gain(stem.trim_db))
-    if stem.ride is not None:
-        curve = ride_curve_db(energy, amount=stem.ride.amount, range_db=stem.ride.range_db)
-        chain.add(Ride(curve, step_s=STEP_S, rate_hz=rate_hz, channels=channels))
+    if moved_db is not None:
+        chain.add(Ride(moved_db, step_s=STEP_S, rate_hz=rate_hz, channels=channels))
     if stem.eq:
         chain.add(eq.Equaliser(bands_of(stem.eq), rate_hz=rate_hz, channels=channels))
     _add_dynamics(chain, stem, channels, key=key, rate_hz=rate_hz)
