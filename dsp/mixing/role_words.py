@@ -1,8 +1,8 @@
 """The words by which stems are named, in the languages and abbreviations of those who name them.
 
-One table per language: a role, and the phrases that tell it, separated by commas. Case, accents
-and the width of letters do not matter. A phrase of several words goes before its words: a bass
-drum is no bass. Chinese, Japanese and Korean, without spaces, are found within words.
+One table per language: a role, and the phrases that tell it, separated by commas. Neither case,
+accents nor width matter. A phrase goes before its words: a bass drum is no bass. Chinese, Japanese
+and Korean, without spaces, are found within words.
 """
 
 ASIDE = "aside"
