@@ -276,7 +276,8 @@ class Store(Forwards):
     def prune(self, retention: Retention) -> int:
         """Forget published jobs that are too old or too many; return how many.
 
-        A call forgets a few hundred at most; totals stay, and parts go with their job.
+        A call forgets a few hundred at most; totals stay, and parts go with their job. One whose
+        result is still to go on into another inbox stays.
         """
         before_ms = self._clock.wall_ms() - retention.history_days * 86_400_000
         with self._database.transaction() as db:
@@ -290,6 +291,7 @@ class Store(Forwards):
                         SELECT number, published_ms,
                                row_number() OVER (ORDER BY published_ms) AS place
                         FROM job WHERE published_ms IS NOT NULL AND parent IS NULL
+                        AND id NOT IN (SELECT job FROM forward WHERE done = 0)
                         ORDER BY published_ms LIMIT :at_once
                     ) WHERE published_ms < :before_ms OR place <= :too_many
                 )

@@ -86,14 +86,17 @@ class Capacity:
         with self._lock:
             self._coming.pop((inbox, name), None)
 
-    def gate(self, inbox: str, drop: Drop) -> Wait | None:
-        """Return why a drop must wait, or ``None``: it is admitted, and its room is taken."""
+    def gate(self, inbox: str, drop: Drop, *, in_place: bool = False) -> Wait | None:
+        """Return why a drop must wait, or ``None``: it is admitted, and its room is taken.
+
+        One that is made of a job which has just left the queue takes its place there: `in_place`.
+        """
         config = self._opened.config
         wanted = config.disk.per_input_byte * drop.bytes
         with self._lock:
             if self._left is None:
                 return Wait("slot", None, f"what room there is is not known: {self._unknown}")
-            if self._left.jobs <= 0:
+            if self._left.jobs <= 0 and not in_place:
                 return Wait("slot", None, f"the queue is full: queue_limit is {config.queue_limit}")
             if self._left.bytes < wanted:
                 left_mb = max(0.0, self._left.bytes) / _MIB

@@ -17,7 +17,7 @@ may lie where nothing answers, and what comes from us need not settle.
 Rules
 -----
 1. The result is only read; nothing of it is shared with the drop.
-2. What is refused (a full disk or queue) is tried again, and says so in ``daemon.json``; the
+2. What is refused (a full disk) is tried again, and says so in ``daemon.json``; the
    result lies in the outbox meanwhile. Only who takes it away from there keeps it from going on.
 """
 
@@ -44,7 +44,7 @@ from daemon.supervisor.startup import Opened
 
 _AT_ONCE = 2
 """Copies; more would only take the disk from the workers."""
-_LOOKED_AT = 50
+_LOOKED_AT = 1_000
 _CLOSE_S = 5.0
 
 
@@ -79,6 +79,8 @@ class Forwards:
         due = [] if self._outage.everything else self._store.due_forwards(_LOOKED_AT)
         now_s = self._clock.monotonic_s()
         for each in due:
+            if len(self._copies) >= _AT_ONCE:
+                break
             if each.job not in self._copies and now_s >= self._waits.get(each.job, (0.0, ""))[0]:
                 self._waits.pop(each.job, None)
                 self._guarded(each, partial(self._begin, each))
@@ -128,11 +130,10 @@ class Forwards:
             self._document.warn("FORWARD_GONE", text)
             self._store.end_forward(each.job)
             return
-        if len(self._copies) >= _AT_ONCE:
-            return
         sizes = {name: (result / name).stat().st_size for name in each.files}
         files = tuple(Found(name, Signature(0, 0, size, 0, 0)) for name, size in sizes.items())
-        if closed := self._capacity.gate(each.inbox, Drop(each.name, "folder", files)):
+        drop = Drop(each.name, "folder" if each.folder else "file", files)
+        if closed := self._capacity.gate(each.inbox, drop, in_place=True):
             self._wait(each, closed.detail)
             return
         thread = threading.Thread(target=self._copy, args=(each, result), name="forward")

@@ -7,12 +7,16 @@ from contextlib import contextmanager
 
 import pytest
 
-from daemon.config.models import Forward, load
+from daemon.config.models import Forward, Retention, load
 from daemon.errors import BadConfig
 from daemon.files import Files
+from daemon.jobs.forwards import Forward as Planned
+from daemon.jobs.store import open_store
 from daemon.supervisor import forwards, outage
+from tests.support.clocks import FakeClock
 from tests.support.counting import count
 from tests.support.files import SnapshotFiles
+from tests.support.jobs import DONE, new_job
 from tests.support.lives import Life, config_for
 from tests.support.truth import broken_sentences, drop_folder, drop_song, rows, write_wav
 
@@ -111,6 +115,24 @@ class RefusingFiles(Files):
             self.times -= 1
             raise OSError(self.code, "as the test wanted")
         yield
+
+
+def test_history_keeps_a_job_until_its_result_has_gone_on(tmp_path):
+    """However old it is."""
+    clock = FakeClock()
+    store = open_store(tmp_path / "queue.sqlite3", clock)
+    for name in ("a", "b"):
+        store.adopt(new_job(name))
+        store.finish(store.claim().job.id, 1, DONE)
+        store.mark_published(name, drop_at="")
+    store.plan_forward(Planned("a", "second", "c", "Song", ["x"], folder=False, settings={}))
+    clock.advance(400 * 86_400)
+
+    assert 1 == store.prune(Retention())
+    assert ["a"] == [each.job for each in store.due_forwards(9)]
+    store.end_forward("a")
+    assert 1 == store.prune(Retention())
+    store.close()
 
 
 @pytest.mark.parametrize("step", ["forward.copy", "forward.drop", "commit adopt"])
