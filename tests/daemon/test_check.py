@@ -55,6 +55,15 @@ def test_check_names_the_place_of_a_wrong_setting(spool):
     assert f"{spool.config}:3:3: pool.slotz: unknown key; did you mean slots?" == text
 
 
+def test_check_says_who_needs_a_resource_and_what_keeps_workers_from_it(spool):
+    """Confined workers have no devices."""
+    resources = "resources: {gpu: [0, 1], tts: 4}\ninboxes: {mix: {needs: {gpu: 1, tts: 2}}}\n"
+
+    assert {} == problems(spool, resources)
+    assert "4; mix needs 2" == told(spool.config, "ok")["resource tts"]
+    assert "pool.confine: false" in told(spool.config, "warning")["resource gpu"]
+
+
 @pytest.mark.parametrize("handler", ["mix", "analyze"])
 def test_check_takes_force_for_an_inbox_whatever_its_handler(spool, handler):
     """As the daemon does, which keeps it from handlers that do not know it."""

@@ -27,7 +27,11 @@ def read_back(text):
 
 @pytest.fixture
 def numbers():
-    busy = state(warnings=[{"code": "SQLITE_OLD", "message": "m"}])
+    held = [{"member": "0", "job": "j1", "inbox": "mix", "label": "Song"}]
+    busy = state(
+        warnings=[{"code": "SQLITE_OLD", "message": "m"}],
+        resources={"gpu": {"size": 2, "held": held}},
+    )
     busy["pool"]["starts"] = 12
     return read_back(exposition(busy, heartbeat_s=NOW_MS / 1000))
 
@@ -73,6 +77,8 @@ def test_schema_refuses_a_phase_that_it_does_not_know():
         (0, "pool_unusable_handlers", {}),
         (50 * 1024**3, "disk_free_bytes", {}),
         (512 * 1024**2, "disk_reserve_bytes", {}),
+        (2, "resource_size", {"resource": "gpu"}),
+        (1, "resource_held", {"resource": "gpu"}),
         (0, "inbox_polling", {"inbox": "mix"}),
         (0, "inbox_problem", {"inbox": "mix"}),
         (0, "inbox_paused", {"inbox": "mix"}),

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from daemon.jobs.job import Outcome
+from daemon.jobs.job import Job, Outcome
 from daemon.jobs.store import open_store
 from daemon.outbox.status_document import MOST_OUTPUTS, status_of_job
 from daemon.pool.interface import Ended
@@ -29,3 +29,14 @@ def test_status_lists_the_first_outputs_and_says_that_there_are_others(tmp_path)
     (warning,) = status["warnings"]
     assert "OUTPUTS_NOT_LISTED" == warning["code"]
     assert () == tuple(status_of_job(job, [], kept[:MOST_OUTPUTS])["warnings"])
+
+
+def test_split_job_says_what_all_of_its_parts_wait_for():
+    """Otherwise it would seem to run, and nothing would happen."""
+    job = Job(**vars(new_job()), round=1, split=True)
+    parts = {"round": 1, "progress": 0.0, "running": 0, "queued": 3}
+    why = ("resource", "waits for gpu: 1 needed, 0 of 1 free")
+
+    assert "resource" == status_of_job(job, [], [], parts=parts, waits_for=why)["wait"]["reason"]
+    assert status_of_job(job, [], [], parts=parts | {"running": 1}, waits_for=why)["wait"] is None
+    assert status_of_job(job, [], [], parts=parts)["wait"] is None
