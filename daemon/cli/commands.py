@@ -14,7 +14,7 @@ import typer
 
 from daemon.cli.exit_codes import answering
 from daemon.cli.options import Config, Inbox, Json, Set, Watch
-from daemon.cli.spool_commands import cancel, clear, pause, resume, retry
+from daemon.cli.spool_commands import cancel, clear, pause, resume, retry, scan
 from daemon.version import VERSION
 
 app = typer.Typer(
@@ -210,7 +210,7 @@ def explain(
         sys.exit(explain_command(config, path, inbox, as_json=json))
 
 
-for each in (retry, clear, cancel, pause, resume):
+for each in (scan, retry, clear, cancel, pause, resume):
     app.command()(each)
 
 

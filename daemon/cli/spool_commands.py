@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from daemon.cli.exit_codes import answering
-from daemon.cli.options import Config, Failed, Inbox
+from daemon.cli.options import Config, Failed, Inbox, Json
 
 
 def retry(
@@ -53,6 +53,27 @@ def cancel(
         for name in names:
             request(reader, name, inbox)
         _say("cancelling; soundspool status shows when it is done")
+
+
+def scan(  # noqa: PLR0917 - options are named
+    inbox: Annotated[str | None, typer.Argument(help="Which inbox, if several.")] = None,
+    under: Annotated[
+        list[str] | None, typer.Option(metavar="FOLDER", help="Only this folder; may be repeated.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Read every file to its end again.")] = False,
+    accept_removals: Annotated[
+        bool, typer.Option("--accept-removals", help="What is gone is gone.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the job has ended.")] = False,
+    json: Json = False,
+    config: Config = None,
+) -> None:
+    """Scan the folders that an inbox reads, now: drop a .scan, as its timer does."""
+    from daemon.cli.scan_command import scan as drop_scan
+
+    with answering(as_json=json):
+        asked = {"full": full, "accept_removals": accept_removals, "wait": wait, "as_json": json}
+        sys.exit(drop_scan(config, inbox, under or (), **asked))
 
 
 def pause(

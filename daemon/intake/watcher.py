@@ -44,7 +44,7 @@ from daemon.intake.recovery import CutShort, mend
 from daemon.intake.scanner import Gate, Scanner, Stopping
 from daemon.intake.watch import Watch
 from daemon.intake.writer_probe import ignore_lease_signals
-from daemon.layout import is_ours
+from daemon.layout import MARKER_BESIDE, is_ours
 
 _LOG = logging.getLogger(__name__)
 _RECEIVING_S, _LOCAL_S, _POLLING_S = 1.0, 10.0, 5.0
@@ -240,6 +240,9 @@ class Watcher:
                 there = os.listdir(self._folder)  # noqa: PTH208 - Path.iterdir makes ten thousand paths
                 if not any(one.endswith(Path(name).suffix) for one in there):
                     self._files.write("drop scan", self._folder / name, content, durable=True)
+                    # Afterwards: a marker whose drop never came would lie there for ever.
+                    marker = self._folder / (name + MARKER_BESIDE)
+                    self._files.write("mark scan", marker, b"", durable=False, synced=False)
             except OSError:
                 self._asked_for.put(asked)
                 raise

@@ -18,6 +18,8 @@ from tests.support.truth import broken_sentences, rows, statuses
 
 HOUR_S = 3600.0
 EVERY_S = 6 * HOUR_S
+STEPS = ("drop scan", "mark scan", "note_scan", "commit adopt", "claim")
+"""Those between a scan that is due and a job that runs."""
 
 
 class Desk:
@@ -157,7 +159,10 @@ def test_one_scan_is_done_whatever_step_the_daemon_dies_at(fleeting, pool):
     Life(config, files, pool).live(over)
     wrong = {}
     for death, left in files.snapshots.items():
-        if not any(step in death for step in ("drop scan", "note_scan", "commit adopt", "claim")):
+        if not any(
+            step in death
+            for step in ("drop scan", "mark scan", "note_scan", "commit adopt", "claim")
+        ):
             continue
         shutil.rmtree(root)
         left.rename(root)
