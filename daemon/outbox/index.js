@@ -97,10 +97,10 @@ function search() {
     list.classList.toggle("other", Boolean(wanted.length) && !list.querySelector("ul.rows > li:not(.other)"));
   if (wanted.length) for (const list of lists) list.open = Boolean(list.querySelector("li:not(.other)"));
   byId("found").textContent = wanted.length ? `${found} of ${rows.length} rows` : "";
-  memory.set("words", words.value);
+  memory.set(`words ${location.pathname}`, words.value);
 }
 byId("search").hidden = rows.length < 2;
-words.value = memory.get("words") ?? "";
+words.value = memory.get(`words ${location.pathname}`) ?? "";
 words.addEventListener("input", search);
 if (words.value) search();
 

@@ -41,10 +41,9 @@ from typing import Any
 
 from daemon.clock import rfc3339
 from daemon.files import Files
-from daemon.layout import REASON_SUFFIX, SETTINGS_BESIDE, Spool, reason_beside, with_ending
+from daemon.layout import REASON_SUFFIX, SETTINGS_BESIDE, Spool, reason_beside
 from daemon.outbox.transfer import has_moved, move
 from daemon.trees import STAYS
-from dsp.containers.identify import AUDIO_SUFFIXES
 
 _MAX_NAME_BYTES = 255
 _READABLE = 0o755
@@ -74,13 +73,6 @@ def free_name(
         if not any(os.path.lexists(folder / f"{candidate}{suffix}") for suffix in suffixes):
             break
     return candidate
-
-
-def named_after(label: str, output: str) -> str:
-    """Return an output's name after its song: ``Song.wav``."""
-    song, suffix = os.path.splitext(label)  # noqa: PTH122 - a string, not a path
-    song = song if suffix.lower() in AUDIO_SUFFIXES else label
-    return with_ending(song, os.path.splitext(output)[1])  # noqa: PTH122 - likewise
 
 
 class Publisher:
@@ -121,13 +113,13 @@ class Publisher:
         attempt: int,
         label: str,
         *,
-        master: str = "",
+        names: tuple[str, str] | None = None,
         later: set[Path] | None = None,
     ) -> bool:
         """Put the result into the outbox; return ``False`` when the label is taken.
 
-        The output `master` gets the song's name as its second one: who has twenty files called
-        ``final_mix.wav`` has lost nineteen.
+        The first of `names` is an output, the second another name for it: who has twenty files
+        called ``final_mix.wav`` has lost nineteen.
 
         Repeating it after a crash is harmless: when the attempt's folder is gone, this very
         rename has happened before.
@@ -141,19 +133,17 @@ class Publisher:
         if result.is_dir() and result.stat().st_mode & 0o777 != _READABLE:
             result.chmod(_READABLE)
             self._files.sync_dir(result)
-        if master and not os.path.lexists(target):
-            self._name(result / master, label)
+        if names and not os.path.lexists(target):
+            self._name(result / names[0], result / names[1])
         try:
             move(self._files, "publish result", result, target, aside=aside, later=later)
         except FileExistsError:
             return False
         return True
 
-    def _name(self, master: Path, label: str) -> None:
+    def _name(self, output: Path, name: Path) -> None:
         try:
-            self._files.link(
-                "name master", master, master.with_name(named_after(label, master.name))
-            )
+            self._files.link("name master", output, name)
         except OSError as error:
             if error.errno not in _NO_LINKS:
                 raise

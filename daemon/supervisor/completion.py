@@ -12,6 +12,7 @@ Rule 2: a job on which we have a bug fails with ``INTERNAL`` and goes to ``faile
 that cannot be done, it stays unpublished until the next start.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -20,6 +21,7 @@ from typing import Any
 
 from daemon.errors import Fault, words
 from daemon.jobs.job import Job, State
+from daemon.layout import with_ending
 from daemon.logs import log
 from daemon.outbox.places import LIVE
 from daemon.outbox.publisher import Publisher
@@ -32,6 +34,7 @@ from daemon.supervisor.splits import Splits
 from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
 from daemon.text import display
+from dsp.containers.identify import AUDIO_SUFFIXES
 
 _POSITIONS_SHOWN, _AT_ONCE = 50, 10
 """Places in the queue that statuses show, and how many are written at each beat, because each
@@ -257,7 +260,7 @@ class Completion:
                 return job  # nothing is left for a folder of its own
         masters = self._store.outputs_of_role(job.id, "master")
         master = masters[0] if len(masters) == 1 and "/" not in masters[0] else ""
-        while not publish(*at, job.label, master=master, later=later):
+        while not publish(*at, job.label, names=_names(job.label, master), later=later):
             taken = job.label
             self._statuses.remove(job.inbox, taken, job.id)
             self._store.relabel(job.id, self._statuses.label_for(job.inbox, taken, job=job.id))
@@ -274,3 +277,15 @@ class Completion:
             error = job.error or Fault("CANCELLED", "cancelled on request").document()
             where = publisher.set_aside(*about, error, finished_ms, later=later)
         return "" if where is None else str(where.relative_to(self._spool.root))
+
+
+def _names(label: str, master: str) -> tuple[str, str] | None:
+    """Return the name of a master, and the one that it has after its song: ``Song.wav``."""
+    return (master, named_after(label, master)) if master else None
+
+
+def named_after(label: str, output: str) -> str:
+    """Return an output's name after its song: ``Song.wav``."""
+    song, suffix = os.path.splitext(label)  # noqa: PTH122 - a string, not a path
+    song = song if suffix.lower() in AUDIO_SUFFIXES else label
+    return with_ending(song, os.path.splitext(output)[1])  # noqa: PTH122 - likewise

@@ -7,6 +7,7 @@ import pytest
 from daemon.files import Files
 from daemon.layout import Spool
 from daemon.outbox.publisher import Publisher
+from daemon.supervisor.completion import named_after
 from tests.support.surroundings import memory_disk, needs_root
 
 JOB = "20261120-214501-3f9a"
@@ -60,7 +61,8 @@ def test_result_never_replaces_an_older_one(spool, publisher):
 )
 def test_master_has_the_name_of_its_song_too(spool, publisher, label, named):
     """Beside the one that tools know, and it costs no room; two mixes of a song differ."""
-    publisher.publish_result("mix", JOB, 1, label, master="final_mix.wav")
+    names = ("final_mix.wav", named_after(label, "final_mix.wav"))
+    publisher.publish_result("mix", JOB, 1, label, names=names)
     folder = spool.folder("outbox", "mix") / label
 
     assert (folder / "final_mix.wav").samefile(folder / named)
