@@ -110,7 +110,17 @@ class FilesAcross(OtherDevice, Files):
     pass
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS.values(), ids=list(SCENARIOS))
+RARE = frozenset({"longest name, bad", "across file systems, bad", "split, one part bad"})
+"""What others of a kind come close to: tried before a release."""
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(scenario, id=name, marks=[pytest.mark.slow] if name in RARE else [])
+        for name, scenario in SCENARIOS.items()
+    ],
+)
 def test_next_run_finishes_the_job_once(fleeting, pool, scenario):
     """Whatever step the daemon dies at, the next run finishes the job, once."""
     root, wrong = fleeting / "spool", {}

@@ -17,10 +17,12 @@ from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
 from daemon.handlers.contract import Declaration
 from daemon.pool import orphans
+from daemon.pool.protocol import LINE_BYTES
 from dsp.containers.identify import AUDIO_SUFFIXES
 from tests.support import forging
 from tests.support.clocks import FakeClock
 from tests.support.crew import HANDLER, Crew
+from tests.support.misbehaving import MANY_OUTPUTS
 
 STUCK = {"deadline_s": 60.0, "stall_s": 60.0, "no_progress_s": 0.7}
 
@@ -85,7 +87,8 @@ def test_more_outputs_than_a_message_holds_are_named_all_the_same(confined):
 
     assert ("done", None) == (end.outcome, end.error)
     paths = [output["path"] for output in end.result["outputs"]]
-    assert [f"{n % 100}/{n}.txt" for n in range(20_000)] == paths
+    assert [f"{n % 100}/{n}.txt" for n in range(MANY_OUTPUTS)] == paths
+    assert len(json.dumps(end.result["outputs"])) > LINE_BYTES
     workdir = Path(order.workdir)
     left = {str(path.relative_to(workdir)) for path in workdir.rglob("*") if path.is_file()}
     assert set(paths) == left

@@ -190,13 +190,16 @@ def huge(_: Task) -> Result:
     return Result((), measurements={"samples": ["x" * 1000] * 2000})
 
 
+MANY_OUTPUTS = 10_000
+
+
 def many_outputs(task: Task) -> Result:
     """Make more outputs than one message can name."""
-    for number in range(20_000):
+    for number in range(MANY_OUTPUTS):
         folder = task.workdir / f"{number % 100}"
         folder.mkdir(exist_ok=True)
         (folder / f"{number}.txt").write_text(f"{number}")
-    return Result(tuple(Output(f"{n % 100}/{n}.txt", "data") for n in range(20_000)))
+    return Result(tuple(Output(f"{n % 100}/{n}.txt", "data") for n in range(MANY_OUTPUTS)))
 
 
 def no_result(_: Task) -> Result:
