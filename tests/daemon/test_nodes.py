@@ -107,7 +107,17 @@ def test_login_shell_may_print_before_the_node_does(tmp_path):
     launch = ["sh", "-c", 'echo "Welcome!"; exec "$@"', "sh", *COMMAND]
     with closing(joined(node_pool(tmp_path, launch=launch))) as pool:
         assert 2 == pool.size
-        assert [] == list((tmp_path / "work").iterdir())
+
+
+def test_proof_is_removed_and_no_other_is_touched(tmp_path):
+    """That of another node may lie there, and that of a doctor who tries the same one."""
+    others = {tmp_path / "work" / name for name in (".node-farm-2-0123", ".node-farm-4567")}
+    with closing(node_pool(tmp_path)) as pool:
+        for other in others:
+            other.write_text("of another")
+        joined(pool)
+
+        assert others == set((tmp_path / "work").iterdir())
 
 
 def test_spool_lies_elsewhere_on_the_node(tmp_path):

@@ -50,7 +50,7 @@ from daemon.pool.nodes.messages import (
     relocated,
     up_of,
 )
-from daemon.pool.nodes.node import ANSWER
+from daemon.pool.nodes.node import answer_to
 from daemon.pool.protocol import BadMessage
 from daemon.text import shown
 from daemon.version import VERSION
@@ -102,6 +102,7 @@ class Link:
         self._failures = 0
         self._losses: deque[float] = deque(maxlen=SUSPECT_LOSSES)
         self._proof, self._noise = "", ""
+        self._proof_path: Path | None = None
         self._tokens, self._counted_s = float(_BURST), 0.0
 
     def send(self, message: Down) -> None:
@@ -275,32 +276,30 @@ class Link:
     def _write_proof(self) -> str:
         """Write a file that nobody else can know of; return its path there."""
         self._forget_proof()
-        name = f".node-{self.name}-{secrets.token_hex(8)}"
         self._proof = secrets.token_hex(16)
-        path = self.root / "work" / name
-        path.write_text(self._proof, "ascii")
-        return relocated(str(path), self.root, self.there)
+        self._proof_path = self.root / "work" / f".node-{self.name}-{secrets.token_hex(8)}"
+        self._proof_path.write_text(self._proof, "ascii")
+        return relocated(str(self._proof_path), self.root, self.there)
 
     def _disproved(self, said: str) -> str:
         """Return why a node does not see this spool as it must; empty: it does."""
-        if said != self._proof:
+        if said != self._proof or self._proof_path is None:
             return f"it does not see the spool at {self.there}: {said}"
-        for path in self._proofs():
-            if path.name.endswith(ANSWER):
-                with suppress(OSError):
-                    owner, answer = path.stat().st_uid, path.read_text("ascii", "replace")
-                    if os.geteuid() not in (0, owner):
-                        return f"it writes as user {owner}, the daemon is user {os.geteuid()}"
-                    return "" if answer == said else "what it writes is not what is read here"
-        return f"what it writes at {self.there} is not seen here"
-
-    def _proofs(self) -> list[Path]:
-        return list((self.root / "work").glob(f".node-{self.name}-*"))
+        try:
+            with answer_to(self._proof_path).open("rb") as answer:
+                owner, copy = os.fstat(answer.fileno()).st_uid, answer.read(len(said) + 1)
+        except OSError:
+            return f"what it writes at {self.there} is not seen here"
+        if os.geteuid() not in (0, owner):
+            return f"it writes as user {owner}, the daemon is user {os.geteuid()}"
+        return "" if copy == said.encode() else "what it writes is not what is read here"
 
     def _forget_proof(self) -> None:
-        for path in self._proofs():
-            with suppress(OSError):
-                path.unlink()
+        if path := self._proof_path:
+            self._proof_path = None
+            for each in (path, answer_to(path)):
+                with suppress(OSError):
+                    each.unlink()
 
 
 def _series(version: str) -> list[str]:

@@ -58,7 +58,6 @@ from daemon.pool.protocol import BadMessage, order_from
 from daemon.pool.slot import ending
 from daemon.version import VERSION
 
-ANSWER = ".answer"
 _HELLO_S = 60.0
 _LAST_WORDS_S = 1.0
 _PROOF_BYTES = 200
@@ -233,12 +232,17 @@ class Node:
             self._wire.flush()
 
 
+def answer_to(proof: Path) -> Path:
+    """Return where a node writes what the proof holds."""
+    return proof.with_name(proof.name + ".answer")
+
+
 def _prove(path: Path) -> str:
     """Return what the proof holds and write it beside; or what is in the way."""
     try:
         with path.open("rb") as file:
             proof = file.read(_PROOF_BYTES).decode("ascii", "replace")
-        path.with_name(path.name + ANSWER).write_text(proof, "ascii")
+        answer_to(path).write_text(proof, "ascii")
     except (OSError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
     return proof
