@@ -137,7 +137,7 @@ def test_killed_node_costs_the_drop_nothing(tmp_path, clock):
     with closing(joined(node_pool(tmp_path, clock=clock))) as pool:
         pool.start(order(tmp_path, "job", "note_and_hang"))
         worker_of(pool, tmp_path)
-        os.kill(pool.link._launcher._popen.pid, signal.SIGKILL)
+        os.kill(pool.link.process_id, signal.SIGKILL)
         end = lose(pool, clock)["job"]
 
         assert (Outcome.INTERRUPTED, "NODE_LOST") == (end.outcome, end.error["code"])
@@ -152,7 +152,7 @@ def test_node_that_leaves_in_words_is_believed_at_once(tmp_path):
     with closing(joined(node_pool(tmp_path))) as pool:
         pool.start(order(tmp_path, "job", "note_and_hang"))
         worker_of(pool, tmp_path)
-        os.kill(pool.link._launcher._popen.pid, signal.SIGTERM)
+        os.kill(pool.link.process_id, signal.SIGTERM)
 
         assert "NODE_LOST" == ends(pool, 1)["job"].error["code"]
 
@@ -167,10 +167,10 @@ def test_stopped_node_leaves_before_it_hears_what_has_piled_up(tmp_path):
         hello = replace(pool._hello(), stamp=greeting["stamp"], dead_s=4.0, here_s=0.5)
         node.wire.send(line_down(replace(hello, proof=str(tmp_path / "work" / "proof"))))
         assert "seen" == heard(node, "joined")["proof"]
-        os.kill(node._popen.pid, signal.SIGSTOP)
+        os.kill(node.process_id, signal.SIGSTOP)
         node.wire.send(line_down(assign(order(tmp_path, "job", "journal"), tmp_path, tmp_path)))
         until(lambda: lease_clock_s() > greeting["stamp"] + 4.0, "the lease is over")
-        os.kill(node._popen.pid, signal.SIGCONT)
+        os.kill(node.process_id, signal.SIGCONT)
 
         assert "not heard" in heard(node, "gone")["why"]
         assert not (tmp_path / "journal").exists()
@@ -183,7 +183,7 @@ def test_cut_cable_ends_the_workers_before_the_attempt_counts_as_lost(tmp_path):
     with closing(joined(node_pool(tmp_path, launch=launch, lost_s=4.0))) as pool:
         pool.start(order(tmp_path, "job", "note_and_hang"))
         worker = worker_of(pool, tmp_path)
-        for pid in children_of(pool.link._launcher._popen.pid):
+        for pid in children_of(pool.link.process_id):
             if b"cat" == Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]:
                 os.kill(pid, signal.SIGSTOP)
         end = ends(pool, 1)["job"]

@@ -16,6 +16,7 @@ from daemon.config.models import Pool as Settings
 from daemon.pool import orphans
 from daemon.pool.interface import Ended, Outcome, Pool, Progress
 from daemon.pool.local import LocalPool
+from daemon.pool.nodes.joined import JoinedPool
 from tests.support.crew import HANDLER, ROOT
 from tests.support.nodes import node_pool
 from tests.support.pools import ends, events, order
@@ -26,17 +27,25 @@ def local(_: Path, *, confine: bool) -> Pool:
     return LocalPool(settings, Clock(), handlers=[HANDLER], handler_paths=[ROOT])
 
 
+def joined(spool: Path) -> Pool:
+    """Return a pool of a slot here and one at a node."""
+    settings = Settings(slots=1, confine=False)
+    home = LocalPool(settings, Clock(), handlers=[HANDLER], handler_paths=[ROOT])
+    return JoinedPool(home, [node_pool(spool, slots=1)])
+
+
 POOLS = {
     "local": partial(local, confine=False),
     "local-confined": partial(local, confine=True),
     "node": node_pool,
+    "joined": joined,
 }
 
 
 @pytest.fixture(params=POOLS.keys())
 def pool(request, tmp_path):
     made = POOLS[request.param](tmp_path)
-    events(made, lambda _: made.free_slots())  # a node takes a moment to join
+    events(made, lambda _: made.free_slots() == 2)  # a node takes a moment to join
     yield made
     made.close()
 

@@ -51,6 +51,11 @@ class Launcher:
         self._silent = False
 
     @property
+    def process_id(self) -> int:
+        """Its number, and its group's."""
+        return self._popen.pid
+
+    @property
     def dead(self) -> bool:
         """Whether it has died."""
         return self._died(0.0)

@@ -105,6 +105,11 @@ class Link:
         self._proof_path: Path | None = None
         self._tokens, self._counted_s = float(_BURST), 0.0
 
+    @property
+    def process_id(self) -> int:
+        """The number of the launcher's process; 0: there is none."""
+        return self._launcher.process_id if self._launcher else 0
+
     def send(self, message: Down) -> None:
         """Send a message; when the node is not there, that shows elsewhere."""
         if self._launcher:

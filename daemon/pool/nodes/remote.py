@@ -125,7 +125,7 @@ class RemotePool:
         return {*self.handlers, *self.unusable} == {*self._serves}
 
     def free_slots(self, demand: Demand | None = None) -> int:
-        if self.degraded or (demand is not None and not self._can_meet(demand)):
+        if self.degraded or not self.told or not (demand is None or self._can_meet(demand)):
             return 0
         return max(0, self.size - len(self._places))
 

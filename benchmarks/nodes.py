@@ -1,0 +1,134 @@
+"""What a node costs, and what its death costs: a launcher beside this machine's own slots.
+
+    python benchmarks/nodes.py
+    python benchmarks/nodes.py --jobs 2000 --deaths 5
+
+Tiny jobs through two slots, by turns here and at a node that a plain command starts on this
+machine; and how long after ``kill -9`` of a node its jobs have begun again elsewhere, with the
+default ``lost_s``. Workers are not confined, so they serve one job after the other: what is left
+is the way of an order and of its end.
+"""
+
+import argparse
+import os
+import select
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from daemon.clock import Clock
+from daemon.config.models import Node
+from daemon.config.models import Pool as Settings
+from daemon.pool.interface import Ended, Order, Pool
+from daemon.pool.local import LocalPool
+from daemon.pool.nodes.joined import JoinedPool
+from daemon.pool.nodes.remote import RemotePool
+
+HERE = Path(__file__).resolve().parent
+NODE = Node(launch=[sys.executable, "-m", "daemon.cli.main", "node", "--stdio"], slots=2)
+_HANDLER = "idle_handler"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
+    parser.add_argument("--jobs", type=int, default=600, help="tiny jobs in each turn")
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--deaths", type=int, default=3)
+    args = parser.parse_args()
+    # The node is started in another folder than this one.
+    os.environ["PYTHONPATH"] = str(HERE.parent)
+    with tempfile.TemporaryDirectory(dir=args.folder, prefix="soundspool-benchmark-") as name:
+        spool = Path(name)
+        (spool / "work").mkdir()
+        orders = _orders(spool)
+        rates: dict[str, list[float]] = {"here": [], "launcher": []}
+        for _ in range(args.turns):
+            for where, pool in (("here", _home()), ("launcher", _remote(spool))):
+                with closing(pool):
+                    rates[where].append(_rate(pool, orders, args.jobs))
+        for where, found in rates.items():
+            share = statistics.median(found) / statistics.median(rates["here"])
+            print(f"{where:10} {statistics.median(found):7.0f} tiny jobs/s   {share:5.2f} x here")
+        took_s = [_death_s(spool, orders) for _ in range(args.deaths)]
+        if took_s:
+            print(f"from a node's death to the end of its job here: {max(took_s):.1f} s at most")
+
+
+def _home() -> LocalPool:
+    return LocalPool(
+        Settings(slots=2, confine=False), Clock(), handlers=[_HANDLER], handler_paths=[HERE]
+    )
+
+
+def _remote(spool: Path) -> RemotePool:
+    settings = Settings(confine=False)
+    return RemotePool(
+        "node", NODE, settings, Clock(), root=spool, handlers=[_HANDLER], handler_paths=[HERE]
+    )
+
+
+def _orders(spool: Path, number: int = 0) -> Iterator[Order]:
+    while True:
+        number += 1
+        workdir = spool / "work" / f"{number}" / "out.1"
+        workdir.mkdir(parents=True)
+        drop = workdir.with_name("drop")
+        drop.touch()
+        yield Order(f"{number}", 1, _HANDLER, "a drop", str(drop), str(workdir))
+
+
+def _rounds(pool: Pool) -> Iterator[list[Ended]]:
+    """Go round, asleep between; yield the ends of each."""
+    while True:
+        poll = select.poll()
+        for descriptor in pool.descriptors():
+            poll.register(descriptor, select.POLLIN)
+        wait_s = pool.next_deadline_s()
+        poll.poll(1_000 if wait_s is None else min(1_000, wait_s * 1000 + 1))
+        yield [event for event in pool.collect() if isinstance(event, Ended)]
+
+
+def _rate(pool: Pool, orders: Iterator[Order], jobs: int) -> float:
+    """Return how many jobs a second pass, once the workers are warm."""
+    ended, warm, began_s = 0, 20, 0.0
+    for ends in _rounds(pool):
+        ended += len(ends)
+        if not began_s and ended >= warm:
+            ended, began_s = 0, time.perf_counter()
+        if began_s and ended >= jobs:
+            return ended / (time.perf_counter() - began_s)
+        while pool.free_slots():
+            pool.start(next(orders))
+    raise AssertionError
+
+
+def _death_s(spool: Path, orders: Iterator[Order]) -> float:
+    """Return how long after its node's death a job has run again, here."""
+    home, node = _home(), _remote(spool)
+    with closing(JoinedPool(home, [node])) as pool:
+        rounds = _rounds(pool)
+        while not (node.told and home.handlers):
+            next(rounds)
+        order = next(orders)
+        node.start(order)
+        node.link.collect(time.monotonic())
+        died_s = time.perf_counter()
+        os.kill(node.link.process_id, signal.SIGKILL)
+        while not any(end.job == order.job for end in next(rounds)):
+            pass
+        again = next(orders)
+        pool.start(again)
+        while not any(end.job == again.job for end in next(rounds)):
+            pass
+        return time.perf_counter() - died_s
+
+
+if __name__ == "__main__":
+    main()
