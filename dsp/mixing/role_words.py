@@ -331,10 +331,8 @@ KOREAN = {
     ASIDE: "클릭, 메트로놈, 레퍼런스, 마스터, 믹스, 가믹스",
 }
 
-LANGUAGES = (
-    ENGLISH, FIELD, GERMAN, FRENCH, SPANISH, ITALIAN, PORTUGUESE, DUTCH, POLISH, RUSSIAN, JAPANESE,
-    CHINESE, KOREAN,
-)  # fmt: skip
+LANGUAGES = (ENGLISH, FIELD, GERMAN, FRENCH, SPANISH, ITALIAN, PORTUGUESE,
+             DUTCH, POLISH, RUSSIAN, JAPANESE, CHINESE, KOREAN)  # fmt: skip
 """What an earlier table says holds."""
 
 WEAK = frozenset({"lead", "808", "909", "acoustic", "akustik", "room", "raum", "sub", "акустика"})
