@@ -6,6 +6,7 @@ What a command does lies in a module of its own, imported when the command runs.
 # ruff: noqa: PLC0415, FBT002 - a command imports what it needs; flags are booleans
 
 import sys
+from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +17,14 @@ from daemon.cli.exit_codes import answering
 from daemon.cli.options import Config, Inbox, Json, Set, Watch
 from daemon.cli.spool_commands import cancel, clear, pause, resume, retry, scan
 from daemon.version import VERSION
+
+
+class DemoOf(StrEnum):
+    """What ``soundspool demo`` can show."""
+
+    MIX = "mix"
+    PODCAST = "podcast"
+
 
 app = typer.Typer(
     name="soundspool",
@@ -134,16 +143,18 @@ def merge(
 
 @app.command()
 def demo(
+    what: Annotated[DemoOf, typer.Argument(help="A song, or an article.")] = DemoOf.MIX,
     spool: Annotated[
-        Path, typer.Option(help="Where to create the demo's spool, which is kept.")
-    ] = Path("soundspool-demo"),
+        Path | None, typer.Option(help="Where to create the demo's spool, which is kept.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Create a short song, start a daemon, drop the song, and show the mix."""
+    """Create a short song or an article, start a daemon, drop it, and show what comes out."""
     from daemon.cli.demo import run_demo
 
+    usual = Path("soundspool-demo" if what is DemoOf.MIX else f"soundspool-demo-{what}")
     with answering(as_json=json):
-        sys.exit(run_demo(spool, as_json=json))
+        sys.exit(run_demo(spool or usual, as_json=json, what=what))
 
 
 @app.command()

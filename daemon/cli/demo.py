@@ -1,8 +1,8 @@
-"""``soundspool demo``: the way of a drop from inbox to mix, in half a minute.
+"""``soundspool demo``: the way of a drop from inbox to result, in half a minute.
 
-A spool of its own is made (``./soundspool-demo``), a daemon is started on it, a song is made
-and dropped, and when the mix is there, the daemon is stopped. The spool stays, to look around
-in; a second demo uses it again.
+A spool of its own is made (``./soundspool-demo``), a daemon is started on it, a song or an article
+is made and dropped, and when the mix or the episode is there, the daemon is stopped. The spool
+stays, to look around in; a second demo uses it again.
 
 Rules
 -----
@@ -12,12 +12,14 @@ Rule 2: whatever ends the demo, Ctrl-C too, ends the daemon that it started, and
 """
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from daemon.cli.follow import follow, jobs_called
@@ -40,10 +42,32 @@ drain_s: 5
 _START_S, _STOP_S = 60.0, 20.0
 _LOG_LINES = 8
 _FRESH = {"force": True}
-"""A second demo mixes again, although it has the same song."""
+"""A second demo does it again, although it has the same drop."""
+_INBOX_OF_ARTICLES = """\
+inboxes:
+  podcast:
+    handler: daemon.handlers.podcast
+    allow: {programs: [espeak-ng]}
+"""
 
 
-def run_demo(spool: Path, *, as_json: bool) -> int:
+@dataclass(frozen=True)
+class Demo:
+    """What is dropped, and into what."""
+
+    inbox: str
+    name: str
+    parts: str
+    """What the drop consists of."""
+    make: Callable[[Path], None]
+    """Makes it, in a new folder."""
+    making: str
+    config: str = CONFIG
+    program: str = ""
+    """Needed."""
+
+
+def run_demo(spool: Path, *, as_json: bool, what: str = "mix") -> int:
     """Show the way of a drop on the spool in the folder `spool`; return the exit code.
 
     Raises
@@ -51,22 +75,27 @@ def run_demo(spool: Path, *, as_json: bool) -> int:
     BadInput
         The folder was not created by a demo.
     Unavailable
-        The daemon did not start.
+        The daemon did not start, or nothing on this machine speaks.
     """
-    reader = _prepared(spool)
+    demo = DEMOS[what]
+    if demo.program and shutil.which(demo.program) is None:
+        hint = f"Install {demo.program}; docs/podcast.md says how to use a speech server instead."
+        message = f"{demo.program}, which speaks without a server, is not installed"
+        raise Unavailable("SPEECH_NO_ENGINE", message, hint)
+    reader = _prepared(spool, demo.config)
     _say(f"the spool is {shown(reader.root)}")
     with _daemon(reader, spool) as process:
-        stems = _song(spool / "stems" / SONG)  # while the daemon starts, on the other core
+        drop = _made(spool / "stems" / demo.name, demo)  # while the daemon starts
         _wait_for(reader, process, spool / "daemon.log")
-        known = jobs_called(reader, "mix", SONG)
-        submit(stems, reader.inboxes["mix"], _FRESH, Files())
-        _say(f"dropped {SONG!r}, five stems, into {shown(reader.inboxes['mix'])}")
-        looks = follow(reader, "mix", SONG, known)
+        known = jobs_called(reader, demo.inbox, demo.name)
+        submit(drop, reader.inboxes[demo.inbox], _FRESH, Files())
+        _say(f"dropped {demo.name!r}, {demo.parts}, into {shown(reader.inboxes[demo.inbox])}")
+        looks = follow(reader, demo.inbox, demo.name, known)
         entry = follow_to_end(looks, as_json=as_json)
     return _ending(reader, entry, as_json=as_json)
 
 
-def _prepared(spool: Path) -> SpoolReader:
+def _prepared(spool: Path, text: str) -> SpoolReader:
     """Create the demo's folder and its configuration, or find those of an earlier demo."""
     config = spool / "config.yaml"
     if not config.is_file():
@@ -74,8 +103,8 @@ def _prepared(spool: Path) -> SpoolReader:
             message = f"{shown(spool)} exists and was not created by `soundspool demo`"
             raise BadInput("OUTPUT_EXISTS", message, "Name another folder with --spool.")
         spool.mkdir(parents=True, exist_ok=True)
-        config.write_text(CONFIG)
-    if config.read_text() != CONFIG:
+        config.write_text(text)
+    if config.read_text() != text:
         message = f"{shown(config)} is not the one that `soundspool demo` creates"
         raise BadInput("OUTPUT_EXISTS", message, "Name another folder with --spool.")
     return SpoolReader.of(config)
@@ -128,19 +157,48 @@ def _stop(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _song(folder: Path) -> Path:
-    """Return the folder of stems, made now unless an earlier demo made it."""
+def _made(folder: Path, demo: Demo) -> Path:
+    """Return the drop, made now unless an earlier demo made it."""
     if not folder.is_dir():
-        _say("making a song: drums, bass, electric piano, pad and lead")
-        from daemon.cli.demo_song import write_stems  # noqa: PLC0415 - NumPy only when needed
-
+        _say(f"making {demo.making}")
         aside = folder.with_name(f".{folder.name}")
-        for rest in aside.glob("*"):
-            rest.unlink()
-        aside.rmdir() if aside.is_dir() else None
-        write_stems(aside)
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        demo.make(aside)
         aside.rename(folder)
     return folder
+
+
+def _song(folder: Path) -> None:
+    from daemon.cli.demo_song import write_stems  # noqa: PLC0415 - NumPy only when needed
+
+    write_stems(folder)
+
+
+def _article(folder: Path) -> None:
+    from daemon.cli.demo_song import write_article  # noqa: PLC0415 - NumPy only when needed
+
+    write_article(folder)
+
+
+DEMOS = {
+    "mix": Demo(
+        inbox="mix",
+        name=SONG,
+        parts="five stems",
+        make=_song,
+        making="a song: drums, bass, electric piano, pad and lead",
+    ),
+    "podcast": Demo(
+        inbox="podcast",
+        name="A Room for Sound",
+        parts="an article and music",
+        make=_article,
+        making="an article, and music to speak over",
+        config=CONFIG + _INBOX_OF_ARTICLES,
+        program="espeak-ng",
+    ),
+}
 
 
 def _ending(reader: SpoolReader, entry: StatusFile, *, as_json: bool) -> int:
@@ -151,8 +209,8 @@ def _ending(reader: SpoolReader, entry: StatusFile, *, as_json: bool) -> int:
     code = report_end(reader, entry, as_json=False)
     measured = entry.document.get("measurements") or {}
     if lufs := measured.get("integrated_lufs"):
-        _say(f"the mix has {lufs} LUFS and peaks at {measured.get('true_peak_dbtp')} dBTP")
-        _say("play the first of these, open the report in a browser, and compare with the stems")
+        _say(f"it has {lufs} LUFS and peaks at {measured.get('true_peak_dbtp')} dBTP")
+        _say("play the first of these, open the report in a browser, and compare with the drop")
     return code
 
 

@@ -50,6 +50,34 @@ def write_stems(folder: Path) -> list[Path]:
     return paths
 
 
+ARTICLE = """\
+---
+title: A Room for Sound
+author: Soundspool
+language: en
+---
+# A room for sound
+
+What you hear was a text a moment ago. It was dropped into a folder on 2026-11-28, cut into pieces
+that end with a sentence, and spoken by the voice that this machine has.
+
+# What happens to it
+
+The pieces are joined with pauses: 0.7 s between paragraphs, more before a heading. A sharp *s* is
+held down. The music makes way for the voice by 14 dB, e.g. while you hear this, and comes back
+when nobody speaks. In the end the whole is brought to −16 LUFS.
+
+A server with better voices takes one line in the configuration; see `docs/podcast.md`.
+"""
+
+
+def write_article(folder: Path) -> None:
+    """Write an article and a bed into the new `folder`."""
+    folder.mkdir(parents=True)
+    (folder / "article.md").write_text(ARTICLE, "utf-8")
+    soundfile.write(folder / "bed.wav", pad() + piano(), RATE_HZ, subtype="PCM_24")
+
+
 def drums() -> Sound:
     """Return kick, snare and hi-hat: (frames, 2)."""
     rng = np.random.default_rng(SEED)

@@ -1,6 +1,7 @@
 """The demo: a song that sounds, a folder that is its own, a daemon that ends with it."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -69,6 +70,19 @@ def test_demo_ends_with_a_mix_and_a_report(tmp_path):
         assert results["final_mix.wav"] > 1_000_000
         assert results["report.html"] > 1_000
         assert "stopped" == pulse_of(tmp_path / "demo").life
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("espeak-ng"), reason="needs espeak-ng")
+def test_demo_of_an_article_ends_with_an_episode(tmp_path):
+    """Spoken by what the machine has, with music that makes way."""
+    process = demo(tmp_path / "demo", "podcast", "--json")
+    out, err = process.communicate(timeout=WAIT_S)
+
+    assert 0 == process.returncode, err
+    results = {Path(path).name for path in json.loads(out.splitlines()[-1])["results"]}
+    assert {"episode.mp3", "report.html"} <= results
+    assert "stopped" == pulse_of(tmp_path / "demo").life
 
 
 @pytest.mark.slow

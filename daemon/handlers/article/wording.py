@@ -52,13 +52,14 @@ _ABBREVIATIONS: Mapping[str, Mapping[str, str]] = {
         "e.g.": "for example", "i.e.": "that is", "etc.": "et cetera", "vs.": "versus",
         "cf.": "compare", "approx.": "approximately", "Dr.": "Doctor", "Prof.": "Professor",
         "Mr.": "Mister", "Mrs.": "Missus", "Fig.": "Figure", "Figs.": "Figures", "Vol.": "Volume",
-        "Inc.": "Incorporated", "Ltd.": "Limited", "w/o": "without", "&": "and",
+        "Inc.": "Incorporated", "Ltd.": "Limited", "w/o": "without", "&": "and", "dB": "decibels",
     },
     "de": {
         "z. B.": "zum Beispiel", "z.B.": "zum Beispiel", "d. h.": "das heißt", "d.h.": "das heißt",
         "u. a.": "unter anderem", "u.a.": "unter anderem", "usw.": "und so weiter",
         "bzw.": "beziehungsweise", "ca.": "circa", "ggf.": "gegebenenfalls", "Nr.": "Nummer",
         "Dr.": "Doktor", "Prof.": "Professor", "Abb.": "Abbildung", "&": "und",
+        "dB": "Dezibel",
     },
 }  # fmt: skip
 _BETWEEN = {"en": "to", "de": "bis", "fr": "à", "es": "a", "it": "a", "nl": "tot", "pt": "a"}
