@@ -132,8 +132,9 @@ class BandwidthMeter:
         heard = powers[loud, self._first_bin :] * scale
         classes = np.floor(_CLASSES_PER_OCTAVE * np.log2(heard + 2.0**-70)).astype(np.intp)
         classes = np.clip(classes - _LOWEST_CLASS, 0, _CLASSES - 1)
-        for look in classes:
-            self._counts[np.arange(self._bins), look] += 1
+        cells = classes + np.arange(self._bins) * _CLASSES
+        for look in cells:
+            self._counts.ravel()[look] += 1
 
     def _judged(self, levels_db: NDArray[np.float64]) -> Edge:
         smooth = self._smooth

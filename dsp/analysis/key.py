@@ -37,6 +37,16 @@ LEAST_TONAL_S = 2.0
 _MAJOR = (0.238, 0.006, 0.111, 0.006, 0.137, 0.094, 0.016, 0.214, 0.009, 0.080, 0.008, 0.081)
 _MINOR = (0.220, 0.006, 0.104, 0.123, 0.019, 0.103, 0.012, 0.214, 0.062, 0.022, 0.061, 0.052)
 
+_ABOVE = (np.arange(12)[:, np.newaxis] + np.arange(12)) % 12
+"""The pitch classes that lie so many semitones above each of the twelve."""
+_PROFILES = np.concatenate(
+    [
+        ((profile - profile.mean()) / profile.std() / 12)[_ABOVE[-np.arange(12)]]
+        for profile in (np.array(_MAJOR), np.array(_MINOR))
+    ]
+)
+"""What is expected of the pitch classes of each of ``KEYS``, ``(24, 12)``."""
+
 _REGISTERS = ((0, 19), (12, 36), (24, 60), (0, 36))
 """Semitones above A1: bass, middle, upper; bass and middle, where chords lie."""
 _ENDS = 12  # the first and the last twelfth tell of the tonic
@@ -107,15 +117,12 @@ def key_evidence(
 def _degree(classes: NDArray[np.float64], major: int, minor: int | None = None) -> Classes:
     """Return the pitch class that lies so many semitones above the tonic of each key."""
     return np.concatenate(
-        [np.roll(classes, -major), np.roll(classes, -(major if minor is None else minor))]
+        [classes[_ABOVE[major]], classes[_ABOVE[major if minor is None else minor]]]
     )
 
 
 def _profile_fits(view: Classes) -> Classes:
-    profiles = [np.array(profile) for profile in (_MAJOR, _MINOR)]
-    standard = [(profile - profile.mean()) / profile.std() / 12 for profile in profiles]
-    rolled = [np.roll(profile, tonic) for profile in standard for tonic in range(12)]
-    return np.array([(view * profile).sum() for profile in rolled])
+    return np.asarray((view * _PROFILES).sum(axis=1))
 
 
 def _classes(
