@@ -29,6 +29,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -189,10 +190,10 @@ class Watcher:
             if self._cut_short is not None:
                 self._admitter.leftovers.extend(mend(self._files, self._cut_short, self._folder))
             self._remove_requests()
-            self._drop_what_was_asked_for()
+            refused = self._drop_what_was_asked_for()
             self._scanner.serve(self._handler())
             due_s = self._scanner.scan()
-            problem = self._scanner.trouble
+            problem = self._scanner.trouble or refused
             self._suspect(woken=woken)
         except OSError as error:
             problem = f"{error.strerror}: {error.filename or self._folder}"
@@ -233,20 +234,26 @@ class Watcher:
                 self._unremovable.add(file)
                 _LOG.warning("inbox=%s cannot remove %s: %s", self._name, file, error.strerror)
 
-    def _drop_what_was_asked_for(self) -> None:
+    def _drop_what_was_asked_for(self) -> str:
+        """Drop it; return why that is refused, which must not keep others from being taken."""
         while not self._asked_for.empty():
             asked = name, content, done = self._asked_for.get()
             try:
                 there = os.listdir(self._folder)  # noqa: PTH208 - Path.iterdir makes ten thousand paths
                 if not any(one.endswith(Path(name).suffix) for one in there):
-                    self._files.write("drop scan", self._folder / name, content, durable=True)
-                    # Afterwards: a marker whose drop never came would lie there for ever.
-                    marker = self._folder / (name + MARKER_BESIDE)
-                    self._files.write("mark scan", marker, b"", durable=False, synced=False)
-            except OSError:
+                    self._drop(self._folder / name, content)
+            except OSError as error:
                 self._asked_for.put(asked)
-                raise
+                return f"{name} cannot be dropped: {error.strerror}"
             done()
+        return ""
+
+    def _drop(self, place: Path, content: bytes) -> None:
+        self._files.write("drop scan", place, content, durable=True)
+        # Afterwards, or one whose drop never came would lie there for ever; without, it settles.
+        with suppress(OSError):
+            marker = place.with_name(place.name + MARKER_BESIDE)
+            self._files.write("mark scan", marker, b"", durable=False, synced=False)
 
     def _choose_mode(self) -> None:
         network = is_network(self._folder, read_mountinfo())

@@ -42,12 +42,16 @@ class Timers:
         self._asked: dict[str, Watcher] = {}
         """Who was asked to drop one, and has not said yet that it lies there."""
         self._dropped: SimpleQueue[str] = SimpleQueue()
+        self._lying: set[str] = set()
+        """Where one was dropped, and its time is not written down."""
 
     def tick(self) -> None:
         """Have a scan dropped wherever one is due."""
         while not self._dropped.empty():
-            inbox = self._dropped.get()
-            self._note(inbox)
+            self._lying.add(self._dropped.get())
+        for inbox in list(self._lying):
+            self._note(inbox)  # a disk that refuses is asked again
+            self._lying.discard(inbox)
             self._asked.pop(inbox, None)
         for inbox in self._served():
             now_ms, due_ms = self._clock.wall_ms(), self.due_ms(inbox) or 0

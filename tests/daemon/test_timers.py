@@ -1,6 +1,9 @@
 """The daemon's own timer: a scan is dropped when it is due, once, whatever happens meanwhile."""
 
+import errno
+import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -14,7 +17,7 @@ from tests.support.clocks import FakeClock
 from tests.support.files import SnapshotFiles
 from tests.support.jobs import new_job
 from tests.support.lives import HANDLER, Life, config_for
-from tests.support.truth import broken_sentences, rows, statuses
+from tests.support.truth import broken_sentences, drop_song, rows, statuses
 
 HOUR_S = 3600.0
 EVERY_S = 6 * HOUR_S
@@ -142,13 +145,44 @@ def test_handler_that_takes_no_scans_gets_none(daemon):
     assert ["SCAN_NOT_TAKEN"] == [code for code, _ in found.warnings()]
 
 
+class FullAtFirst(Files):
+    """A disk with no room for a new file, until something else is over."""
+
+    def __init__(self, until) -> None:
+        self.until, self.refused = until, 0
+
+    @contextmanager
+    def _step(self, name):
+        if name == "drop scan" and not self.until():
+            self.refused += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        yield
+
+
+def test_scan_that_cannot_be_dropped_keeps_no_other_drop_waiting(fleeting, pool):
+    """A disk that is full takes no new file; what people dropped is taken, and the scan later."""
+    root = fleeting / "spool"
+    (root / "inbox" / "mix").mkdir(parents=True)
+    drop_song(root, "Song")
+    files = FullAtFirst(lambda: statuses(root).get("Song", {}).get("state") == "done")
+    Life(scanned(root), files, pool).live(lambda life: len(rows(root)) == 2 and life.at_rest())
+
+    assert files.refused > 0
+    assert {"done"} == {one["state"] for one in statuses(root).values()}
+
+
+def scanned(root):
+    """Return a configuration whose inbox is scanned every six hours."""
+    config = config_for(root)
+    inbox = config.inboxes["mix"].model_copy(update={"every_s": EVERY_S})
+    return config.model_copy(update={"inboxes": {"mix": inbox}})
+
+
 def test_one_scan_is_done_whatever_step_the_daemon_dies_at(fleeting, pool):
     """Dropped by the watcher, noted by the loop: between the two, what was dropped is found."""
     root = fleeting / "spool"
     (root / "inbox" / "mix").mkdir(parents=True)
-    config = config_for(root)
-    inbox = config.inboxes["mix"].model_copy(update={"every_s": EVERY_S})
-    config = config.model_copy(update={"inboxes": {"mix": inbox}})
+    config = scanned(root)
 
     def over(life):
         watchers = life.supervisor._watchers
