@@ -1,7 +1,7 @@
 """The queue beside its peers: durable cycles on one disk, and claims with a long history.
 
     pip install huey litequeue                    peers; those that are absent are left out
-    python benchmarks/jobs.py                     cycles, then claims
+    python benchmarks/jobs.py                     cycles, then claims, with a history and a queue
     python benchmarks/jobs.py --history ''        cycles alone
     python benchmarks/jobs.py --folder DIR        on the disk that DIR lies on
 
@@ -26,12 +26,15 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from daemon.clock import Clock
 from daemon.config.models import Budgets
-from daemon.jobs.job import Ending, NewJob, Outcome, OutputFile
+from daemon.jobs.job import Ending, NewJob, Outcome, OutputFile, State
+from daemon.jobs.resources import Resources
+from daemon.jobs.row_mapping import columns_of
 from daemon.jobs.store import Store, open_store
 
 Cycle = Callable[[], None]
@@ -48,7 +51,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder, prefix="soundspool-benchmark-") as name:
         _show_cycles(_cycles(Path(name), args.rounds, args.cycles))
         for rows in [int(each) for each in args.history.split(",") if each]:
-            _show_claims(rows, _claims_ms(Path(name) / f"{rows}.sqlite3", rows, args.claims))
+            path = Path(name) / f"{rows}.sqlite3"
+            _show("claim", f"{rows:,} rows of history", _claims_ms(path, rows, args.claims))
+            for what, took_ms in _beside_waiting_ms(path, rows, args.claims).items():
+                _show(what, f"{rows:,} jobs wait for a gpu", took_ms)
 
 
 def _arguments() -> argparse.Namespace:
@@ -258,9 +264,38 @@ def make_history(path: Path, rows: int) -> None:
     db.close()
 
 
-def _show_claims(rows: int, took_ms: list[float]) -> None:
+def _beside_waiting_ms(path: Path, rows: int, claims: int) -> dict[str, list[float]]:
+    """Return what claims of another inbox took while `rows` jobs wait for a resource."""
+    store = open_store(path, Clock(), Budgets())
+    store.resources = Resources({"gpu": ("0",)}, {"mix": {"gpu": 1}})
+    store.adopt(job_of(0))
+    if store.claim(["mix"]) is None:
+        raise RuntimeError("the gpu is free and is not given")
+    columns = columns_of(job_of(0))
+    names, marks = ", ".join(columns), ", ".join(f":{name}" for name in columns)
+    with store.together():
+        store._db.executemany(  # noqa: SLF001 - a million calls would take minutes
+            f"INSERT INTO job ({names}) VALUES ({marks})",  # noqa: S608 - our own names
+            (columns | {"id": f"waits-{number}"} for number in range(rows)),
+        )
+    for number in range(1, claims + 1):
+        store.adopt(replace(job_of(number), inbox="other", created_ms=rows + number))
+    took: dict[str, list[float]] = {"claim": [], "next due": []}
+    for _ in range(claims):
+        for what, call in (("claim", store.claim), ("next due", store.next_due_ms)):
+            began_s = time.perf_counter()
+            call(["mix", "other"])
+            took[what].append((time.perf_counter() - began_s) * 1000)
+    if len(store.jobs(State.RUNNING)) != claims + 1:
+        raise RuntimeError("not all of the other inbox were claimed, or one that waits was")
+    store.close()
+    path.unlink()
+    return took
+
+
+def _show(what: str, beside: str, took_ms: list[float]) -> None:
     middle, late = statistics.median(took_ms), statistics.quantiles(took_ms, n=20)[-1]
-    print(f"claim, {rows:9,} rows of history: median {middle:.2f} ms, 95 % {late:.2f} ms")
+    print(f"{what}, {beside:>32}: median {middle:.2f} ms, 95 % {late:.2f} ms")
 
 
 if __name__ == "__main__":
