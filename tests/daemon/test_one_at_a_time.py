@@ -15,7 +15,7 @@ from daemon.outbox.metrics import Metrics
 from daemon.outbox.page import FrontPage
 from daemon.outbox.publisher import Publisher
 from daemon.outbox.status_writer import Statuses
-from daemon.supervisor import admissions, outage, supervisor
+from daemon.supervisor import admissions, outage, retention
 from daemon.supervisor.admissions import Admissions
 from daemon.supervisor.completion import Completion
 from daemon.supervisor.daemon_document import DaemonDocument
@@ -45,7 +45,7 @@ OF_THE_ROUND = {
     "metrics": (Metrics, "write"),
     "page": (FrontPage, "write"),
     "waits": (Completion, "show_waits"),
-    "sweep": (supervisor, "tidy"),
+    "sweep": (retention, "tidy"),
     "twins": (Admissions, "answer_duplicates"),
 }
 
