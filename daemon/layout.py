@@ -26,6 +26,7 @@ from daemon.text import output_name
 MARKER = ".soundspool"
 SETTINGS = "job.yaml"
 SETTINGS_BESIDE = ".job.yaml"
+RECALL_SHEET = "mix.yaml"
 MARKERS = frozenset({".done", "_ready"})
 MARKER_BESIDE = ".done"
 CANCEL = ".cancel"

@@ -19,7 +19,7 @@ from daemon.config.drop_settings import for_handler, merged
 from daemon.config.validation import validate
 from daemon.errors import BadInput
 from daemon.handlers.contract import Note, Output, Result, Task
-from daemon.layout import SETTINGS, settings_beside
+from daemon.layout import RECALL_SHEET, SETTINGS, settings_beside
 from dsp.containers.identify import AUDIO_SUFFIXES
 from dsp.errors import AudioFormatError, ParameterError
 from dsp.formats.reader import Limits
@@ -43,7 +43,6 @@ ACCEPTS = AUDIO_SUFFIXES
 HEADLINE = ("integrated_lufs", "true_peak_dbtp", "range_lu")
 STAGES = tuple(engine.STAGES)
 
-SHEET = "mix.yaml"
 _SHEET_BYTES = 1 << 20
 _PLAINLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -112,15 +111,15 @@ def _with_sheet(
         ``SETTINGS_INVALID``, with the line and the column.
     """
     try:
-        with open(os.open(drop / SHEET, _PLAINLY), "rb") as file:  # noqa: PTH123 - a descriptor
+        with open(os.open(drop / RECALL_SHEET, _PLAINLY), "rb") as file:  # noqa: PTH123 - a descriptor
             data = file.read(_SHEET_BYTES + 1)
     except OSError:  # there is none, or the drop is a file
         return options, [], []
-    read = {"path": SHEET, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    read = {"path": RECALL_SHEET, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     if settings_beside(drop) is not None:
-        text = f"{SHEET} was not read: {SETTINGS} is there, too, and counts"
+        text = f"{RECALL_SHEET} was not read: {SETTINGS} is there, too, and counts"
         return options, [read], [Note("SHEET_NOT_READ", text)]
-    document = yaml_reader.load(data, name=SHEET, max_bytes=_SHEET_BYTES)
+    document = yaml_reader.load(data, name=RECALL_SHEET, max_bytes=_SHEET_BYTES)
     below = options.model_dump(exclude_unset=True, mode="json")
     asked = document.with_value(merged(below, document.value or {}))
     return validate(Options, for_handler(asked, Options)), [read], []

@@ -12,6 +12,7 @@ Rule 1: a doubt is a "no": a job that runs twice costs time, a wrong pointer cos
 
 import hashlib
 import json
+import os
 import queue
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,7 @@ from typing import Any
 
 from daemon.jobs.job import Job, NewJob
 from daemon.jobs.store import Store
+from daemon.layout import RECALL_SHEET
 from daemon.version import VERSION
 
 _HOLD_MS = 600_000
@@ -64,8 +66,13 @@ class DuplicateFinder:
         self._answers: queue.SimpleQueue[tuple[NewJob | Job, str | None]] = queue.SimpleQueue()
 
     def consider(self, new: NewJob | Job, drop: Path) -> None:
-        """Look for a published job of the same content as a new one, if there may be one."""
+        """Look for a published job of the same content as a new one, if there may be one.
+
+        A recall sheet among the stems is no input, and changes what is made of them.
+        """
         if not self._store.knows_content(_size_prefix(new.inputs)):
+            return
+        if os.path.lexists(drop / RECALL_SHEET):
             return
         self._store.postpone(new.id, self._now_ms() + _HOLD_MS)
         with suppress(RuntimeError):  # no thread can be started: it becomes due by itself

@@ -58,6 +58,16 @@ def test_drop_of_known_content_shares_the_result_unless_it_asks_for_its_own(flee
     }
 
 
+def test_drop_with_a_recall_sheet_is_no_duplicate_of_the_one_without(fleeting, live):
+    """The sheet is no input, and changes the song all the same."""
+    live("Original")
+    drop_folder(fleeting, "Edited", {"a.wav": b"\1\2" * 500, "mix.yaml": b"\3\4"})
+    live("Other", content=b"\5\6" * 700)
+
+    assert statuses(fleeting)["Edited"]["duplicate_of"] is None
+    assert (fleeting / "outbox" / "mix" / "Edited").is_dir()
+
+
 def test_result_whose_name_is_taken_gets_another(fleeting, live):
     """What a person has put into the outbox is not replaced."""
     (fleeting / "outbox" / "mix" / "Song").mkdir(parents=True)
