@@ -7,6 +7,7 @@ Rule 1: every text in an ``Overview`` has passed ``text.shown``. Paths have not:
 links, and whoever makes one quotes it.
 """
 
+import re
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ _WHY = {
     "retry": "will be tried again",
     "resource": "waits for a resource",
 }
+_NUMBER = re.compile(r" \(\d+\)$")
 _SAID_BY_DETAIL = ("slot", "paused", "resource")
 """Reasons whose detail, where there is one, says all."""
 _TOLD = ("POOL_DEGRADED", "HANDLER_UNUSABLE")
@@ -291,7 +293,7 @@ def _result(document: Document, headline: Iterable[str]) -> Ended:
     pages = [one for one in outputs if is_page(one)]
     heard = [one for role in _HEARD for one in outputs if one.get("role") == role]
     return Ended(
-        name=shown(document.get("name")),
+        name=shown(_numbered(document)),
         inbox=shown(document.get("inbox")),
         state=shown(document.get("state")),
         finished=document.get("finished"),
@@ -301,6 +303,15 @@ def _result(document: Document, headline: Iterable[str]) -> Ended:
         sound=place_of(document, heard[0]) if heard else (),
         job=shown(document.get("job") or ""),
     )
+
+
+def _numbered(document: Document) -> str:
+    """Return the name of a result: two mixes of one song differ by the number of their folders."""
+    name, label = str(document.get("name")), str(document.get("output_folder") or "")
+    number = _NUMBER.search(label)
+    if number is None or document.get("duplicate_of") or name.endswith(number[0]):
+        return name
+    return f"{name}{number[0]}"
 
 
 def _notes(document: Document, headline: Iterable[str]) -> str:

@@ -162,6 +162,13 @@ def test_page_links_nothing_for_a_duplicate():
     assert "the same as job 20261120-1" in seen.words
 
 
+def test_two_mixes_of_a_song_do_not_look_alike():
+    """Each has the number of its folder."""
+    seen = overview_of(state(), [done("Song"), done("Song", output_folder="Song (2)")])
+
+    assert {"Song", "Song (2)"} == {one.name for one in seen.results}
+
+
 def test_page_links_the_result_that_a_duplicate_shares():
     """Under the name that it has in the outbox."""
     seen = read([done("Again", output_folder="Blue Hour", duplicate_of="20261120-1")])
