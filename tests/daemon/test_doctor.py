@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from daemon.cli.diagnose import machine_checks
+from daemon.cli.diagnose import inbox_checks, machine_checks
 from daemon.cli.diagnose.doctor import run_doctor
 from daemon.cli.diagnose.worker_trials import Trial, _Trials
+from daemon.config.models import Inbox
 from daemon.files import Files
 from daemon.intake.mounts import kind_of_mount, mount_options, read_mountinfo
 from tests.support.desks import DeskSpool
@@ -170,3 +171,25 @@ def test_too_few_watches_are_a_warning():
 def test_clock_is_looked_at():
     """Here it is of this century."""
     assert "ok" == machine_checks.clock().verdict
+
+
+def test_folder_that_an_inbox_reads_is_looked_at(tmp_path):
+    """A root that is away is no reason not to start, and is told all the same."""
+    for folder in ("music", "spool"):
+        (tmp_path / folder).mkdir()
+    reads = {"music": tmp_path / "music", "nas": tmp_path / "not mounted"}
+    found = list(
+        inbox_checks.roots("archive", Inbox(reads=reads), tmp_path / "spool", confine=True)
+    )
+
+    assert [("root music of archive", "ok"), ("root nas of archive", "warning")] == [
+        (one.what, one.verdict) for one in found
+    ]
+    assert "cannot be opened" in found[1].text
+
+
+def test_timer_of_a_handler_that_takes_no_scans_is_a_problem():
+    """What it would drop would lie in the inbox for ever."""
+    mix = Inbox(every_s=3600.0, handler="tests.support.misbehaving")
+
+    assert "problem" == inbox_checks.handler("mix", mix, []).verdict

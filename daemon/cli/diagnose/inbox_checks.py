@@ -16,15 +16,18 @@ from daemon.config.drop_settings import for_handler
 from daemon.config.models import Config, Inbox
 from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document
-from daemon.errors import BadInput
+from daemon.errors import BadInput, Postponed
 from daemon.handlers.contract import Declaration
 from daemon.intake.mounts import is_network, kind_of_mount, read_mountinfo
 from daemon.intake.writer_probe import ignore_lease_signals, writer_of
+from daemon.layout import SCAN
 from daemon.pool.worker.confinement import WITH_NETWORK as NETWORK_VERSION
 from daemon.pool.worker.confinement import landlock_version
+from daemon.pool.worker.roots import opened
 from daemon.supervisor.grants import programs_of, refusal, ungranted
 from daemon.supervisor.wants import wants_of
 
+_ROOT_S = 10.0
 EVENT_S = 2.0
 """How long a change in an inbox may take to be announced."""
 
@@ -36,6 +39,7 @@ def inbox_findings(config: Config, name: str, folder: Path) -> Iterator[Finding]
     yield events(name, folder)
     yield handler(name, config.inboxes[name], config.handler_paths)
     yield from grants(name, config.inboxes[name], confine=config.pool.confine)
+    yield from roots(name, config.inboxes[name], config.root, confine=config.pool.confine)
 
 
 def moves(name: str, inbox: Path, work: Path) -> Finding:
@@ -117,13 +121,16 @@ def handler(name: str, inbox: Inbox, paths: list[Path]) -> Finding:
         module = importlib.import_module(inbox.handler)
         document = Document.of(dict(inbox.options), name=f"inboxes.{name}.options")
         validate(module.Options, for_handler(document, module.Options))
-        Declaration.of(module)
+        declared = Declaration.of(module)
         if missing := sorted(ungranted(wants_of(inbox.handler, inbox.options, name), inbox)):
             return Finding(what, "problem", refusal(inbox, missing))
     except BadInput as error:
         return Finding(what, "problem", error.message)
     except Exception as error:  # noqa: BLE001 - a user's module may raise anything
         return Finding(what, "problem", f"{inbox.handler} cannot be used: {error!r}")
+    if inbox.every_s and SCAN not in declared.accepts:
+        text = f"every_s drops {SCAN} files, and {inbox.handler} takes none"
+        return Finding(what, "problem", text)
     return Finding(what, "ok", inbox.handler)
 
 
@@ -147,3 +154,20 @@ def grants(name: str, inbox: Inbox, *, confine: bool) -> Iterator[Finding]:
         yield Finding(what, "warning", text)
     else:
         yield Finding(what, "ok", f"{text}; a worker reaches no other port and starts nothing else")
+
+
+def roots(name: str, inbox: Inbox, spool: Path, *, confine: bool) -> Iterator[Finding]:
+    """Open each folder that the inbox reads, as a worker would."""
+    for root, path in inbox.reads.items():
+        what = f"root {root} of {name}"
+        try:
+            with opened({root: str(path)}, str(spool), _ROOT_S):
+                pass
+        except Postponed as error:
+            yield Finding(what, "warning", f"{error.message}; jobs wait for it")
+            continue
+        if confine:
+            yield Finding(what, "ok", f"{path}; a worker reads it and cannot change it")
+        else:
+            text = f"{path}\npool.confine is off: a worker that is taken over may change it"
+            yield Finding(what, "warning", text)
