@@ -150,9 +150,11 @@
     start();
     draw(true);
   }
-  const start = () => audio.play().catch(() => {
+  const fail = () => {
     said.textContent = `${playing.name} cannot be played from here: open this page from disk, on the computer where the file lies.`;
-  });
+  };
+  const start = () => audio.play().catch((error) => { if (error.name !== "AbortError") fail(); });
+  audio.addEventListener("error", fail);
   const mark = () => {
     play.textContent = audio.paused ? "Play" : "Pause";
     const row = playing && body.querySelector(`[data-number="${playing.number}"]`);

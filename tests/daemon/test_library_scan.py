@@ -293,6 +293,24 @@ def test_damaged_catalogue_is_moved_aside_and_built_anew(shelf):
     assert 1 == len(list(shelf.path.parent.glob("*.damaged-*")))
 
 
+def test_catalogue_that_breaks_in_its_middle_is_moved_aside_too(shelf):
+    """A page that a disk lost is met in the middle of a scan; the next attempt begins anew."""
+    for number in range(500):
+        shelf.write(f"{number % 50}/{number}.wav", b"%d" % number)
+    shelf.scan()
+    size = shelf.path.stat().st_size
+    with shelf.path.open("r+b") as file:
+        file.seek(size // 2)
+        file.write(b"\xff" * (size - size // 2))
+    (shelf.root / "0/new.wav").write_bytes(b"new")
+    with pytest.raises(Unavailable, match="CATALOGUE_DAMAGED"):
+        shelf.scan()
+
+    shelf.scan()
+
+    assert shelf.there() == shelf.files()
+
+
 @pytest.mark.parametrize(
     ("lines", "out", "kept"),
     [

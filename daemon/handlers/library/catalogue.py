@@ -71,9 +71,7 @@ class Catalogue:
                 "DISK_TROUBLE", f"the catalogue cannot be opened: {error}", path=str(path)
             ) from error
         except sqlite3.DatabaseError:
-            for suffix in ("", "-wal", "-journal"):
-                if (old := Path(f"{path}{suffix}")).exists():
-                    old.rename(f"{path}.damaged-{time.time_ns()}{suffix}")
+            _move_aside(path)
             self.connection = _connected(path)
         self.execute = self.connection.execute
         self.executemany = self.connection.executemany
@@ -88,6 +86,13 @@ class Catalogue:
         traceback: TracebackType | None,
     ) -> None:
         self.connection.close()
+        if isinstance(error, sqlite3.OperationalError):
+            told = f"the catalogue cannot be used: {error}"
+            raise Unavailable("DISK_TROUBLE", told, path=str(self.path)) from error
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.DataError):
+            _move_aside(self.path)
+            told = "the catalogue was damaged; it was moved aside, and the next attempt makes one"
+            raise Unavailable("CATALOGUE_DAMAGED", told, path=str(self.path)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -140,6 +145,12 @@ class Catalogue:
     def copy_to(self, path: Path) -> None:
         """Write a copy for readers: one file, without a log."""
         self.execute("VACUUM INTO ?", (os.fspath(path),))
+
+
+def _move_aside(path: Path) -> None:
+    for suffix in ("", "-wal", "-journal"):
+        if (old := Path(f"{path}{suffix}")).exists():
+            old.rename(f"{path}.damaged-{time.time_ns()}{suffix}")
 
 
 def _connected(path: Path) -> sqlite3.Connection:

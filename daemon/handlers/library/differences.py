@@ -13,7 +13,6 @@ import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import chain, islice
-from pathlib import PurePath
 from typing import Any, TypeAlias
 
 from daemon.handlers.library.catalogue import as_bytes, as_text, joined
@@ -221,11 +220,13 @@ class Differences:
             ]
             return write_folders(sight, folder, self._folders, self._ignored)
         self._insert()
-        executemany = self._catalogue.executemany
-        executemany(_SEEN, self._seen)
-        executemany(_STALE, [(sight.gen, file) for file in self._stale])
-        absent = [(folder.seen_gen, sight.gen, sight.now_ms, file) for file in self._absent]
-        executemany(_ABSENT, absent)
+        for query, rows in (
+            (_SEEN, self._seen),
+            (_STALE, [(sight.gen, file) for file in self._stale]),
+            (_ABSENT, [(folder.seen_gen, sight.gen, sight.now_ms, file) for file in self._absent]),
+        ):
+            if rows:
+                self._catalogue.executemany(query, rows)
         for kind, file, name in self._events:
             path = joined(as_bytes(sight.name), joined(folder.path, name))
             before = path if kind == "changed" else None
@@ -257,7 +258,8 @@ def _kind(name: bytes, mode: int) -> str | None:
         return "link"
     if not stat.S_ISREG(mode):
         return None
-    return "audio" if PurePath(as_text(name)).suffix.lower() in AUDIO_SUFFIXES else "other"
+    _, dot, suffix = as_text(name).rpartition(".")
+    return "audio" if f"{dot}{suffix}".lower() in AUDIO_SUFFIXES else "other"
 
 
 def _folded(name: bytes) -> str:

@@ -37,9 +37,10 @@ def write_folders(
             found.append(Folder(made.lastrowid or 0, path, 0, None, None, ignored))
         else:
             found.append(folder_of(row, ignored))
-    sight.catalogue.executemany(
-        "UPDATE folder SET found_gen = ? WHERE id = ?", [(sight.gen, one.id) for one in found]
-    )
+    if found:
+        sight.catalogue.executemany(
+            "UPDATE folder SET found_gen = ? WHERE id = ?", [(sight.gen, one.id) for one in found]
+        )
     for path, row in known.items():
         if row["trouble"] != "gone" or row["seen_gen"] < sight.gen:
             _gone(sight, path)
