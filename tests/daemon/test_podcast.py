@@ -205,6 +205,7 @@ def test_dead_server_holds_up_only_its_own_article(tmp_path):
     assert found["wait"]["until"] is not None
 
 
+@pytest.mark.slow
 def test_stop_in_mid_request_drains_and_keeps_what_is_answered(tmp_path):
     """A server that hangs does not hold the daemon; later only what is missing is asked for."""
     with (
