@@ -227,6 +227,26 @@ def test_stop_in_mid_request_drains_and_keeps_what_is_answered(tmp_path):
     assert 8 + AT_ONCE == len(asked)
 
 
+@pytest.mark.slow
+def test_job_that_does_not_move_is_ended_and_says_where_it_hung(tmp_path):
+    """A limit of the inbox, below those of a request: which piece, and for how long."""
+    with (
+        serving(tmp_path / "server", "good", "good", *["hang"] * 99) as server,
+        talking(tmp_path, talk=server.url) as daemon,
+    ):
+        inbox = daemon.settings["inboxes"]["talk"]
+        inbox["options"] |= {"request_s": 60.0, "at_once": 1}
+        inbox["no_progress_s"] = 5.0
+        daemon.settings["budgets"]["failures"] = 1
+        daemon.start()
+        drop(tmp_path, "talk", "a.md", article(4))
+        until(lambda: status_of(tmp_path, "talk", "a.md").get("state") == "failed", "it is ended")
+        error = status_of(tmp_path, "talk", "a.md")["error"]
+
+    assert "NO_PROGRESS" == error["code"]
+    assert "no progress for 5 s, in stage speak: piece 2 of 4 (“Paragraph 0" in error["message"]
+
+
 def test_piece_that_hangs_is_named(tmp_path):
     """With how long it was waited for; a job that only waits moves, as often as it tries."""
     said = []
