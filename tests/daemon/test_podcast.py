@@ -151,6 +151,7 @@ def stage_of(tmp_path, inbox, name):
     return (status_of(tmp_path, inbox, name).get("stage") or {}).get("name", "")
 
 
+@pytest.mark.slow
 def test_killed_at_piece_60_it_asks_for_the_others_only(tmp_path):
     """The server hangs at piece 7, which costs it a try; no piece that is kept is asked for."""
     faults = ["good"] * 7 + ["hang"]  # the first request is for the list of voices
