@@ -129,7 +129,7 @@ class Told(NamedTuple):
     """A click, a reference or a mix: no stem of the song."""
 
 
-_NOTHING = Told("other", "its name names no role")
+NAMELESS = Told("other", "its name names no role")
 
 
 def role_of(name: str) -> Told:
@@ -147,7 +147,7 @@ def roles_of(names: Sequence[str]) -> dict[str, Told]:
     folders = {name: name.rpartition("/")[0] for name in names}
     if len(set(folders.values())) > 1:
         told = {name: told[name] or _told(_parts_of(folders[name])) for name in names}
-    return {name: each or _NOTHING for name, each in told.items()}
+    return {name: each or NAMELESS for name, each in told.items()}
 
 
 def _parts_of(name: str) -> Parts:

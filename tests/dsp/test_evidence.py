@@ -1,0 +1,75 @@
+"""What a stem sounds like, beside what it is called."""
+
+import numpy as np
+import pytest
+import soundfile as sf
+
+from dsp.mixing.evidence import doubt_of, role_by_sound
+from dsp.mixing.mix import mix
+from dsp.mixing.plan import plan
+from dsp.mixing.recall_sheet import Settings
+from dsp.mixing.source import Resources
+from tests.support.analyses import analysis_of, band, in_time, track_named
+from tests.support.tones import sine
+
+
+def strip_of(analysis, **settings):
+    stems = [*band(), analysis]
+    sheet = plan(stems, in_time(stems), Settings.model_validate(settings)).sheet
+    return sheet.stems[analysis.probe.name]
+
+
+@pytest.mark.parametrize(
+    ("hz", "octaves", "role"), [(60.0, 0.6, "bass"), (12_000.0, 0.5, "hats"), (800.0, 2.0, "other")]
+)
+def test_nameless_stem_gets_the_role_that_it_sounds_like(hz, octaves, role):
+    strip = strip_of(analysis_of("Audio 07.wav", hz=hz, octaves=octaves))
+
+    assert role == strip.role
+    assert "its name names no role" in strip.role_why
+
+
+def test_name_and_settings_go_before_the_sound():
+    named = analysis_of("Guitar.wav", hz=60.0, octaves=0.6)
+    told = {"stems": {"Audio 07.wav": {"role": "kick"}}}
+
+    assert "guitar" == strip_of(named).role
+    assert "kick" == strip_of(analysis_of("Audio 07.wav", hz=60.0, octaves=0.6), **told).role
+
+
+@pytest.mark.parametrize(
+    ("role", "hz", "doubted"),
+    [
+        ("bass", 3_000.0, True),
+        ("bass", 80.0, False),
+        ("hats", 60.0, True),
+        ("hats", 8_000.0, False),
+        ("lead", 50.0, True),
+        ("lead", 600.0, False),
+        ("pad", 60.0, False),
+    ],
+)
+def test_role_that_the_sound_contradicts_is_doubted(role, hz, doubted):
+    assert doubted is bool(doubt_of(role, track_named("stem.wav", hz=hz, octaves=0.5).spectrum))
+
+
+def test_silence_says_nothing():
+    silent = np.zeros(31)
+
+    assert ("", "") == role_by_sound(silent)
+    assert "" == doubt_of("bass", silent)
+
+
+def test_contradiction_is_a_warning_of_the_mix(tmp_path):
+    """On real bytes: a bass that whistles, beside a lead."""
+    folder, out = tmp_path / "Song", tmp_path / "out"
+    folder.mkdir()
+    out.mkdir()
+    for name, hz in (("Bass", 3_000.0), ("Vocal", 400.0)):
+        sf.write(folder / f"{name}.wav", sine(44_100, 2.0, hz=hz, level_dbfs=-20.0), 44_100)
+
+    made = mix(folder, out, Settings(), report=lambda *_: None, resources=Resources())
+
+    assert ["Bass.wav"] == [
+        text.split()[0] for code, text in made.warnings if code == "ROLE_DOUBTED"
+    ]
