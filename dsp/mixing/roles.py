@@ -48,7 +48,6 @@ class Profile:
     """Long-term level per third octave in ``REGIONS``, relative to each other."""
     ride: float = 0.0
     """Share of phrase-level loudness differences to even out."""
-    ride_range_db: float = 3.0
     air_db: float = 0.0
     """High shelf at 11 kHz."""
     drive_db: float = 0.0
@@ -57,6 +56,7 @@ class Profile:
     """Sibilance is looked for."""
     over_rest_lu: float = 0.0
     """Of a lead: its loudness against the sum of the rest, while it sounds."""
+    ride_range_db: float = 3.0
     finished: bool = False
     """Music that is a mix by itself: its colour is left alone."""
 
