@@ -398,7 +398,7 @@ def browser_pieces(folder, kind, count):
     """Record as a browser does: pieces of one stream; return how many frames the whole has."""
     folder.mkdir()
     sound = folder.with_name("sound.wav")
-    soundfile.write(sound, voice(20.0), RATE_HZ)
+    soundfile.write(sound, voice(6.0), RATE_HZ)
     how = {
         "webm": ["-c:a", "libopus", "-f", "webm", "-cluster_time_limit", "500"],
         "mp4": ["-c:a", "aac", "-f", "mp4", "-frag_duration", "500000",
@@ -581,22 +581,20 @@ def drop(daemon, folder):
 
 
 def test_a_kill_in_the_middle_loses_and_doubles_nothing(tmp_path):
-    """The daemon is killed at each stage; by hand, the same bytes come out."""
-    sound = voice(120.0)
-    for number in range(60):
+    """What was under way is done again; by hand, the same bytes come out."""
+    sound = voice(60.0)
+    for number in range(30):
         part = sound[number * 2 * RATE_HZ : (number + 1) * 2 * RATE_HZ + 400]
         put(tmp_path / "Talk", f"rec_{number}.wav", part)
     with merging(tmp_path) as daemon:
         made = daemon.root / "outbox" / "mix" / "Talk" / "merged.wav"
-        for stage in ("look", "listen", "write"):
-            daemon.start()
-            if stage == "look":
-                drop(daemon, tmp_path / "Talk")
-            until(
-                lambda: [*daemon.root.glob("work/mix/*/out.*/*")] or made.exists(),
-                "it is at work",
-            )
-            daemon.kill()
+        daemon.start()
+        drop(daemon, tmp_path / "Talk")
+        until(
+            lambda: [*daemon.root.glob("work/mix/*/out.*/*")] or made.exists(),
+            "it is at work",
+        )
+        daemon.kill()
         daemon.start()
         until(made.exists, "it is published")
         until(daemon.at_rest, "it rests")
