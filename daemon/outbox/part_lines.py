@@ -14,6 +14,8 @@ def parts_of(parts: Mapping[str, Any]) -> Iterator[str]:
         states = ("done", "failed", "skipped", "cancelled", "running", "queued")
         counts = [f"{parts[state]} {state}" for state in states if parts.get(state)]
         yield f"{total} parts: {', '.join(counts)}"
+    if parts.get("waits_for"):
+        yield shown(parts["waits_for"])
     words = {"failed": "failed", "queued": "waits"}
     told = [part for part in parts.get("listed") or () if part.get("state") in words]
     for part in told[:_SHOWN]:

@@ -198,7 +198,8 @@ class DaemonDocument:
         """Return how much there is of each named resource, and who holds what."""
         held: dict[str, list[dict[str, str]]] = {}
         for name, member, job in self._store.holders():
-            one = {"member": member, "job": job.id, "inbox": job.inbox, "label": job.label}
+            whole = self._store.get(job.root) or job
+            one = {"member": member, "job": job.id, "inbox": job.inbox, "label": whole.label}
             held.setdefault(name, []).append(one)
         resources = self._store.resources
         return {

@@ -72,7 +72,13 @@ class Dispatcher:
         whole = [
             (job, self._live.get(job.id), None) for job in self._jobs.values() if not job.parent
         ]
-        return [*whole, *self._splits.running()]
+        split = ((job, live, self._told(job, told)) for job, live, told in self._splits.running())
+        return [*whole, *split]
+
+    def _told(self, job: Job, parts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Add what all parts of a job wait for, if they do."""
+        why = None if parts["running"] else self._obstacles.of(job)
+        return {**parts, "waits_for": why.detail} if why else parts
 
     @property
     def working(self) -> bool:

@@ -12,6 +12,7 @@ from daemon.files import Files
 from daemon.jobs.job import Ending, NewPart, Outcome, Plan
 from daemon.jobs.resources import Resources
 from daemon.jobs.store import open_store
+from daemon.outbox.part_lines import parts_of
 from tests.support.clocks import FakeClock
 from tests.support.jobs import DONE, bad, new_job
 from tests.support.lives import ROOT, Life, WarmPool, config_for
@@ -182,6 +183,13 @@ def test_worker_is_told_what_its_job_holds():
         "SOUNDSPOOL_RESOURCE_GPU": "2,GPU-8932f937",
         "SOUNDSPOOL_RESOURCE_TTS": "2",
     } == Resources.of(config).environment(held)
+
+
+def test_lists_say_what_all_parts_of_a_job_wait_for():
+    """Beside how many there are."""
+    parts = {"total": 2, "queued": 2, "waits_for": "waits for gpu: 1 needed, 0 of 1 free"}
+
+    assert ["2 parts: 2 queued", parts["waits_for"]] == list(parts_of(parts))
 
 
 # a daemon
