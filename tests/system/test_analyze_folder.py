@@ -56,7 +56,8 @@ FORMATS = {
     "matroska.mka": "-c:a flac",
 }
 
-HANGS = b"\0\0\0\x20ftypM4A " + b"Hang" * 5_000
+# A whole M4A, as far as its boxes go.
+HANGS = b"\0\0\0\x20ftypM4A " + bytes(20) + b"\0\0\0\x08moov" + b"\0\0\0\0mdat" + b"Hang" * 5_000
 
 pytestmark = pytest.mark.slow
 
