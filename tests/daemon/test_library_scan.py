@@ -119,6 +119,29 @@ def test_alike_files_go_with_the_longest_common_end_of_their_paths(shelf):
     assert after == shelf.identities()
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_copy_that_was_there_before_is_no_move(shelf, linked):
+    """Of several equal files one goes: it is gone, and the others are who they were."""
+    first = shelf.write("1/a.wav", b"same")
+    for folder in ("2", "3"):
+        (shelf.root / folder).mkdir()
+        if linked:
+            (shelf.root / folder / "a.wav").hardlink_to(first)
+        else:
+            shutil.copy2(first, shelf.root / folder)
+    shelf.scan()
+    shelf.analysed()
+    before = shelf.identities()
+    (shelf.root / "3/a.wav").unlink()
+
+    shelf.scan()
+
+    (change,) = shelf.changes()
+    assert ("merged" if linked else "missing", "3/a.wav") == change[:2]
+    kept = {file: path for file, path in before.items() if path != "3/a.wav" or not linked}
+    assert kept == shelf.identities()
+
+
 def test_missing_file_is_removed_by_the_second_run_a_day_later_and_may_come_back(shelf):
     """One run proves nothing, nor do two within an hour; what comes back keeps its row."""
     shelf.write("stays.wav")

@@ -54,7 +54,7 @@ def library(tmp_path_factory):
     with browsing(tmp_path_factory.mktemp("profile")) as browser:
         browser.open(path)
         yield browser
-        assert [] == [text for text in browser.complaints if "none" not in text]
+        assert [] == [text for text in browser.complaints if "FILE_NOT_FOUND" not in text]
 
 
 def test_search_and_folders_find_one_file_of_twenty_thousand(library):

@@ -114,11 +114,22 @@ def _paired(
             by_key[found][1].append(row)
     for old, now in by_key.values():
         if len(old) == len(now) == 1:
-            if now[0]["born_gen"] >= old[0]["last_gen"]:
+            if _fits(old[0], now[0]):
                 yield old[0], now[0]
         elif not alone and now:
             oldest = sorted(old, key=lambda row: (row["born_gen"], row["id"]))
             yield from _by_path_end(oldest[: len(now)], now)
+
+
+def _fits(gone: Row, new: Row) -> bool:
+    """Tell whether one came when the other went: a copy that was there before is no move.
+
+    One that came in the run that saw the other last may be the same file, renamed in between.
+    """
+    if new["born_gen"] != gone["last_gen"]:
+        return bool(new["born_gen"] > gone["last_gen"])
+    one_name = new["links"] == gone["links"] == 1
+    return one_name and inode_of(new) is not None and inode_of(new) == inode_of(gone)
 
 
 def _by_path_end(gone: Sequence[Row], new: Sequence[Row]) -> Iterator[tuple[Row, Row]]:
@@ -132,7 +143,7 @@ def _by_path_end(gone: Sequence[Row], new: Sequence[Row]) -> Iterator[tuple[Row,
         kept = []
         for row in left:
             same = by_end[_end(row, depth)]
-            fit = next((one for one in same if one["born_gen"] >= row["last_gen"]), None)
+            fit = next((one for one in same if _fits(row, one)), None)
             if fit is None:
                 kept.append(row)
                 continue
