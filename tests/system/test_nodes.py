@@ -2,7 +2,10 @@
 
 import json
 import os
+import random
 import signal
+import sys
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,6 +16,8 @@ from tests.support.nodes import COMMAND
 from tests.support.truth import drop_song, states
 
 MARK = "SPOOL_OF_THE_TEST"
+PIPED = ["sh", "-c", 'cat | setsid "$@" | cat', "sh", *COMMAND]
+"""Of which the two that pass bytes on can be stopped: the cable is cut."""
 
 
 @pytest.fixture
@@ -36,6 +41,17 @@ def with_nodes(daemon, **launch):
 
 def nodes_of(root):
     return {one["name"]: one for one in read_json(root / "daemon.json")["pool"]["nodes"]}
+
+
+def nodes_to_hit(root, over):
+    """Return the nodes when one is at work, or none will be for minutes, or all is over."""
+    nodes = nodes_of(root).values()
+    idle = all((node["problem"] or {}).get("code") == "NODE_SUSPECT" for node in nodes)
+    return nodes if idle or over or any(node["jobs"] for node in nodes) else None
+
+
+def heartbeat(root):
+    return read_json(root / "daemon.json")["heartbeat"]
 
 
 def processes(daemon, word):
@@ -80,3 +96,73 @@ def test_jobs_of_a_killed_node_run_elsewhere_at_no_cost(daemon, journal):
     assert len(journal()) == len(set(journal()))
     assert [("NODE_LOST", "east"), ("NODE_LOST", "west")] == sorted(lost_attempts(daemon.root))
     assert [] == processes(daemon, COMMAND[2])
+
+
+def kill(word, *signals):
+    """Return a fault: send signals to one process, and whatever follows follows."""
+
+    def strike(daemon, chance):
+        if found := processes(daemon, word):
+            pid = chance.choice(found)
+            for number in signals:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+
+    return strike
+
+
+def kill_the_daemon(daemon, _):
+    daemon.kill()
+    daemon.start()
+
+
+FAULTS = {
+    "node killed": (kill(COMMAND[2], signal.SIGKILL), 6),
+    "node stopped": (kill(COMMAND[2], signal.SIGSTOP), 2),
+    "node ended": (kill(COMMAND[2], signal.SIGTERM), 3),
+    "cable cut": (kill("cat", signal.SIGSTOP), 3),
+    "cable put back": (kill("cat", signal.SIGCONT), 3),
+    "node woken": (kill(COMMAND[2], signal.SIGCONT), 2),
+    "launcher killed": (kill("cat", signal.SIGKILL), 2),
+    "daemon killed": (kill_the_daemon, 1),
+}
+"""What is done, and how often beside the others."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+def test_every_drop_ends_once_whatever_happens_to_nodes(daemon, journal):
+    """A hundred faults by chance while two hundred drops pass."""
+    drops = int(os.environ.get("DROPS_OF_THE_TEST", "200"))
+    chance, counts = random.Random(13), Counter()
+    with_nodes(daemon, east=COMMAND, west=PIPED, north=PIPED)
+    daemon.start()
+    for number in range(drops):
+        drop_song(daemon.root, f"song-{number}", "seconds: 1.0\n")
+    names, weights = list(FAULTS), [weight for _, weight in FAULTS.values()]
+
+    def over():
+        return Counter(states(daemon.root).values())["done"] == drops
+
+    while counts.total() < drops // 2 and not over():
+        nodes = until(lambda: nodes_to_hit(daemon.root, over()), "a node is at work", 600.0)
+        idle = not any(node["jobs"] for node in nodes)
+        name = "daemon killed" if idle else chance.choices(names, weights)[0]
+        FAULTS[name][0](daemon, chance)
+        counts[name] += 1
+        begun, told = len(journal()), heartbeat(daemon.root)
+        until(lambda begun=begun: len(journal()) > begun, "another attempt begins", 600.0)
+        until(
+            lambda told=told: read_json(daemon.root / "daemon.json")["heartbeat"] > told, "a beat"
+        )
+    for word in ("cat", COMMAND[2]):
+        for pid in processes(daemon, word):
+            os.kill(pid, signal.SIGCONT)
+    wanted = {f"song-{number}": "done" for number in range(drops)}
+    until(lambda: states(daemon.root) == wanted, "all are done", 1_800.0)
+    assert 0 == daemon.stop()
+
+    sys.stdout.write(f"{drops} drops, {len(journal())} attempts, {counts.total()} faults: {counts}")
+    assert len(journal()) == len(set(journal()))
+    assert {"NODE_LOST"} >= {code for code, node in lost_attempts(daemon.root) if node}
+    until(lambda: not processes(daemon, COMMAND[2]), "every node has left")
