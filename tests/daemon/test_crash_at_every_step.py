@@ -110,7 +110,10 @@ class FilesAcross(OtherDevice, Files):
     pass
 
 
-RARE = frozenset({"longest name, bad", "across file systems, bad", "split, one part bad"})
+RARE = frozenset(
+    {"longest name, bad", "across file systems, bad", "split, one part bad"}
+    | {"split, stop", "split, cancelled"}
+)
 """What others of a kind come close to: tried before a release."""
 
 
