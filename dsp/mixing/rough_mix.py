@@ -19,6 +19,8 @@ from dsp.mixing.track import Track
 
 LOUDNESS_LUFS = (-18.0, -8.0)
 """Where the sum of a mix is."""
+SOFTEST_LUFS = -40.0
+"""A softer file is a recording and no finished song."""
 FEWEST_STEMS = 4
 """The levels of fewer agree by chance."""
 STRAY_RMS_DB, STRAY_MAX_DB = 2.0, 4.0
@@ -47,7 +49,7 @@ def kept_because(
     if settings.balance == "plan" or not tracks or talks(tracks, settings):
         return ""
     if len(tracks) == 1:
-        song = tracks[0].role == "other"
+        song = tracks[0].role == "other" and tracks[0].loudness_lufs > SOFTEST_LUFS
         return "one file whose name names no role is a finished song" if song else ""
     return _balanced_because(tracks, loudness_lufs)
 
