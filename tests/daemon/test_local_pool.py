@@ -80,6 +80,7 @@ def test_done_names_its_files_with_size_and_hash(confined):
     assert [{"code": "FINE", "message": "all is well"}] == end.result["notes"]
 
 
+@pytest.mark.slow
 def test_more_outputs_than_a_message_holds_are_named_all_the_same(confined):
     """Each is checked and kept in the order in which the handler named it; nothing else is left."""
     order = confined.order("job", "many_outputs", deadline_s=120.0, stall_s=60.0)
