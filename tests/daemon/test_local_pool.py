@@ -485,5 +485,6 @@ def test_chaos_loses_nothing(tmp_path, jobs):
     crew.until(done, patience_s=120.0)
     crew.pool.close()
     outcomes = [end.outcome for end in crew.ended.values()]
-    assert {"done", "crashed"} >= set(outcomes)
+    # Of a worker that was killed before it could begin, the job may begin anew.
+    assert {"done", "crashed", "start_failed"} >= set(outcomes)
     assert outcomes.count("done") >= jobs / 2

@@ -85,7 +85,7 @@ def test_batch_begins_anew_when_the_queue_is_lost(daemon):
     daemon.start()
     until(lambda: _round(daemon.root) == "round 2", "its second round is under way")
     daemon.kill()
-    assert list(daemon.root.glob("work/mix/*/parts/1.0/out.1/part.txt"))
+    assert list(daemon.root.glob("work/mix/*/in"))
     for file in (daemon.root / "state").glob("queue.sqlite3*"):
         file.unlink()
     daemon.start()
