@@ -151,7 +151,8 @@ class _Reader:
 
         with suppress(ValueError):
             day = date.fromisoformat(found.group())
-            return format_date(day, "long", locale=self._locale)
+            words: str = format_date(day, "long", locale=self._locale)
+            return words
         return None
 
     def _money(self, found: re.Match[str]) -> str | None:
@@ -173,13 +174,17 @@ class _Reader:
             return None
         unit = _UNITS[found[2] or found[3]]
         shape = "#,##0.##########"
-        return format_unit(value, unit, "long", format=shape, locale=self._locale)
+        words: str = format_unit(value, unit, "long", format=shape, locale=self._locale)
+        return words
 
     def _value(self, number: str) -> Decimal | None:
         from babel.numbers import NumberFormatError, parse_decimal  # noqa: PLC0415 - an extra
 
         with suppress(NumberFormatError):
-            return parse_decimal(number.replace("−", "-"), locale=self._locale, strict=True)
+            value: Decimal = parse_decimal(
+                number.replace("−", "-"), locale=self._locale, strict=True
+            )
+            return value
         return None
 
     def _ordinal(self, number: str) -> str:
