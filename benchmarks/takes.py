@@ -174,9 +174,7 @@ def _sound_of(decided: Plan, name: str, song: Song) -> Sound:
     )
     track = next(track for track in decided.tracks if track.name == name)
     key = decided.lead_active.astype(np.float64)
-    moved_db = automation_db(
-        stem, energy=track.energy, active=track.active, lead_active=decided.lead_active
-    )
+    moved_db = automation_db(stem, track, decided.lead_active)
     strip = Strip(stem, source, moved_db=moved_db, key=key, rate_hz=rate_hz)
     frames = round(decided.song_s * rate_hz)
     blocks = [strip.read(BLOCK_FRAMES) for _ in range(-(-frames // BLOCK_FRAMES))]

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from daemon.cli.exit_codes import answering
-from daemon.cli.options import Config, Inbox, Json, Set, Watch
+from daemon.cli.options import Config, Inbox, Json, Out, Set, Watch
 from daemon.cli.spool_commands import cancel, clear, pause, resume, retry, scan
 from daemon.version import VERSION
 
@@ -75,7 +75,7 @@ def _by_hand(name: str, source: Path, out: Path, wanted: list[str] | None, *, js
 @app.command()
 def mix(
     source: Annotated[Path, typer.Argument(help="A folder of stems, or one file.", exists=True)],
-    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    out: Out,
     settings: Set = None,
     json: Json = False,
 ) -> None:
@@ -86,7 +86,7 @@ def mix(
 @app.command()
 def analyze(
     source: Annotated[Path, typer.Argument(help="A song, or a folder of songs.", exists=True)],
-    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    out: Out,
     settings: Set = None,
     json: Json = False,
 ) -> None:
@@ -97,21 +97,18 @@ def analyze(
 @app.command()
 def library(
     source: Annotated[Path, typer.Argument(help="A folder of audio files.", exists=True)],
-    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    out: Out,
     settings: Set = None,
     json: Json = False,
 ) -> None:
     """List a folder with its tags, loudness, waveforms and duplicates, without the daemon."""
-    from daemon.cli.by_hand import handled_by_hand
-    from daemon.handlers import library as handler
-
-    sys.exit(handled_by_hand(handler, source, out, settings or [], as_json=json))
+    _by_hand("library", source, out, settings, json=json)
 
 
 @app.command()
 def transcribe(
     source: Annotated[Path, typer.Argument(help="A recording, or a folder of them.", exists=True)],
-    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    out: Out,
     settings: Set = None,
     json: Json = False,
 ) -> None:
@@ -122,7 +119,7 @@ def transcribe(
 @app.command()
 def podcast(
     source: Annotated[Path, typer.Argument(help="An article, or a folder with it.", exists=True)],
-    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    out: Out,
     settings: Set = None,
     json: Json = False,
 ) -> None:
@@ -133,7 +130,7 @@ def podcast(
 @app.command()
 def merge(
     source: Annotated[Path, typer.Argument(help="A folder of recorded chunks.", exists=True)],
-    out: Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")],
+    out: Out,
     settings: Set = None,
     json: Json = False,
 ) -> None:

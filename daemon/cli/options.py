@@ -13,6 +13,7 @@ Config = Annotated[
 Inbox = Annotated[
     str | None, typer.Option(*FLAGS["inbox"], metavar="NAME", help="Which inbox, if several.")
 ]
+Out = Annotated[Path, typer.Argument(help="The folder to make; it must not exist yet.")]
 Json = Annotated[bool, typer.Option(*FLAGS["json"], help="Print JSON for tools.")]
 Set = Annotated[
     list[str] | None,

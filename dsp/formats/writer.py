@@ -44,7 +44,7 @@ MP3_HZ = (8_000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 
 _MASTER_KBITS = {"ogg": 256, "opus": 192, "mp3": 320}
 _LOSSY = {"ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}
-_RATES_HZ = {"opus": OPUS_HZ, "mp3": MP3_HZ}
+FORMAT_RATES_HZ = {"opus": OPUS_HZ, "mp3": MP3_HZ}
 _LOW_HZ, _HIGH_HZ = 8_000, 192_000  # Vorbis in libsndfile crashes above 200 kHz
 _MOST_CHANNELS, _MOST_CHANNELS_LOSSLESS = 2, 8
 _FLOAT_BITS = 32
@@ -191,7 +191,7 @@ def _check(rate_hz: int, channels: int, format: str, bits: int) -> None:  # noqa
     most = _MOST_CHANNELS_LOSSLESS if format in BITS else _MOST_CHANNELS
     if not 1 <= channels <= most:
         raise ParameterError(f"channels of {format} must be 1 to {most}, got {channels}")
-    rates_hz = _RATES_HZ.get(format, ())
+    rates_hz = FORMAT_RATES_HZ.get(format, ())
     if rates_hz and rate_hz not in rates_hz:
         raise ParameterError(f"rate_hz of {format} must be one of {rates_hz}, got {rate_hz}")
     if not _LOW_HZ <= rate_hz <= _HIGH_HZ:

@@ -13,37 +13,27 @@ from numpy.typing import NDArray
 from dsp.mixing.balance import ride_curve_db
 from dsp.mixing.recall_sheet import Duck, Stem
 from dsp.mixing.stem_meters import STEP_S
-from dsp.mixing.track import Steps
+from dsp.mixing.track import Steps, Track
 
 GATE_AHEAD_STEPS, GATE_HOLD_STEPS = 2, 3
 _FAR = 1 << 30
 
 
-def automation_db(
-    stem: Stem,
-    *,
-    energy: NDArray[np.float32],
-    active: NDArray[np.bool_],
-    lead_active: NDArray[np.bool_],
-) -> Steps | None:
+def automation_db(stem: Stem, track: Track, lead_active: NDArray[np.bool_]) -> Steps | None:
     """Return the gain of a strip per 100 ms of the song, in dB; ``None`` where none moves.
 
     Parameters
     ----------
-    energy : (steps,) float32
-        K-weighted mean square of the stem.
-    active : (steps,) bool
-        Where the stem sounds; of a speaker, where it is the one who speaks.
     lead_active : (steps,) bool
         Where a lead sounds.
     """
     curves = []
     if stem.ride is not None:
-        heard = energy if stem.gate is None else np.where(active, energy, 0.0)
+        heard = track.energy if stem.gate is None else np.where(track.active, track.energy, 0.0)
         ride = stem.ride
         curves.append(ride_curve_db(heard, amount=ride.amount, range_db=ride.range_db))
     if stem.gate is not None:
-        curves.append(np.where(opened(active), 0.0, -stem.gate.range_db))
+        curves.append(np.where(opened(track.active), 0.0, -stem.gate.range_db))
     if stem.duck is not None:
         curves.append(duck_curve_db(lead_active, stem.duck))
     return np.sum(curves, axis=0) if curves else None

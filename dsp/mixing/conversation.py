@@ -42,7 +42,6 @@ WORD_STEPS = 2
 _LOW_SHARE = 20
 _SMOOTH = np.full(3, 1.0 / 3.0)
 
-
 CROSSTALK_RANGE_DB = 60.0
 """A closed microphone is this much softer: nothing is left of what it hears of others."""
 DUCK_DB = 10.0

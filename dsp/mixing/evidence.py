@@ -6,7 +6,7 @@ to find a bass that is called ``Audio 07``. It never overrules a name.
 
 from dataclasses import dataclass
 
-from dsp.measure.spectrum import THIRD_OCTAVES_HZ
+from dsp.mixing.tone import CENTRES
 from dsp.mixing.track import Bands
 
 LOW_HZ, HIGH_HZ = 250.0, 5_000.0
@@ -27,9 +27,8 @@ def _shares(powers: Bands) -> _Shares | None:
     whole = float(powers.sum())
     if whole <= 0.0:
         return None
-    low = sum(float(p) for p, hz in zip(powers, THIRD_OCTAVES_HZ, strict=True) if hz < LOW_HZ)
-    high = sum(float(p) for p, hz in zip(powers, THIRD_OCTAVES_HZ, strict=True) if hz > HIGH_HZ)
-    return _Shares(low / whole, high / whole)
+    low, high = powers[CENTRES < LOW_HZ].sum(), powers[CENTRES > HIGH_HZ].sum()
+    return _Shares(float(low) / whole, float(high) / whole)
 
 
 def role_by_sound(powers: Bands) -> tuple[str, str]:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import ParameterError
-from dsp.formats.writer import MP3_HZ, OPUS_HZ
+from dsp.formats.writer import FORMAT_RATES_HZ
 from dsp.mixing.align.align import Placement
 from dsp.mixing.balance import (
     Likeness,
@@ -50,7 +50,6 @@ from dsp.mixing.track import Steps, Track, track_of
 VERSION = "0.1.0"
 """Of the engine's decisions: part of the promise that the same drop gives the same bytes."""
 
-FORMAT_RATES_HZ = {"opus": OPUS_HZ, "mp3": MP3_HZ}
 ROUNDS = 4
 """Of making room and setting faders again."""
 

@@ -105,9 +105,7 @@ def energy_at_sum(track: Track, stem: Stem, lead_active: NDArray[np.bool_], rate
     free = _ratio_in_time(track, strip_power(track, stem, rate_hz))
     held = _ratio_in_time(track, strip_power(track, stem, rate_hz, held=True))
     ratio = np.where(lead_active, held, free)
-    moved_db = automation_db(
-        stem, energy=track.energy, active=track.active, lead_active=lead_active
-    )
+    moved_db = automation_db(stem, track, lead_active)
     if moved_db is not None:
         ratio *= 10.0 ** (moved_db / 10.0)
     return np.asarray(track.energy * ratio)

@@ -36,9 +36,7 @@ def heard_lufs(plan_, probe):
     source = Source(probe, rate_hz=RATE_HZ, lag=0, polarity=1, resources=MEANS)
     track = next(t for t in plan_.tracks if t.name == probe.name)
     key = plan_.lead_active.astype(np.float64)
-    moved_db = automation_db(
-        stem, energy=track.energy, active=track.active, lead_active=plan_.lead_active
-    )
+    moved_db = automation_db(stem, track, plan_.lead_active)
     strip = Strip(stem, source, moved_db=moved_db, key=key, rate_hz=RATE_HZ)
     meter = StepEnergies(RATE_HZ, 2, step_s=STEP_S)
     meter.update(strip.read(FRAMES))

@@ -11,6 +11,7 @@ import base64
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -137,8 +138,9 @@ def done(
     report : function of the share that is done
     """
     lines = listed.read_text("utf-8").splitlines()
-    trees = {name: Tree(path) for name, path in roots.items()}
-    with rows.open("w", encoding="utf-8") as out:
+    with ExitStack() as stack:
+        trees = {name: stack.enter_context(Tree(path)) for name, path in roots.items()}
+        out = stack.enter_context(rows.open("w", encoding="utf-8"))
         for place, line in enumerate(lines):
             asked = json.loads(line)
             before, share = place / len(lines), 1 / len(lines)
@@ -150,8 +152,6 @@ def done(
                 row = _row(stage, asked, tree, hear, progress)
                 out.write(json.dumps(row | {"id": asked["id"]}) + "\n")
             report(before + share)
-    for tree in trees.values():
-        tree.__exit__(None, None, None)
 
 
 def _row(

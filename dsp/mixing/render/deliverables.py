@@ -22,7 +22,7 @@ from dsp.audio import BLOCK_FRAMES
 from dsp.errors import ParameterError
 from dsp.formats.reader import Limits
 from dsp.formats.resample import Resampler
-from dsp.mixing.plan import FORMAT_RATES_HZ
+from dsp.formats.writer import FORMAT_RATES_HZ
 from dsp.mixing.presets import LOSSY, LOSSY_ROOM_DB, asked_of
 from dsp.mixing.recall_sheet import Deliverable, Format, Master, Sheet
 from dsp.mixing.render.master import master

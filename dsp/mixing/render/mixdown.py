@@ -147,10 +147,7 @@ def _strips(plan: Plan, probes: Sequence[Probe], resources: Resources) -> dict[s
             polarity=stem.polarity,
             resources=resources,
         )
-        track = tracks[probe.name]
-        moved_db = automation_db(
-            stem, energy=track.energy, active=track.active, lead_active=plan.lead_active
-        )
+        moved_db = automation_db(stem, tracks[probe.name], plan.lead_active)
         strips[probe.name] = Strip(stem, source, moved_db=moved_db, key=key, rate_hz=rate_hz)
     return strips
 

@@ -103,6 +103,8 @@ def _around_the_peak(path: Path, heard: Verified, limits: Limits) -> Iterator[Bl
     first = max(0, min(round(middle) - length // 2, heard.frames - length))
     resampler = Resampler(heard.rate_hz, CODEC_RATE_HZ, 2)
     for start, block in _blocks(path, limits):
+        if start >= first + length:
+            break  # what comes after it need not be decoded
         part = block[max(first - start, 0) : max(first + length - start, 0)]
         if len(part):
             yield resampler.process(part)
