@@ -104,7 +104,6 @@
   const minus = (text) => text.replace("-", "−");
   const number = (value, digits) => value === null ? "–" : minus(value.toFixed(digits));
   const percent = (p) => p === null ? "" : `${Math.min(99, Math.max(1, Math.round(100 * p)))} %`;
-  const clock = (s) => s === null ? "–" : `${Math.floor(Math.round(s) / 60)}:${String(Math.round(s) % 60).padStart(2, "0")}`;
   const spellings = (song) => ({ classic: [song.key, song.camelot], camelot: [song.camelot, song.key], open_key: [song.open_key, song.key] })[told.key_names];
   function cell(row, name, text, under, differs) {
     const element = row.appendChild(document.createElement("td"));

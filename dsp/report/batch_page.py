@@ -83,7 +83,7 @@ def page_parts(songs: Iterable[Song], summary: Summary) -> Iterator[str]:
     page = rendered(
         "batch.html.j2",
         styles=["report.css", "batch.css"],
-        scripts=["batch.js"],
+        scripts=["clock.js", "batch.js"],
         media="blob:",
         summary=summary,
         length=_long_clock(summary.seconds),

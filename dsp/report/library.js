@@ -62,7 +62,6 @@
     draw(true);
   }
 
-  const clock = (s) => s === null ? "–" : `${Math.floor(Math.round(s) / 60)}:${String(Math.round(s) % 60).padStart(2, "0")}`;
   function part(parent, text, className) {
     const one = parent.appendChild(document.createElement("span"));
     one.textContent = text;

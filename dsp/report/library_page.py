@@ -63,7 +63,7 @@ def page_parts(entries: Iterable[Entry], summary: Summary) -> Iterator[str]:
     page = rendered(
         "library.html.j2",
         styles=["report.css", "library.css"],
-        scripts=["library.js"],
+        scripts=["clock.js", "library.js"],
         media="file:",
         summary=summary,
         embedded=embedded({"columns": COLUMNS, "groups": []}),

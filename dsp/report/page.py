@@ -92,7 +92,7 @@ def _page(data: Mapping[str, Any], sheet: str, name: str) -> str:
     return rendered(
         "report.html.j2",
         styles=["report.css"],
-        scripts=["report.js"],
+        scripts=["clock.js", "report.js"],
         media="'self' data: file:",
         report=data,
         name=name,

@@ -6,11 +6,6 @@
   var length = Number(seek.getAttribute("aria-valuemax"));
   var all = document.getElementById("all"), stems = Array.from(document.querySelectorAll("details"));
 
-  function clock(s) {
-    s = Math.round(s);
-    const two = (n) => String(n).padStart(2, "0"), minutes = Math.floor(s / 60), hours = Math.floor(s / 3600);
-    return (hours ? hours + ":" + two(minutes % 60) : minutes) + ":" + two(s % 60);
-  }
   function show() {
     var t = Math.min(audio.currentTime, length);
     heads.forEach(function (head) { head.style.left = (100 * t / length) + "%"; });

@@ -8,9 +8,6 @@
   const WINDOW_S = 12, AHEAD_S = 0.15;
   let at = 0, sound = null, clicked = 0;
 
-  const two = (n) => String(n).padStart(2, "0");
-  const minutes = (m) => (m < 60 ? m : `${Math.floor(m / 60)}:${two(m % 60)}`);
-  const clock = (s) => `${minutes(Math.floor(Math.round(s) / 60))}:${two(Math.round(s) % 60)}`;
   const bars = new Set(told.downbeats);
   function firstFrom(times, from) { // the index of the first time at or after
     let low = 0, high = times.length;

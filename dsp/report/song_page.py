@@ -90,7 +90,7 @@ def song_page(data: Mapping[str, Any], outline: Outline, *, up: str = "") -> str
     return rendered(
         "song.html.j2",
         styles=["report.css", "song.css"],
-        scripts=["song.js"],
+        scripts=["clock.js", "song.js"],
         media="blob:",
         song=data,
         up=up,
