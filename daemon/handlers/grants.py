@@ -5,6 +5,8 @@ function that returns such a set for its options. An inbox grants by ``allow``. 
 not granted is refused when the daemon starts.
 """
 
+import os
+import shutil
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -28,6 +30,12 @@ class Grants:
     """``host:port`` to where it was found before the worker was confined; empty: nowhere."""
     programs: Mapping[str, Path] = field(default_factory=dict)
     """Name to the absolute path."""
+
+
+def programs_there(names: Iterable[str]) -> dict[str, str]:
+    """Return the absolute paths of the programs that this machine has, by name."""
+    found = {name: shutil.which(name) for name in names}
+    return {name: os.path.realpath(path) for name, path in found.items() if path}
 
 
 def endpoint_of(url: str) -> str:

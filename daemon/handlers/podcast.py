@@ -130,7 +130,10 @@ def handle(task: Task) -> Result:
         Row(*span, piece.text, piece.speaker, wish.voice, piece.starts == "heading", one)
         for span, piece, wish, one in zip(joined.spans_s, article.pieces, wishes, made, strict=True)
     ]
-    return _written(task, article, joined, rows, drop=drop, engine=engine.name, notes=notes)
+    digest = hashlib.sha256(data).hexdigest()
+    return _written(
+        task, article, joined, rows, drop=drop, digest=digest, engine=engine.name, notes=notes
+    )
 
 
 def _engine(task: Task) -> Engine:
@@ -238,6 +241,7 @@ def _written(
     rows: Sequence[Row],
     *,
     drop: ArticleDrop,
+    digest: str,
     engine: str,
     notes: list[Note],
 ) -> Result:
@@ -252,7 +256,6 @@ def _written(
         tag = id3_tag(title=article.title, author=author, chapters=chapters, cover=cover, mime=mime)
     _put_together(tag, raw, task.workdir / name)
     figures = _figures(joined, rows)
-    digest = hashlib.sha256(drop.text()).hexdigest()
     size = (task.workdir / name).stat().st_size
     texts = {
         "chapters.json": chapters_json(chapters),

@@ -10,6 +10,8 @@ further job is claimed meanwhile (``Outage.everything``).
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -95,11 +97,11 @@ class Dispatcher:
         while room := self._obstacles.room():
             (inboxes, count), alone = room, self._obstacles.alone()
             with self._store.together():
-                found = [self._store.claim(inboxes, alone) for _ in range(count)]
+                claims = iter(partial(self._store.claim, inboxes, alone), None)
+                found = list(islice(claims, count))
             for claim in found:
-                if claim is not None:
-                    self._begin(claim)
-            if None in found:
+                self._begin(claim)
+            if len(found) < count:
                 return
 
     def collect(self) -> None:

@@ -25,14 +25,17 @@ def plan_forwards(opened: Opened, jobs: Sequence[Job]) -> None:
 
     May be repeated: what was planned stays.
     """
-    asked = [job for job in jobs if job.state is State.DONE and _target(opened, job)]
+    asked = [
+        (job, target)
+        for job in jobs
+        if job.state is State.DONE and (target := _target(opened, job))
+    ]
     if not asked:
         return
     with opened.store.together():
-        for job in asked:
-            target = _target(opened, job)
+        for job, target in asked:
             files = _files(opened.store.outputs(job.duplicate_of or job.id), target)
-            if target is None or not files:
+            if not files:
                 log.warning("has nothing that could go on", **about(job))
                 continue
             name = _file_name(job, files[0]) if len(files) == 1 else ""
@@ -54,10 +57,10 @@ def _target(opened: Opened, job: Job) -> Settings | None:
     return inbox.forward if inbox else None
 
 
-def _files(outputs: Sequence[OutputFile], target: Settings | None) -> list[str]:
+def _files(outputs: Sequence[OutputFile], target: Settings) -> list[str]:
     """Return what goes on: the outputs of some roles, or of that of the first one; no views."""
     outputs = [one for one in outputs if one.role != LIVE]
-    roles = target.roles if target and target.roles else [one.role for one in outputs[:1]]
+    roles = target.roles or [one.role for one in outputs[:1]]
     return [one.path for one in outputs if one.role in roles]
 
 

@@ -76,7 +76,8 @@ class Forwards:
             self._copies.pop(each.job).join()
             self._capacity.came(each.inbox, each.name)
             self._guarded(each, partial(self._conclude, each, error))
-        due = [] if self._outage.everything else self._store.due_forwards(_LOOKED_AT)
+        full = len(self._copies) >= _AT_ONCE or self._outage.everything
+        due = [] if full else self._store.due_forwards(_LOOKED_AT)
         now_s = self._clock.monotonic_s()
         for each in due:
             if len(self._copies) >= _AT_ONCE:

@@ -11,7 +11,6 @@ Rules
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from typing import Any
 
 from daemon.config.models import Config, Inbox
 from daemon.errors import BadConfig, SpoolError
-from daemon.handlers.grants import read_secrets
+from daemon.handlers.grants import programs_there, read_secrets
 from daemon.pool.interface import Demand
 
 _ROOT = str(Path(__file__).resolve().parents[2])
@@ -54,8 +53,7 @@ def surroundings_of(inbox: Inbox, spool: Path) -> dict[str, Any]:
 
 def programs_of(inbox: Inbox) -> dict[str, str]:
     """Return the absolute paths of the programs that are granted and there, by name."""
-    found = {name: shutil.which(name) for name in _names_of(inbox)}
-    return {name: os.path.realpath(path) for name, path in found.items() if path}
+    return programs_there(_names_of(inbox))
 
 
 def programs_wanted(config: Config) -> list[str]:

@@ -30,10 +30,7 @@ class Obstacles:
 
         None of it costs them an attempt.
         """
-        if found := next(self._all(inbox, job), None):
-            return found
-        lacking = self._opened.store.short(self.open(), self.alone()).get(inbox)
-        return Obstacle("resource", f"waits for {lacking}") if lacking else None
+        return next(self._all(inbox, job), None) or self._short().get(inbox)
 
     def of(self, job: Job) -> Obstacle | None:
         """Return what a queued job waits for besides a slot, or its time to retry."""
@@ -60,7 +57,19 @@ class Obstacles:
 
     def of_all(self) -> dict[str, Obstacle | None]:
         """Return what stands before each inbox."""
-        return {inbox: self.before(inbox) for inbox in self._opened.config.inboxes}
+        short = self._short()
+        return {
+            inbox: next(self._all(inbox, ""), None) or short.get(inbox)
+            for inbox in self._opened.config.inboxes
+        }
+
+    def _short(self) -> dict[str, Obstacle]:
+        """Return what the first jobs of inboxes lack of resources."""
+        store = self._opened.store
+        if not store.resources.needs:
+            return {}
+        lacking = store.short(self.open(), self.alone())
+        return {inbox: Obstacle("resource", f"waits for {what}") for inbox, what in lacking.items()}
 
     def alone(self) -> list[str]:
         """Return the inboxes of which one job is at work at a time."""

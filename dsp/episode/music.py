@@ -135,7 +135,6 @@ class _Plan:
     """Where everything begins and ends, in frames of the episode."""
 
     speech: int
-    speech_end: int
     bed: tuple[int, int]
     fades: tuple[int, int]
     """Of the intro's end and of the outro's beginning."""
@@ -153,7 +152,6 @@ class _Plan:
         bed_end = end if outro else end + (round(TAIL_S * rate_hz) if "bed" in tracks else 0)
         return cls(
             speech=speech,
-            speech_end=end,
             bed=(speech if intro else 0, bed_end),
             fades=(first, last),
             outro=end - last,
@@ -278,11 +276,10 @@ def _track(path: Path, limits: Limits, rate_hz: int, lufs: float) -> _Track:
 
 
 def _sound(found: Probe, limits: Limits, rate_hz: int) -> Iterator[Block]:
-    with StemReader(found, limits=limits, allow_ffmpeg=True) as reader:
-        resampler = Resampler(found.rate_hz, rate_hz, 2)
-        for block in _sides(reader, found):
-            yield resampler.process(block)
-        yield resampler.finish()
+    resampler = Resampler(found.rate_hz, rate_hz, 2)
+    for block in _sides(StemReader(found, limits=limits, allow_ffmpeg=True), found):
+        yield resampler.process(block)
+    yield resampler.finish()
 
 
 def _sides(reader: StemReader, found: Probe | None = None) -> Iterator[Block]:

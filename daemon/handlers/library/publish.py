@@ -49,15 +49,15 @@ def published(task: Task, rounds: Rounds, catalogue: Catalogue) -> Result:
     )  # fmt: skip
     first = "born_gen = ? AND root.first_gen = born_gen"
     new = catalogue.number(f"SELECT count(*) FROM {PLACED} WHERE {first}", gen)
+    files = catalogue.number("SELECT count(*) FROM file WHERE state = 'here'")
     notes = rounds.notes()
     if not kinds and not new and not rounds.state.written:
-        known = catalogue.number("SELECT count(*) FROM file WHERE state = 'here'")
-        said = f"nothing changed among {count(known, 'file')}"
+        said = f"nothing changed among {count(files, 'file')}"
         if notes:
             raise NothingToDo(notes[0].code, f"{said}; {notes[0].message}")
         raise NothingToDo("LIBRARY_UNCHANGED", said)
     counts = {
-        "files": catalogue.number("SELECT count(*) FROM file WHERE state = 'here'"),
+        "files": files,
         "added": kinds.get("added", 0) + new,
         **{kind: kinds.get(kind, 0) for kind in ("changed", "moved", "missing", "removed")},
     }

@@ -74,6 +74,7 @@ class Results:
 
     def merge(self, stage: Stage, rows: Path) -> None:
         """Write the rows of a part; those that are no rows are left out, and stay due."""
+        write = {"tags": self._tags, "decode": self._decoded, "follow": self._followed}[stage]
         with rows.open(encoding="utf-8") as lines, self._catalogue.transaction():
             for line in lines:
                 try:
@@ -86,8 +87,7 @@ class Results:
                 ).fetchone()
                 if file is None or row.error is not None:
                     continue
-                write = {"tags": self._tags, "decode": self._decoded, "follow": self._followed}
-                write[stage](file, row)
+                write(file, row)
 
     def _next(self, stage: Stage) -> Stage | None:
         later = self._stages[self._stages.index(stage) + 1 :] if stage in self._stages else ()

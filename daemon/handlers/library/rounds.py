@@ -58,6 +58,7 @@ class Rounds:
             self.state = State.model_validate_json((task.carried / _STATE).read_bytes())
         else:
             self.state = State(gen=self._begun().begin(), began_ms=now_ms)
+        self._said = set(self.state.notes)
 
     def _begun(self) -> Look:
         if self._look is None:
@@ -92,7 +93,8 @@ class Rounds:
         if not state.ended:
             look.begin()
             state.ended = look.go(most_new, self._rules(), _Pace(self._task, look))
-            state.notes += [note for note in look.told.notes if note not in state.notes]
+            for note in look.told.notes:
+                self._note(*note)
             self._add_due()
         if state.ended:
             state.todo = [step for step in state.todo if step != "look on"]
@@ -157,7 +159,8 @@ class Rounds:
         return Results(self._catalogue, self.state.gen, self.stages, self._now_ms, self._note)
 
     def _note(self, code: str, message: str) -> None:
-        if (code, message) not in self.state.notes:
+        if (code, message) not in self._said:
+            self._said.add((code, message))
             self.state.notes.append((code, message))
 
     def _merge(self, stage: Stage, ended: EndedPart) -> None:

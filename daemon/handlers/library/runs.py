@@ -115,6 +115,7 @@ class Look:
         troubles: list[SpoolError] = []
         trees: dict[int, Tree] = {}
         with ExitStack() as stack:
+            everywhere = Ignored().with_list("", patterns_of(self.exclude))
             for name, path in self.roots.items():
                 if (under := self._under(name)) is None:
                     continue
@@ -123,7 +124,6 @@ class Look:
                 except SpoolError as error:
                     troubles.append(error)
                     continue
-                everywhere = Ignored().with_list("", patterns_of(self.exclude))
                 scan = Scan(sight, everywhere, batch_entries=self.batch_entries)
                 trees[sight.root] = sight.tree
                 if not scan.look(most_new, advance, under):

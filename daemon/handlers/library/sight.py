@@ -21,10 +21,12 @@ class Told:
     files: int = 0
     folders: int = 0
     new: int = 0
+    _said: set[tuple[str, str]] = field(default_factory=set)
 
     def note(self, code: str, message: str) -> None:
         """Say something of a file or a folder, once."""
-        if (code, message) not in self.notes:
+        if (code, message) not in self._said:
+            self._said.add((code, message))
             self.notes.append((code, message))
 
 

@@ -55,12 +55,6 @@ class Identity:
             kind = hex(ctypes.c_long.from_buffer(room).value & 0xFFFFFFFF)
         return cls(kind, int64(os.fstat(fd).st_ino), f"{os.fstatvfs(fd).f_fsid:x}")
 
-    @classmethod
-    def read(cls, text: str) -> Self:
-        """Return what ``str`` wrote."""
-        kind, ino, fsid = text.split(":")
-        return cls(kind, int(ino), fsid)
-
     def __str__(self) -> str:
         return f"{self.fs_type}:{self.ino}:{self.fsid}"
 

@@ -19,17 +19,17 @@ Rules
 
 import os
 import select
-import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
+from daemon.handlers.grants import programs_there
 from daemon.pool.interface import Ended, Order, Outcome, Progress
 from daemon.pool.local import LocalPool
 from daemon.pool.nodes.messages import (
@@ -155,7 +155,7 @@ class Node:
             case Checked(job=job, attempt=attempt, well=well), Slots() as pool:
                 pool.checked(job, attempt, well=well)
             case Serve(handlers=handlers, programs=programs), Slots() as pool:
-                self._programs = _found(programs)
+                self._programs = programs_there(programs)
                 pool.serve(handlers)
             case _:
                 raise BadMessage(f"{type(message).__name__} out of place")
@@ -163,7 +163,7 @@ class Node:
     def _join(self, hello: Hello) -> None:
         proof = _prove(Path(hello.proof))
         self._stamp_s, self._dead_s, self._here_s = hello.stamp, hello.dead_s, hello.here_s
-        self._programs = _found(hello.programs)
+        self._programs = programs_there(hello.programs)
         self._pool = Slots(
             Settings.model_validate(hello.pool),
             self._clock,
@@ -246,11 +246,6 @@ def _prove(path: Path) -> str:
     except (OSError, ValueError) as error:
         return f"{type(error).__name__}: {error}"
     return proof
-
-
-def _found(programs: Sequence[str]) -> dict[str, str]:
-    found = {name: shutil.which(name) for name in programs}
-    return {name: os.path.realpath(path) for name, path in found.items() if path}
 
 
 def main() -> int:

@@ -1,7 +1,6 @@
 """Lines over two descriptors, neither of which is ever waited for."""
 
 import os
-from contextlib import suppress
 
 from daemon.pool.nodes.messages import NODE_LINE_BYTES
 from daemon.pool.protocol import Lines
@@ -56,13 +55,12 @@ class Wire:
 
     def flush(self) -> None:
         """Send what is left, if the other side is there; only so much is kept for it."""
-        with suppress(BlockingIOError):
-            try:
-                while self._unsent:
-                    self._unsent = self._unsent[os.write(self.writes, self._unsent) :]
-            except BlockingIOError:
-                raise
-            except OSError:  # it has gone, which the reading end tells
-                self._unsent = b""
+        try:
+            while self._unsent:
+                self._unsent = self._unsent[os.write(self.writes, self._unsent) :]
+        except BlockingIOError:
+            pass
+        except OSError:  # it has gone, which the reading end tells
+            self._unsent = b""
         if len(self._unsent) > _UNSENT_BYTES:
             self._unsent, self.ended = b"", True
