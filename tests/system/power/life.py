@@ -26,6 +26,7 @@ from tests.support.lives import config_for
 from tests.support.truth import drop_folder, statuses, wav_bytes, write_wav
 
 DROPS = {
+    "Unwanted": "cancelled",
     "First": "done",
     "Broken": "failed",
     "track.wav": "done",
@@ -33,7 +34,6 @@ DROPS = {
     "Batch": "done",
     "Nothing": "skipped",
     "First again": "done",
-    "Unwanted": "cancelled",
 }
 """What is dropped, one after the other, and how each of them ends."""
 _BESIDE_THE_NEXT = ("First", "Broken", "track.wav", "Last")
@@ -74,8 +74,6 @@ def drop(root: Path, name: str) -> None:
         "Batch": "parts: 3\n",
         "Nothing": "how: nothing\n",
     }.get(name, "")
-    if name == "Unwanted":
-        (root / "inbox" / "mix" / f"{name}.cancel").touch()
     files = {"a.wav": samples(name), "b.wav": samples(name)[::-1]}
     drop_folder(root, name, files, settings)
 
@@ -101,14 +99,19 @@ def main(root: Path, sabotage: str) -> None:
     status_writer.PROGRESS_S, status_writer._WRITING_SHARE = 0.0, math.inf
     completion._GATHERING_S = 1.0
     daemon = Supervisor(config_for(root, heartbeat_s=0.01))
+    # Before anyone looks: a request that is met without its drop is answered, and goes.
+    (root / "inbox" / "mix" / "Unwanted.cancel").touch()
+    drop(root, "Unwanted")
     daemon.start()
     for name in DROPS:
-        drop(root, name)
+        if name != "Unwanted":
+            drop(root, name)
         enough = ("queued", "running") if name in _BESIDE_THE_NEXT else ()
         while not _is_at(root, name, enough):
             daemon.round()
     while not all(_is_at(root, name) for name in DROPS):
         daemon.round()
+    assert {name: statuses(root)[name]["state"] for name in DROPS} == DROPS
     daemon.close(clean=True)
 
 
