@@ -9,6 +9,7 @@ from daemon.errors import BadInput, Unavailable
 from daemon.handlers.library.ends import RemovalRules
 from daemon.handlers.library.patterns import Ignored, patterns_of
 from tests.support.libraries import Shelf
+from tests.support.surroundings import Disk, mount, needs_root, unmount
 
 
 @pytest.fixture
@@ -288,6 +289,56 @@ def test_names_that_differ_in_case_or_accents_alone_are_named_and_kept(shelf):
 
     assert ["NAME_COLLISION"] * 2 == [code for code, _ in notes]
     assert 5 == len(shelf.files())
+
+
+def test_file_that_went_collides_with_no_name_and_one_that_comes_back_does(shelf):
+    """A name of which only the history knows is free; twins that lie there together are not."""
+    shelf.write("x.wav")
+    old = shelf.write("Song.wav")
+    shelf.scan()
+    old.unlink()
+    shelf.scan()
+    shelf.write("song.WAV", b"another")
+    assert [] == shelf.scan()
+    shelf.write("Song.wav")
+
+    assert ["NAME_COLLISION"] == [code for code, _ in shelf.scan()]
+
+
+@needs_root
+def test_file_system_that_counts_whole_seconds_is_named(tmp_path):
+    """ext4 with the small inodes of ext3: what differs within a second may show a run later."""
+    disk = Disk(tmp_path / "old.img", tmp_path / "old", "-I", "128")
+    try:
+        shelf = Shelf(tmp_path / "old")
+        for number in range(70):
+            shelf.write(f"{number}.wav", b"%d" % number)
+
+        notes = shelf.scan()
+
+        assert ["TIMES_COARSE"] == [code for code, _ in notes]
+        assert [] == shelf.scan()
+        assert [("coarse",)] == shelf.query("SELECT times FROM root")
+    finally:
+        disk.unmount()
+
+
+@needs_root
+def test_folder_that_is_inside_itself_is_entered_once(tmp_path):
+    """A mount of a folder somewhere below itself would be walked without end."""
+    shelf = Shelf(tmp_path)
+    shelf.write("a/b/1.wav")
+    shelf.write("2.wav")
+    inner = shelf.root / "a/b/again"
+    inner.mkdir()
+    mount("--bind", shelf.root / "a", inner)
+    try:
+        notes = shelf.scan()
+
+        assert ["LOOP_SKIPPED"] == [code for code, _ in notes]
+        assert ["2.wav", "a/b/1.wav"] == shelf.files()
+    finally:
+        unmount(inner)
 
 
 def test_inodes_that_do_not_stay_are_ignored(shelf):

@@ -131,11 +131,13 @@ IMPATIENT = (
 class Disk:
     """A small ext4 in a file, on a loop device: it can be broken as a disk breaks."""
 
-    def __init__(self, image: Path, folder: Path) -> None:
+    def __init__(self, image: Path, folder: Path, *options: str) -> None:
         self._image, self._folder = image, folder
         with image.open("wb") as file:
             file.truncate(32 << 20)
-        made = subprocess.run(["mkfs.ext4", "-qF", image], capture_output=True, check=False)
+        made = subprocess.run(
+            ["mkfs.ext4", "-qF", *options, image], capture_output=True, check=False
+        )
         if made.returncode:
             pytest.skip("install mkfs.ext4 (Debian: e2fsprogs)")
         folder.mkdir()

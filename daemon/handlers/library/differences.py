@@ -58,7 +58,7 @@ class Differences:
         self._absent: list[int] = []
         self._events: list[tuple[str, int, bytes]] = []
         self._names: list[bytes] = []
-        """Of files that are new."""
+        """Of files that are new, or came back."""
         self._folders: list[bytes] = []
         self._young = False
         self._digest: bytes | None = None
@@ -102,10 +102,10 @@ class Differences:
 
     def _compare(self, entries: Iterable[_Entry]) -> None:
         sight = self._sight
-        rows = self._catalogue.execute(_KNOWN, (self._folder.id,))
+        rows = self._catalogue.execute(_KNOWN, (self._folder.id,)).fetchall()
         known = {row[0]: row for row in rows}
         match_known = bool(self._ignored.lists)
-        before, differing = len(known), 0
+        before, differing, new_before = len(known), 0, sight.told.new
         for text, told in entries:
             name = as_bytes(text)
             if told is None:
@@ -126,13 +126,11 @@ class Differences:
             ):
                 differing += 1
                 self._differs(name, row, told)
-        sight.told.files += before - len(known) + len(self._names)
+        sight.told.files += before - len(known) + sight.told.new - new_before
         sight.same += max(0, before - len(known) - differing)
         self._absent += [row[7] for row in known.values() if row[5] == "here"]
         if self._names:
-            gone = set(self._absent)
-            here = self._catalogue.execute(_KNOWN, (self._folder.id,))
-            self._say_collisions([row[0] for row in here if row[7] not in gone])
+            self._say_collisions([row[0] for row in rows if row[0] not in known])
 
     def _left_out(self, name: str, *, is_folder: bool) -> bool:
         return kind_of(name) != "plain" or self._ignored.leaves_out(
@@ -173,6 +171,7 @@ class Differences:
             self._stale.append(file)
         if not here:
             self._events.append(("returned", file, name))
+            self._names.append(name)
         self._seen.append((*values, file))
 
     def _other_inode(self) -> None:
@@ -193,7 +192,7 @@ class Differences:
         return False
 
     def _say_collisions(self, names: list[bytes]) -> None:
-        """Say which new names differ from others in case or in the form of accents alone."""
+        """Say which names that came differ from others in case or in the form of accents alone."""
         alike: dict[str, list[bytes]] = {}
         for name in {*names, *self._names}:
             alike.setdefault(_folded(name), []).append(name)
