@@ -30,7 +30,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from dsp.mixing.role_words import AND, ASIDE, LACKING, LANGUAGES, NO_VOICE, WEAK, WITHOUT
+from dsp.mixing.role_words import (
+    AND,
+    ASIDE,
+    JOINING,
+    LACKING,
+    LANGUAGES,
+    NO_VOICE,
+    WEAK,
+    WITHOUT,
+)
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,7 @@ _NARROW_FIRST = (
 )  # fmt: skip
 _VOICES = ("backing", "lead", "speech")
 _LONGEST = 4  # words of a phrase
+_SHORTEST_JOINED, _SHORTEST_LAST = 6, 4  # letters: what is shorter stands in other words, too
 _BRACKETS = re.compile(r"[(\[{（【]([^)\]}）】]*)[)\]}）】]")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
 _MARKS = re.compile(r"[\u0300-\u036f]")
@@ -164,14 +174,27 @@ def _words(text: str) -> list[str]:
 
 
 _PHRASES = {
-    " ".join(_words(phrase)): (role, phrase.strip())
-    for language in reversed(LANGUAGES)
+    " ".join(_words(phrase)): (role, " ".join(phrase.split()))
+    for language in reversed(LANGUAGES.values())
     for role, phrases in language.items()
     for phrase in phrases.split(",")
 }
 """The role of every phrase, and the phrase as it is spelt."""
 _TELLING = frozenset(word for phrase in _PHRASES for word in phrase.split())
 _INSIDE = sorted((p for p in _PHRASES if _UNSPACED.search(p)), key=lambda p: (-len(p), p))
+_JOINED = {p.replace(" ", ""): p for p in _PHRASES if " " in p and len(p) > _SHORTEST_JOINED}
+"""Phrases written as one word: ``leadguitar``."""
+_LAST = sorted(
+    {
+        word
+        for language in JOINING
+        for role, phrases in LANGUAGES[language].items()
+        for word in (" ".join(_words(phrase)) for phrase in phrases.split(","))
+        if role not in ("fx", "other", ASIDE) and len(word) >= _SHORTEST_LAST and word not in WEAK
+    },
+    key=lambda word: (-len(word), word),
+)
+"""What a joined word may end in, longest first."""
 
 
 def _shared(parts: Sequence[Parts]) -> frozenset[str]:
@@ -228,8 +251,12 @@ def _phrases_at(words: Sequence[str], place: int) -> Iterator[str]:
 
 
 def _inside(word: str) -> Iterator[str]:
-    """Yield the phrases in a word of a language without spaces, longest first."""
-    if not _UNSPACED.search(word) or any(sign in word for sign in LACKING):
+    """Yield the phrases in a word: what it ends in, or all where words are not spaced."""
+    if not _UNSPACED.search(word):
+        last = _JOINED.get(word) or next((end for end in _LAST if word.endswith(end)), None)
+        if last:
+            yield last
+    if any(sign in word for sign in LACKING):
         return
     for phrase in _INSIDE:
         if phrase in word:

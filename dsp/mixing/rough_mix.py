@@ -49,8 +49,8 @@ def kept_because(
     if settings.balance == "plan" or not tracks or talks(tracks, settings):
         return ""
     if len(tracks) == 1:
-        song = tracks[0].role == "other" and tracks[0].loudness_lufs > SOFTEST_LUFS
-        return "one file whose name names no role is a finished song" if song else ""
+        song = tracks[0].role in ("other", "music") and tracks[0].loudness_lufs > SOFTEST_LUFS
+        return "one file whose name names no instrument is a finished song" if song else ""
     return _balanced_because(tracks, loudness_lufs)
 
 
