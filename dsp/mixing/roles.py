@@ -6,7 +6,8 @@ picture, its corner and its broad spectrum.
 
 Rules
 -----
-Rule 1: a word names a role only as a whole word: ``bassoon`` is no bass. A phrase goes before
+Rule 1: a word names a role as a whole word: ``bassoon`` is no bass. A word that is not known is
+taken for what it ends with, in languages that join words, or begins with. A phrase goes before
 its words: a lead guitar is a guitar. What is said to be lacking (``no kick``) names nothing.
 
 Rule 2: of several roles the narrower wins (``drums_hats`` is hats), except that kick and
@@ -26,7 +27,7 @@ recordings", AES 135th, 2013, drawn as five broad regions.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -119,7 +120,8 @@ _NARROW_FIRST = (
 )  # fmt: skip
 _VOICES = ("backing", "lead", "speech")
 _LONGEST = 4  # words of a phrase
-_SHORTEST_JOINED, _SHORTEST_LAST = 6, 4  # letters: what is shorter stands in other words, too
+_SHORTEST_JOINED, _SHORTEST_STEM = 4, 6
+"""Letters: what is shorter stands in words of another meaning, too."""
 _BRACKETS = re.compile(r"[(\[{（【]([^)\]}）】]*)[)\]}）】]")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
 _MARKS = re.compile(r"[\u0300-\u036f]")
@@ -182,19 +184,25 @@ _PHRASES = {
 """The role of every phrase, and the phrase as it is spelt."""
 _TELLING = frozenset(word for phrase in _PHRASES for word in phrase.split())
 _INSIDE = sorted((p for p in _PHRASES if _UNSPACED.search(p)), key=lambda p: (-len(p), p))
-_JOINED = {p.replace(" ", ""): p for p in _PHRASES if " " in p and len(p) > _SHORTEST_JOINED}
+_JOINED = {p.replace(" ", ""): p for p in _PHRASES if " " in p and len(p) > _SHORTEST_STEM}
 """Phrases written as one word: ``leadguitar``."""
-_LAST = sorted(
-    {
-        word
-        for language in JOINING
+
+
+def _parts_of_words(languages: Iterable[str], letters: int) -> list[str]:
+    """Return what a longer word may begin or end with, longest first."""
+    words = {
+        " ".join(_words(phrase))
+        for language in languages
         for role, phrases in LANGUAGES[language].items()
-        for word in (" ".join(_words(phrase)) for phrase in phrases.split(","))
-        if role not in ("fx", "other", ASIDE) and len(word) >= _SHORTEST_LAST and word not in WEAK
-    },
-    key=lambda word: (-len(word), word),
-)
-"""What a joined word may end in, longest first."""
+        for phrase in phrases.split(",")
+        if role not in ("fx", "other", ASIDE)
+    }
+    return sorted((w for w in words - WEAK if len(w) >= letters), key=lambda w: (-len(w), w))
+
+
+_LAST = _parts_of_words(JOINING, _SHORTEST_JOINED)
+_FIRST = [*_LAST, *_parts_of_words(LANGUAGES, _SHORTEST_STEM)]
+"""Of a joined word, and of one that is inflected."""
 
 
 def _shared(parts: Sequence[Parts]) -> frozenset[str]:
@@ -251,11 +259,15 @@ def _phrases_at(words: Sequence[str], place: int) -> Iterator[str]:
 
 
 def _inside(word: str) -> Iterator[str]:
-    """Yield the phrases in a word: what it ends in, or all where words are not spaced."""
+    """Yield the phrases in a word: what it ends or begins with, or all where none are spaced."""
     if not _UNSPACED.search(word):
-        last = _JOINED.get(word) or next((end for end in _LAST if word.endswith(end)), None)
-        if last:
-            yield last
+        part = (
+            _JOINED.get(word)
+            or next((end for end in _LAST if word.endswith(end)), None)
+            or next((start for start in _FIRST if word.startswith(start)), None)
+        )
+        if part:
+            yield part
     if any(sign in word for sign in LACKING):
         return
     for phrase in _INSIDE:
