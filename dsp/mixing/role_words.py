@@ -6,13 +6,12 @@ join words.
 """
 
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 
 ASIDE = "aside"
 """Not a role: what hangs about with stems and is none of them."""
 
-LANGUAGES: Mapping[str, Mapping[str, str]] = tomllib.loads(
+LANGUAGES: dict[str, dict[str, str]] = tomllib.loads(
     Path(__file__).with_suffix(".toml").read_text("utf-8")
 )
 """Per language a role, and its phrases, separated by commas."""
