@@ -8,7 +8,7 @@
       const file = { folder, number: files.length };
       told.columns.forEach((name, at) => { file[name] = row[at] ?? null; });
       file.address = address + (file.address ?? encodeURIComponent(file.name));
-      file.words = [folder, file.name, file.title, file.artist, file.album, file.trouble].join("\n").toLowerCase();
+      file.words = [folder, file.name, file.title, file.artist, file.album, file.trouble, file.said].join("\n").toLowerCase();
       files.push(file);
     }
   }
@@ -100,7 +100,7 @@
     start.addEventListener("click", () => begin(file));
     const name = cell(row, "name");
     part(name, file.title ?? file.name);
-    const under = [file.artist, file.album, file.title ? file.name : null, file.folder].filter(Boolean).join(" · ");
+    const under = [file.artist, file.album, file.title ? file.name : null, file.folder, file.said && `“${file.said}”`].filter(Boolean).join(" · ");
     const soft = part(name, "", "soft");
     if (file.trouble) { const code = document.createElement("b"); code.className = "code"; code.textContent = `${file.trouble} `; soft.append(code); }
     soft.append(under);

@@ -17,7 +17,7 @@ from urllib.parse import quote_from_bytes
 from dsp.report.template import embedded, plain, rendered
 
 COLUMNS = ("name", "size", "title", "artist", "album", "seconds", "lufs", "peaks", "trouble", "bpm",
-           "key", "address")  # fmt: skip
+           "key", "address", "said")  # fmt: skip
 """What a row of the page's JSON holds, in this order; shorter where the last are ``null``."""
 
 _GROUPS = '"groups":[]'
@@ -44,6 +44,8 @@ class Entry:
     trouble: str | None = None
     bpm: float | None = None
     key: str | None = None
+    said: str | None = None
+    """The first words that are spoken in it."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def _row(entry: Entry) -> list[Any]:
         "key": plain(entry.key),
         # A script makes the address from the name; not where the name is shown otherwise.
         "address": None if entry.name.encode() == name else quote_from_bytes(name),
+        "said": plain(entry.said),
     }
     row = [told[key] for key in COLUMNS]
     while row[-1] is None:

@@ -17,6 +17,7 @@ from daemon.errors import BadInput, NothingToDo
 from daemon.handlers import library
 from daemon.handlers.contract import EndedPart, Split, Task
 from tests.support.clocks import FakeClock
+from tests.support.speech_server import serving, words_wav
 from tests.support.tones import sine
 
 RATE_HZ = 48_000
@@ -88,9 +89,10 @@ class Archive:
             for place, one in enumerate(made.parts):
                 folder = job / f"part.{number}.{place}"
                 folder.mkdir()
-                library.part(Task(drop.name, drop, folder, settings, lambda *_: None,
-                                  part=one.options, **given))  # fmt: skip
-                ended += (EndedPart(one.name, "done", folder),)
+                did = library.part(Task(drop.name, drop, folder, settings, lambda *_: None,
+                                        part=one.options, **given))  # fmt: skip
+                notes = [{"code": note.code, "message": note.message} for note in did.notes]
+                ended += (EndedPart(one.name, "done", folder, notes=notes),)
         raise AssertionError("it never ends")
 
     def feed(self):
@@ -239,6 +241,21 @@ def test_young_file_is_listed_and_examined_later(archive):
     assert ([], ["tags", "decode"]) == (first, second)
 
 
+def test_folder_that_is_asked_for_is_examined_and_the_rest_waits(archive):
+    """Whoever asks for an album does not wait for a thousand others that are due."""
+    for name in ("a/1.wav", "b/2.wav"):
+        path = wav(archive.root / name, noise(1.0 if name[0] == "a" else 1.5))
+        os.utime(path, (archive.clock.now_ms / 1000,) * 2)
+    archive.scan()
+    archive.clock.advance(60)
+
+    archive.scan("under: music/a\n")
+    assert [(1.0,)] == archive.rows("SELECT duration_s FROM meta")
+    archive.scan()
+
+    assert [(1.0,), (1.5,)] == archive.rows("SELECT duration_s FROM meta ORDER BY 1")
+
+
 def test_analysis_that_is_wanted_later_is_made_of_what_is_known(archive):
     """An option that was widened is due for all files, and no other work is done again."""
     wav(archive.root / "a.wav", noise(1.0))
@@ -249,6 +266,28 @@ def test_analysis_that_is_wanted_later_is_made_of_what_is_known(archive):
     assert ["follow"] == stages
     ((follow,),) = archive.rows("SELECT follow FROM meta")
     assert {"bpm", "key"} <= json.loads(follow).keys()
+
+
+def test_what_is_said_is_written_down_once_and_found_on_the_page(archive):
+    """A transcriber that is away holds up nothing; the next run asks for what it lacks, alone."""
+    data, truth = words_wav(6)
+    for name in ("talk", "copy of talk"):
+        (archive.root / f"{name}.wav").write_bytes(data)
+        os.utime(archive.root / f"{name}.wav", (1_700_000_000, 1_700_000_000))
+    with serving(archive.folder / "server", "401", repeat=True) as server:
+        asked = {"endpoint": server.url, "detector": "energy"}
+        result, _ = archive.scan(follow=["peaks", "transcript"], transcript=asked)
+        assert ["SPEECH_REFUSED_KEY"] == [note.code for note in result.notes]
+        server.script()
+        before = len(server.journal())
+
+        result, stages = archive.scan(follow=["peaks", "transcript"], transcript=asked)
+
+        assert (["transcript"], 1) == (stages, len(server.journal()) - before)
+    ((told,),) = archive.rows("SELECT transcript FROM meta")
+    said = " ".join(text for _, _, text in json.loads(told)["segments"])
+    assert [f"w{number}" for number, _ in truth] == said.split()
+    assert f'"{said}"' in (archive.out / "library.html").read_text()
 
 
 def test_large_library_has_a_page_for_each_top_folder(archive, monkeypatch):

@@ -8,6 +8,7 @@ outbox. Nothing below a root is ever written.
 from daemon.clock import Clock
 from daemon.errors import BadInput
 from daemon.handlers.contract import Result, Split, Task
+from daemon.handlers.grants import endpoint_of
 from daemon.handlers.library.catalogue import Catalogue
 from daemon.handlers.library.options import Options, Request, request_in
 from daemon.handlers.library.publish import CATALOGUE, published
@@ -17,8 +18,14 @@ __all__ = ["Options", "handle", "part"]
 
 ACCEPTS = frozenset({".scan"})
 HEADLINE = ("files", "added", "changed", "moved", "removed")
-STAGES = ("look", "tags", "decode", "follow", "publish")
+STAGES = ("look", "tags", "decode", "follow", "transcript", "publish")
 KEEPS = True
+
+
+def USES(options: Options) -> set[str]:  # noqa: N802 - a constant of a handler
+    """Return the server that these options name."""
+    endpoint = options.transcript.endpoint
+    return {endpoint_of(endpoint)} if endpoint and "transcript" in options.follow else set()
 
 
 def handle(task: Task, clock: Clock | None = None) -> Result | Split:

@@ -8,10 +8,29 @@ from pydantic import BaseModel, ConfigDict, Field
 from daemon.config import yaml_reader
 from daemon.config.validation import validate
 from daemon.errors import BadInput
+from daemon.handlers.grants import Url
 from daemon.handlers.library.work import Stage
 
 _MOST_BYTES = 64 << 10
-_Follow = Literal["tags", "peaks", "loudness", "analysis"]
+_Follow = Literal["tags", "peaks", "loudness", "analysis", "transcript"]
+
+
+class Transcripts(BaseModel):
+    """Who recognises what is said, as ``transcribe`` has it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # The words of ``Kind`` and ``Detector``, whose modules load NumPy: a scan does without.
+    engine: Literal["auto", "endpoint", "whisper", "pocketsphinx"] = "auto"
+    endpoint: Url = ""
+    api_key_file: str = ""
+    api_key_env: str = ""
+    model: Annotated[str, Field(max_length=300)] = ""
+    language: Annotated[str, Field(pattern=r"^([a-z]{2,3})?$")] = ""
+    prompt: Annotated[str, Field(max_length=1_000)] = ""
+    detector: Literal["auto", "silero", "energy"] = "auto"
+    at_once: Annotated[int, Field(ge=0, le=64)] = 2
+    """Parts at a time; 0: as many as there are slots."""
 
 
 class Options(BaseModel):
@@ -21,7 +40,8 @@ class Options(BaseModel):
 
     follow: Annotated[list[_Follow], Field(max_length=10)] = ["tags", "peaks", "loudness"]
     """What is found out of each file. ``peaks`` and ``loudness`` come from one decode, with its
-    length and its full hash; ``analysis`` adds tempo, key and what else ``analyze`` finds."""
+    length and its full hash; ``analysis`` adds tempo, key and what else ``analyze`` finds;
+    ``transcript`` adds what is said."""
     exclude: Annotated[list[str], Field(max_length=1_000)] = []
     """Patterns of what is left out, as in ``.gitignore``."""
     settle_s: Annotated[float, Field(ge=0, le=1e6)] = 30.0
@@ -36,6 +56,8 @@ class Options(BaseModel):
     """The work of a part."""
     first_look: Annotated[int, Field(ge=1, le=1 << 40)] = 20_000
     """New files after which a run first examines, then looks on."""
+    transcript: Transcripts = Transcripts()
+    """Who recognises, where ``follow`` names ``transcript``."""
     foreign: bool = True
     """Whether the ``ffmpeg`` program may decode what libsndfile cannot (M4A)."""
 
@@ -46,6 +68,8 @@ class Options(BaseModel):
             found.append("decode")
         if "analysis" in self.follow:
             found.append("follow")
+        if "transcript" in self.follow:
+            found.append("transcript")
         return tuple(found)
 
 

@@ -25,10 +25,12 @@ MOST_ROWS = 20_000
 """Of a page; a larger library has one for each top folder."""
 _MOST_PAGES = 2_000
 _REPORTED = 500
+_SAID_CHARACTERS = 300
+"""Of a transcript on the page; the catalogue has all of it."""
 
 _ENTRIES = f"""SELECT {PATH} AS path, root.path AS place, root.name AS root, folder.path AS folder,
     file.name, file.size, title, artist, album, coalesce(duration_s, declared_s) AS seconds,
-    integrated_lufs, peaks, meta.trouble, follow, file.state FROM {PLACED}
+    integrated_lufs, peaks, meta.trouble, follow, transcript, file.state FROM {PLACED}
     LEFT JOIN meta ON meta.content = file.content
     WHERE file.kind = 'audio' AND state <> 'removed'"""
 
@@ -183,4 +185,15 @@ def _entry(row: Any) -> Entry:  # noqa: ANN401 - a row
         trouble=row["trouble"] or ("missing" if row["state"] == "missing" else None),
         bpm=follow.get("bpm"),
         key=follow.get("key"),
+        said=_begin_of(row["transcript"]),
     )
+
+
+def _begin_of(transcript: str | None) -> str | None:
+    """Return the first words of a transcript."""
+    said = ""
+    for _, _, text in json.loads(transcript or "{}").get("segments", ()):
+        said += f" {text}"
+        if len(said) > _SAID_CHARACTERS:
+            return f"{said[1:_SAID_CHARACTERS]}…"
+    return said[1:] or None

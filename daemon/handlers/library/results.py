@@ -22,6 +22,28 @@ _Short = Annotated[str, Field(max_length=1_000)]
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 _LENGTHS_DIFFER = 0.01
 
+_SOUNDS = "(trouble IS NULL OR peaks IS NOT NULL)"
+LACKS = {
+    "decode": f"duration_s IS NULL AND {_SOUNDS}",
+    "follow": f"follow IS NULL AND {_SOUNDS}",
+    "transcript": f"transcript IS NULL AND {_SOUNDS}",
+}
+"""SQL: the condition on ``meta`` that a stage has something to find out."""
+
+
+class Transcript(BaseModel):
+    """What is said in a file, or why nobody knows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    engine: _Short | None = None
+    segments: Annotated[
+        list[tuple[_Finite, _Finite, Annotated[str, Field(max_length=10_000)]]],
+        Field(max_length=100_000),
+    ] = []
+    """Seconds of the file, and words."""
+    trouble: _Short | None = None
+
 
 class Row(BaseModel):
     """What a part says of a file."""
@@ -43,6 +65,7 @@ class Row(BaseModel):
     peaks: Annotated[str, Field(pattern=r"^[A-Za-z0-9+/]{266}[A-Za-z0-9+/]=$")] | None = None
     trouble: _Short | None = None
     follow: Annotated[dict[_Short, _Finite | _Short | None], Field(max_length=100)] | None = None
+    transcript: Transcript | None = None
 
 
 class Results:
@@ -74,7 +97,12 @@ class Results:
 
     def merge(self, stage: Stage, rows: Path) -> None:
         """Write the rows of a part; those that are no rows are left out, and stay due."""
-        write = {"tags": self._tags, "decode": self._decoded, "follow": self._followed}[stage]
+        write = {
+            "tags": self._tags,
+            "decode": self._decoded,
+            "follow": self._followed,
+            "transcript": self._transcribed,
+        }[stage]
         with rows.open(encoding="utf-8") as lines, self._catalogue.transaction():
             for line in lines:
                 try:
@@ -89,9 +117,15 @@ class Results:
                     continue
                 write(file, row)
 
-    def _next(self, stage: Stage) -> Stage | None:
+    def _next(self, stage: Stage, content: int) -> Stage | None:
+        """Return the stage that follows for a file; what is known of its content needs none."""
         later = self._stages[self._stages.index(stage) + 1 :] if stage in self._stages else ()
-        return later[0] if later else None
+        lacking = "SELECT count(*) FROM meta WHERE content = ? AND "
+        for one in later:
+            # A decode tells the full hash of this file, too.
+            if one == "decode" or self._catalogue.number(lacking + LACKS[one], content):
+                return one
+        return None
 
     def _tags(self, file: Any, row: Row) -> None:  # noqa: ANN401 - a row
         if row.quick is None:
@@ -103,10 +137,6 @@ class Results:
             (quick, file["size"], file["content"]),
         ).fetchone()
         content = found["id"] if found else self._content(file["size"], quick, None)
-        execute(
-            "UPDATE file SET quick = ?, content = ?, due = ? WHERE id = ?",
-            (quick, content, self._next("tags"), file["id"]),
-        )
         self.written += content != file["content"]
         self._tell_of_change(file, content)
         tags = row.tags
@@ -119,6 +149,17 @@ class Results:
                 *(content, _VERSION, tags.get("title"), tags.get("artist"), tags.get("album")),
                 *(json.dumps(tags), row.declared_s, row.rate_hz, row.channels),
             ),
+        )
+        execute(
+            "UPDATE file SET quick = ?, content = ?, due = ? WHERE id = ?",
+            (quick, content, self._next("tags", content), file["id"]),
+        )
+
+    def _go_on(self, stage: Stage, content: int) -> None:
+        """Let all files that have a content go on."""
+        self._catalogue.execute(
+            "UPDATE file SET due = ? WHERE content = ? AND due = ?",
+            (self._next(stage, content), content, stage),
         )
 
     def _content(self, size: int, quick: bytes, sha256: bytes | None) -> int:
@@ -164,16 +205,9 @@ class Results:
             execute("UPDATE file SET audio_md5 = ? WHERE id = ?", (known and known[0], file["id"]))
         execute(
             "UPDATE file SET sha256 = ?, content = ?, due = ?, verified_ms = ? WHERE id = ?",
-            (sha256, content, self._after_sound(content), self._now_ms, file["id"]),
+            (sha256, content, self._next("decode", content), self._now_ms, file["id"]),
         )
         self._tell_of_change(file, content)
-
-    def _after_sound(self, content: int) -> Stage | None:
-        followed = self._catalogue.number(
-            "SELECT count(*) FROM meta WHERE content = ? AND (follow IS NOT NULL OR peaks IS NULL)",
-            content,
-        )
-        return None if followed else self._next("decode")
 
     def _content_of(self, file: Any, sha256: bytes) -> int:  # noqa: ANN401 - a row
         """Return the content that has this hash; one that had none yet gets it."""
@@ -205,7 +239,7 @@ class Results:
         execute(
             """UPDATE meta SET version = ?, duration_s = ?, rate_hz = coalesce(?, rate_hz),
             channels = coalesce(?, channels), integrated_lufs = ?, sample_peak_dbfs = ?, peaks = ?,
-            trouble = ?, follow = NULL WHERE content = ?""",
+            trouble = ?, follow = NULL, transcript = NULL WHERE content = ?""",
             (
                 *(_VERSION, row.duration_s, row.rate_hz, row.channels, row.integrated_lufs),
                 *(row.sample_peak_dbfs, row.peaks and base64.b64decode(row.peaks)),
@@ -226,4 +260,13 @@ class Results:
                 "UPDATE meta SET follow = ? WHERE content = ?",
                 (json.dumps(row.follow), file["content"]),
             )
-        self._catalogue.execute("UPDATE file SET due = NULL WHERE id = ?", (file["id"],))
+        self._go_on("follow", file["content"])
+
+    def _transcribed(self, file: Any, row: Row) -> None:  # noqa: ANN401 - a row
+        if row.transcript is not None:
+            self.written += 1
+            self._catalogue.execute(
+                "UPDATE meta SET transcript = ? WHERE content = ?",
+                (row.transcript.model_dump_json(exclude_none=True), file["content"]),
+            )
+        self._go_on("transcript", file["content"])

@@ -13,16 +13,26 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from daemon.handlers.contract import EndedPart, Note, Output, Result, Split, Task
+from daemon.handlers.contract import MOST_PARTS, EndedPart, Note, Output, Result, Split, Task
 from daemon.handlers.library.catalogue import Catalogue
 from daemon.handlers.library.ends import RemovalRules
 from daemon.handlers.library.options import Options, Request
-from daemon.handlers.library.results import Results
+from daemon.handlers.library.results import LACKS, Results
 from daemon.handlers.library.runs import Look, Scope
 from daemon.handlers.library.work import ROWS, Stage, analysis_of, cut, done, sound_of
 
 _STATE = "state.json"
-_STEPS = ("look", "tags", "decode", "look on", "tags", "decode", "follow")
+_STEPS = (
+    "look",
+    "tags",
+    "decode",
+    "look on",
+    "tags",
+    "decode",
+    "follow",
+    "transcript",
+    "transcript",
+)
 _SAYS_S = 2.0
 _MOST_OF_A_CODE = 20
 
@@ -39,6 +49,8 @@ class State(BaseModel):
     """All was looked at."""
     stage: Stage | None = None
     """What the parts that are at work do."""
+    tried: bool = False
+    """The recogniser was asked for the files of one part."""
     written: int = 0
     """Rows that parts brought."""
     notes: list[tuple[str, str]] = []
@@ -76,8 +88,10 @@ class Rounds:
         """Do what is next until parts are to work, or nothing is left."""
         state = self.state
         if state.stage:
+            before = state.written
             for ended in self._task.parts:
                 self._merge(state.stage, ended)
+            self._ended(state.stage, said_something=state.written > before)
             state.stage = None
         while state.todo:
             step = state.todo.pop(0)
@@ -106,13 +120,11 @@ class Rounds:
     def _add_due(self) -> None:
         """Note what is due beside what is new: options that were widened, hashes grown old."""
         execute = self._catalogue.execute
-        wanted = {"decode": "duration_s IS NULL AND trouble IS NULL", "follow": "follow IS NULL"}
         with self._catalogue.transaction():
             for stage in self.stages[1:]:
                 execute(
                     f"""UPDATE file SET due = ?, due_gen = 0 WHERE due IS NULL AND state = 'here'
-                    AND content IN (SELECT content FROM meta WHERE {wanted[stage]}
-                    AND (trouble IS NULL OR peaks IS NOT NULL))""",  # noqa: S608 - ours
+                    AND content IN (SELECT content FROM meta WHERE {LACKS[stage]})""",  # noqa: S608
                     (stage,),
                 )
             if self.options.verify_days and "decode" in self.stages:
@@ -137,22 +149,27 @@ class Rounds:
             gen=state.gen,
             settled_ns=settled_ns,
             part_s=self.options.part_s,
+            within=self._begun().within(),
+            most_parts=1 if stage == "transcript" and not state.tried else MOST_PARTS,
         )
         if not made:
             return None
         if task.kept is not None:
             state.stage = stage
             (task.workdir / _STATE).write_text(state.model_dump_json(), "utf-8")
-            return Split(made)
+            at_once = self.options.transcript.at_once if stage == "transcript" else 0
+            return Split(made, at_once=at_once)
         results = self._results()
         for place, one in enumerate(made):
             share = partial(_shared, task, stage, place, len(made))
             rows = task.workdir / ROWS
-            work(task, stage, task.workdir / str(one.options["list"]), rows, share)
+            for note in work(task, stage, task.workdir / str(one.options["list"]), rows, share):
+                self._note(note.code, note.message)
             results.merge(stage, rows)
             rows.unlink()
             (task.workdir / str(one.options["list"])).unlink()
         state.written += results.written
+        self._ended(stage, said_something=results.written > 0)
         return None
 
     def _results(self) -> Results:
@@ -163,7 +180,16 @@ class Rounds:
             self._said.add((code, message))
             self.state.notes.append((code, message))
 
+    def _ended(self, stage: Stage, *, said_something: bool) -> None:
+        """Ask a recogniser no more that answered nothing of a first part: it is away."""
+        if stage == "transcript":
+            self.state.tried = True
+            if not said_something:
+                self.state.todo = [step for step in self.state.todo if step != stage]
+
     def _merge(self, stage: Stage, ended: EndedPart) -> None:
+        for note in ended.notes:
+            self._note(str(note["code"]), str(note["message"]))
         if ended.outcome == "done" and (rows := ended.folder / ROWS).is_file():
             results = self._results()
             results.merge(stage, rows)
@@ -212,13 +238,21 @@ def work(
     listed: Path,
     rows: Path,
     report: Callable[[float], None],
-) -> None:
-    """Do a part."""
+) -> tuple[Note, ...]:
+    """Do a part; return what there is to say of it."""
     options: Options = task.options
+    roots = roots_of(task)
+    if stage == "transcript":
+        from daemon.handlers.library.transcripts import Transcriber  # noqa: PLC0415 - loads NumPy
+
+        said = Transcriber(task)
+        done(stage, listed, roots, rows, hear=said, report=report)
+        return (said.note,) if said.note else ()
     hear = partial(
         analysis_of if stage == "follow" else sound_of, limits=task.limits, foreign=options.foreign
     )
-    done(stage, listed, roots_of(task), rows, hear=hear, report=report)
+    done(stage, listed, roots, rows, hear=hear, report=report)
+    return ()
 
 
 def roots_of(task: Task) -> Mapping[str, Path]:
@@ -232,5 +266,5 @@ def part(task: Task) -> Result:
     stage: Stage = task.part["stage"]
     listed = task.carried / os.path.basename(str(task.part["list"]))  # noqa: PTH119 - a name
     report = partial(_shared, task, stage, 0, 1)
-    work(task, stage, listed, task.workdir / ROWS, report)
-    return Result((Output(ROWS, "data"),))
+    notes = work(task, stage, listed, task.workdir / ROWS, report)
+    return Result((Output(ROWS, "data"),), notes=notes)

@@ -155,6 +155,20 @@ class Look:
                 found.append(as_bytes(asked.strip("/")))
         return found or None
 
+    def within(self) -> tuple[str, list[object]]:
+        """Return what is asked for as a condition in SQL on folders and roots, and its values."""
+        if not self.scope.under:
+            return "1", []
+        conditions, values = ["0"], list[object]()
+        for name in self.roots:
+            for path in self._under(name) or ():
+                conditions.append(
+                    "root.name = ? AND (? = x'' OR folder.path = ?"
+                    " OR folder.path >= ? AND folder.path < ?)"
+                )
+                values += [name, path, path, path + b"/", path + b"0"]
+        return " OR ".join(conditions), values
+
     def _sight(self, name: str, path: Path, stack: ExitStack) -> Sight:
         """Open a root, if it is the one that it was.
 

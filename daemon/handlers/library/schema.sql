@@ -49,6 +49,7 @@ CREATE TABLE meta (                  -- what is known of a content
   sample_peak_dbfs REAL,
   peaks       BLOB,                  -- 200 bytes: the greatest sample of each stretch
   follow      TEXT,                  -- what else was found, as a JSON object
+  transcript  TEXT,                  -- what is said: engine, segments (start_s, end_s, text)
   trouble     TEXT                   -- why it could not be decoded
 ) STRICT;
 
@@ -71,7 +72,7 @@ CREATE TABLE file (
   last_gen    INTEGER,               -- of one that is not here: the last run that saw it
   missing_gen INTEGER,               -- the first one that did not
   missing_ms  INTEGER,
-  due         TEXT CHECK (due IN ('tags', 'decode', 'follow')),
+  due         TEXT CHECK (due IN ('tags', 'decode', 'follow', 'transcript')),
   due_gen     INTEGER,
   verified_ms INTEGER,               -- when it was last read to its end
   UNIQUE (folder, name),

@@ -10,7 +10,7 @@ what the plan saw is left for the next run.
 import base64
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -20,16 +20,19 @@ from daemon.handlers.library.catalogue import PLACED, Catalogue, as_bytes, as_te
 from daemon.handlers.library.tree import Tree, int64, quick_id, sha256_of
 from dsp.containers.identify import read_header
 
-Stage: TypeAlias = Literal["tags", "decode", "follow"]
+Stage: TypeAlias = Literal["tags", "decode", "follow", "transcript"]
 
 ROWS = "rows.jsonl"
 
 _TAGS_S = 0.004
 """Of a file; what a disk takes to find its head and its tail."""
-_REAL_TIME = {"tags": 1e9, "decode": 250.0, "follow": 80.0}
+_REAL_TIME = {"tags": 1e9, "decode": 250.0, "follow": 80.0, "transcript": 5.0}
 """Seconds of sound that are done in one."""
 _BYTES_PER_S = 20_000
 _READ_BYTES_PER_S = 100e6
+_ONCE = """AND file.id IN
+    (SELECT min(id) FROM file WHERE due IN ('follow', 'transcript') GROUP BY content, due)"""
+"""Of files that are alike, one is enough."""
 _MOST_FILES = 20_000
 """Of a part."""
 
@@ -42,6 +45,8 @@ def cut(
     gen: int,
     settled_ns: int,
     part_s: float,
+    within: tuple[str, Sequence[object]] = ("1", ()),
+    most_parts: int = MOST_PARTS,
 ) -> tuple[Part, ...]:
     """Write the lists of what is due into the work directory; return the parts.
 
@@ -56,17 +61,22 @@ def cut(
         What was written later is left for another run, but for what was found before this one.
     part_s : float
         The work of a part, as far as it can be told.
+    within : tuple of (str, sequence)
+        What is asked for: a condition in SQL, and its values.
+    most_parts : int
     """
     rows = catalogue.rows(
         f"""SELECT file.id, root.name AS root, folder.path AS folder, file.name, file.size,
         mtime_ns, content.sha256, coalesce(duration_s, declared_s) AS seconds,
         peaks IS NOT NULL OR meta.trouble IS NOT NULL AS heard FROM {PLACED}
         LEFT JOIN content ON content.id = file.content LEFT JOIN meta ON meta.content = content.id
-        WHERE due = ? AND state = 'here' AND (due_gen < ? OR mtime_ns <= ?)
+        WHERE due = ? AND state = 'here' AND (due_gen < ? OR mtime_ns <= ?) AND ({within[0]})
+        {_ONCE if stage in {"follow", "transcript"} else ""}
         ORDER BY due_gen DESC, file.id""",  # noqa: S608 - constants of ours
         stage,
         gen,
         settled_ns,
+        *within[1],
     )
     parts: list[Part] = []
     for files, work_s in _groups(rows, stage, part_s):
@@ -84,7 +94,7 @@ def cut(
                 weight=max(work_s, 0.01),
             )
         )
-        if len(parts) == MOST_PARTS:
+        if len(parts) == most_parts:
             break
     return tuple(parts)
 
