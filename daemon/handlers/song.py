@@ -1,6 +1,6 @@
 """One song of an analysis: from its file to its documents."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -71,17 +71,22 @@ def write_documents(
 ) -> tuple[Output, ...]:
     """Write what is said of a song; return what was written."""
     (workdir / folder).mkdir(parents=True, exist_ok=True)
+    written: list[str] = []
+
+    def write(name: str, parts: Iterable[bytes]) -> None:  # of hours, all at once are much
+        with (workdir / folder / name).open("wb") as file:
+            file.writelines(parts)
+        written.append(name)
+
     rate_hz = made.analysis.file.rate_hz
-    texts = {"analysis.json": text_of(made.analysis).encode()}
+    write("analysis.json", [text_of(made.analysis).encode()])
     if options.peaks == "json":
-        texts["peaks.json"] = peaks_json(made.outline, rate_hz).encode()
+        write("peaks.json", peaks_json(made.outline, rate_hz))
     elif options.peaks == "dat":
-        texts["peaks.dat"] = peaks_dat(made.outline, rate_hz)
+        write("peaks.dat", [peaks_dat(made.outline, rate_hz)])
     up = "../" * len(folder.parts) + "index.html" if folder.parts else ""
     document = made.analysis.model_dump(mode="json", by_alias=True)
-    texts["analysis.html"] = song_page(document, made.outline, up=up).encode()
-    for name, data in texts.items():
-        (workdir / folder / name).write_bytes(data)
+    write("analysis.html", [song_page(document, made.outline, up=up).encode()])
     roles = {"analysis.json": "data", "analysis.html": "report"}
     return tuple(
         Output(
@@ -89,7 +94,7 @@ def write_documents(
             roles.get(name, "peaks"),
             measurements_of(made.analysis) if name == "analysis.json" else {},
         )
-        for name in texts
+        for name in written
     )
 
 

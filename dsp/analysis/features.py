@@ -23,7 +23,8 @@ Rule 2: a logarithm is taken in float64 and rounded to float32: processors diffe
 bits, and results must not.
 
 Rule 3: only the first ``MUSIC_S`` are listened to, of which 14 MB are kept, and 9 MB more while
-the level is being learnt: memory has a bound, however long a recording is.
+the level is being learnt: memory has a bound, however long a recording is. What is kept grows in
+one piece; thousands of small ones leave holes that no other object fits into.
 
 References
 ----------
@@ -76,6 +77,7 @@ _GROUP_SIZES = np.diff(np.append(_GROUPS, len(_EDGES) - 1)).astype(np.float32)
 _LOUD_PERCENTILE = 95
 _FLOOR_RATIO = 1e3  # what is 30 dB below a band of a loud frame no longer counts
 _SILENT = 1e-20
+_TOGETHER = 1_024  # frames that rise at once
 
 # Peaks are looked for from a little below the lowest pitch to the highest that is played.
 _PEAK_BINS = slice(
@@ -127,7 +129,7 @@ class Features:
         self._pitch_waiting: Rows = np.zeros(_PITCH_WINDOW // 2, np.float32)
         self._bands = BandTransform(_HANN, _BAND_EDGES, size=_WINDOW)
         self._rises = _Rises()
-        self._pitch: list[NDArray[np.float16]] = []
+        self._pitch = bytearray()
         self._cents = np.zeros(100, np.int64)
 
     def feed(self, mono: Rows) -> None:
@@ -147,11 +149,9 @@ class Features:
     def close(self) -> Evidence:
         """Return what was gathered, and let go of it. Nothing may be fed after it."""
         self._take(self._to_rate.resample_chunk(np.zeros(0, np.float32), last=True), last=True)
-        rises, self._rises = self._rises.all(), _Rises()
-        pitch = _joined(self._pitch, PITCH_BINS)
         return Evidence(
-            rises=rises,
-            pitch=pitch,
+            rises=self._rises.all(),
+            pitch=np.frombuffer(self._pitch, np.float16).reshape(-1, PITCH_BINS),
             cents=self._cents,
             offset_s=self._silence / self._rate_hz,
             sound_s=self._sound / self._rate_hz,
@@ -173,7 +173,7 @@ class Features:
         if len(looks):
             powers = _powers(looks * _PITCH_HANN, _PEAK_BINS.stop + 2 + _AROUND)
             partials = _Partials(np.sqrt(powers))
-            self._pitch.append(partials.on_thirds().clip(max=_MOST).astype(np.float16))
+            self._pitch += partials.on_thirds().clip(max=_MOST).astype(np.float16).tobytes()
             self._cents += partials.by_cents()
 
 
@@ -181,62 +181,52 @@ class _Rises:
     """How much bands have risen, per group, once the level of the song is known."""
 
     def __init__(self) -> None:
-        self._bands: list[Rows] = []
+        bands = len(_EDGES) - 1
+        self._bands: Rows = np.empty((int(LEVEL_S * FRAMES_PER_S), bands), np.float32)
+        """That the level is learnt from; none when it is known."""
         self._frames = 0
         self._scale = 0.0
-        """0 until the level is known."""
         # A song rises out of the silence before it.
-        self._before: Rows = np.zeros((2, len(_EDGES) - 1), np.float32)
-        self._done: list[NDArray[np.float16]] = []
+        self._before: Rows = np.zeros((2, bands), np.float32)
+        self._done = bytearray()
 
     def add(self, bands: Rows) -> None:
         """Take the powers of the next frames, ``(frames, 40)``."""
-        level_frames = int(LEVEL_S * FRAMES_PER_S)
-        if self._scale:
-            self._grow(bands)
-            return
         # The frames that the level is learnt from are counted, whatever the block.
-        missing = level_frames - self._frames
-        self._bands.append(bands[:missing])
-        self._frames += len(self._bands[-1])
-        if self._frames == level_frames:
+        learnt = bands[: len(self._bands) - self._frames]
+        self._bands[self._frames : self._frames + len(learnt)] = learnt
+        self._frames += len(learnt)
+        if self._frames == len(self._bands):
             self._learn()
-            self._grow(bands[missing:])
+            self._grow(bands[len(learnt) :])
 
     def all(self) -> NDArray[np.float16]:
         """Return ``(frames, 8)``."""
-        if not self._scale and self._bands:
-            self._learn()
-        return _joined(self._done, len(_GROUPS))
+        self._learn()
+        return np.frombuffer(self._done, np.float16).reshape(-1, len(_GROUPS))
 
     def _learn(self) -> None:
-        totals = np.concatenate([part.sum(axis=1, dtype=np.float64) for part in self._bands])
-        loud = np.percentile(totals, _LOUD_PERCENTILE) / self._bands[0].shape[1]
+        if not self._frames:
+            return
+        bands = self._bands[: self._frames]
+        totals = bands.sum(axis=1, dtype=np.float64)
+        loud = np.percentile(totals, _LOUD_PERCENTILE) / bands.shape[1]
         self._scale = float(_FLOOR_RATIO / (loud + _SILENT))
-        while self._bands:
-            self._grow(self._bands.pop(0))
+        for start in range(0, len(bands), _TOGETHER):
+            self._grow(bands[start : start + _TOGETHER])
+        self._bands, self._frames = bands[:0].copy(), 0
 
     def _grow(self, bands: Rows) -> None:
+        if not len(bands):
+            return
         logs = np.log1p(bands.astype(np.float64) * self._scale).astype(np.float32)
         logs = np.concatenate([self._before, logs])
         now, last, before = logs[2:], logs[1:-1], logs[:-2]
         half = np.float32(0.5)
         rises = np.maximum(now - half * np.maximum(before, last) - half * before, 0)
         groups = np.add.reduceat(rises, _GROUPS, axis=1) / _GROUP_SIZES
-        self._done.append(groups.astype(np.float16))
+        self._done += groups.astype(np.float16).tobytes()
         self._before = logs[-2:]
-
-
-def _joined(parts: list[NDArray[np.float16]], width: int) -> NDArray[np.float16]:
-    """Return all rows, and let go of every part as it is taken: never are all there twice."""
-    rows = np.empty((sum(map(len, parts)), width), np.float16)
-    done = 0
-    parts.reverse()
-    while parts:
-        part = parts.pop()
-        rows[done : done + len(part)] = part
-        done += len(part)
-    return rows
 
 
 def _starts(waiting: int, *, even: bool) -> range:

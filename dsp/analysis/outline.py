@@ -44,8 +44,8 @@ class OutlineMeter:
     def outline(self) -> Outline:
         """Return the pixels so far, the one that is not full yet included."""
         rest = np.ascontiguousarray(self._windows.rest())
-        last = _pixels(rest.reshape(1, -1)).tobytes() if len(rest) else b""
-        return np.frombuffer(bytes(self._pixels) + last, np.int8).reshape(-1, 2)
+        last = _pixels(rest.reshape(1, -1)) if len(rest) else np.zeros((0, 2), np.int8)
+        return np.concatenate([np.frombuffer(self._pixels, np.int8).reshape(-1, 2), last])
 
 
 def _pixels(rows: NDArray[np.float32]) -> Outline:

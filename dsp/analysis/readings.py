@@ -15,7 +15,8 @@ from dsp.analysis.figure import Figure, Why
 from dsp.analysis.outline import OutlineMeter, SilenceMeter
 from dsp.audio import Block
 from dsp.measure.levels import LevelMeter, TruePeakMeter
-from dsp.measure.loudness import MOMENTARY_S, SHORT_TERM_S, LoudnessMeter
+from dsp.measure.long_loudness import LongLoudnessMeter
+from dsp.measure.loudness import MOMENTARY_S, SHORT_TERM_S
 from dsp.units import ratio_of
 
 FLOOR_DB = -120.0
@@ -39,7 +40,7 @@ class Meters:
         self.rate_hz = rate_hz
         self.lead_frames = self.frames = 0
         """Of digital silence before the first sound, and in all."""
-        self.loudness = LoudnessMeter(rate_hz, channels)
+        self.loudness = LongLoudnessMeter(rate_hz, channels)
         self.levels = LevelMeter(channels)
         self.true_peak = TruePeakMeter(rate_hz, channels)
         self.silence = SilenceMeter()

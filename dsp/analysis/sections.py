@@ -21,7 +21,7 @@ from dsp.analysis.features import FRAMES_PER_S, PITCHES_PER_S
 from dsp.analysis.figure import Figure, Why
 from dsp.analysis.key import KEYS, key_of
 from dsp.analysis.music import Music, estimated
-from dsp.measure.loudness import FLOOR_LUFS, STEP_S, Energy, integrated_lufs
+from dsp.measure.loudness import FLOOR_LUFS, HOP_S, Energy, integrated_lufs
 
 BARS_PER_SECTION = 8
 
@@ -35,7 +35,7 @@ class Sound:
 
     music: Music
     energy: Energy
-    """Channel-weighted mean squares, per ``STEP_S``, from ``lead_s`` on."""
+    """Channel-weighted mean squares, per ``HOP_S``, from ``lead_s`` on."""
     lead_s: float
     duration_s: float
 
@@ -92,8 +92,8 @@ def _section(
         return slice(*(max(0, round((at - offset_s) * per_s)) for at in (start_s, end_s)))
 
     rises, pitches = places(FRAMES_PER_S), places(PITCHES_PER_S)
-    steps = places(1 / STEP_S, sound.lead_s)
-    lufs = integrated_lufs(sound.energy[steps], step_s=STEP_S)
+    steps = places(1 / HOP_S, sound.lead_s)
+    lufs = integrated_lufs(sound.energy[steps], step_s=HOP_S)
     audible = lufs > FLOOR_LUFS
     key = key_of(music.evidence.pitch[pitches], music.tuning.cents) if music.key else None
     classes = chroma_of(music.chroma[pitches]) if audible else None

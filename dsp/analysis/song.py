@@ -53,7 +53,7 @@ from dsp.errors import AudioFormatError
 from dsp.formats import refusals
 from dsp.formats.reader import Limits, Probe, StemReader, probe
 from dsp.measure.album import Counts, block_counts
-from dsp.measure.loudness import STEP_S
+from dsp.measure.loudness import HOP_S
 
 _DECODED_SHARE = 0.9
 """Of the work, by the clock."""
@@ -130,7 +130,7 @@ def analyse(
         began=began,
     )
     on_progress(1.0)
-    blocks = block_counts(meters.loudness.energy(), step_s=STEP_S)
+    blocks = block_counts(meters.loudness.energy(), step_s=HOP_S)
     return Analysed(analysis, meters.outline.outline(), blocks)
 
 

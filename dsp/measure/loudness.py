@@ -198,6 +198,9 @@ class LoudnessMeter:
         1 to 8, laid out as ``channel_weights`` says.
     """
 
+    energy_step_s = STEP_S
+    """Of what ``energy`` returns."""
+
     def __init__(self, rate_hz: int, channels: int) -> None:
         self._weights = channel_weights(channels)
         self._steps = StepEnergies(rate_hz, channels, step_s=STEP_S)
@@ -209,7 +212,7 @@ class LoudnessMeter:
         self._energy.frombytes((self._steps.taken() * self._weights).sum(axis=1).tobytes())
 
     def energy(self) -> Energy:
-        """Return the channel-weighted sums of mean squares, ``(steps,)`` of ``STEP_S``.
+        """Return the channel-weighted sums of mean squares, ``(steps,)``.
 
         No copy: to be let go before more is heard.
         """
@@ -217,19 +220,23 @@ class LoudnessMeter:
 
     def integrated_lufs(self) -> float:
         """Return the gated loudness of everything so far."""
-        return integrated_lufs(self.energy(), step_s=STEP_S)
+        return integrated_lufs(self.energy(), step_s=self.energy_step_s)
 
     def range_lu(self) -> float:
         """Return the loudness range in LU, 0 at the least."""
-        return range_lu(self.energy(), step_s=STEP_S)
+        return range_lu(self.energy(), step_s=self.energy_step_s)
 
     def momentary_lufs(self) -> Curve:
         """Return the loudness of windows of 400 ms over time."""
-        return sliding_lufs(self.energy(), step_s=STEP_S, window_s=MOMENTARY_S, hop_s=HOP_S)
+        return sliding_lufs(
+            self.energy(), step_s=self.energy_step_s, window_s=MOMENTARY_S, hop_s=HOP_S
+        )
 
     def short_term_lufs(self) -> Curve:
         """Return the loudness of windows of 3 s over time."""
-        return sliding_lufs(self.energy(), step_s=STEP_S, window_s=SHORT_TERM_S, hop_s=HOP_S)
+        return sliding_lufs(
+            self.energy(), step_s=self.energy_step_s, window_s=SHORT_TERM_S, hop_s=HOP_S
+        )
 
     def momentary_max_lufs(self) -> float:
         """Return the loudest 400 ms, looked for every 10 ms."""

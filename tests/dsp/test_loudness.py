@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy.signal import freqz_sos
 
 from dsp.errors import ParameterError
+from dsp.measure.long_loudness import LongLoudnessMeter
 from dsp.measure.loudness import (
     FLOOR_LUFS,
     STEP_S,
@@ -152,6 +153,21 @@ def test_asking_does_not_change_what_is_measured(programme):
         asked.integrated_lufs()
 
     np.testing.assert_array_equal(quiet.energy(), asked.energy())
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_meter_of_hours_reads_what_the_other_reads(reading):
+    """Energies that were folded, four times here, lose no window."""
+    rng = np.random.default_rng(6)
+    loud = rng.uniform(0.01, 0.5, 3_400).repeat(800)[:, np.newaxis]  # 340 s, anew each 0.1 s
+    noise = (loud * rng.standard_normal((len(loud), 1))).astype(np.float32)
+    usual, long = LoudnessMeter(8_000, 1), LongLoudnessMeter(8_000, 1)
+    for piece in in_blocks(noise, 65_536):
+        usual.update(piece)
+        long.update(piece)
+
+    assert getattr(long, reading)() == pytest.approx(getattr(usual, reading)(), abs=1e-9)
+    np.testing.assert_allclose(long.short_term_lufs(), usual.short_term_lufs(), atol=1e-9)
 
 
 @pytest.mark.parametrize("reading", READINGS)

@@ -25,11 +25,19 @@ def test_dat_is_version_2_with_8_bits():
 
 def test_json_says_what_dat_says():
     """Both forms hold the same numbers under the names that readers look for."""
-    told, data = json.loads(peaks_json(outline(10), RATE_HZ)), peaks_dat(outline(10), RATE_HZ)
+    told = json.loads(b"".join(peaks_json(outline(10), RATE_HZ)))
+    data = peaks_dat(outline(10), RATE_HZ)
 
     assert list(struct.unpack("20b", data[24:])) == told.pop("data")
     assert {"version": 2, "channels": 1, "sample_rate": RATE_HZ, "samples_per_pixel": 512,
             "bits": 8, "length": 10} == told  # fmt: skip
+
+
+def test_json_of_hours_holds_every_number():
+    """It is written part by part, and the parts are one list."""
+    hours = outline(70_000)
+
+    assert hours.ravel().tolist() == json.loads(b"".join(peaks_json(hours, RATE_HZ)))["data"]
 
 
 def test_file_without_sound_has_a_header():
@@ -38,7 +46,7 @@ def test_file_without_sound_has_a_header():
 
     assert (24, 0) == (
         len(peaks_dat(none, RATE_HZ)),
-        json.loads(peaks_json(none, RATE_HZ))["length"],
+        json.loads(b"".join(peaks_json(none, RATE_HZ)))["length"],
     )
 
 
