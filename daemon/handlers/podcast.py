@@ -25,7 +25,7 @@ from daemon.errors import BadInput
 from daemon.handlers.article.drop import ArticleDrop
 from daemon.handlers.article.reading import SUFFIXES, Article, FrontMatter, Piece, read_article
 from daemon.handlers.contract import Note, Output, Result, Task
-from daemon.handlers.grants import endpoint_of
+from daemon.handlers.grants import endpoint_of, programs_there
 from daemon.handlers.podcast_documents import (
     Row,
     chapters_json,
@@ -41,7 +41,7 @@ from daemon.handlers.speech.voices import Cache, Engine, Espeak, Server
 from daemon.text import count, figure, span
 from dsp.episode.music import Music
 from dsp.episode.narration import Narration, Spoken, narrate
-from dsp.episode.tags import id3_tag
+from dsp.episode.tags import Tags, put_tags
 from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits, probe
 
@@ -79,14 +79,16 @@ class Options(BaseModel):
     """Pieces spoken at a time."""
     request_s: Annotated[float, Field(ge=0.0, le=600.0)] = 0.0
     """What a request may take; 0: 10 s and twice the length of its speech, at most 120 s."""
-    format: Literal["mp3", "opus"] = "mp3"
+    format: Literal["mp3", "opus", "m4b"] = "mp3"
+    """``m4b`` takes the ``ffmpeg`` program."""
     cache_mb: Annotated[float, Field(ge=0.0)] = 2048.0
     """What is kept of pieces at the most, besides those of the last two days."""
 
 
 def USES(options: Options) -> set[str]:  # noqa: N802 - a constant of the contract
     """Return what these options want."""
-    return {endpoint_of(options.endpoint) if options.endpoint else "espeak-ng"}
+    writer = {"ffmpeg"} if options.format == "m4b" else set()
+    return {endpoint_of(options.endpoint) if options.endpoint else "espeak-ng"} | writer
 
 
 def handle(task: Task) -> Result:
@@ -95,13 +97,14 @@ def handle(task: Task) -> Result:
     Raises
     ------
     BadInput
-        The article or a voice cannot be used.
+        The article or a voice cannot be used, or the format cannot be written here.
     NothingToDo
         There is nothing to speak.
     Postponed
         The engine does not speak now; what it has spoken is kept.
     """
     options: Options = task.options
+    _hold_to_what_is_granted(task)
     drop = ArticleDrop.of(task.source, task.name)
     data = drop.text()
     article = read_article(
@@ -134,6 +137,15 @@ def handle(task: Task) -> Result:
     return _written(
         task, article, joined, rows, drop=drop, digest=digest, engine=engine.name, notes=notes
     )
+
+
+def _hold_to_what_is_granted(task: Task) -> None:
+    """Refuse a format that takes a program that is not there, before anything is paid for."""
+    needs_ffmpeg = task.options.format == "m4b"
+    there = task.grants.programs if task.grants else programs_there(["ffmpeg", "ffprobe"])
+    if needs_ffmpeg and not {"ffmpeg", "ffprobe"} <= there.keys():
+        why = "is not granted" if task.grants else "is not installed"
+        raise BadInput("FORMAT_NOT_GRANTED", f"format m4b takes the ffmpeg program, which {why}")
 
 
 def _engine(task: Task) -> Engine:
@@ -250,11 +262,10 @@ def _written(
     name, raw = f"episode.{kind}", task.workdir / f".episode.{kind}"
     chapters = chapters_of(article, rows, joined.duration_s)
     cover, mime = drop.cover()
-    tag = b""
-    if kind == "mp3":
-        author = article.front.author
-        tag = id3_tag(title=article.title, author=author, chapters=chapters, cover=cover, mime=mime)
-    _put_together(tag, raw, task.workdir / name)
+    tags = Tags(article.title, article.front.author, chapters, cover, mime)
+    if not put_tags(raw, tags, task.workdir / name):
+        notes.append(Note("COVER_NOT_USED", "the cover is no picture that ffmpeg takes"))
+    raw.unlink()
     figures = _figures(joined, rows)
     size = (task.workdir / name).stat().st_size
     texts = {
@@ -296,12 +307,3 @@ def _words(figures: dict[str, float]) -> list[tuple[str, str]]:
         ("True peak", figure("dbtp", figures["true_peak_dbtp"])),
         ("Pieces", f"{figures['pieces']}, {figures['cached']} kept"),
     ]
-
-
-def _put_together(tag: bytes, raw: Path, path: Path) -> None:
-    """Write the tag and the sound behind it."""
-    with raw.open("rb") as sound, path.open("wb") as file:
-        file.write(tag)
-        while portion := sound.read(1 << 20):
-            file.write(portion)
-    raw.unlink()

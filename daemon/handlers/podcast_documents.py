@@ -10,6 +10,8 @@ from daemon.handlers.speech.speaking import Made
 from dsp.episode.tags import Chapter
 from dsp.report.template import rendered
 
+_TYPES = {"mp3": "audio/mpeg", "opus": "audio/ogg", "m4b": "audio/mp4"}
+
 
 @dataclass(frozen=True)
 class Row:
@@ -58,7 +60,7 @@ def transcript_vtt(rows: Sequence[Row]) -> str:
 
 def rss_item(article: Article, name: str, size: int, duration_s: float, guid: str) -> str:
     """Return an RSS item; its addresses are relative, whoever publishes completes them."""
-    kind = "audio/ogg" if name.endswith(".opus") else "audio/mpeg"
+    kind = _TYPES[name.rpartition(".")[2]]
     author = article.front.author
     lines = [
         "<item>",

@@ -31,7 +31,7 @@ from dsp.containers.streams import id3_bytes, read_flac, read_mp3, read_ogg
 
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".wave", ".bwf", ".rf64", ".bw64", ".w64", ".aif", ".aiff", ".aifc", ".caf"}
-    | {".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".m4a", ".mp4", ".aac", ".wma"}
+    | {".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".m4a", ".m4b", ".mp4", ".aac", ".wma"}
     | {".webm", ".weba", ".mka"}
 )
 """Names under which audio comes. More than can be read: a refusal with a reason beats silence."""

@@ -21,11 +21,12 @@ import numpy as np
 
 from dsp.audio import BLOCK_FRAMES, Block
 from dsp.episode.music import Music, mixed
+from dsp.formats.m4b import AacFile
 from dsp.formats.reader import Limits, StemReader, probe
 from dsp.formats.resample import Resampler
 from dsp.formats.writer import Writer
 from dsp.measure.loudness import LoudnessMeter
-from dsp.mixing.joining.level import Codec, levelled
+from dsp.mixing.joining.level import Codec, Sink, levelled
 from dsp.mixing.stem_meters import SIBILANCE_HZ, SIBILANCE_Q
 from dsp.processors.dynamic_bands import DeEsser
 from dsp.units import ratio_of
@@ -36,9 +37,9 @@ TRIM_S = 0.030
 VOICE_LUFS = -20.0
 TARGET_LUFS = -16.0
 _OPUS_HZ = 48_000
-_KBITS = {"mp3": 192, "opus": 96}
+_KBITS = {"mp3": 192, "opus": 96, "m4b": 128}
 # Measured on speech and music, mono and stereo: LAME scales by 0.97 at this rate.
-_CODECS = {"mp3": Codec(-0.265, -0.2), "opus": Codec(0.0, 0.5)}
+_CODECS = {"mp3": Codec(-0.265, -0.2), "opus": Codec(0.0, 0.5), "m4b": Codec(-0.05, 0.4)}
 _DEESS_OVER_DB = 4.0
 """Of the peaks in the band of an s, above the voice's loudness: of a voice that was recorded well,
 one moment in a hundred is."""
@@ -90,7 +91,7 @@ def narrate(
     folder : Path
         Where the sum lies meanwhile.
     format : str
-        ``mp3`` or ``opus``.
+        ``mp3``, ``opus`` or ``m4b``, which the ``ffmpeg`` program writes.
     limits : Limits
         What music may be.
 
@@ -117,10 +118,9 @@ def narrate(
             spans = [(start + later_s, end + later_s) for start, end in spans]
         source = whole if music else speech
         frames = probe(source, name=source.name).frames or 0
-        sides, kbits = 2 if music else 1, _KBITS[format]
         done = levelled(
             source,
-            partial(Writer, path, rate_hz=rate_hz, channels=sides, format=format, kbits=kbits),
+            _writer(path, format, rate_hz, channels=2 if music else 1),
             path,
             lufs=lufs,
             target_lufs=TARGET_LUFS,
@@ -133,6 +133,13 @@ def narrate(
         whole.unlink(missing_ok=True)
     figures = done.integrated_lufs, done.true_peak_dbtp, done.reduction_db
     return Narration(tuple(spans), frames / RATE_HZ, *figures)
+
+
+def _writer(path: Path, format: str, rate_hz: int, channels: int) -> Callable[[], Sink]:  # noqa: A002 - as above
+    kbits = _KBITS[format]
+    if format == "m4b":
+        return partial(AacFile, path, rate_hz=rate_hz, channels=channels, kbits=kbits)
+    return partial(Writer, path, rate_hz=rate_hz, channels=channels, format=format, kbits=kbits)
 
 
 def trimmed(sound: Block) -> Block:

@@ -60,7 +60,7 @@ class EncodedFile:
                 bitrate_mode=coding.mode,
             )
         except soundfile.LibsndfileError as error:
-            raise self._cause() or ParameterError(
+            raise cause_of(self._fd) or ParameterError(
                 f"{coding.subtype} does not take {channels} channels at {rate_hz} Hz"
             ) from error
 
@@ -81,15 +81,16 @@ class EncodedFile:
             settle_serial(self._fd)
 
     def _reason(self) -> OSError:
-        return self._cause() or OSError(errno.EIO, "the encoder failed")
+        return cause_of(self._fd) or OSError(errno.EIO, "the encoder failed")
 
-    def _cause(self) -> OSError | None:
-        """Ask the disk what it told libsndfile, which keeps only that it failed."""
-        size = os.fstat(self._fd).st_size
-        try:
-            os.pwrite(self._fd, bytes(_TRIAL_BYTES), size)
-            os.fsync(self._fd)
-            os.ftruncate(self._fd, size)
-        except OSError as cause:
-            return cause
-        return None
+
+def cause_of(fd: int) -> OSError | None:
+    """Ask the disk what it told an encoder, which keeps only that it failed."""
+    size = os.fstat(fd).st_size
+    try:
+        os.pwrite(fd, bytes(_TRIAL_BYTES), size)
+        os.fsync(fd)
+        os.ftruncate(fd, size)
+    except OSError as cause:
+        return cause
+    return None

@@ -91,7 +91,7 @@ class Foreign:
         ]
         try:
             done = subprocess.run(  # noqa: S603 - our own arguments; the file is a descriptor
-                [_program("ffprobe"), *arguments],
+                [program("ffprobe"), *arguments],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=PATIENCE_S,
@@ -100,7 +100,7 @@ class Foreign:
             )
             stream: dict[str, str] = json.loads(done.stdout)["streams"][0]
         except OSError as error:
-            raise _unstarted("ffprobe", error) from error
+            raise unstarted("ffprobe", error) from error
         except (subprocess.SubprocessError, ValueError, LookupError) as error:
             raise Broken("ffprobe finds no sound in it") from error
         return stream
@@ -114,7 +114,7 @@ class Foreign:
         ]
         try:
             return subprocess.Popen(  # noqa: S603 - our own arguments; the file is a descriptor
-                [_program("ffmpeg"), *arguments],
+                [program("ffmpeg"), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -122,7 +122,7 @@ class Foreign:
                 bufsize=0,
             )
         except OSError as error:
-            raise _unstarted("ffmpeg", error) from error
+            raise unstarted("ffmpeg", error) from error
 
     def _bytes(self, count: int) -> bytes:
         """Return ``count`` bytes of the pipe, fewer at its end."""
@@ -171,7 +171,7 @@ def copy_with_tags(
     ]
     try:
         subprocess.run(  # noqa: S603 - our own arguments; the file is a descriptor
-            [_program("ffmpeg"), *arguments],
+            [program("ffmpeg"), *arguments],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=PATIENCE_S,
@@ -179,20 +179,22 @@ def copy_with_tags(
             check=True,
         )
     except OSError as error:
-        raise _unstarted("ffmpeg", error) from error
+        raise unstarted("ffmpeg", error) from error
     except subprocess.SubprocessError as error:
         target.unlink(missing_ok=True)
         raise Broken("ffmpeg cannot copy it") from error
 
 
-def _program(name: str) -> str:
+def program(name: str) -> str:
+    """Return where a program lies."""
     found = shutil.which(name)
     if found is None:
         raise Unsupported(f"the program {name} is not installed")
     return found
 
 
-def _unstarted(name: str, error: OSError) -> Unsupported:
+def unstarted(name: str, error: OSError) -> Unsupported:
+    """Return why a program could not be started."""
     if isinstance(error, PermissionError):  # a confined worker starts nothing
         return Unsupported("the ffmpeg program, which would read it, may not be started here")
     return Unsupported(f"{name} cannot be started: {error.strerror}")

@@ -10,25 +10,31 @@ from collections.abc import Iterator
 
 SERIAL = 1
 
-_HEAD_BYTES = 27
-_SERIAL_AT, _CRC_AT, _SEGMENTS_AT = 14, 22, 26
+HEAD_BYTES = 27
+_SERIAL_AT, _CRC_AT, SEGMENTS_AT = 14, 22, 26
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def settle_serial(fd: int) -> None:
     """Give every page of the file our serial number, and the checksum that goes with it."""
-    for offset, page in _pages(fd):
+    for offset, page in pages(fd):
         page[_SERIAL_AT : _SERIAL_AT + 4] = SERIAL.to_bytes(4, "little")
-        page[_CRC_AT : _CRC_AT + 4] = bytes(4)
-        page[_CRC_AT : _CRC_AT + 4] = _crc(page).to_bytes(4, "little")
-        os.pwrite(fd, page[:_HEAD_BYTES], offset)
+        seal(page)
+        os.pwrite(fd, page[:HEAD_BYTES], offset)
 
 
-def _pages(fd: int) -> Iterator[tuple[int, bytearray]]:
+def seal(page: bytearray) -> None:
+    """Give a page the checksum that goes with it."""
+    page[_CRC_AT : _CRC_AT + 4] = bytes(4)
+    page[_CRC_AT : _CRC_AT + 4] = _crc(page).to_bytes(4, "little")
+
+
+def pages(fd: int) -> Iterator[tuple[int, bytearray]]:
+    """Yield where each page lies, and its bytes."""
     offset = 0
-    while len(head := os.pread(fd, _HEAD_BYTES + 255, offset)) >= _HEAD_BYTES:
-        segments = head[_SEGMENTS_AT]
-        length = _HEAD_BYTES + segments + sum(head[_HEAD_BYTES : _HEAD_BYTES + segments])
+    while len(head := os.pread(fd, HEAD_BYTES + 255, offset)) >= HEAD_BYTES:
+        segments = head[SEGMENTS_AT]
+        length = HEAD_BYTES + segments + sum(head[HEAD_BYTES : HEAD_BYTES + segments])
         yield offset, bytearray(os.pread(fd, length, offset))
         offset += length
 

@@ -2,8 +2,11 @@
 
 import json
 import os
+import random
 import shutil
+import struct
 import subprocess
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -13,12 +16,14 @@ import soundfile
 from daemon.errors import BadInput, Postponed
 from daemon.handlers import podcast
 from daemon.handlers.contract import Task
+from daemon.handlers.grants import Grants
 from daemon.handlers.pruning import prune
 from daemon.handlers.speech.client import Limits, SpeechClient
 from daemon.handlers.speech.speaking import Wish, speak
 from daemon.handlers.speech.voices import Cache, Server, fault_of
 from dsp.episode.narration import RATE_HZ, Spoken, narrate
-from dsp.episode.tags import Chapter, id3_tag
+from dsp.episode.tags import Chapter, Tags, put_tags
+from dsp.mixing.joining.level import heard_of
 from tests.support.daemons import Daemon, read_json, settings_for, until
 from tests.support.speech_server import serving
 
@@ -71,31 +76,75 @@ def test_pauses_are_those_that_were_asked_for_and_voices_are_matched(tmp_path):
     assert made.true_peak_dbtp <= -1.0
 
 
+def png(side):
+    """A picture that cannot be packed: more than one page of Ogg."""
+    rows = b"".join(b"\0" + random.Random(y).randbytes(3 * side) for y in range(side))
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
 @needs_ffprobe
-def test_chapters_are_read_by_others(tmp_path):
-    chapters = [Chapter(0.0, 1.5, "Größe"), Chapter(1.5, 3.0, "B")]
+@pytest.mark.parametrize("kind", ["mp3", "opus", "m4b"])
+def test_tags_chapters_and_cover_are_read_by_others(tmp_path, kind):
+    chapters = [Chapter(0.0, 1.5, "Größe; = #\\"), Chapter(1.5, 3.0, "B")]
     voiced(tmp_path / "s.wav", 3.0, 0.5)
     spoken = [Spoken(tmp_path / "s.wav", "", 0.0)]
-    narrate(spoken, tmp_path, tmp_path / "s.mp3", format="mp3", report=lambda _: None)
-    tag = id3_tag(title="T" * 200, author="A", chapters=chapters)
-    (tmp_path / "t.mp3").write_bytes(tag + (tmp_path / "s.mp3").read_bytes())
+    source, target = tmp_path / f"s.{kind}", tmp_path / f"t.{kind}"
+    made = narrate(spoken, tmp_path, source, format=kind, report=lambda _: None)
+    picture = png(300)
+    assert put_tags(source, Tags("T" * 200, "A", chapters, picture, "image/png"), target)
 
     command = ["ffprobe", "-v", "error", "-of", "json", "-show_chapters", "-show_format"]
-    said = json.loads(subprocess.check_output([*command, str(tmp_path / "t.mp3")]))
+    said = json.loads(subprocess.check_output([*command, "-show_streams", str(target)]))
+    cover = ["ffmpeg", "-v", "error", "-i", target, "-map", "0:v", "-c", "copy", "-f", "image2pipe"]
 
-    told = [(one["start"], one["end"], one["tags"]["title"]) for one in said["chapters"]]
-    assert [(0, 1500, "Größe"), (1500, 3000, "B")] == told
-    assert ("T" * 200, "A") == (said["format"]["tags"]["title"], said["format"]["tags"]["artist"])
+    told = [(float(one["start_time"]), one["tags"]["title"].strip()) for one in said["chapters"]]
+    words = said["format"].get("tags") or said["streams"][0]["tags"]
+    words = {name.lower(): text for name, text in words.items()}
+    assert [(0.0, "Größe; = #\\"), (1.5, "B")] == told
+    assert ("T" * 200, "A") == (words["title"], words["artist"])
+    assert picture == subprocess.check_output([*cover, "pipe:1"])
+    assert made.integrated_lufs == pytest.approx(-16.0, abs=0.1)
+    assert made.true_peak_dbtp <= -1.0
+    assert heard_of(target) == (made.integrated_lufs, made.true_peak_dbtp)
 
 
 @needs_espeak
-@pytest.mark.parametrize("kind", ["mp3", "opus"])
+@needs_ffprobe
+@pytest.mark.parametrize("kind", ["mp3", "opus", "m4b"])
 def test_article_becomes_an_episode_and_again_from_what_is_kept(tmp_path, kind):
     made = podcast.handle(task_of(tmp_path, article(4), format=kind))
     again = podcast.handle(task_of(tmp_path, article(4), format=kind))
 
     assert made.measurements["integrated_lufs"] == pytest.approx(-16.0, abs=0.1)
     assert (0, 4) == (made.measurements["cached"], again.measurements["cached"])
+    assert {one.path for one in made.outputs} == {one.name for one in (tmp_path / "out").iterdir()}
+
+
+def test_format_that_takes_a_program_is_refused_where_that_is_not_granted(tmp_path):
+    task = replace(task_of(tmp_path, "Hello.", format="m4b"), grants=Grants())
+
+    assert {"espeak-ng", "ffmpeg"} == podcast.USES(task.options)
+    with pytest.raises(BadInput, match="FORMAT_NOT_GRANTED"):
+        podcast.handle(task)
+
+
+@needs_espeak
+@needs_ffprobe
+def test_cover_that_ffmpeg_cannot_read_costs_no_episode(tmp_path):
+    task = task_of(tmp_path, "Hello.", format="m4b")
+    folder = tmp_path / "drop"
+    folder.mkdir()
+    task.source.rename(folder / "a.md")
+    (folder / "cover.jpg").write_bytes(b"\xff\xd8\xff and no picture")
+
+    made = podcast.handle(replace(task, source=folder))
+
+    assert ["COVER_NOT_USED"] == [note.code for note in made.notes]
     assert {one.path for one in made.outputs} == {one.name for one in (tmp_path / "out").iterdir()}
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dsp.audio import BLOCK_FRAMES, HOP_FRAMES, Block
+from dsp.formats.m4b import AacFile
 from dsp.formats.reader import StemReader, probe
 from dsp.formats.resample import Resampler
 from dsp.formats.writer import Writer
@@ -23,6 +24,8 @@ from dsp.measure.levels import TruePeakMeter
 from dsp.measure.loudness import LoudnessMeter
 from dsp.processors.limiter import Limiter
 from dsp.units import ratio_of
+
+Sink = Writer | AacFile
 
 CEILING_DBTP = -1.0
 TOLERANCE_LU, TOLERANCE_DB = 0.05, 0.05
@@ -53,7 +56,7 @@ class Levelled:
 
 def levelled(
     source: Path,
-    writer: Callable[[], Writer],
+    writer: Callable[[], Sink],
     path: Path,
     *,
     lufs: float,
@@ -116,17 +119,17 @@ def _slope(before: tuple[float, float] | None, gain_db: float, lufs: float) -> f
 
 def heard_of(path: Path) -> tuple[float, float]:
     """Return loudness and true peak of a file as it decodes."""
-    found = probe(path, name=path.name)
+    found = probe(path, name=path.name, allow_ffmpeg=True)
     meter = LoudnessMeter(found.rate_hz, found.channels)
     peaks = TruePeakMeter(found.rate_hz, found.channels)
-    with StemReader(found) as reader:
+    with StemReader(found, allow_ffmpeg=True) as reader:
         while len(block := reader.read(BLOCK_FRAMES)):
             meter.update(block)
             peaks.update(block)
     return meter.integrated_lufs(), float(peaks.true_peak_dbtp())
 
 
-def _encoded(path: Path, gain_db: float, ceiling_dbtp: float, out: Writer, rate_hz: int) -> float:
+def _encoded(path: Path, gain_db: float, ceiling_dbtp: float, out: Sink, rate_hz: int) -> float:
     """Write the limited sound; return what the limiter took at the most."""
     limited = _Limited(path, gain_db, ceiling_dbtp)
     resampler = Resampler(limited.rate_hz, rate_hz, limited.channels)
