@@ -19,6 +19,7 @@ settings'. Either leaves nothing but work files, which are removed.
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +27,16 @@ from typing import Any
 from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits, Probe
 from dsp.mixing.align.align import Placement, TimingCues, align
+from dsp.mixing.comparison import KEPT, Comparison, compared, kept_of
 from dsp.mixing.content import content_of
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings, text_of
 from dsp.mixing.reference import reference_of
-from dsp.mixing.render.deliverables import FOLDER, Delivered, deliver, stem_paths, wanted_of
+from dsp.mixing.render.deliverables import Deliveries, deliver, stem_paths, wanted_of
 from dsp.mixing.render.master import Mastered, master
 from dsp.mixing.render.mixdown import Rendered, render
 from dsp.mixing.render.platforms import lossy_peaks_dbtp, platforms_of
+from dsp.mixing.render.preview import Preview
 from dsp.mixing.render.verify import Verified
 from dsp.mixing.report_data import report_of, warnings_of
 from dsp.mixing.roles import PROFILES, roles_of
@@ -111,7 +114,7 @@ def mix(
     settings = by_found_names(settings, [probe.name for probe in stems.probes])
     decided, placements, inputs, repeated = _decided(stems, settings, resources, report)
     probes = [probe for probe in stems.probes if probe.name in decided.sheet.stems]
-    rendered, mastered, delivered = _made_sound(decided, probes, out, resources, report)
+    rendered, mastered, delivered, comparison = _made_sound(decided, probes, out, resources, report)
     report("exporting", STAGES["exporting"])
     warnings = (
         *stems.warnings,
@@ -120,8 +123,8 @@ def mix(
         *delivered.warnings(),
     )
     data = report_of(decided, placements, rendered, mastered, warnings)
-    data.update(_afterwards(mastered, delivered))
-    papers = _write_papers(out, data, mastered, song=source.name)
+    data.update(_afterwards(mastered, delivered), compared=comparison.told)
+    papers = _write_papers(out, data, mastered, comparison, song=source.name)
     report("complete", STAGES["complete"])
     return Mixed(
         outputs={"master": mastered.path.name, **papers, **delivered.outputs()},
@@ -135,7 +138,7 @@ def mix(
     )
 
 
-def _afterwards(mastered: Mastered, delivered: "_Deliveries") -> dict[str, Any]:
+def _afterwards(mastered: Mastered, delivered: Deliveries) -> dict[str, Any]:
     """Return what the report says of where the master goes, and of the files beside it."""
     return {
         "platforms": platforms_of(mastered.heard),
@@ -234,29 +237,10 @@ def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Place
     return {placement.name: placement for placement in align(stems, mode=mode)}
 
 
-@dataclass(frozen=True)
-class _Deliveries:
-    masters: tuple[Delivered, ...]
-    stems: tuple[Path, ...]
-
-    def warnings(self) -> list[Warned]:
-        """Return which masters are not as loud as they should be, and why."""
-        return [
-            ("TARGET_NOT_REACHED", f"{one.path} has {one.heard.integrated_lufs:.1f} LUFS: {why}")
-            for one in self.masters
-            if (why := one.why_missed)
-        ]
-
-    def outputs(self) -> dict[str, str]:
-        """Return role → file."""
-        stems = {f"{FOLDER}/{path.stem}": f"{FOLDER}/{path.name}" for path in self.stems}
-        return {**{one.role: one.path for one in self.masters}, **stems}
-
-
 def _made_sound(
     decided: Plan, probes: Sequence[Probe], out: Path, resources: Resources, report: OnProgress
-) -> tuple[Rendered, Mastered, _Deliveries]:
-    """Return the rendered and the finished mix, and what else was asked for of it.
+) -> tuple[Rendered, Mastered, Deliveries, Comparison]:
+    """Return the rendered and the finished mix, what else was asked for, and what is compared.
 
     The work files between them are gone.
     """
@@ -268,7 +252,7 @@ def _made_sound(
         report("processing_tracks" if progress < middle else "mixing", progress)
 
     rendering(0.0)
-    stems = stem_paths(decided.sheet, out)
+    stems, solos = stem_paths(decided.sheet, out), stem_paths(decided.sheet, out, "preview")
     rendered = render(
         decided,
         probes,
@@ -277,7 +261,9 @@ def _made_sound(
         report=rendering,
         parts={one.heard for one in wanted if one.heard is not None},
         stem_files=stems,
+        excerpts=kept_of(solos),
     )
+    rate_hz, passage = decided.sheet.rate_hz, rendered.plain.passage
     files = 1 + len(wanted)
     span = (STAGES["exporting"] - high) / files
     try:
@@ -287,7 +273,7 @@ def _made_sound(
             out / f"final_mix.{decided.sheet.format}",
             limits=_OF_OUR_OWN,
             report=lambda part: report("mastering", high + part * span),
-            preview=out / _PREVIEW,
+            preview=lambda: Preview(out / _PREVIEW, rate_hz, (out / KEPT, passage)),
         )
         masters = deliver(
             rendered,
@@ -297,23 +283,27 @@ def _made_sound(
             limits=_OF_OUR_OWN,
             report=lambda part: report("mastering", high + (1 + part * len(wanted)) * span),
         )
-        delivered = _Deliveries(tuple(masters), tuple(stems.values()))
+        delivered = Deliveries(tuple(masters), (*stems.values(), *solos.values()))
+        make_up_db = mastered.sheet.master.make_up_db or 0.0
+        comparison = compared(rendered.plain, out, solos, rate_hz=rate_hz, make_up_db=make_up_db)
     finally:
         rendered.remove()
-    return rendered, mastered, delivered
+    return rendered, mastered, delivered, comparison
 
 
 def _write_papers(
-    out: Path, data: Mapping[str, Any], mastered: Mastered, *, song: str
+    out: Path, data: Mapping[str, Any], mastered: Mastered, comparison: Comparison, *, song: str
 ) -> dict[str, str]:
     """Write the recall sheet and the reports; return them by role."""
     sheet = text_of(mastered.sheet)
     _write(out / "mix.yaml", [sheet])
     _write(out / "report.json", [json.dumps(data, indent=1, allow_nan=False), "\n"])
-    with (out / _PREVIEW).open("rb") as preview:
-        page = page_parts(data, sheet=sheet, preview=preview, name=song)
-        _write(out / "report.html", page)
-    (out / _PREVIEW).unlink()
+    played = (out / _PREVIEW, *comparison.sounds)
+    with ExitStack() as stack:
+        sounds = [stack.enter_context(path.open("rb")) for path in played]
+        _write(out / "report.html", page_parts(data, sheet=sheet, sounds=sounds, name=song))
+    for path in played:
+        path.unlink()
     return {
         "report": "report.html",
         "data": "report.json",

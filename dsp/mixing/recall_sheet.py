@@ -231,8 +231,8 @@ class Deliverable(_Part):
     """Roles, or names of stems, that are left out."""
     only: tuple[str, ...] = ()
     """Roles, or names of stems, that alone are heard."""
-    stems: Literal["processed"] | None = None
-    """Each stem as it goes to the sum, in a file of its own."""
+    stems: Literal["processed", "preview"] | None = None
+    """Each stem as it goes to the sum, in a file of its own: all of it, or a passage to hear."""
 
     @field_validator("without", "only", mode="before")
     @classmethod

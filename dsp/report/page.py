@@ -43,7 +43,7 @@ _WORTH_A_MARK_DB = 3.0
 _AT_SECOND = re.compile(r"\bat (\d+\.\d+) s\b")
 
 _SOUND = 'src="data:audio/ogg;base64,'
-"""Where the sound goes in the page."""
+"""Where a sound goes in the page."""
 _SOUND_BYTES = 3 << 16
 """Encoded at a time; thirds of it make no padding on the way."""
 
@@ -62,7 +62,7 @@ class StereoPosition:
 
 
 def page_parts(
-    data: Mapping[str, Any], *, sheet: str, preview: BinaryIO, name: str = ""
+    data: Mapping[str, Any], *, sheet: str, sounds: Sequence[BinaryIO], name: str = ""
 ) -> Iterator[str]:
     """Yield the page from its beginning to its end, an hour's sound never whole.
 
@@ -72,17 +72,20 @@ def page_parts(
         The report, as in ``report.json``.
     sheet : str
         The recall sheet as text.
-    preview : file
-        The mix as Ogg Vorbis.
+    sounds : sequence of file
+        The mix as Ogg Vorbis, and where the report has a comparison, its passage of the mix and of
+        the plain sum.
     name : str
         Of the song; may be empty.
     """
-    # No text that is escaped holds this quotation mark: the first one is the template's.
-    before, here, after = _page(data, sheet, name).partition(_SOUND)
-    yield before + here
-    while sound := preview.read(_SOUND_BYTES):
-        yield base64.b64encode(sound).decode("ascii")
-    yield after
+    # No text that is escaped holds this quotation mark: each of them is the template's.
+    before, *rest = _page(data, sheet, name).split(_SOUND)
+    yield before
+    for sound, after in zip(sounds, rest, strict=True):
+        yield _SOUND
+        while part := sound.read(_SOUND_BYTES):
+            yield base64.b64encode(part).decode("ascii")
+        yield after
 
 
 def _page(data: Mapping[str, Any], sheet: str, name: str) -> str:
@@ -92,7 +95,7 @@ def _page(data: Mapping[str, Any], sheet: str, name: str) -> str:
     return rendered(
         "report.html.j2",
         styles=["report.css"],
-        scripts=["clock.js", "report.js"],
+        scripts=["clock.js", "report.js", "compare.js"],
         media="'self' data: file:",
         report=data,
         name=name,
@@ -113,6 +116,10 @@ def _page(data: Mapping[str, Any], sheet: str, name: str) -> str:
         stems=(rows := [_stem(row, data, seats.get(row["name"])) for row in stems]),
         speakers=[row for row in rows if row["strip"]["role"] == "speech"],
         moves=_moves(data),
+        solos=sorted(
+            data.get("compared", {}).get("solos", ()),
+            key=lambda one: [row["name"] for row in stems].index(one["stem"]),
+        ),
     )
 
 

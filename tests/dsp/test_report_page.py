@@ -18,8 +18,8 @@ from tests.support.reports import cut, report, stem_row
 
 
 def made(data, **more):
-    sound = io.BytesIO(more.pop("sound", b"OggS"))
-    return "".join(page_parts(data, **({"sheet": "stems: {}\n", "preview": sound} | more)))
+    sounds = [io.BytesIO(more.pop("sound", b"OggS"))]
+    return "".join(page_parts(data, **({"sheet": "stems: {}\n", "sounds": sounds} | more)))
 
 
 def chart(data, title):

@@ -77,7 +77,7 @@ def mix_report(text):
     sound = io.BytesIO()
     soundfile.write(sound, np.zeros(4_800), 48_000, format="OGG")
     sound.seek(0)
-    return "".join(page_parts(data, sheet=f"stems: {text}", preview=sound, name=text))
+    return "".join(page_parts(data, sheet=f"stems: {text}", sounds=[sound], name=text))
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ pytestmark = needs(*NAMES, debian="chromium")
 SECONDS = 8.0
 AUDIO = "document.querySelector('audio')"
 PLAYING = f"!{AUDIO}.paused"
+MIX, PLAIN = (f"document.getElementById('compare-{name}')" for name in ("mix", "plain"))
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def report(tmp_path_factory):
     session = make_session(folder / "Night Train", seconds=SECONDS)
     (session / "pad.aiff").rename(session / f"pad_{'very_long_name' * 6}.aiff")
     (folder / "out").mkdir()
-    mix(session, folder / "out", Settings(), report=lambda *_: None)
+    mix(session, folder / "out", Settings(also=[{"stems": "preview"}]), report=lambda *_: None)
     return folder / "out" / "report.html"
 
 
@@ -85,6 +86,47 @@ def test_front_page_is_linked_from_an_outbox_only(page, report, tmp_path):
     inside.mkdir(parents=True)
     page.open(Path(shutil.copy(report, inside / "report.html")))
     assert not page.ask(hidden)
+
+
+AUDIBLE = (
+    "[...document.querySelectorAll('audio')].filter(a => !a.paused && !a.muted).map(a => a.id)"
+)
+
+
+def test_comparison_switches_while_it_plays(page):
+    """What is chosen is heard, alone, from where the other one was, and the song is silent."""
+    page.click("#play")
+    page.until(PLAYING, event="playing", of=AUDIO)
+    page.click("#compare-play")
+    page.until(f"{MIX}.currentTime > 0.3", event="timeupdate", of=MIX)
+    page.click("[data-sound=compare-plain]")
+    page.until(f"{MIX}.muted", event="timeupdate", of=MIX)
+
+    assert ["compare-plain"] == page.ask(AUDIBLE)
+    assert page.ask(f"{PLAIN}.currentTime") > 0.2
+
+    page.click("#compare-play")
+    assert [] == page.ask(AUDIBLE)
+    assert not page.ask(PLAYING)
+
+
+def test_stem_is_heard_from_the_file_beside_the_page(page, report):
+    """It is asked for when it is chosen, and not before; where it is missing, the page says so."""
+    trouble = "document.getElementById('compare-trouble')"
+    page.click("#compare-play")
+    page.until(f"{MIX}.currentTime > 0.1", event="timeupdate", of=MIX)
+    page.click("[data-file*=bass]")
+    page.until(f"{MIX}.muted", event="timeupdate", of=MIX)
+    asked = [url.rpartition("/")[2] for url in page.requests if url.endswith(".ogg")]
+    assert ["bass.ogg"] == asked
+
+    (report.parent / "solos/keys.ogg").unlink()
+    page.click("[data-file*=keys]")
+    page.ask(
+        f"new Promise(done => {{ const look = () => {{ if ({trouble}.textContent) done(true) }};"
+        f" new MutationObserver(look).observe({trouble}, {{childList: true}}); look() }})"
+    )
+    assert "solos/keys.ogg" in page.ask(f"{trouble}.textContent")
 
 
 def test_button_plays_and_pauses(page):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -29,7 +30,8 @@ from dsp.mixing.render.master import master
 from dsp.mixing.render.mixdown import Rendered, WorkFiles
 from dsp.mixing.render.verify import Verified
 
-FOLDER = "stems"
+_FOLDERS = {"processed": ("stems", "wav"), "preview": ("solos", "ogg")}
+"""Where each kind of stems is written, and the suffix."""
 _RESERVED = frozenset({"master", "report", "data", "sheet", "mix"})
 _LOSSY_RATE_HZ = 48_000
 
@@ -108,14 +110,40 @@ def _named(name: str, sheet: Sheet) -> set[str]:
     return {stem for stem, strip in sheet.stems.items() if name in (stem, strip.role)}
 
 
-def stem_paths(sheet: Sheet, out: Path) -> dict[str, Path]:
-    """Return where each processed stem is written, by its name; nothing where none is asked for.
+@dataclass(frozen=True)
+class Deliveries:
+    """All that was made beside the master."""
+
+    masters: tuple[Delivered, ...]
+    stems: tuple[Path, ...]
+    """In folders of their own in the output folder."""
+
+    def warnings(self) -> list[tuple[str, str]]:
+        """Return which masters are not as loud as they should be, and why."""
+        return [
+            ("TARGET_NOT_REACHED", f"{one.path} has {one.heard.integrated_lufs:.1f} LUFS: {why}")
+            for one in self.masters
+            if (why := one.why_missed)
+        ]
+
+    def outputs(self) -> dict[str, str]:
+        """Return role → file."""
+        stems = (f"{path.parent.name}/{path.stem}" for path in self.stems)
+        files = (f"{path.parent.name}/{path.name}" for path in self.stems)
+        return {one.role: one.path for one in self.masters} | dict(zip(stems, files, strict=True))
+
+
+def stem_paths(
+    sheet: Sheet, out: Path, kind: Literal["processed", "preview"] = "processed"
+) -> dict[str, Path]:
+    """Return where each stem is written, by its name; nothing where none is asked for.
 
     No part of a name leads out of the folder.
     """
-    if not any(item.stems for item in sheet.also):
+    if not any(item.stems == kind for item in sheet.also):
         return {}
-    folder, paths, taken = out / FOLDER, dict[str, Path](), set[str]()
+    inside, suffix = _FOLDERS[kind]
+    folder, paths, taken = out / inside, dict[str, Path](), set[str]()
     folder.mkdir()
     for stem, strip in sheet.stems.items():
         if strip.mute:
@@ -128,7 +156,7 @@ def stem_paths(sheet: Sheet, out: Path) -> dict[str, Path]:
             count += 1
             name = f"{plain or 'stem'} ({count})"
         taken.add(name.casefold())
-        paths[stem] = folder / f"{name}.wav"
+        paths[stem] = folder / f"{name}.{suffix}"
     return paths
 
 

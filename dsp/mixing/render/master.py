@@ -92,14 +92,14 @@ def master(
     *,
     limits: Limits,
     report: Callable[[float], None],
-    preview: Path | None = None,
+    preview: Callable[[], Preview] | None = None,
 ) -> Mastered:
     """Limit, encode, decode and measure until the file is what was asked for.
 
     Parameters
     ----------
-    preview : Path
-        Where a small Ogg file of the mix is written, for the report, if it is wanted.
+    preview : callable
+        Makes what writes a small copy of the mix, for the report, anew at each pass.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def master(
         made = wanted.changed(make_up_db=solution.make_up_db)
         tried = made.model_copy(update={"ceiling_dbtp": ceiling_dbtp})
         reduction = _write(
-            rendered, sheet.model_copy(update={"master": tried}), (path, preview), report
+            rendered, sheet.model_copy(update={"master": tried}), path, preview, report
         )
         heard = _verified(path, limits, rendered.frames, sheet)
         off_lu = 0.0
@@ -247,16 +247,11 @@ def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
 def _write(
     rendered: Rendered,
     sheet: Sheet,
-    paths: tuple[Path, Path | None],
+    path: Path,
+    preview: Callable[[], Preview] | None,
     report: Callable[[float], None],
 ) -> Reduction:
-    """Limit and encode the work file once, as the sheet says; return what the limiter did.
-
-    Parameters
-    ----------
-    paths : (Path, Path or None)
-        Of the file, and of the preview if one is wanted.
-    """
+    """Limit and encode the work file once, as the sheet says; return what the limiter did."""
     rate_hz, master = sheet.rate_hz, sheet.master
     limiter = Limiter(
         ceiling_dbtp=master.ceiling_dbtp,
@@ -267,13 +262,12 @@ def _write(
         gain=ratio_of(master.make_up_db or 0.0),
     )
     drop, left = limiter.latency, rendered.frames
-    path, preview = paths
     with ExitStack() as stack:
         sound = stack.enter_context(rendered.sound.open("rb"))
         master_file = stack.enter_context(
             Writer(path, rate_hz=rate_hz, channels=2, format=sheet.format, bits=sheet.bits)
         )
-        small = stack.enter_context(Preview(preview, rate_hz)) if preview else None
+        small = stack.enter_context(preview()) if preview else None
         while left > 0:
             done = limiter.process(_next_block(sound))[drop:][:left]
             drop -= min(drop, BLOCK_FRAMES)

@@ -29,6 +29,7 @@ from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.automation import automation_db
 from dsp.mixing.plan import Plan
 from dsp.mixing.recall_sheet import Master
+from dsp.mixing.render.excerpts import ExcerptFile, Passage, PlainSum, passage_of
 from dsp.mixing.render.strip import Chain, Strip, TrackMeters, bands_of, compressor_of
 from dsp.mixing.source import Resources, Source
 from dsp.mixing.stem_meters import BANDS_STEP_S
@@ -56,6 +57,8 @@ class Rendered:
     reductions: Mapping[str, Reduction]
     parts: Mapping[frozenset[str], "Rendered"] = field(default_factory=dict)
     """The same of the sums of some stems only, by their names."""
+    plain: PlainSum = field(default_factory=lambda: PlainSum(Passage(0, 0)))
+    """The stems as they came, over the passage that is compared; of parts, nothing."""
 
     def remove(self) -> None:
         """Remove the files."""
@@ -74,6 +77,7 @@ def render(
     report: Callable[[float], None],
     parts: Collection[frozenset[str]] = (),
     stem_files: Mapping[str, Path] | None = None,
+    excerpts: Mapping[str, Path] | None = None,
 ) -> Rendered:
     """Return the rendered mix; its files lie in ``workdir``.
 
@@ -83,16 +87,24 @@ def render(
         Names of stems whose sum is rendered likewise, beside that of all.
     stem_files : mapping of Path
         By name: where a stem is written as it goes to the sum, as float32 WAV.
+    excerpts : mapping of Path
+        By name: where the passage that is compared is kept of a stem as it goes to the sum.
     """
     rate_hz = plan.sheet.rate_hz
     frames = max(1, round(plan.song_s * rate_hz))
     work_files = [
         WorkFiles(workdir, f"premaster.{number}", rate_hz) for number in range(1 + len(parts))
     ]
+    passage = passage_of(plan.tracks, song_s=plan.song_s, rate_hz=rate_hz)
+    plain = PlainSum(passage)
     with ExitStack() as stack:
         strips = {
             name: stack.enter_context(closing(strip))
-            for name, strip in _strips(plan, probes, resources).items()
+            for name, strip in _strips(plan, probes, resources, plain).items()
+        }
+        kept = {
+            name: stack.enter_context(closing(ExcerptFile(path, passage)))
+            for name, path in (excerpts or {}).items()
         }
         files = {
             name: stack.enter_context(_stem_file(path, rate_hz))
@@ -106,6 +118,8 @@ def render(
         def taken(name: str, start: int, block: Block) -> None:
             if name in files:
                 files[name].write(block[: max(frames - start, 0)])
+            if name in kept:
+                kept[name].put(block)
 
         pool = stack.enter_context(ThreadPoolExecutor(resources.threads))
         sums = _sums(
@@ -124,14 +138,16 @@ def render(
         work.rendered(frames, tracks, bus.chain.reductions)
         for work, bus in zip(work_files, buses, strict=True)
     )
-    return replace(whole, parts=dict(zip(parts, others, strict=True)))
+    return replace(whole, parts=dict(zip(parts, others, strict=True)), plain=plain)
 
 
 def _stem_file(path: Path, rate_hz: int) -> Writer:
     return Writer(path, rate_hz=rate_hz, channels=2, format="wav", bits=32)
 
 
-def _strips(plan: Plan, probes: Sequence[Probe], resources: Resources) -> dict[str, Strip]:
+def _strips(
+    plan: Plan, probes: Sequence[Probe], resources: Resources, plain: PlainSum
+) -> dict[str, Strip]:
     rate_hz = plan.sheet.rate_hz
     tracks = {track.name: track for track in plan.tracks}
     key = plan.lead_active.astype(np.float64)  # as all cuts take it: they share this one
@@ -148,7 +164,9 @@ def _strips(plan: Plan, probes: Sequence[Probe], resources: Resources) -> dict[s
             resources=resources,
         )
         moved_db = automation_db(stem, tracks[probe.name], plan.lead_active)
-        strips[probe.name] = Strip(stem, source, moved_db=moved_db, key=key, rate_hz=rate_hz)
+        strips[probe.name] = Strip(
+            stem, source, moved_db=moved_db, key=key, rate_hz=rate_hz, dry=plain.add
+        )
     return strips
 
 

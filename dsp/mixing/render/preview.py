@@ -16,6 +16,7 @@ import numpy as np
 from dsp.audio import Block
 from dsp.formats.resample import Resampler
 from dsp.formats.writer import Writer
+from dsp.mixing.render.excerpts import ExcerptFile, Passage
 
 RATE_HZ = 24_000
 """Mono, and enough for a listen: encoding it takes two fifths of what 32 kHz stereo takes."""
@@ -24,9 +25,21 @@ AHEAD = 4
 
 
 class Preview:
-    """A writer of the preview, in a thread of its own."""
+    """A writer of the preview, in a thread of its own.
 
-    def __init__(self, path: Path, rate_hz: int) -> None:
+    Parameters
+    ----------
+    path : Path
+    rate_hz : int
+        Of what is put.
+    excerpt : (Path, Passage)
+        Where a passage is kept as it is, and which; if it is wanted.
+    """
+
+    def __init__(
+        self, path: Path, rate_hz: int, excerpt: tuple[Path, Passage] | None = None
+    ) -> None:
+        self._excerpt = ExcerptFile(*excerpt) if excerpt else None
         self._resampler = Resampler(rate_hz, RATE_HZ, 1)
         self._writer = Writer(path, rate_hz=RATE_HZ, channels=1, format="ogg", kbits=KBITS)
         self._pool = ThreadPoolExecutor(1)
@@ -41,6 +54,8 @@ class Preview:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._excerpt:
+            self._excerpt.close()
         with self._pool:
             if kind is None:
                 self._waiting.append(self._pool.submit(self._finish))
@@ -51,6 +66,8 @@ class Preview:
 
     def put(self, block: Block) -> None:
         """Take the next ``(frames, 2)``; waits when the encoder is behind."""
+        if self._excerpt:
+            self._excerpt.put(block)
         self._waiting.append(self._pool.submit(self._encode, block))
         while len(self._waiting) > AHEAD:
             self._waiting.pop(0).result()

@@ -5,7 +5,7 @@ saturation → fader → pan → width. A mono stem stays mono up to the pan, at
 """
 
 from array import array
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,12 +127,22 @@ class StripMeter:
 
 
 class Strip:
-    """One stem, from its source to what it adds to the sum; latency already taken out."""
+    """One stem, from its source to what it adds to the sum; latency already taken out.
+
+    What it is before its chain is told to ``dry``, with the frame of the song that it begins at.
+    """
 
     def __init__(
-        self, stem: Stem, source: Source, *, moved_db: Steps | None, key: Steps, rate_hz: int
+        self,
+        stem: Stem,
+        source: Source,
+        *,
+        moved_db: Steps | None,
+        key: Steps,
+        rate_hz: int,
+        dry: Callable[[int, Block], None] | None = None,
     ) -> None:
-        self._source = source
+        self._source, self._dry, self._taken = source, dry, 0
         self._chain = _chain_of(stem, source.channels, moved_db=moved_db, key=key, rate_hz=rate_hz)
         self._ahead = self._chain.latency
         """Frames that the chain must be given before its first is of the song."""
@@ -141,7 +151,11 @@ class Strip:
     def read(self, frames: int) -> Block:
         """Return the next ``(frames, 2)`` of the song."""
         drop, self._ahead = self._ahead, 0
-        block = self._chain.process(self._source.read(frames + drop))[drop:]
+        came = self._source.read(frames + drop)
+        if self._dry:
+            self._dry(self._taken, came)
+        self._taken += len(came)
+        block = self._chain.process(came)[drop:]
         self._meter.update(block)
         return block
 
