@@ -102,32 +102,19 @@ def render(
             name: stack.enter_context(closing(strip))
             for name, strip in _strips(plan, probes, resources, plain).items()
         }
-        kept = {
-            name: stack.enter_context(closing(ExcerptFile(path, passage)))
-            for name, path in (excerpts or {}).items()
-        }
-        files = {
-            name: stack.enter_context(_stem_file(path, rate_hz))
-            for name, path in (stem_files or {}).items()
-        }
         buses = [
             _Bus(plan.sheet.master, rate_hz, stack.enter_context(closing(work)))
             for work in work_files
         ]
-
-        def taken(name: str, start: int, block: Block) -> None:
-            if name in files:
-                files[name].write(block[: max(frames - start, 0)])
-            if name in kept:
-                kept[name].put(block)
-
+        outlets = _Outlets(stack, frames, rate_hz)
+        outlets.open(stem_files or {}, excerpts or {}, passage)
         pool = stack.enter_context(ThreadPoolExecutor(resources.threads))
         sums = _sums(
             strips,
             frames + buses[0].chain.latency,
             (frozenset(strips), *parts),
             (pool, READS_PER_WORKER * resources.threads),
-            taken,
+            outlets.take,
         )
         for start, totals in sums:
             for bus, total in zip(buses, totals, strict=True):
@@ -141,8 +128,31 @@ def render(
     return replace(whole, parts=dict(zip(parts, others, strict=True)), plain=plain)
 
 
-def _stem_file(path: Path, rate_hz: int) -> Writer:
-    return Writer(path, rate_hz=rate_hz, channels=2, format="wav", bits=32)
+class _Outlets:
+    """Where stems go besides the sum: into files of their own, whole or a passage."""
+
+    def __init__(self, stack: ExitStack, frames: int, rate_hz: int) -> None:
+        self._stack, self._frames, self._rate_hz = stack, frames, rate_hz
+        self._files: dict[str, Writer] = {}
+        self._excerpts: dict[str, ExcerptFile] = {}
+
+    def open(
+        self, files: Mapping[str, Path], excerpts: Mapping[str, Path], passage: Passage
+    ) -> None:
+        """Make the files; they are closed with the stack."""
+        for name, path in files.items():
+            writer = Writer(path, rate_hz=self._rate_hz, channels=2, format="wav", bits=32)
+            self._files[name] = self._stack.enter_context(writer)
+        for name, path in excerpts.items():
+            kept = self._stack.enter_context(closing(ExcerptFile(path, passage)))
+            self._excerpts[name] = kept
+
+    def take(self, name: str, start: int, block: Block) -> None:
+        """Take the next block of a stem, and where it starts."""
+        if name in self._files:
+            self._files[name].write(block[: max(self._frames - start, 0)])
+        if name in self._excerpts:
+            self._excerpts[name].put(block)
 
 
 def _strips(
