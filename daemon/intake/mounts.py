@@ -16,9 +16,12 @@ _NETWORK = re.compile(
 _LOCAL_FUSE = frozenset({"fuse.fuse-overlayfs"})
 
 
-def is_network(folder: Path, mountinfo: str) -> bool:
-    """Tell whether `folder` lies on a network file system, by the text of mountinfo."""
-    kind = kind_of_mount(folder, mountinfo)
+def is_network(folder: Path, mountinfo: str, *, resolved: bool = False) -> bool:
+    """Tell whether `folder` lies on a network file system, by the text of mountinfo.
+
+    ``resolved``: by its name alone, without a look at the folder, which may hang.
+    """
+    kind = _mount_of(folder, mountinfo, resolved=resolved)[0]
     return bool(_NETWORK.fullmatch(kind)) and kind not in _LOCAL_FUSE
 
 
@@ -32,9 +35,11 @@ def mount_options(folder: Path, mountinfo: str) -> frozenset[str]:
     return _mount_of(folder, mountinfo)[1]
 
 
-def _mount_of(folder: Path, mountinfo: str) -> tuple[str, frozenset[str]]:
+def _mount_of(
+    folder: Path, mountinfo: str, *, resolved: bool = False
+) -> tuple[str, frozenset[str]]:
     try:
-        path = folder.resolve()
+        path = folder if resolved else folder.resolve()
     except (OSError, RuntimeError):  # a link that leads to itself
         return "", frozenset()
     best, found = Path(), ("", frozenset[str]())

@@ -40,12 +40,12 @@ from daemon.handlers.contract import Declaration
 from daemon.intake.admit import Admitter
 from daemon.intake.drop import Drop
 from daemon.intake.mounts import is_network, read_mountinfo
-from daemon.intake.observations import Health, Looked, Report, Wait
+from daemon.intake.observations import Admitted, Health, Looked, Report, Wait
 from daemon.intake.recovery import CutShort, mend
 from daemon.intake.scanner import Gate, Scanner, Stopping
 from daemon.intake.watch import Watch
 from daemon.intake.writer_probe import ignore_lease_signals
-from daemon.layout import MARKER_BESIDE, is_ours
+from daemon.layout import MARKER_BESIDE, SCAN, is_ours
 
 _LOG = logging.getLogger(__name__)
 _RECEIVING_S, _LOCAL_S, _POLLING_S = 1.0, 10.0, 5.0
@@ -97,15 +97,17 @@ class Watcher:
     ) -> None:
         self._name, self._folder, self._files, self._clock = name, folder, files, clock
         self._cut_short, self._report = cut_short, report
+        self.scans_taken = 0
+        """How many ``.scan`` drops were admitted and reported; read it from any thread."""
         self._ended_requests: SimpleQueue[str] = SimpleQueue()
-        self._asked_for: SimpleQueue[tuple[str, bytes, Callable[[], object]]] = SimpleQueue()
+        self._asked_for: SimpleQueue[tuple[str, bytes, Callable[[], object], int]] = SimpleQueue()
         self._unremovable: set[str] = set()
         self._admitter = admitter = Admitter(name, folder, work, inbox.limits, files, clock)
         self._gate, self._handler, self._work = gate, handler, work
         self._others = others
         self._identity = 0, 0
         """Device and inode of the inbox that was found to be no folder with another use."""
-        self._scanner = Scanner(admitter, inbox.settling, self._may_take, report)
+        self._scanner = Scanner(admitter, inbox.settling, self._may_take, self._tell)
         self._woken, self._stopped = threading.Event(), threading.Event()
         self._watch = Watch(folder, self._woken.set)
         self._late: deque[float] = deque(maxlen=_LATE_LIMIT)
@@ -132,10 +134,19 @@ class Watcher:
         if file not in self._unremovable:  # that scan would find it again, and so on without end
             self.wake()
 
-    def drop(self, name: str, content: bytes, done: Callable[[], object]) -> None:
-        """Drop a file, soon, unless one with that suffix lies there; then call `done`, in here."""
-        self._asked_for.put((name, content, done))
+    def drop(self, name: str, content: bytes, done: Callable[[], object], scans_taken: int) -> None:
+        """Drop a ``.scan`` file, soon, and call `done`, in here.
+
+        None is dropped where one lies, or was taken since so many were: whoever asked cannot
+        have known of it.
+        """
+        self._asked_for.put((name, content, done, scans_taken))
         self.wake()
+
+    def _tell(self, report: Report) -> None:
+        self._report(report)
+        if isinstance(report, Admitted) and report.place.name.endswith(SCAN):
+            self.scans_taken += 1
 
     def ask_to_stop(self) -> None:
         """End after what is being taken in now."""
@@ -237,10 +248,10 @@ class Watcher:
     def _drop_what_was_asked_for(self) -> str:
         """Drop it; return why that is refused, which must not keep others from being taken."""
         while not self._asked_for.empty():
-            asked = name, content, done = self._asked_for.get()
+            asked = name, content, done, taken = self._asked_for.get()
             try:
                 there = os.listdir(self._folder)  # noqa: PTH208 - Path.iterdir makes ten thousand paths
-                if not any(one.endswith(Path(name).suffix) for one in there):
+                if self.scans_taken == taken and not any(one.endswith(SCAN) for one in there):
                     self._drop(self._folder / name, content)
             except OSError as error:
                 self._asked_for.put(asked)

@@ -9,13 +9,18 @@ is due ``every_s`` later. A daemon that was away makes up for one, whatever it h
 Rules
 -----
 1. None is dropped while one lies in the inbox, waits or is at work: what was due then is skipped.
+   One that was taken from the inbox and has no row yet shows in the watcher's count.
 2. Dropped first, written down afterwards: whoever dies between finds the one that was dropped.
 3. A time that lies ahead of the clock, which was set back, counts as now.
+4. A hint (``intake/hints``) brings forward a scan of the folders that moved. It puts the next one
+   of the timer off by nothing, and a hint that is lost with the daemon is made up for by it.
 """
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from queue import SimpleQueue
 
+from daemon.intake.hints import Hints
 from daemon.intake.watcher import Watcher
 from daemon.layout import SCAN, scan_name
 from daemon.logs import log
@@ -33,15 +38,30 @@ class Timers:
     ----------
     watchers : mapping of Watcher
         Those that are at work, by inbox; looked at anew each time.
+    hints : mapping of Hints
+        The same, of inboxes that read folders.
+    all_heard : function
+        Whether everything that watchers reported has been acted on.
     """
 
-    def __init__(self, opened: Opened, pool: Pool, watchers: Mapping[str, Watcher]) -> None:
+    def __init__(
+        self,
+        opened: Opened,
+        pool: Pool,
+        watchers: Mapping[str, Watcher],
+        hints: Mapping[str, Hints] | None = None,
+        all_heard: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._opened, self._store, self._clock = opened, opened.store, opened.clock
-        self._pool, self._watchers = pool, watchers
+        self._pool, self._watchers, self._hints = pool, watchers, hints or {}
+        self._all_heard = all_heard
         self._last_ms: dict[str, int] = {}
         self._asked: dict[str, Watcher] = {}
         """Who was asked to drop one, and has not said yet that it lies there."""
         self._dropped: SimpleQueue[str] = SimpleQueue()
+        self._taken: dict[str, int] = {}
+        self._hinting: set[Watcher] = set()
+        """Who was asked to drop one for a hint, and has not."""
         self._lying: set[str] = set()
         """Where one was dropped, and its time is not written down."""
 
@@ -53,12 +73,27 @@ class Timers:
             self._note(inbox)  # a disk that refuses is asked again
             self._lying.discard(inbox)
             self._asked.pop(inbox, None)
-        for inbox in self._served():
+        # What is admitted after this is told by the watcher's count having grown.
+        self._taken = {name: watcher.scans_taken for name, watcher in self._watchers.items()}
+        for inbox in self._served() if self._all_heard() else ():
             now_ms, due_ms = self._clock.wall_ms(), self.due_ms(inbox) or 0
             if self._last_ms.get(inbox, 0) > now_ms:
                 self._note(inbox)
             elif due_ms <= now_ms and self._asked.get(inbox) is not self._watchers[inbox]:
                 self._drop(inbox, now_ms)
+            elif (hints := self._hints.get(inbox)) and hints.ripe():
+                self._hint(inbox, hints, now_ms)
+
+    def _hint(self, inbox: str, hints: Hints, now_ms: int) -> None:
+        watcher = self._watchers[inbox]
+        if watcher in self._hinting or self._store.has_open(inbox, SCAN):
+            hints.postpone()
+            return
+        self._hinting.add(watcher)
+        under = json.dumps({"under": hints.take()}).encode() + b"\n"
+        watcher.drop(
+            scan_name(now_ms), under, lambda: self._hinting.discard(watcher), self._taken[inbox]
+        )
 
     def due_ms(self, inbox: str) -> int | None:
         """Return when the next one is due, wall clock; ``None``: never. 0: it has had none yet."""
@@ -92,7 +127,9 @@ class Timers:
             self._note(inbox)
             return
         watcher = self._asked[inbox] = self._watchers[inbox]
-        watcher.drop(scan_name(now_ms), CONTENT, lambda: self._dropped.put(inbox))
+        watcher.drop(
+            scan_name(now_ms), CONTENT, lambda: self._dropped.put(inbox), self._taken[inbox]
+        )
 
     def _note(self, inbox: str) -> None:
         now_ms = self._clock.wall_ms()

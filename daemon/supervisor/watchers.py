@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from daemon.handlers.contract import Declaration
+from daemon.intake.hints import Hints
 from daemon.intake.observations import Looked, Report
 from daemon.intake.watcher import Watcher
 from daemon.logs import log
@@ -34,7 +35,8 @@ class Watchers:
         self._unseen_until_s = 0.0
         self._handlers: Mapping[str, Declaration | str] = {}
         """What each says of itself, or why it is not there; replaced as a whole."""
-        self.timers = Timers(opened, pool, self.watchers)
+        self._hints: dict[str, Hints] = {}
+        self.timers = Timers(opened, pool, self.watchers, self._hints, self.reports.empty)
         self._cancel_requests: dict[str, tuple[str, str]] = {}
         """By job: inbox and file. The file goes when the job has ended, not before."""
 
@@ -58,9 +60,16 @@ class Watchers:
                 others=[other for each, other in opened.inboxes.items() if each != name],
             )
             self.watchers[name].start()
+            settings = opened.config.inboxes[name]
+            if settings.every_s and settings.reads:
+                self._hints[name] = Hints(settings.reads, self._clock)
+                self._hints[name].start()
 
     def close(self) -> None:
         """Take no further drop; leave behind what does not answer."""
+        for hints in self._hints.values():
+            hints.ask_to_stop()
+        self._hints.clear()
         for watcher in self.watchers.values():
             watcher.ask_to_stop()
         until_s = self._clock.monotonic_s() + _STOPPING_S

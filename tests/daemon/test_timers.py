@@ -1,6 +1,7 @@
 """The daemon's own timer: a scan is dropped when it is due, once, whatever happens meanwhile."""
 
 import errno
+import json
 import os
 import shutil
 from contextlib import contextmanager
@@ -10,10 +11,12 @@ import pytest
 from daemon.config.models import Config
 from daemon.files import Files
 from daemon.handlers.contract import Declaration
+from daemon.intake.hints import Hints
 from daemon.jobs.job import Ending, Outcome
 from daemon.supervisor.supervisor import Supervisor
-from daemon.supervisor.timers import Timers
+from daemon.supervisor.timers import CONTENT, Timers
 from tests.support.clocks import FakeClock
+from tests.support.daemons import until
 from tests.support.files import SnapshotFiles
 from tests.support.jobs import new_job
 from tests.support.lives import HANDLER, Life, config_for
@@ -28,11 +31,15 @@ STEPS = ("drop scan", "mark scan", "note_scan", "commit adopt", "claim")
 class Desk:
     """Stands for the watcher of an inbox: it drops when it gets to it."""
 
-    def __init__(self) -> None:
-        self.dropped, self.asked = [], []
+    scans_taken = 0
 
-    def drop(self, name, content, done):
+    def __init__(self) -> None:
+        self.dropped, self.asked, self.content = [], [], None
+
+    def drop(self, name, content, done, scans_taken):
         assert content
+        assert self.scans_taken == scans_taken
+        self.content = content
         self.asked.append((name, done))
 
     def answer(self):
@@ -119,6 +126,28 @@ def test_scan_is_skipped_while_one_waits_or_is_at_work(daemon):
     daemon._store.finish("scan", 1, Ending(Outcome.NOTHING_TO_DO))
 
     assert [0, 1] == ticks(daemon, desk, found, EVERY_S - 1, 1)
+
+
+def test_hint_brings_a_scan_of_what_moved_and_puts_none_off(daemon, fleeting):
+    """Once a minute at the most, not while one waits; what the timer drops looks at everything."""
+    desk, hints = Desk(), Hints({"music": fleeting}, daemon._clock)
+    (fleeting / "b").mkdir()
+    found = Timers(daemon._opened, daemon._pool, {"mix": desk}, {"mix": hints})
+    ticks(daemon, desk, found, 0)
+    hints.start()
+    until(lambda: hints.watching == 2, "it watches")
+    (fleeting / "b/x.wav").touch()
+    until(lambda: hints._moved, "something moved")
+    daemon._store.adopt(new_job("scan", name="scan by hand.scan"))
+    assert [0, 0] == ticks(daemon, desk, found, 1, 60)
+    daemon._store.claim()
+    daemon._store.finish("scan", 1, Ending(Outcome.NOTHING_TO_DO))
+
+    assert [0, 1, 0] == ticks(daemon, desk, found, 58, 2, 60)
+    assert {"under": ["music/b"]} == json.loads(desk.content)
+    assert [0, 1] == ticks(daemon, desk, found, EVERY_S - 182, 1)
+    assert CONTENT == desk.content
+    hints.ask_to_stop()
 
 
 def test_watcher_that_ends_before_it_dropped_is_followed_by_the_next(daemon):

@@ -83,6 +83,9 @@ class Studio:
         self.reports.append(report)
         self.queue.put(report)
 
+    def listed(self):
+        return sorted(os.listdir(self.folder))  # noqa: PTH208 - names alone
+
     def put(self, path, data=None):
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -134,6 +137,20 @@ def test_no_header_sets_its_own_deadline(tmp_path):
     (admitted,) = studio.look(2.0)
 
     assert 600 == admitted.seconds
+
+
+def test_scan_is_not_dropped_behind_one_that_was_just_taken(studio):
+    """Whoever asks for it has not heard of that one yet, and two in a row are one too many."""
+    studio.handler, done = Declaration(accepts={".scan"}), []
+    studio.put("by hand.scan", b"under: a")
+    studio.look()
+    (admitted,) = studio.look(30.0)
+    assert "by hand.scan" == admitted.place.name
+    for taken in (0, 1):
+        studio.watcher.drop("timer.scan", b"x", lambda: done.append(studio.listed()), taken)
+        studio.look()
+
+    assert [[], ["timer.scan", "timer.scan.done"]] == done
 
 
 def test_nothing_is_taken_before_the_handler_has_told(studio):

@@ -1,7 +1,8 @@
 """The folders besides the drop that an inbox lets its workers read: opened, or said to be away.
 
 A root lies where the operator says, often on a file system of another machine, which may be away
-or may not answer. So the daemon never looks at it. The worker does, before it is confined, and
+or may not answer. So the daemon never looks at it, but for hints (``intake/hints``), in a thread of
+their own and on no network file system. The worker does, before it is confined, and
 in a thread that it does not wait for longer than ``_PATIENCE_S``.
 
 Rule: each of these is for the operator to mend, or for the other machine; the job waits for it
