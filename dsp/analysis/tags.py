@@ -1,11 +1,13 @@
 """What a file says of itself, to be shown beside what was found. Nothing is decided by it."""
 
+import os
 from pathlib import Path
 from typing import BinaryIO
 
 from tinytag import TinyTag
 
 from dsp.analysis.document import Tags
+from dsp.formats.opened import opened
 
 _MOST_CHARACTERS = 1_000
 _MOST_TAGS, _NAME_CHARACTERS = 60, 60
@@ -28,7 +30,8 @@ def every_tag(file: BinaryIO) -> dict[str, str]:
 def tags_of(path: Path) -> Tags:
     """Return the tags as they are written; none where they cannot be read."""
     try:
-        read = TinyTag.get(path, duration=False)
+        with opened(path, path.name) as fd, os.fdopen(fd, "rb", closefd=False) as file:
+            read = TinyTag.get(path, file, duration=False)
     except Exception:  # noqa: BLE001 - a parser of untrusted bytes fails in any way, and tags are no sound
         return Tags()
     other = {name.lower(): values for name, values in read.other.items()}

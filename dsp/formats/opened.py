@@ -8,12 +8,14 @@ from pathlib import Path
 
 from dsp.formats import refusals
 
+_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+
 
 @contextmanager
 def opened(path: Path, name: str) -> Iterator[int]:
     """Yield a descriptor of the regular file at ``path``, and close it."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = _opened(path)
     except OSError as error:
         raise refusals.unopened(name, error) from error
     try:
@@ -25,3 +27,10 @@ def opened(path: Path, name: str) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def _opened(path: Path) -> int:
+    try:
+        return os.open(path, _FLAGS | os.O_NOATIME)  # somebody else's file: leave no trace
+    except PermissionError:  # only its owner may ask for that
+        return os.open(path, _FLAGS)

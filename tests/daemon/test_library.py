@@ -49,7 +49,8 @@ def with_bext(path):
 
 def stamps(root):
     told = ((path, path.stat()) for path in root.rglob("*"))
-    return {path: (one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino) for path, one in told}
+    names = ("size", "atime_ns", "mtime_ns", "ctime_ns", "ino")
+    return {path: [getattr(one, f"st_{name}") for name in names] for path, one in told}
 
 
 class Archive:
@@ -239,6 +240,21 @@ def test_young_file_is_listed_and_examined_later(archive):
     _, second = archive.scan()
 
     assert ([], ["tags", "decode"]) == (first, second)
+
+
+def test_nobody_sees_that_files_were_read(archive):
+    """Listed, hashed, decoded and analysed: no time of access is new where that may be."""
+    (archive.root / ".ndignore").write_text("*.tmp\n")
+    for name, subtype in (("a.wav", "PCM_24"), ("b.flac", "PCM_16"), ("c.aiff", "PCM_16")):
+        wav(archive.root / name, noise(1.0), subtype)
+    for path in archive.root.iterdir():
+        os.utime(path, (1_500_000_000, 1_700_000_000))
+    before = stamps(archive.root)
+
+    _, stages = archive.scan(follow=["loudness", "analysis"])
+
+    assert ["tags", "decode", "follow"] == stages
+    assert before == stamps(archive.root)
 
 
 def test_folder_that_is_asked_for_is_examined_and_the_rest_waits(archive):

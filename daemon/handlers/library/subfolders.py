@@ -8,6 +8,7 @@ from typing import Any
 from daemon.handlers.library.catalogue import as_text, joined
 from daemon.handlers.library.patterns import Ignored, Pattern, patterns_of
 from daemon.handlers.library.sight import Folder, Sight
+from daemon.handlers.library.tree import FILE, opened_quietly
 
 _LIST = ".ndignore"
 _LIST_BYTES = 64 << 10
@@ -82,9 +83,7 @@ def _gone(sight: Sight, top: bytes) -> None:
 def list_in(fd: int) -> tuple[Pattern, ...]:
     """Return the patterns of a folder's own list; an empty list leaves all out, as Navidrome's."""
     try:
-        opened = os.open(
-            _LIST, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=fd
-        )
+        opened = opened_quietly(_LIST, FILE, fd)
     except OSError:
         return ()
     try:

@@ -20,7 +20,8 @@ from types import TracebackType
 from typing import Self
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""How a file is opened."""
 _HELD = 64
 """Folders on the way that stay open."""
 _QUICK_BYTES = 64 << 10
@@ -155,7 +156,7 @@ class Tree:
             ``EINVAL``: it is no regular file.
         """
         here, _, _ = self.enter(folder)
-        fd = opened_quietly(name, _FILE, here)
+        fd = opened_quietly(name, FILE, here)
         try:
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 raise OSError(errno.EINVAL, "is no regular file")
