@@ -48,6 +48,7 @@ class Settling(_Section):
     settle_s: Seconds = 2.0
     settle_folder_s: Seconds = 5.0
     settle_single_s: Seconds = 90.0
+    join_late_s: Seconds = 300.0
     settle_network_s: Seconds = 10.0
     settle_folder_network_s: Seconds = 20.0
     settle_unknown_s: Seconds = 30.0

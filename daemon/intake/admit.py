@@ -17,7 +17,8 @@ it is and what it was called, so that its row can be made again after a crash. T
 
 When the inbox lies on another file system, step 4 is: move it aside to a hidden
 ``.claimed-<job>/`` in the inbox, compare, copy to ``arriving/``, verify, and rename
-``arriving`` to ``in``; then the original goes.
+``arriving`` to ``in``; then the original goes. The same way goes a drop that is joined by files
+from elsewhere (``latecomers``), which are copied to ``arriving/`` beside its own.
 
 Rules
 -----
@@ -32,6 +33,7 @@ Postfix's pickup(8) and qmail's INTERNALS: a message exists from one rename on.
 
 import errno
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,11 +73,14 @@ class Admitter:
     stranded: list[Path] = field(default_factory=list)
     """Hidden folders of drops that were moved aside, not taken in, and could not be put back."""
 
-    def admit(self, drop: Drop, *, whole: bool) -> Place | None:
+    def admit(
+        self, drop: Drop, *, whole: bool, joined: Iterable[tuple[Path, str]] | None = None
+    ) -> Place | None:
         """Take the drop in; ``None`` when it changed meanwhile and was put back.
 
         With `whole`, it must still be what it was when it settled. A refused or cancelled drop
-        is taken as it is.
+        is taken as it is. Of `joined`, files from elsewhere with their paths in the folder, copies
+        are taken in with it.
 
         Raises
         ------
@@ -86,7 +91,11 @@ class Admitter:
         job_dir = self._make_job_dir()
         try:
             self._sync(drop, job_dir)
-            taken = self._take(drop, job_dir, whole=whole)
+            taken = (
+                self._take(drop, job_dir, whole=whole)
+                if joined is None
+                else self._take_across(drop, job_dir, whole=whole, joined=joined)
+            )
         except Exception as error:
             if not (isinstance(error, OSError) and error.errno == errno.EXDEV):
                 self._put_back(job_dir / "in", job_dir)
@@ -154,7 +163,9 @@ class Admitter:
             return False
         return True
 
-    def _take_across(self, drop: Drop, job_dir: Path, *, whole: bool) -> bool:
+    def _take_across(
+        self, drop: Drop, job_dir: Path, *, whole: bool, joined: Iterable[tuple[Path, str]] = ()
+    ) -> bool:
         aside = self.folder / f"{CLAIMED}{job_dir.name}"
         try:
             self.files.remove_tree("admit.no_in", job_dir / "in")
@@ -163,6 +174,7 @@ class Admitter:
             still = not whole or self._is_still(drop, aside)
             if still:
                 self.files.copy_tree("admit.copy", aside, job_dir / "arriving")
+                self._join(joined, job_dir / "arriving" / drop.name)
                 still = not whole or self._is_still(drop, aside)
             if still:
                 self.files.rename("admit.arrived", job_dir / "arriving", job_dir / "in")
@@ -174,6 +186,14 @@ class Admitter:
             return False
         self.leftovers.append(aside)
         return True
+
+    def _join(self, joined: Iterable[tuple[Path, str]], folder: Path) -> None:
+        for file, path in joined:
+            target = folder / path
+            for holder in reversed(target.relative_to(folder).parents):
+                if not (folder / holder).is_dir():
+                    self.files.make_dir("admit.join", folder / holder)
+            self.files.copy_tree("admit.join", file, target)
 
     def _move(self, step: str, drop: Drop, target: Path) -> None:
         if drop.settings and drop.settings.path != SETTINGS:

@@ -14,11 +14,10 @@ Rules
 
 import errno
 import logging
-import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from daemon.clock import rfc3339
 from daemon.config.models import Settling
@@ -27,6 +26,7 @@ from daemon.intake.admit import Admitter
 from daemon.intake.completeness import FileAnswer, Rules
 from daemon.intake.drop import Accepts, Drop, Listing, list_inbox, look
 from daemon.intake.evidence import DiskEvidence
+from daemon.intake.latecomers import Latecomers, Taken
 from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Report, Sighting, Wait
 from daemon.intake.settle import DropStatus, Settler
 from daemon.text import display
@@ -37,7 +37,6 @@ Gate = Callable[[Drop], Wait | None]
 ``None`` takes the room; ``Admitted`` or ``PutBack`` says what became of it.
 """
 
-_SPLIT_S = 600.0
 _TELL_S = 0.5
 """Between two sightings of one drop that differ only in numbers."""
 _LATE_MS = 2000
@@ -60,6 +59,8 @@ class _Tracked:
 
     settler: Settler
     first_seen_ms: int
+    seen_s: float
+    """Monotonic, likewise."""
     told: int | None = None
     """Hash of what was last told of it: ten thousand drops may wait here."""
     told_reason: str | None = None
@@ -84,8 +85,7 @@ class Scanner:
         """Why there is no handler, if a person should know."""
         self._rules = Rules.of(settling, admitter.limits, network=False)
         self._tracked: dict[str, _Tracked] = {}
-        self._taken: dict[str, tuple[float, frozenset[str]]] = {}
-        """When folders were taken, and the files in them, by name; the oldest first."""
+        self.latecomers = Latecomers(settling.join_late_s)
         self.listing = Listing()
         self.late = 0
         """Drops that the last scan saw for the first time although they are not new."""
@@ -218,12 +218,16 @@ class Scanner:
             wait = Wait(answer.reason or "settling", self._until(answer), answer.detail)
             self._tell(tracked, drop, answer, wait)
             return answer.left_s
-        if closed := self._why_not_now(drop):
+        joins = self.latecomers.joined_by(drop, answer, tracked.seen_s, self._rules)
+        if joins and not joins.ended:
+            self._tell(tracked, drop, answer, Wait("settling", None, joins.awaited))
+            return None
+        if closed := self._why_not_now(joins.with_latecomers(drop) if joins else drop):
             tracked.held_s = self._admitter.clock.monotonic_s()
             self._tell(tracked, drop, answer, closed)
             return None
         try:
-            self._take(tracked, drop, answer)
+            self._take(tracked, drop, answer, joins=joins)
         except OSError as error:
             self._tell(tracked, drop, answer, _refused(error))
             raise
@@ -246,7 +250,7 @@ class Scanner:
         wall_ms = self._admitter.clock.wall_ms()
         # The one place where a file's time meets a clock; it decides nothing but a suspicion.
         self.late += wall_ms - drop.ctime_ns // 1_000_000 > _LATE_MS
-        tracked = _Tracked(Settler(self._rules), wall_ms)
+        tracked = _Tracked(Settler(self._rules), wall_ms, self._admitter.clock.monotonic_s())
         self._tracked[drop.name] = tracked
         return tracked
 
@@ -256,12 +260,15 @@ class Scanner:
         drop: Drop,
         answer: DropStatus,
         *,
+        joins: Taken | None = None,
         cancelled: bool = False,
         fault: Exception | None = None,
     ) -> None:
         whole = answer.settled and not cancelled
         try:
-            place = self._admitter.admit(drop, whole=whole)
+            place = self._admitter.admit(
+                drop, whole=whole, joined=joins.copies(drop) if joins else None
+            )
         except Exception:
             self._report(PutBack(self._admitter.inbox, drop.name))
             raise
@@ -270,6 +277,12 @@ class Scanner:
             self._report(PutBack(self._admitter.inbox, drop.name))
             return
         del self._tracked[drop.name]
+        now_s = self._admitter.clock.monotonic_s()
+        told = () if cancelled else self.latecomers.warning(drop, joins, now_s)
+        if joins:
+            drop = joins.with_latecomers(drop)
+            answer = replace(answer, files=(*joins.answer.files, *answer.files))
+        self.latecomers.note(drop, answer, place.job, now_s)
         self._report(
             Admitted(
                 place,
@@ -277,7 +290,7 @@ class Scanner:
                 drop.bytes,
                 sum(file.seconds or 0.0 for file in answer.files),
                 answer.inputs,
-                (*answer.warnings, *self._split_warning(drop)),
+                (*answer.warnings, *told),
                 fault or answer.refusal,
                 cancelled,
             )
@@ -296,24 +309,6 @@ class Scanner:
         else:
             self._report(CancelAsked(self._admitter.inbox, name, self.listing.cancels[name]))
         return None
-
-    def _split_warning(self, drop: Drop) -> list[tuple[str, str]]:
-        """Warn when a folder's name comes again so soon, with other files: the rest of one."""
-        if drop.kind != "folder":
-            return []
-        now_s = self._admitter.clock.monotonic_s()
-        files = frozenset(file.path for file in drop.accepted)
-        before_s, had = self._taken.pop(drop.name, (-math.inf, files))
-        self._taken[drop.name] = now_s, files  # the last one now: the first is always the oldest
-        while now_s - self._taken[oldest := next(iter(self._taken))][0] >= _SPLIT_S:
-            del self._taken[oldest]
-        if now_s - before_s >= _SPLIT_S or files & had:
-            return []  # nothing before it, or a new version of the same
-        text = (
-            f"a folder of this name was taken {now_s - before_s:.0f} s before, with other files; "
-            "if they belong together, put all of them into one folder and drop it"
-        )
-        return [("POSSIBLE_SPLIT_DROP", text)]
 
     def _forget_gone(self) -> None:
         for name in self._tracked.keys() - set(self.listing.drops):

@@ -70,6 +70,8 @@ class DropStatus:
     refusal: BadInput | None = None
     warnings: tuple[tuple[str, str], ...] = ()
     """Code and message."""
+    grew: bool = False
+    """Of a folder: it holds one file, or others came after a pause."""
 
     @property
     def inputs(self) -> tuple[dict[str, object], ...]:
@@ -122,7 +124,8 @@ class Settler:
             return found
         told = [said_of_copy(display(copy), display(of)) for copy, of in copies.items()]
         warnings = (*found.warnings, *(("CONFLICT_COPY", text) for text in told))
-        return replace(found, warnings=warnings)
+        grew = self._pause_s > self.rules.settle_s or len(drop.accepted) == 1
+        return replace(found, warnings=warnings, grew=grew)
 
     def _note(self, drop: Drop, now_s: float) -> None:
         self._files = _remember(self._files, drop.files, now_s)

@@ -28,7 +28,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -101,6 +101,7 @@ class Watcher:
         """How many ``.scan`` drops were admitted and reported; read it from any thread."""
         self._ended_requests: SimpleQueue[str] = SimpleQueue()
         self._asked_for: SimpleQueue[tuple[str, bytes, Callable[[], object], int]] = SimpleQueue()
+        self._ends: SimpleQueue[tuple[str, Path | None]] = SimpleQueue()
         self._unremovable: set[str] = set()
         self._admitter = admitter = Admitter(name, folder, work, inbox.limits, files, clock)
         self._gate, self._handler, self._work = gate, handler, work
@@ -147,6 +148,16 @@ class Watcher:
         self._report(report)
         if isinstance(report, Admitted) and report.place.name.endswith(SCAN):
             self.scans_taken += 1
+
+    def recall(
+        self, name: str, inputs: Sequence[Mapping[str, object]], job: str, at_s: float
+    ) -> None:
+        """Remember a drop of an earlier run; before ``start``."""
+        self._scanner.latecomers.recall(name, inputs, job, at_s)
+
+    def note_end(self, job: str, lies: Path | None) -> None:
+        """Note that a job has ended, and where its drop lies if latecomers may join it."""
+        self._ends.put((job, lies))
 
     def ask_to_stop(self) -> None:
         """End after what is being taken in now."""
@@ -202,6 +213,8 @@ class Watcher:
                 self._admitter.leftovers.extend(mend(self._files, self._cut_short, self._folder))
             self._remove_requests()
             refused = self._drop_what_was_asked_for()
+            while not self._ends.empty():
+                self._scanner.latecomers.note_end(*self._ends.get())
             self._scanner.serve(self._handler())
             due_s = self._scanner.scan()
             problem = self._scanner.trouble or refused

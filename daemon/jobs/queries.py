@@ -45,6 +45,10 @@ class Questions:
             *(inbox, os.fsencode(name)),
         )
 
+    def latest(self, limit: int) -> list[Job]:
+        """Return the jobs that were made last, the oldest of them first."""
+        return self._select("WHERE parent IS NULL ORDER BY number DESC LIMIT ?", limit)[::-1]
+
     def jobs(self, state: State) -> list[Job]:
         """Return the jobs in a state; queued ones in the order in which they will be claimed.
 

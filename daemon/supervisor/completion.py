@@ -222,6 +222,7 @@ class Completion:
                 self._store.mark_published(job.id, drop_at=display(drops[job.id]))
         for job in jobs:
             self._watchers.finish_cancel(job.id)
+            self._watchers.note_end(job, drops[job.id])
             tell_end(job, display(drops[job.id]))
 
     def _fail(self, job_id: str, fault: Fault) -> None:

@@ -5,19 +5,22 @@ nothing else. Start-up's question whether it answers is asked in a thread, too.
 """
 
 import queue
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from daemon.handlers.contract import Declaration
 from daemon.intake.hints import Hints
 from daemon.intake.observations import Looked, Report
 from daemon.intake.watcher import Watcher
+from daemon.jobs.job import Job, State
 from daemon.logs import log
 from daemon.pool.interface import Pool
 from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.startup import PATIENCE_S, Opened
 from daemon.supervisor.timers import Timers
 
+_RECALLED = 200
+"""Of the drops that earlier runs took, so many; none that is older than minutes is of use."""
 _STOPPING_S = 5.0
 """For all of them together."""
 
@@ -35,6 +38,7 @@ class Watchers:
         self._unseen_until_s = 0.0
         self._handlers: Mapping[str, Declaration | str] = {}
         """What each says of itself, or why it is not there; replaced as a whole."""
+        self._recent: Sequence[Job] = ()
         self._hints: dict[str, Hints] = {}
         self.timers = Timers(opened, pool, self.watchers, self._hints, self.reports.empty)
         self._cancel_requests: dict[str, tuple[str, str]] = {}
@@ -43,6 +47,7 @@ class Watchers:
     def open(self) -> None:
         """Begin to watch every inbox of the configuration."""
         opened = self._opened
+        self._recent = opened.store.latest(_RECALLED)
         self.learn()
         self._unseen_until_s = self._clock.monotonic_s() + PATIENCE_S
         for name, folder in opened.inboxes.items():
@@ -59,11 +64,22 @@ class Watchers:
                 cut_short=opened.cut_short.get(name),
                 others=[other for each, other in opened.inboxes.items() if each != name],
             )
+            self._recall(name)
             self.watchers[name].start()
             settings = opened.config.inboxes[name]
             if settings.every_s and settings.reads:
                 self._hints[name] = Hints(settings.reads, self._clock)
                 self._hints[name].start()
+
+    def _recall(self, inbox: str) -> None:
+        """Tell a watcher of the drops that were taken last, as far as latecomers may join them."""
+        now_s, now_ms = self._clock.monotonic_s(), self._clock.wall_ms()
+        for job in self._recent:
+            if job.inbox == inbox:
+                at_s = now_s - max(0, now_ms - job.created_ms) / 1000
+                self.watchers[inbox].recall(job.name, job.inputs, job.id, at_s)
+                if job.published_ms is not None:
+                    self.note_end(job, job.drop_at)
 
     def close(self) -> None:
         """Take no further drop; leave behind what does not answer."""
@@ -136,6 +152,13 @@ class Watchers:
         """Have the file removed that asked for a job to be cancelled: the job has ended."""
         if request := self._cancel_requests.pop(job, None):
             self.remove_request(*request)
+
+    def note_end(self, job: Job, drop_at: str) -> None:
+        """Tell the watcher that a job has ended, and where its drop lies, below the spool."""
+        joins = drop_at and job.state is not State.CANCELLED
+        if job.inbox in self.watchers:
+            root = self._opened.spool.root
+            self.watchers[job.inbox].note_end(job.id, root / drop_at if joins else None)
 
     def remove_request(self, inbox: str, file: str) -> None:
         """Have a request's file removed by the watcher; an inbox that is closed keeps it."""

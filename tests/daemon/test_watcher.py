@@ -20,6 +20,7 @@ from daemon.errors import Fault
 from daemon.files import Files
 from daemon.handlers.contract import Declaration
 from daemon.intake import watcher as watcher_module
+from daemon.intake.latecomers import Latecomers
 from daemon.intake.mounts import is_network, kind_of_mount
 from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Sighting, Wait
 from daemon.intake.watcher import Watch, Watcher
@@ -591,6 +592,89 @@ def test_a_folder_that_comes_again_soon_is_suspected(studio):
         (admitted,) = studio.look(60.0)
 
         assert expected == [code for code, _ in admitted.warnings]
+
+
+def exported(studio, stem):
+    """Export a stem into the folder of the song; return what is reported once it has settled."""
+    studio.put(f"Song/{stem}.wav")
+    studio.look(60.0)
+    return studio.look(60.0)
+
+
+def ended(studio, admitted, *, kept=True):
+    """Let a job end: its drop comes to rest in the archive, or does not."""
+    rest = studio.work.parent / "archive" / admitted.place.job
+    rest.parent.mkdir(exist_ok=True)
+    admitted.place.path.rename(rest)
+    studio.watcher.note_end(admitted.place.job, rest if kept else None)
+    return rest
+
+
+def test_stems_that_come_after_their_folder_was_taken_join_it(studio):
+    """They wait for the end of its job, and are one new job with copies of the first ones."""
+    (first,) = exported(studio, "kick")
+    (waits,) = exported(studio, "snare")
+    assert "these join them" in waits.wait.detail
+
+    studio.put("Song/hats.wav")
+    archived = ended(studio, first)
+    studio.look(60.0)
+    (second,) = studio.look(300.0)
+
+    names = ["hats.wav", "kick.wav", "snare.wav"]
+    assert names == sorted(path.name for path in second.place.path.iterdir())
+    assert names == sorted(one["path"] for one in second.inputs)
+    assert ["FILES_JOINED"] == [code for code, _ in second.warnings]
+    assert [archived / "kick.wav"] == list(archived.iterdir())
+    assert [] == list(studio.folder.iterdir())
+
+
+def test_restart_forgets_no_folder_that_was_taken(studio):
+    """Its latecomers join it all the same, by what its row says."""
+    (first,) = exported(studio, "kick")
+    studio.watcher._scanner.latecomers = Latecomers(300.0)
+    studio.watcher.recall("Song", first.inputs, first.place.job, studio.clock.monotonic_s())
+    ended(studio, first)
+    (second,) = exported(studio, "snare")
+
+    names = ["kick.wav", "snare.wav"]
+    assert names == sorted(path.name for path in second.place.path.iterdir())
+    assert names == sorted(one["path"] for one in second.inputs)
+
+
+def test_third_part_of_a_folder_joins_the_first_two(studio):
+    """A session may be exported as slowly as it likes."""
+    for stem in ("kick", "snare", "hats"):
+        exported(studio, stem)
+        (last,) = studio.look() or studio.reports[-1:]
+        ended(studio, last)
+
+    assert 3 == len(last.inputs)
+
+
+@pytest.mark.parametrize(
+    "case", ["first said whole", "second said whole", "cancelled", "gone", "late", "off"]
+)
+def test_folder_whose_name_came_before_is_a_job_of_its_own(studio, case):
+    """Where a doubt remains, it is taken alone, with a warning."""
+    if case == "first said whole":
+        studio.put("Song/.done", b"")
+    if case == "off":
+        studio.watcher._scanner.latecomers = Latecomers(0.0)
+    exported(studio, "kick")
+    first = next(one for one in studio.reports if isinstance(one, Admitted))
+    rest = ended(studio, first, kept=case != "cancelled")
+    if case == "gone":
+        (rest / "kick.wav").unlink()
+    if case == "late":
+        studio.clock.advance(301.0)
+    if case == "second said whole":
+        studio.put("Song/.done", b"")
+    exported(studio, "snare")
+    second = [one for one in studio.reports if isinstance(one, Admitted)][-1]
+
+    assert ["snare.wav"] == [one["path"] for one in second.inputs]
+    assert ["POSSIBLE_SPLIT_DROP"] == [code for code, _ in second.warnings]
 
 
 def test_what_is_left_alone_is_said(studio):
