@@ -63,6 +63,8 @@ class Options(BaseModel):
     """What finds speech; ``auto``: Silero's model where it is installed, else the level."""
     at_once: Annotated[int, Field(ge=0, le=64)] = 2
     """Pieces at a time; 0: as many as there are slots."""
+    request_s: Annotated[float, Field(ge=0.0, le=600.0)] = 0.0
+    """What a request may take; 0: 30 s and 2.5 times the length of its piece."""
     cache_mb: Annotated[float, Field(ge=0.0)] = 256.0
     """What is kept of answers at the most, besides those of the last two days."""
     summary: Summary | None = None
@@ -155,7 +157,8 @@ def _engine(task: Task, clock: Clock | None = None) -> Engine:
         key = task.secrets.get("api_key", "")
         return SpeechClient(options.endpoint, key, grants=task.grants, clock=clock or Clock())
 
-    return engine_of(options.engine, options.model, client if options.endpoint else None)
+    asked = client if options.endpoint else None
+    return engine_of(options.engine, options.model, asked, options.request_s)
 
 
 def _planned(task: Task) -> _Plan:

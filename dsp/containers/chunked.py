@@ -16,8 +16,8 @@ What lies behind the declared sound tells: whole chunks up to the end of the fil
 markers. If instead the size fits once a multiple of 2³² is added, all of it is sound. Anything
 else of more than 1 MiB contradicts the header, as in a file whose recorder died: ``damaged``.
 
-Rule 1: only plain PCM and float are supported; the parsers of compressed chunks are where
-libsndfile's memory errors were found.
+Rule 1: only plain PCM and float are supported, and of WAV A-law and µ-law, which are decoded by
+tables of our own; the parsers of compressed chunks are where libsndfile's memory errors were found.
 
 References
 ----------
@@ -48,7 +48,7 @@ _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 _TIME_REFERENCE_AT = 338
 _IXML_BYTES = 64 << 10
 _IXML_STAMP = re.compile(rb"<TIMESTAMP_(SAMPLES_SINCE_MIDNIGHT_(?:HI|LO)|SAMPLE_RATE)>(\d{1,10})<")
-_TAGS = {1: "pcm", 3: "float"}
+_TAGS = {1: "pcm", 3: "float", 6: "alaw", 7: "ulaw"}
 _AIFC = dict.fromkeys((b"NONE", b"twos", b"sowt", b"raw ", b"in24", b"in32"), "pcm")
 _AIFC |= dict.fromkeys((b"42n1", b"23ni"), "pcm")
 _AIFC |= dict.fromkeys((b"fl32", b"FL32", b"fl64", b"FL64"), "float")

@@ -98,10 +98,10 @@ def _duration_s(window: Window, span: _Span) -> float:
 def _elements(window: Window, at: int, end: int) -> Iterator[_Element]:
     for _ in range(_MOST_ELEMENTS):
         head = window.at(at, 12) if at < end else b""
-        width = _width(head)
+        width = width_of(head)
         if not 1 <= width <= _LONGEST_IDENTITY:
             return
-        size, bytes_of_size = _number(head[width:])
+        size, bytes_of_size = number_of(head[width:])
         if not bytes_of_size:
             return
         body = at + width + bytes_of_size
@@ -124,14 +124,14 @@ def _value(window: Window, elements: Mapping[int, _Span], identity: int) -> byte
     return window.at(start, min(end - start, _LONGEST_VALUE))
 
 
-def _width(data: bytes) -> int:
+def width_of(data: bytes) -> int:
     """Return how many bytes a number takes, as its first one tells; 0: it is none."""
     return 9 - data[0].bit_length() if data and data[0] else 0
 
 
-def _number(data: bytes) -> tuple[int | None, int]:
+def number_of(data: bytes) -> tuple[int | None, int]:
     """Return a size and how many bytes it takes; all ones: not told. 0 bytes: there is none."""
-    width = _width(data)
+    width = width_of(data)
     if not width or len(data) < width:
         return None, 0
     ones = (1 << 7 * width) - 1

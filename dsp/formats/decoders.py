@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from dsp import kernels
 from dsp.audio import Block
@@ -26,7 +27,27 @@ _SUBTYPES = {
     ("pcm", 4): "PCM_32",
     ("float", 4): "FLOAT",
     ("float", 8): "DOUBLE",
+    ("alaw", 1): "ALAW",
+    ("ulaw", 1): "ULAW",
 }
+
+
+def _alaw() -> NDArray[np.float32]:
+    """Return what each byte means, as 16 bits of full scale ±1 (ITU-T G.711, table 1)."""
+    code = np.arange(256) ^ 0x55
+    exponent, mantissa = code >> 4 & 7, (code & 15) << 4
+    level = np.where(exponent, (mantissa + 0x108) << np.maximum(exponent - 1, 0), mantissa + 8)
+    return (np.where(code & 0x80, level, -level) / 32_768).astype(np.float32)
+
+
+def _ulaw() -> NDArray[np.float32]:
+    """Return the same of G.711, table 2."""
+    code = np.arange(256) ^ 0xFF
+    level = (((code & 15) << 3) + 0x84 << (code >> 4 & 7)) - 0x84
+    return (np.where(code & 0x80, -level, level) / 32_768).astype(np.float32)
+
+
+_COMPANDED = {"alaw": _alaw(), "ulaw": _ulaw()}
 
 
 class Unsupported(Exception):
@@ -178,6 +199,8 @@ class Pcm:
         order = "<" if self._form.order == "little" else ">"
         if self._form.codec == "float":
             return np.frombuffer(data, f"{order}f{self._width}").astype(np.float32)
+        if self._form.codec in _COMPANDED:
+            return _COMPANDED[self._form.codec][np.frombuffer(data, np.uint8)]
         if self._width == 1:
             raw = np.frombuffer(data, np.int8 if self._form.signed else np.uint8)
             return (raw.astype(np.float32) - (0 if self._form.signed else 128)) / np.float32(128)
@@ -195,4 +218,4 @@ def unpacks(header: Header) -> bool:
         return sound is not None
     whole = header.verdict == "complete" and sound.found == sound.declared
     width = form.frame_bytes / (form.channels or 1)
-    return whole and (form.codec, width) in _UNPACKED
+    return whole and ((form.codec, width) in _UNPACKED or form.codec in _COMPANDED)

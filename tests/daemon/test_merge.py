@@ -1,6 +1,7 @@
 """Recorded chunks: their order, what joins them, what is left out, and that nothing is lost."""
 
 import json
+import random
 import shutil
 import struct
 import subprocess
@@ -485,6 +486,26 @@ def test_a_broken_piece_takes_no_other_one_with_it(tmp_path):
     unused = [(one["name"], one["code"]) for one in manifest["chunks"] if one["place"] is None]
     assert [("rec-4.mp4", "INPUT_NOT_AUDIO")] == unused
     assert 5.2 * RATE_HZ < len(samples) < 6 * RATE_HZ
+
+
+@needs_ffmpeg
+@pytest.mark.parametrize("kind", ["webm", "mp4"])
+@pytest.mark.parametrize("garbage", [b"no sound " * 500, random.Random(1).randbytes(70_000)])
+def test_garbage_among_pieces_is_left_out_and_named(tmp_path, kind, garbage):
+    """Wherever the pieces were cut, it costs nothing of the sound before and behind it."""
+    frames = browser_pieces(tmp_path / "in", kind, 12)
+    for number in reversed(range(5, 12)):
+        (tmp_path / "in" / f"chunk-{number}.{kind}").rename(
+            tmp_path / "in" / f"chunk-{number + 1}.{kind}"
+        )
+    (tmp_path / "in" / f"chunk-5.{kind}").write_bytes(garbage)
+
+    result, manifest, samples = merged(tmp_path / "in", tmp_path)
+
+    unused = [(one["name"], one["code"]) for one in manifest["chunks"] if one["place"] is None]
+    assert [(f"chunk-5.{kind}", "INPUT_NOT_AUDIO")] == unused
+    assert frames == len(samples)
+    assert (12, 1) == (result.measurements["chunks"], result.measurements["skipped"])
 
 
 @needs_ffmpeg

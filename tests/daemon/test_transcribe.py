@@ -12,11 +12,13 @@ import jsonschema
 import numpy as np
 import pytest
 
-from daemon.errors import BadInput, NothingToDo
+from daemon.errors import BadInput, NothingToDo, Postponed
 from daemon.handlers import transcribe
 from daemon.handlers.contract import Task
 from daemon.handlers.speech import transcript
 from daemon.handlers.speech.answers import Segment, Word
+from daemon.handlers.speech.client import Limits, SpeechClient
+from daemon.handlers.speech.engines import engine_of
 from daemon.handlers.speech.sound import RATE_HZ, Piece, pieces_of
 from tests.support.crew import ROOT
 from tests.support.daemons import Daemon, read_json, settings_for, until
@@ -164,6 +166,14 @@ def test_refusal_of_the_server_fails_the_drop_in_its_words(tmp_path):
 
     assert "AUDIO_REFUSED" == raised.value.code
     assert "refused with 400" in raised.value.message
+
+
+def test_request_takes_no_longer_than_the_operator_says(tmp_path):
+    limits = Limits(tries_s=(0.0,))
+    with serving(tmp_path / "server", "hang") as server:
+        engine = engine_of("auto", "", lambda: SpeechClient(server.url, limits=limits), 0.5)
+        with pytest.raises(Postponed, match="SPEECH_TIMED_OUT"):
+            engine.recognised(np.zeros(RATE_HZ, np.int16), "", "")
 
 
 def test_page_escapes_what_was_said(tmp_path):

