@@ -5,7 +5,15 @@ import unicodedata
 
 import pytest
 
-from dsp.containers.junk import composed, copies_among, files_in, kind_of, stands_for, waits_for
+from dsp.containers.junk import (
+    _sorted,
+    composed,
+    copies_among,
+    files_in,
+    kind_of,
+    stands_for,
+    waits_for,
+)
 from tests.support.files import dig
 
 JUNK = [
@@ -41,6 +49,15 @@ def test_junk_is_known_by_its_kind(name):
 def test_sound_is_no_junk(name):
     """What only resembles junk is left alone."""
     assert "plain" == kind_of(name)
+
+
+def test_names_of_songs_are_sorted_as_all_others():
+    """What ends as sound does is sorted by a shorter way, with the same answer."""
+    shapes = ("{}.wav", "kick.{}.wav", "kick{}.wav", "song.syncthing.{}", "{}")
+    names = [shape.format(name) for shape in shapes for name in (*JUNK, *SOUND)]
+    names.append("kick.wav:com\uf02eapple.x.wav")
+
+    assert [_sorted(name, composed(name).lower()) for name in names] == [*map(kind_of, names)]
 
 
 @pytest.mark.parametrize(

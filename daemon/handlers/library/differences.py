@@ -102,7 +102,7 @@ class Differences:
 
     def _compare(self, entries: Iterable[_Entry]) -> None:
         sight = self._sight
-        rows = self._catalogue.execute(_KNOWN, (self._folder.id,)).fetchall()
+        rows = self._known()
         known = {row[0]: row for row in rows}
         match_known = bool(self._ignored.lists)
         before, differing, new_before = len(known), 0, sight.told.new
@@ -125,22 +125,29 @@ class Differences:
                 or row[5] != "here"
             ):
                 differing += 1
-                self._differs(name, row, told)
+                self._differs(text, name, row, told)
         sight.told.files += before - len(known) + sight.told.new - new_before
         sight.same += max(0, before - len(known) - differing)
         self._absent += [row[7] for row in known.values() if row[5] == "here"]
         if self._names:
             self._say_collisions([row[0] for row in rows if row[0] not in known])
 
-    def _left_out(self, name: str, *, is_folder: bool) -> bool:
-        return kind_of(name) != "plain" or self._ignored.leaves_out(
-            self._where, name, is_folder=is_folder
-        )
+    def _known(self) -> list[Any]:
+        """Return the rows of the folder's files; of one that nobody listed there are none."""
+        if self._folder.unknown:
+            return []
+        return self._catalogue.execute(_KNOWN, (self._folder.id,)).fetchall()
 
-    def _differs(self, name: bytes, row: Any, told: os.stat_result) -> None:  # noqa: ANN401 - a row
+    def _left_out(self, name: str, *, is_folder: bool) -> bool:
+        if kind_of(name) != "plain":
+            return True
+        ignored = self._ignored
+        return bool(ignored.lists) and ignored.leaves_out(self._where, name, is_folder=is_folder)
+
+    def _differs(self, text: str, name: bytes, row: Any, told: os.stat_result) -> None:  # noqa: ANN401 - a row
         """Note a file that is new, or not quite what its row says."""
         sight = self._sight
-        kind = _kind(name, told.st_mode)
+        kind = _kind(text, told.st_mode)
         size, mtime_ns, ino = told.st_size, int64(told.st_mtime_ns), int64(told.st_ino)
         ctime_ns = int64(told.st_ctime_ns)
         sight.ctimes += 1
@@ -196,9 +203,10 @@ class Differences:
         alike: dict[str, list[bytes]] = {}
         for name in {*names, *self._names}:
             alike.setdefault(_folded(name), []).append(name)
-        for key in sorted({_folded(name) for name in self._names}):
-            if len(same := sorted(alike[key])) > 1:
-                listed = ", ".join(repr(shown(as_text(name))) for name in same)
+        new = set(self._names)
+        for _, same in sorted(alike.items()):
+            if len(same) > 1 and not new.isdisjoint(same):
+                listed = ", ".join(repr(shown(as_text(name))) for name in sorted(same))
                 where = f"{self._sight.name}/{self._where}".rstrip("/")
                 self._sight.told.note("NAME_COLLISION", f"{where} holds {listed}: all are kept")
 
@@ -252,14 +260,14 @@ def _stated(entries: Iterable["os.DirEntry[str]"]) -> list[_Entry]:
     return found
 
 
-def _kind(name: bytes, mode: int) -> str | None:
-    if stat.S_ISLNK(mode):
-        return "link"
-    if not stat.S_ISREG(mode):
-        return None
-    _, dot, suffix = as_text(name).rpartition(".")
-    return "audio" if f"{dot}{suffix}".lower() in AUDIO_SUFFIXES else "other"
+def _kind(name: str, mode: int) -> str | None:
+    if stat.S_ISREG(mode):
+        _, dot, suffix = name.rpartition(".")
+        return "audio" if dot and f".{suffix}".lower() in AUDIO_SUFFIXES else "other"
+    return "link" if stat.S_ISLNK(mode) else None
 
 
 def _folded(name: bytes) -> str:
+    if name.isascii():
+        return as_text(name).lower()
     return unicodedata.normalize("NFC", as_text(name)).casefold()

@@ -1,3 +1,5 @@
+-- CHECKs compare one by one: for IN with three values or more SQLite fills a table of its own, at
+-- each row that is written, which is as dear as all the rest of it.
 CREATE TABLE root (                  -- a folder that stays where it is
   id          INTEGER PRIMARY KEY,
   name        TEXT NOT NULL UNIQUE,  -- as the inbox calls it
@@ -57,7 +59,7 @@ CREATE TABLE file (
   id          INTEGER PRIMARY KEY,
   folder      INTEGER NOT NULL REFERENCES folder,
   name        BLOB NOT NULL,
-  kind        TEXT NOT NULL CHECK (kind IN ('audio', 'other', 'link')),
+  kind        TEXT NOT NULL CHECK (kind = 'audio' OR kind = 'other' OR kind = 'link'),
   size        INTEGER NOT NULL,
   mtime_ns    INTEGER NOT NULL,
   ctime_ns    INTEGER NOT NULL,      -- 0: so young that it is looked at again
@@ -67,12 +69,14 @@ CREATE TABLE file (
   sha256      BLOB,
   audio_md5   BLOB,                  -- of its sound alone
   content     INTEGER REFERENCES content,
-  state       TEXT NOT NULL DEFAULT 'here' CHECK (state IN ('here', 'missing', 'removed')),
+  state       TEXT NOT NULL DEFAULT 'here'
+    CHECK (state = 'here' OR state = 'missing' OR state = 'removed'),
   born_gen    INTEGER NOT NULL,      -- the run that saw it first
   last_gen    INTEGER,               -- of one that is not here: the last run that saw it
   missing_gen INTEGER,               -- the first one that did not
   missing_ms  INTEGER,
-  due         TEXT CHECK (due IN ('tags', 'decode', 'follow', 'transcript')),
+  due         TEXT
+    CHECK (due = 'tags' OR due = 'decode' OR due = 'follow' OR due = 'transcript'),
   due_gen     INTEGER,
   verified_ms INTEGER,               -- when it was last read to its end
   UNIQUE (folder, name),

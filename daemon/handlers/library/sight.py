@@ -42,6 +42,8 @@ class Folder:
     digest: bytes | None
     """Of what its entries said of themselves, when all of its rows were as they are."""
     ignored: Ignored
+    unknown: bool = False
+    """Its row was just made: nothing that lies in it has one."""
 
 
 @dataclass

@@ -23,9 +23,11 @@ def write_folders(
     sight: Sight, folder: Folder, names: Sequence[bytes], ignored: Ignored
 ) -> list[Folder]:
     """Write which folders a folder holds, and which are gone; return those it holds."""
+    if folder.unknown and not names:
+        return []
     rows = sight.catalogue.execute("SELECT * FROM folder WHERE parent = ?", (folder.id,))
     known = {row["path"]: row for row in rows}
-    found = []
+    found, again = [], []
     for name in sorted(names):
         path = joined(folder.path, name)
         row = known.pop(path, None)
@@ -35,13 +37,13 @@ def write_folders(
                 VALUES (?, ?, ?, ?, 0)""",
                 (sight.root, folder.id, path, sight.gen),
             )
-            found.append(Folder(made.lastrowid or 0, path, 0, None, None, ignored))
+            made_id = made.lastrowid or 0
+            found.append(Folder(made_id, path, 0, None, None, ignored, unknown=True))
         else:
             found.append(folder_of(row, ignored))
-    if found:
-        sight.catalogue.executemany(
-            "UPDATE folder SET found_gen = ? WHERE id = ?", [(sight.gen, one.id) for one in found]
-        )
+            again.append((sight.gen, row["id"]))
+    if again:
+        sight.catalogue.executemany("UPDATE folder SET found_gen = ? WHERE id = ?", again)
     for path, row in known.items():
         if row["trouble"] != "gone" or row["seen_gen"] < sight.gen:
             _gone(sight, path)
