@@ -53,5 +53,8 @@ def _text(value: object) -> str | None:
     """Return a value without what is no text, or too long to be a name."""
     if value is None:
         return None
-    clean = str(value).encode("utf-8", "replace").decode("utf-8").replace("\0", " ").strip()
+    text = str(value)
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    clean = text.replace("\0", " ").strip()
     return clean[:_MOST_CHARACTERS] or None

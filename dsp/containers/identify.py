@@ -65,8 +65,12 @@ _NOT_WALKED = (  # offset, magic, container, what is known of its format
 )
 
 
-def read_header(fd: int, size: int) -> Header:
-    """Say what the file open as `fd` is, of which `size` bytes are there."""
+def read_header(fd: int, size: int, *, to_end: bool = True) -> Header:
+    """Say what the file open as `fd` is, of which `size` bytes are there.
+
+    Whether the end of a FLAC file is there costs more than all the rest; without ``to_end`` it is
+    not looked for, and the verdict is ``unknown``.
+    """
     if size == 0:
         return Header("empty", detail="no bytes")
     window = Window(fd, size)
@@ -76,7 +80,7 @@ def read_header(fd: int, size: int) -> Header:
     tag = id3_bytes(window)
     if tag >= size:
         return Header("short", "mp3", "ends within its ID3 tag")
-    return _walked(window, window.at(tag, 64), tag)
+    return _walked(window, window.at(tag, 64), tag, to_end=to_end)
 
 
 def ends_in_zeros(fd: int, size: int) -> bool:
@@ -92,9 +96,9 @@ def _walker_of(head: bytes) -> Callable[[Window], Header] | None:
     return read_mp4 if head[4:8] == b"ftyp" else _WALKERS.get(head[:4])
 
 
-def _walked(window: Window, head: bytes, tag: int) -> Header:
+def _walked(window: Window, head: bytes, tag: int, *, to_end: bool) -> Header:
     if head[:4] == b"fLaC":
-        return read_flac(window, tag)
+        return read_flac(window, tag, to_end=to_end)
     # FLAC, MPEG audio and ADTS may carry an ID3 tag; anything else behind one is a trick.
     if not tag and (read := _walker_of(head)):
         return read(window)

@@ -45,8 +45,8 @@ _MP3_KBITS = {  # (MPEG 1?, layer) -> by bit-rate index 1..14
 }
 
 
-def read_flac(window: Window, start: int) -> Header:
-    """Read a FLAC stream whose ``fLaC`` is at `start`."""
+def read_flac(window: Window, start: int, *, to_end: bool = True) -> Header:
+    """Read a FLAC stream whose ``fLaC`` is at `start`; ``to_end``: look for its last frame."""
     head = window.at(start + 4, 38)
     if len(head) < 38:
         return Header("short", "flac", "ends within STREAMINFO")
@@ -61,6 +61,8 @@ def read_flac(window: Window, start: int) -> Header:
         return replace(header, counted=False)
     if not any(info[18:]):
         return replace(header, detail="no checksum")
+    if not to_end:
+        return replace(header, detail="its end was not looked for")
     longest_frame = int.from_bytes(info[7:10], "big")
     tail = window.tail(min(max(_FLAC_TAIL, longest_frame), _FLAC_LONGEST) + 128)
     if tail[-128:-125] == b"TAG":

@@ -192,7 +192,7 @@ def _row(
 def _tags(fd: int, size: int) -> dict[str, object]:
     from dsp.analysis.tags import every_tag  # noqa: PLC0415 - a scan does without
 
-    header = read_header(fd, size)
+    header = read_header(fd, size, to_end=False)  # its decode will tell
     with os.fdopen(os.dup(fd), "rb") as file:
         tags = every_tag(file)
     return {
