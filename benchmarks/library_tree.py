@@ -6,6 +6,7 @@ One file of each format is encoded; the others are copies of it whose title is a
 import os
 import shutil
 import struct
+import sys
 from pathlib import Path
 from subprocess import run
 
@@ -52,8 +53,7 @@ def make_tree(root: Path, files: int) -> None:
 
 def _example(folder: Path, suffix: str, form: tuple[str, ...]) -> bytes:
     """Return a file of noise with tags; with a cover where the format has covers."""
-    ffmpeg = shutil.which("ffmpeg")
-    assert ffmpeg is not None, "the files are encoded by ffmpeg"
+    ffmpeg = shutil.which("ffmpeg") or sys.exit("the files are encoded by ffmpeg, which is absent")
     path, cover = folder / f"example.{suffix}", folder / "cover.png"
     quiet = [ffmpeg, "-v", "error", "-y"]
     noise = f"anoisesrc=d={_SECONDS}:r={_RATE_HZ}:a=0.3:seed=1,pan=stereo|c0=c0|c1=c0"

@@ -59,10 +59,8 @@ def read_flac(window: Window, start: int, *, to_end: bool = True) -> Header:
     header = Header("unknown", "flac", "no count of samples", form, total or None)
     if not total:
         return replace(header, counted=False)
-    if not any(info[18:]):
-        return replace(header, detail="no checksum")
-    if not to_end:
-        return replace(header, detail="its end was not looked for")
+    if not to_end or not any(info[18:]):
+        return replace(header, detail="no checksum" if to_end else "its end was not looked for")
     longest_frame = int.from_bytes(info[7:10], "big")
     tail = window.tail(min(max(_FLAC_TAIL, longest_frame), _FLAC_LONGEST) + 128)
     if tail[-128:-125] == b"TAG":
