@@ -200,10 +200,13 @@ class Differences:
 
     def _say_collisions(self, names: list[bytes]) -> None:
         """Say which names that came differ from others in case or in the form of accents alone."""
-        alike: dict[str, list[bytes]] = {}
-        for name in {*names, *self._names}:
-            alike.setdefault(_folded(name), []).append(name)
         new = set(self._names)
+        together = new.union(names)
+        if len(set(map(_folded, together))) == len(together):
+            return
+        alike: dict[bytes, list[bytes]] = {}
+        for name in together:
+            alike.setdefault(_folded(name), []).append(name)
         for _, same in sorted(alike.items()):
             if len(same) > 1 and not new.isdisjoint(same):
                 listed = ", ".join(repr(shown(as_text(name))) for name in sorted(same))
@@ -267,7 +270,7 @@ def _kind(name: str, mode: int) -> str | None:
     return "link" if stat.S_ISLNK(mode) else None
 
 
-def _folded(name: bytes) -> str:
+def _folded(name: bytes) -> bytes:
     if name.isascii():
-        return as_text(name).lower()
-    return unicodedata.normalize("NFC", as_text(name)).casefold()
+        return name.lower()
+    return as_bytes(unicodedata.normalize("NFC", as_text(name)).casefold())
