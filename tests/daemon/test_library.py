@@ -63,6 +63,7 @@ class Archive:
         self.kept.mkdir()
         self.out = folder / "none"
         self.jobs = 0
+        self.parts = []
         self.clock = FakeClock()
         self.clock.now_ms = time.time_ns() // 1_000_000 + 3_600_000  # nothing is young
 
@@ -85,6 +86,7 @@ class Archive:
                 self.out = workdir
                 return made, stages
             stages.append(made.parts[0].options["stage"])
+            self.parts.append(made.parts)
             carried, given["carried"] = workdir, workdir
             ended = ()
             for place, one in enumerate(made.parts):
@@ -240,6 +242,17 @@ def test_young_file_is_listed_and_examined_later(archive):
     _, second = archive.scan()
 
     assert ([], ["tags", "decode"]) == (first, second)
+
+
+def test_first_tags_do_not_wait_for_those_of_all(archive):
+    """Of a large library two small parts are done and written first."""
+    for number in range(5):
+        wav(archive.root / f"{number}.wav", noise(0.1 * (number + 1)))
+
+    _, stages = archive.scan(part_s=1e-9, follow=["tags"])
+
+    assert ["tags", "tags"] == stages
+    assert [2, 3] == [len(parts) for parts in archive.parts]
 
 
 def test_nobody_sees_that_files_were_read(archive):

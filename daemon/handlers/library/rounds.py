@@ -22,8 +22,12 @@ from daemon.handlers.library.runs import Look, Scope
 from daemon.handlers.library.work import ROWS, Stage, analysis_of, cut, done, sound_of
 
 _STATE = "state.json"
+_FIRST = "first tags"
+"""So few that whoever begins with a large library need not wait for the tags of all."""
+_FIRST_S, _FIRST_PARTS = 10.0, 2
 _STEPS = (
     "look",
+    _FIRST,
     "tags",
     "decode",
     "look on",
@@ -137,10 +141,15 @@ class Rounds:
 
     def _parts(self, step: str) -> Split | None:
         """Return the parts of a stage; by hand they are done here, in turn."""
-        stage = next((one for one in self.stages if one == step), None)
+        stage = next((one for one in self.stages if one == step.removeprefix("first ")), None)
         if stage is None:
             return None
         task, state = self._task, self.state
+        part_s, most_parts = self.options.part_s, MOST_PARTS
+        if step == _FIRST:
+            part_s, most_parts = min(part_s, _FIRST_S), _FIRST_PARTS
+        elif stage == "transcript" and not state.tried:
+            most_parts = 1
         settled_ns = (state.began_ms - round(self.options.settle_s * 1000)) * 1_000_000
         made = cut(
             self._catalogue,
@@ -148,9 +157,9 @@ class Rounds:
             task.workdir,
             gen=state.gen,
             settled_ns=settled_ns,
-            part_s=self.options.part_s,
+            part_s=part_s,
             within=self._begun().within(),
-            most_parts=1 if stage == "transcript" and not state.tried else MOST_PARTS,
+            most_parts=most_parts,
         )
         if not made:
             return None
