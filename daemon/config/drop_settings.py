@@ -80,7 +80,8 @@ def settings_of(drop: Path, defaults: Mapping[str, Any], *, max_bytes: int) -> D
     path = settings_beside(drop)
     if path is None:
         return DropSettings(Document.of(dict(defaults), name="options"), None, force=False)
-    document = yaml_reader.load(_read(path, max_bytes + 1), name=path.name, max_bytes=max_bytes)
+    data = read_plain(path, max_bytes + 1)
+    document = yaml_reader.load(data, name=path.name, max_bytes=max_bytes)
     keys = daemon_keys(document)
     asked = document.value or {}
     _refuse_operators(document, asked, ())
@@ -120,8 +121,14 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def _read(path: Path, most: int) -> bytes:
-    """Return the first bytes of a settings file, waiting for nothing: it may be a pipe by now."""
+def read_plain(path: Path, most: int) -> bytes:
+    """Return the first bytes of a settings file, waiting for nothing: it may be a pipe by now.
+
+    Raises
+    ------
+    BadInput
+        ``SETTINGS_INVALID``: it is a link or no plain file, or cannot be read.
+    """
     try:
         with open(os.open(path, _OPEN), "rb") as file:  # noqa: PTH123 - a descriptor
             plain = stat.S_ISREG(os.fstat(file.fileno()).st_mode)

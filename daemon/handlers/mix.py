@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 from soundfile import SoundFileError
 
 from daemon.config import yaml_reader
-from daemon.config.drop_settings import for_handler, merged
+from daemon.config.drop_settings import for_handler, merged, read_plain
 from daemon.config.validation import validate
 from daemon.errors import BadInput
 from daemon.handlers.contract import Note, Output, Result, Task
@@ -44,7 +44,6 @@ HEADLINE = ("integrated_lufs", "true_peak_dbtp", "range_lu")
 STAGES = tuple(engine.STAGES)
 
 _SHEET_BYTES = 1 << 20
-_PLAINLY = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Options(Settings):
@@ -110,11 +109,9 @@ def _with_sheet(
     BadInput
         ``SETTINGS_INVALID``, with the line and the column.
     """
-    try:
-        with open(os.open(drop / RECALL_SHEET, _PLAINLY), "rb") as file:  # noqa: PTH123 - a descriptor
-            data = file.read(_SHEET_BYTES + 1)
-    except OSError:  # there is none, or the drop is a file
+    if not os.path.lexists(drop / RECALL_SHEET):
         return options, [], []
+    data = read_plain(drop / RECALL_SHEET, _SHEET_BYTES + 1)
     read = {"path": RECALL_SHEET, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     if settings_beside(drop) is not None:
         text = f"{RECALL_SHEET} was not read: {SETTINGS} is there, too, and counts"

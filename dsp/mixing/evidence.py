@@ -4,8 +4,14 @@ Only the share of its power in broad bands is weighed: enough to tell that a bas
 to find a bass that is called ``Audio 07``. It never overrules a name.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
+
+from dsp.mixing.roles import NAMELESS, Told, roles_of
+from dsp.mixing.stem_analysis import Analysis
 from dsp.mixing.tone import CENTRES
 from dsp.mixing.track import Bands
 
@@ -29,6 +35,25 @@ def _shares(powers: Bands) -> _Shares | None:
         return None
     low, high = powers[CENTRES < LOW_HZ].sum(), powers[CENTRES > HIGH_HZ].sum()
     return _Shares(float(low) / whole, float(high) / whole)
+
+
+def told_roles(analyses: Sequence[Analysis], wanted: Mapping[str, Any]) -> dict[str, Told]:
+    """Return the role of every stem: what the settings say, else its name, else its sound.
+
+    Parameters
+    ----------
+    wanted : mapping
+        What the settings say of stems, by their names.
+    """
+    told = roles_of([analysis.probe.name for analysis in analyses])
+    for analysis in analyses:
+        name = analysis.probe.name
+        if told[name] == NAMELESS and len(analyses) > 1:
+            role, why = role_by_sound(analysis.bands.sum(axis=0, dtype=np.float64))
+            told[name] = Told(role, why) if role else NAMELESS
+        if role := wanted.get(name, {}).get("role"):
+            told[name] = told[name]._replace(role=role)
+    return told
 
 
 def role_by_sound(powers: Bands) -> tuple[str, str]:

@@ -32,7 +32,7 @@ from dsp.mixing.balance import (
     role_levels_db,
 )
 from dsp.mixing.conversation import as_podcast
-from dsp.mixing.evidence import role_by_sound
+from dsp.mixing.evidence import told_roles
 from dsp.mixing.masking import BETTER_DB, Masked, make_room, uncovered
 from dsp.mixing.mastering import master_of
 from dsp.mixing.panning import pannings
@@ -40,7 +40,7 @@ from dsp.mixing.prediction import energy_at_sum, loudness_at_sum, strip_power
 from dsp.mixing.presets import stages_of
 from dsp.mixing.recall_sheet import Master, Settings, Sheet, Stages, Stem, merge
 from dsp.mixing.reference import Reference
-from dsp.mixing.roles import NAMELESS, PROFILES, roles_of
+from dsp.mixing.roles import PROFILES
 from dsp.mixing.rough_mix import as_it_came, kept_because
 from dsp.mixing.stem_analysis import Analysis
 from dsp.mixing.stem_meters import STEP_S
@@ -201,22 +201,19 @@ def _tracks(
 ) -> list[Track]:
     lags_ms = {name: wanted.get(name, {}).get("lag_ms", p.lag_ms) for name, p in placements.items()}
     song_s = _song_s(analyses, lags_ms)
-    told = roles_of([analysis.probe.name for analysis in analyses])
+    told = told_roles(analyses, wanted)
     tracks = []
     for analysis in analyses:
         name, sides = analysis.probe.name, analysis.probe.sides
         pair = f"; left and right: {sides[0].name} and {sides[1].name}" if sides else ""
-        heard, why = ("", "")
-        if told[name] == NAMELESS and len(analyses) > 1:
-            heard, why = role_by_sound(analysis.bands.sum(axis=0, dtype=np.float64))
-        role = wanted.get(name, {}).get("role") or heard or told[name].role
+        role = told[name].role if told[name].role in PROFILES else "other"
         tracks.append(
             track_of(
                 analysis,
                 name=name,
-                role=role if role in PROFILES else "other",
-                role_why=(why or told[name].why) + pair,
-                profile=PROFILES.get(role, PROFILES["other"]),
+                role=role,
+                role_why=told[name].why + pair,
+                profile=PROFILES[role],
                 lag_s=lags_ms[name] / 1000.0,
                 song_steps=int(np.ceil(song_s / STEP_S)),
             )
