@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from dsp.audio import HOP_FRAMES
 from dsp.measure.loudness import integrated_lufs
+from dsp.mixing.noise import denoise_of
 from dsp.mixing.presets import PRESETS
 from dsp.mixing.recall_sheet import Duck, Gate, Settings, Stages, Stem
 from dsp.mixing.stem_analysis import Analysis
@@ -72,14 +73,16 @@ def as_podcast(tracks: Sequence[Track], settings: Settings) -> list[Track]:
 def with_automation(
     tracks: Sequence[Track], stems: Mapping[str, Stem], stages: Stages
 ) -> dict[str, Stem]:
-    """Return the strips with gates where several speak, and ducks under speech."""
+    """Return the strips with less noise, gates where several speak, and ducks under speech."""
     done = dict(stems)
     several = sum(track.role == "speech" for track in tracks) > 1
     for track in tracks:
         stem = stems[track.name]
-        if track.role == "speech" and several and stages.gate:
+        if track.role == "speech":
             why = "closed while somebody else speaks"
-            done[track.name] = stem.changed(gate=Gate(range_db=CROSSTALK_RANGE_DB, why=why))
+            gate = Gate(range_db=CROSSTALK_RANGE_DB, why=why) if several and stages.gate else None
+            denoise = denoise_of(track) if stages.denoise else None
+            done[track.name] = stem.changed(gate=gate, denoise=denoise)
         if track.role not in _STAY and stages.duck:
             duck = Duck(depth_db=DUCK_DB, why="steps back under speech")
             done[track.name] = stem.changed(duck=duck)

@@ -29,6 +29,7 @@ from dsp.formats.reader import Limits, Probe
 from dsp.mixing.align.align import Placement, TimingCues, align
 from dsp.mixing.comparison import KEPT, Comparison, compared, kept_of
 from dsp.mixing.content import content_of
+from dsp.mixing.evidence import told_roles
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings, text_of
 from dsp.mixing.reference import reference_of
@@ -194,12 +195,11 @@ def _analysed(
 ) -> list[Analysis]:
     """Return what was found in the stems."""
     low, high = STAGES["loading_stems"], STAGES["aligning_stems"]
-    roles = _roles(probes, settings)
     analyses = analyse_all(
         probes,
         resources=resources,
         onsets=settings.stages.align and settings.align in ("rhythm", "first_onset"),
-        voices={name for name, role in roles.items() if role in PROFILES and PROFILES[role].voice},
+        voices=_voices(probes, settings),
         report=lambda part: report("loading_stems", low + part * (high - low)),
     )
     if all(analysis.silent or content_of(analysis) == "offset" for analysis in analyses):
@@ -211,20 +211,21 @@ def _analysed(
     return analyses
 
 
-def _roles(probes: Sequence[Probe], settings: Settings) -> dict[str, str]:
-    """Return the role of every stem, by its name: what the settings say, else what it is called."""
+def _voices(probes: Sequence[Probe], settings: Settings) -> set[str]:
+    """Return the names of stems that are voices, as far as settings and names tell."""
     wanted = settings.overrides().get("stems", {})
     told = roles_of([probe.name for probe in probes])
-    return {name: wanted.get(name, {}).get("role") or found.role for name, found in told.items()}
+    roles = {name: wanted.get(name, {}).get("role") or found.role for name, found in told.items()}
+    return {name for name, role in roles.items() if role in PROFILES and PROFILES[role].voice}
 
 
 def _placed(analyses: Sequence[Analysis], settings: Settings) -> dict[str, Placement]:
     """Return where every stem belongs in time."""
-    roles = _roles([a.probe for a in analyses], settings)
+    told = told_roles(analyses, settings.overrides().get("stems", {}))
     stems = [
         TimingCues(
             name=a.probe.name,
-            role=roles[a.probe.name],
+            role=told[a.probe.name].role,
             rate_hz=a.probe.rate_hz,
             frames=a.frames,
             flux=a.flux,
@@ -253,6 +254,7 @@ def _made_sound(
 
     rendering(0.0)
     stems, solos = stem_paths(decided.sheet, out), stem_paths(decided.sheet, out, "preview")
+    speakers = stem_paths(decided.sheet, out, "speakers")
     rendered = render(
         decided,
         probes,
@@ -261,6 +263,7 @@ def _made_sound(
         report=rendering,
         parts={one.heard for one in wanted if one.heard is not None},
         stem_files=stems,
+        speaker_files=speakers,
         excerpts=kept_of(solos),
     )
     rate_hz, passage = decided.sheet.rate_hz, rendered.plain.passage
@@ -283,7 +286,8 @@ def _made_sound(
             limits=_OF_OUR_OWN,
             report=lambda part: report("mastering", high + (1 + part * len(wanted)) * span),
         )
-        delivered = Deliveries(tuple(masters), (*stems.values(), *solos.values()))
+        paths = (*stems.values(), *speakers.values(), *solos.values())
+        delivered = Deliveries(tuple(masters), paths)
         make_up_db = mastered.sheet.master.make_up_db or 0.0
         comparison = compared(rendered.plain, out, solos, rate_hz=rate_hz, make_up_db=make_up_db)
     finally:

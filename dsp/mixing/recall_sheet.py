@@ -84,6 +84,15 @@ class Ride(_Part):
     why: str = ""
 
 
+class Denoise(_Part):
+    """Steady noise, turned down where there is little else."""
+
+    noise_db: Annotated[tuple[float, ...], Field(min_length=10, max_length=10)]
+    """Per octave from 31.25 Hz to 16 kHz."""
+    reduction_db: Annotated[float, Field(ge=0, le=24)]
+    why: str = ""
+
+
 class Gate(_Part):
     """A microphone that is closed while somebody else speaks."""
 
@@ -155,6 +164,7 @@ class Stem(_Part):
     mute: bool = False
     trim_db: GainDb = 0.0
     trim_why: str = ""
+    denoise: Denoise | None = None
     ride: Ride | None = None
     gate: Gate | None = None
     duck: Duck | None = None
@@ -194,6 +204,7 @@ class Stages(_Part):
     align: bool = True
     auto_gain: bool = True
     ride: bool = True
+    denoise: bool = True
     gate: bool = True
     duck: bool = True
     tonal_balance: bool = True
@@ -231,8 +242,8 @@ class Deliverable(_Part):
     """Roles, or names of stems, that are left out."""
     only: tuple[str, ...] = ()
     """Roles, or names of stems, that alone are heard."""
-    stems: Literal["processed", "preview"] | None = None
-    """Each stem as it goes to the sum, in a file of its own: all of it, or a passage to hear."""
+    stems: Literal["processed", "preview", "speakers"] | None = None
+    """Each stem as it goes to the sum, in a file: whole, a passage, speakers in mono."""
 
     @field_validator("without", "only", mode="before")
     @classmethod

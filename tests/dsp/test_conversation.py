@@ -54,11 +54,16 @@ def episode(folder, tmp_path_factory):
     made = mix(
         folder,
         out,
-        Settings.model_validate({"preset": "podcast", "also": [{"stems": "processed"}]}),
+        Settings.model_validate(
+            {"preset": "podcast", "also": [{"stems": "processed"}, {"stems": "speakers"}]}
+        ),
         report=lambda *_: None,
         resources=Resources(),
     )
     stems = {name: sf.read(out / f"stems/{name}.wav")[0] for name in ("host", "guest", "music")}
+    stems |= {
+        f"{name} alone": sf.read(out / f"speakers/{name}.wav")[0] for name in ("host", "guest")
+    }
     return made, stems
 
 
@@ -118,6 +123,41 @@ def test_music_lies_18_lu_under_speech_and_comes_back_alone(episode):
 
     assert -18.0 == pytest.approx(under - speech, abs=2.0)
     assert alone > under + 6.0
+
+
+def test_each_speaker_is_there_in_mono(episode):
+    """As loud as in the middle of the mix, and no other stem is."""
+    made, stems = episode
+
+    for name in ("host", "guest"):
+        alone, sides = stems[f"{name} alone"], stems[name]
+        assert alone.ndim == 1
+        assert rms_db(alone - sides.sum(axis=1) / 2**0.5) < -120.0
+    assert {"speakers/host", "speakers/guest"} == {r for r in made.outputs if "speakers" in r}
+
+
+@pytest.mark.parametrize(("hiss_db", "lowered_db"), [(-52.0, 8.0), (-100.0, 0.0)])
+def test_noise_of_a_microphone_is_lowered_and_words_are_not(tmp_path, hiss_db, lowered_db):
+    """Between the words of one speaker, whose microphone nothing closes; if there is any."""
+    words = voice(((0.5, 3.0), (5.0, 8.0), (11.0, 15.0), (18.0, 21.0)), -22.0, 1)[: 22 * RATE_HZ]
+    hiss = noise(RATE_HZ, 22.0, rms_dbfs=hiss_db, seed=3, channels=1)[:, 0]
+    (tmp_path / "in").mkdir()
+    sf.write(tmp_path / "in" / "speaker.wav", words + hiss, RATE_HZ, subtype="FLOAT")
+    done = {}
+    for denoise in (True, False):
+        out = tmp_path / f"{denoise}"
+        out.mkdir()
+        stages = {"denoise": denoise, "ride": False, "compressor": False}
+        asked = {"preset": "podcast", "stages": stages, "also": [{"stems": "processed"}]}
+        mix(tmp_path / "in", out, Settings.model_validate(asked), report=lambda *_: None)
+        done[denoise] = sf.read(out / "stems" / "speaker.wav")[0]
+    pause, word = (
+        rms_db(part(done[True], *span)) - rms_db(part(done[False], *span))
+        for span in ((9.0, 10.5), (11.0, 15.0))
+    )
+
+    assert -12.1 <= pause <= 0.1 - lowered_db
+    assert 0.0 == pytest.approx(word, abs=0.1)
 
 
 def test_somebody_who_is_silent_throughout_is_left_as_they_are():

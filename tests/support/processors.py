@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dsp.processors.compressor import Compressor, DeEsser, KeyedBand, Ride
+from dsp.processors.denoise import Denoiser
 from dsp.processors.eq import Band, Equaliser
 from dsp.processors.gain import Gain
 from dsp.processors.limiter import Limiter
@@ -55,6 +56,12 @@ PROCESSORS = [
     Case(
         "compressor that never acts",
         lambda r, c: Compressor(**_PANEL, threshold_db=200.0, rate_hz=r, channels=c),
+    ),
+    Case(
+        "denoiser",
+        lambda r, c: Denoiser(
+            noise_db=(-10.0,) * 5 + (-30.0,) * 5, reduction_db=12.0, rate_hz=r, channels=c
+        ),
     ),
     Case(
         "de-esser",

@@ -7,7 +7,7 @@ goes through the same chain; at the gain that the master was given, unless it ha
 own, so that it lies beside the master as it is.
 
 Rule 2: each is decoded and measured like the master. Processed stems are float32 before the chain
-on the sum: together they are the mix that goes into it.
+on the sum: together they are the mix that goes into it. Speakers are the same in mono.
 """
 
 import re
@@ -30,7 +30,11 @@ from dsp.mixing.render.master import master
 from dsp.mixing.render.mixdown import Rendered, WorkFiles
 from dsp.mixing.render.verify import Verified
 
-_FOLDERS = {"processed": ("stems", "wav"), "preview": ("solos", "ogg")}
+_FOLDERS = {
+    "processed": ("stems", "wav"),
+    "preview": ("solos", "ogg"),
+    "speakers": ("speakers", "wav"),
+}
 """Where each kind of stems is written, and the suffix."""
 _RESERVED = frozenset({"master", "report", "data", "sheet", "mix"})
 _LOSSY_RATE_HZ = 48_000
@@ -134,20 +138,30 @@ class Deliveries:
 
 
 def stem_paths(
-    sheet: Sheet, out: Path, kind: Literal["processed", "preview"] = "processed"
+    sheet: Sheet, out: Path, kind: Literal["processed", "preview", "speakers"] = "processed"
 ) -> dict[str, Path]:
     """Return where each stem is written, by its name; nothing where none is asked for.
 
     No part of a name leads out of the folder.
+
+    Raises
+    ------
+    ParameterError
+        Speakers are asked for, and no stem has that role.
     """
     if not any(item.stems == kind for item in sheet.also):
         return {}
     inside, suffix = _FOLDERS[kind]
     folder, paths, taken = out / inside, dict[str, Path](), set[str]()
+    stems = [
+        stem
+        for stem, strip in sheet.stems.items()
+        if not strip.mute and (kind != "speakers" or strip.role == "speech")
+    ]
+    if kind == "speakers" and not stems:
+        raise ParameterError("also: speakers are asked for, and no stem has the role speech")
     folder.mkdir()
-    for stem, strip in sheet.stems.items():
-        if strip.mute:
-            continue
+    for stem in stems:
         plain = re.sub(r"[^\w ().-]+", "_", stem.rsplit(".", 1)[0].replace("/", " - "))[:80].strip(
             ". "
         )

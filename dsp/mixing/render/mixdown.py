@@ -39,6 +39,8 @@ from dsp.processors.eq import Equaliser
 from dsp.processors.stereo import Width
 
 READS_PER_WORKER = 4
+_AS_MONO = np.float32(0.5**0.5)
+"""Undoes what the pan law takes from each side of what stands in the middle."""
 _NONE: Mapping[str, Any] = {}
 
 
@@ -53,6 +55,7 @@ class Rendered:
     frames: int
     loudness: LoudnessMeter
     spectrum: ThirdOctaves
+    """Of the whole mix only: nobody reads that of a part."""
     tracks: Mapping[str, TrackMeters]
     reductions: Mapping[str, Reduction]
     parts: Mapping[frozenset[str], "Rendered"] = field(default_factory=dict)
@@ -76,8 +79,9 @@ def render(
     resources: Resources,
     report: Callable[[float], None],
     parts: Collection[frozenset[str]] = (),
-    stem_files: Mapping[str, Path] | None = None,
-    excerpts: Mapping[str, Path] | None = None,
+    stem_files: Mapping[str, Path] = _NONE,
+    speaker_files: Mapping[str, Path] = _NONE,
+    excerpts: Mapping[str, Path] = _NONE,
 ) -> Rendered:
     """Return the rendered mix; its files lie in ``workdir``.
 
@@ -87,13 +91,16 @@ def render(
         Names of stems whose sum is rendered likewise, beside that of all.
     stem_files : mapping of Path
         By name: where a stem is written as it goes to the sum, as float32 WAV.
+    speaker_files : mapping of Path
+        The same in mono.
     excerpts : mapping of Path
         By name: where the passage that is compared is kept of a stem as it goes to the sum.
     """
     rate_hz = plan.sheet.rate_hz
     frames = max(1, round(plan.song_s * rate_hz))
     work_files = [
-        WorkFiles(workdir, f"premaster.{number}", rate_hz) for number in range(1 + len(parts))
+        WorkFiles(workdir, f"premaster.{number}", rate_hz, is_whole=not number)
+        for number in range(1 + len(parts))
     ]
     passage = passage_of(plan.tracks, song_s=plan.song_s, rate_hz=rate_hz)
     plain = PlainSum(passage)
@@ -107,7 +114,9 @@ def render(
             for work in work_files
         ]
         outlets = _Outlets(stack, frames, rate_hz)
-        outlets.open(stem_files or {}, excerpts or {}, passage)
+        outlets.open(stem_files, 2)
+        outlets.open(speaker_files, 1)
+        outlets.keep(excerpts, passage)
         pool = stack.enter_context(ThreadPoolExecutor(resources.threads))
         sums = _sums(
             strips,
@@ -133,24 +142,28 @@ class _Outlets:
 
     def __init__(self, stack: ExitStack, frames: int, rate_hz: int) -> None:
         self._stack, self._frames, self._rate_hz = stack, frames, rate_hz
-        self._files: dict[str, Writer] = {}
+        self._files: dict[str, list[tuple[Writer, int]]] = {}
         self._excerpts: dict[str, ExcerptFile] = {}
 
-    def open(
-        self, files: Mapping[str, Path], excerpts: Mapping[str, Path], passage: Passage
-    ) -> None:
-        """Make the files; they are closed with the stack."""
+    def open(self, files: Mapping[str, Path], channels: int) -> None:
+        """Make files of whole stems; they are closed with the stack."""
         for name, path in files.items():
-            writer = Writer(path, rate_hz=self._rate_hz, channels=2, format="wav", bits=32)
-            self._files[name] = self._stack.enter_context(writer)
+            writer = Writer(path, rate_hz=self._rate_hz, channels=channels, format="wav", bits=32)
+            self._stack.enter_context(writer)
+            self._files.setdefault(name, []).append((writer, channels))
+
+    def keep(self, excerpts: Mapping[str, Path], passage: Passage) -> None:
+        """Make files of a passage; they are closed with the stack."""
         for name, path in excerpts.items():
             kept = self._stack.enter_context(closing(ExcerptFile(path, passage)))
             self._excerpts[name] = kept
 
     def take(self, name: str, start: int, block: Block) -> None:
         """Take the next block of a stem, and where it starts."""
-        if name in self._files:
-            self._files[name].write(block[: max(self._frames - start, 0)])
+        sound = block[: max(self._frames - start, 0)]
+        for writer, channels in self._files.get(name, ()):
+            mono = _AS_MONO * sound.sum(axis=1, keepdims=True) if channels == 1 else sound
+            writer.write(mono)
         if name in self._excerpts:
             self._excerpts[name].put(block)
 
@@ -222,7 +235,8 @@ def _sums(
 class WorkFiles:
     """A mix on its way to the master: its sound and its peaks on the disk, its meters."""
 
-    def __init__(self, workdir: Path, name: str, rate_hz: int) -> None:
+    def __init__(self, workdir: Path, name: str, rate_hz: int, *, is_whole: bool = False) -> None:
+        self._is_whole = is_whole
         self.sound, self.peaks = workdir / f"{name}.f32", workdir / f"{name}.peaks.f32"
         self._sound, self._peaks = self.sound.open("wb"), self.peaks.open("wb")
         self._hops = HopPeaks(2, linked=True)
@@ -232,7 +246,8 @@ class WorkFiles:
     def put(self, block: Block) -> None:
         """Take the next ``(frames, 2)``."""
         self.loudness.update(block)
-        self.spectrum.update(block)
+        if self._is_whole:
+            self.spectrum.update(block)
         np.ascontiguousarray(block).tofile(self._sound)
         self._hops.push(block).tofile(self._peaks)
 

@@ -1,7 +1,8 @@
 """A channel strip: one stem's part of the sheet, as a chain of processors.
 
-Order: trim and automation (ride, gate, duck) → EQ → de-esser → room for the lead → compressor →
-saturation → fader → pan → width. A mono stem stays mono up to the pan, at half the cost.
+Order: denoiser → trim and automation (ride, gate, duck) → EQ → de-esser → room for the lead →
+compressor → saturation → fader → pan → width. A mono stem stays mono up to the pan, at half the
+cost.
 """
 
 from array import array
@@ -19,6 +20,7 @@ from dsp.mixing.stem_meters import BANDS_STEP_S, STEP_S
 from dsp.mixing.track import K_POWER, Steps
 from dsp.processors import eq
 from dsp.processors.compressor import Compressor, DeEsser, KeyedBand, Reduction, Ride
+from dsp.processors.denoise import Denoiser
 from dsp.processors.gain import Gain
 from dsp.processors.processor import Processor
 from dsp.processors.saturation import Saturation
@@ -172,6 +174,15 @@ def _chain_of(
     stem: Stem, channels: int, *, moved_db: Steps | None, key: Steps, rate_hz: int
 ) -> Chain:
     chain = Chain()
+    if stem.denoise is not None:
+        chain.add(
+            Denoiser(
+                noise_db=stem.denoise.noise_db,
+                reduction_db=stem.denoise.reduction_db,
+                rate_hz=rate_hz,
+                channels=channels,
+            )
+        )
     chain.add(Gain(stem.trim_db))
     if moved_db is not None:
         chain.add(Ride(moved_db, step_s=STEP_S, rate_hz=rate_hz, channels=channels))
