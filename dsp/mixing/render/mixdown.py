@@ -23,13 +23,13 @@ import numpy as np
 
 from dsp.audio import Block, blocks_of
 from dsp.formats.reader import Probe
-from dsp.formats.writer import Writer
 from dsp.measure.loudness import LoudnessMeter
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.automation import automation_db
 from dsp.mixing.plan import Plan
 from dsp.mixing.recall_sheet import Master
-from dsp.mixing.render.excerpts import ExcerptFile, Passage, PlainSum, passage_of
+from dsp.mixing.render.excerpts import Passage, PlainSum, passage_of
+from dsp.mixing.render.outlets import Outlets
 from dsp.mixing.render.strip import Chain, Strip, TrackMeters, bands_of, compressor_of
 from dsp.mixing.source import Resources, Source
 from dsp.mixing.stem_meters import BANDS_STEP_S
@@ -39,8 +39,6 @@ from dsp.processors.eq import Equaliser
 from dsp.processors.stereo import Width
 
 READS_PER_WORKER = 4
-_AS_MONO = np.float32(0.5**0.5)
-"""Undoes what the pan law takes from each side of what stands in the middle."""
 _NONE: Mapping[str, Any] = {}
 
 
@@ -89,10 +87,8 @@ def render(
     ----------
     parts : collection of frozenset of str
         Names of stems whose sum is rendered likewise, beside that of all.
-    stem_files : mapping of Path
-        By name: where a stem is written as it goes to the sum, as float32 WAV.
-    speaker_files : mapping of Path
-        The same in mono.
+    stem_files, speaker_files : mapping of Path
+        By name: where a stem is written as it goes to the sum, as float32 WAV; the latter in mono.
     excerpts : mapping of Path
         By name: where the passage that is compared is kept of a stem as it goes to the sum.
     """
@@ -102,8 +98,7 @@ def render(
         WorkFiles(workdir, f"premaster.{number}", rate_hz, is_whole=not number)
         for number in range(1 + len(parts))
     ]
-    passage = passage_of(plan.tracks, song_s=plan.song_s, rate_hz=rate_hz)
-    plain = PlainSum(passage)
+    plain = PlainSum(passage_of(plan.tracks, song_s=plan.song_s, rate_hz=rate_hz))
     with ExitStack() as stack:
         strips = {
             name: stack.enter_context(closing(strip))
@@ -113,10 +108,10 @@ def render(
             _Bus(plan.sheet.master, rate_hz, stack.enter_context(closing(work)))
             for work in work_files
         ]
-        outlets = _Outlets(stack, frames, rate_hz)
+        outlets = Outlets(stack, frames, rate_hz)
         outlets.open(stem_files, 2)
         outlets.open(speaker_files, 1)
-        outlets.keep(excerpts, passage)
+        outlets.keep(excerpts, plain.passage)
         pool = stack.enter_context(ThreadPoolExecutor(resources.threads))
         sums = _sums(
             strips,
@@ -126,8 +121,7 @@ def render(
             outlets.take,
         )
         for start, totals in sums:
-            for bus, total in zip(buses, totals, strict=True):
-                bus.put(total)
+            _put(buses, totals)
             report(min(1.0, start / frames))
         tracks = {name: strip.meters() for name, strip in strips.items()}
     whole, *others = (
@@ -137,35 +131,9 @@ def render(
     return replace(whole, parts=dict(zip(parts, others, strict=True)), plain=plain)
 
 
-class _Outlets:
-    """Where stems go besides the sum: into files of their own, whole or a passage."""
-
-    def __init__(self, stack: ExitStack, frames: int, rate_hz: int) -> None:
-        self._stack, self._frames, self._rate_hz = stack, frames, rate_hz
-        self._files: dict[str, list[tuple[Writer, int]]] = {}
-        self._excerpts: dict[str, ExcerptFile] = {}
-
-    def open(self, files: Mapping[str, Path], channels: int) -> None:
-        """Make files of whole stems; they are closed with the stack."""
-        for name, path in files.items():
-            writer = Writer(path, rate_hz=self._rate_hz, channels=channels, format="wav", bits=32)
-            self._stack.enter_context(writer)
-            self._files.setdefault(name, []).append((writer, channels))
-
-    def keep(self, excerpts: Mapping[str, Path], passage: Passage) -> None:
-        """Make files of a passage; they are closed with the stack."""
-        for name, path in excerpts.items():
-            kept = self._stack.enter_context(closing(ExcerptFile(path, passage)))
-            self._excerpts[name] = kept
-
-    def take(self, name: str, start: int, block: Block) -> None:
-        """Take the next block of a stem, and where it starts."""
-        sound = block[: max(self._frames - start, 0)]
-        for writer, channels in self._files.get(name, ()):
-            mono = _AS_MONO * sound.sum(axis=1, keepdims=True) if channels == 1 else sound
-            writer.write(mono)
-        if name in self._excerpts:
-            self._excerpts[name].put(block)
+def _put(buses: Sequence["_Bus"], totals: Sequence[Block]) -> None:
+    for bus, total in zip(buses, totals, strict=True):
+        bus.put(total)
 
 
 def _strips(
