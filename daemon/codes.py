@@ -52,6 +52,11 @@ def hint_of(code: str) -> str:
     return CODES[code].hint if code in CODES else _OF_A_HANDLER
 
 
+def fault_of(code: str) -> str:
+    """Return whose fault a code is: a key of ``FAULTS``; what is not listed is a handler's."""
+    return CODES[code].fault if code in CODES else "soundspool"
+
+
 _HEAD = """\
 # When something failed
 

@@ -156,7 +156,13 @@ class Fault:
 
 def words(error: BaseException) -> str:
     """Return what an exception says about itself, even when it can say nothing."""
+    if isinstance(error, MemoryError) and not error.args:
+        return "not enough memory"
     try:
+        if isinstance(error, OSError) and error.strerror:
+            return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+        if isinstance(error, KeyError):  # says nothing but the key
+            return f"KeyError: {error}"
         return str(error) or type(error).__name__
     except BaseException:  # noqa: BLE001 - a handler's own exception may do anything here
         return type(error).__name__

@@ -45,6 +45,19 @@ class Questions:
             *(inbox, os.fsencode(name)),
         )
 
+    def done_before(self, job: Job) -> Job | None:
+        """Return the last result of a drop of the same name that was there before."""
+        found = self._select(
+            """
+            WHERE inbox = ? AND name = ? AND parent IS NULL AND state = 'done'
+              AND duplicate_of IS NULL AND published_ms IS NOT NULL
+              AND number < (SELECT number FROM job WHERE id = ?)
+            ORDER BY number DESC LIMIT 1
+            """,
+            *(job.inbox, os.fsencode(job.name), job.id),
+        )
+        return found[0] if found else None
+
     def latest(self, limit: int) -> list[Job]:
         """Return the jobs that were made last, the oldest of them first."""
         return self._select("WHERE parent IS NULL ORDER BY number DESC LIMIT ?", limit)[::-1]

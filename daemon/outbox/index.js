@@ -100,7 +100,9 @@ function search() {
   memory.set(`words ${location.pathname}`, words.value);
 }
 byId("search").hidden = rows.length < 2;
-words.value = memory.get(`words ${location.pathname}`) ?? "";
+// A report links to all mixes of its song by its name, behind a #.
+const asked = location.hash.startsWith("#of=") ? decodeURIComponent(location.hash.slice(4)) : null;
+words.value = asked ?? memory.get(`words ${location.pathname}`) ?? "";
 words.addEventListener("input", search);
 if (words.value) search();
 

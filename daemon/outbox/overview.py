@@ -99,6 +99,10 @@ class Ended:
     """Likewise of its report; none: it has none."""
     sound: tuple[str, ...] = ()
     """Likewise of what can be played."""
+    before: tuple[str, ...] = ()
+    """Likewise of the result before this one of the same name."""
+    changed: str = ""
+    """What differs from that one."""
     job: str = ""
 
 
@@ -292,6 +296,7 @@ def _result(document: Document, headline: Iterable[str]) -> Ended:
     outputs = document.get("outputs") or ()
     pages = [one for one in outputs if is_page(one)]
     heard = [one for role in _HEARD for one in outputs if one.get("role") == role]
+    before = document.get("before") or {}
     return Ended(
         name=shown(_numbered(document)),
         inbox=shown(document.get("inbox")),
@@ -301,6 +306,12 @@ def _result(document: Document, headline: Iterable[str]) -> Ended:
         folder=folder_of(document),
         report=place_of(document, pages[0]) if pages else (),
         sound=place_of(document, heard[0]) if heard else (),
+        before=("outbox", str(document.get("inbox")), str(before["output_folder"]))
+        if before
+        else (),
+        changed=shown(" · ".join(before.get("changed") or ()) or "nothing changed")
+        if before
+        else "",
         job=shown(document.get("job") or ""),
     )
 

@@ -12,6 +12,7 @@ from daemon.clock import rfc3339
 from daemon.errors import Fault
 from daemon.intake.observations import Sighting
 from daemon.jobs.job import FINAL, Attempt, Job, OutputFile, State
+from daemon.outbox.changes import changes_of
 from daemon.outbox.status_reader import SCHEMA
 from daemon.text import base64_of, display
 
@@ -40,6 +41,7 @@ NOTHING_KNOWN: Mapping[str, Any] = {
     "output_folder": None,
     "measurements": {},
     "duplicate_of": None,
+    "before": None,
     "forwarded_to": None,
     "forwarded_from": None,
     "warnings": [],
@@ -96,6 +98,7 @@ def status_of_job(
     waits_for: tuple[str, str] | None = None,
     parts: Mapping[str, Any] | None = None,
     forwarded: Mapping[str, Any] | None = None,
+    before: Job | None = None,
 ) -> dict[str, Any]:
     """Return the status of a job, running, waiting or ended.
 
@@ -103,7 +106,8 @@ def status_of_job(
     outbox: its own, or that of its twin; ``position`` its place among those that wait, 1 for the
     next; ``waits_for`` reason and detail of what keeps it waiting besides a slot; ``parts`` what is
     known of those of its last round; ``forwarded`` where its result goes, and where its drop came
-    from. While they are at work, so is the job, to its readers.
+    from; ``before`` the result before it of the same name. While parts are at work, so is the job,
+    to its readers.
     """
     done, split = job.state is State.DONE, parts if job.split else None
     stage = live.stage if live else ("complete" if done else None)
@@ -138,6 +142,7 @@ def status_of_job(
         "output_folder": folder,
         "measurements": job.result.get("measurements", {}),
         "duplicate_of": job.duplicate_of,
+        "before": _before(before, job) if before else None,
         "warnings": _each_once(
             [*job.warnings, *job.result.get("notes", ()), *_not_listed(outputs)]
         ),
@@ -165,6 +170,14 @@ def eta_s(live: Live | None, now_s: float) -> float | None:
     if live is None or live.progress < 0.15:  # noqa: PLR2004 - the first stages say too little
         return None
     return round((now_s - live.began_s) * (1.0 - live.progress) / live.progress, 1)
+
+
+def _before(before: Job, job: Job) -> dict[str, Any]:
+    return {
+        "job": before.id,
+        "output_folder": before.label,
+        "changed": changes_of(before, job),
+    }
 
 
 def _time(wall_ms: int | None) -> str | None:

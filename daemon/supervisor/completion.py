@@ -163,6 +163,18 @@ class Completion:
             waits_for=(obstacle.reason, obstacle.detail) if obstacle else None,
             parts=self._splits.shown(job),
             forwarded=self._store.forwarded(job.id),
+            before=self._before(job),
+        )
+
+    def _before(self, job: Job) -> Job | None:
+        """Return the result before this one, if both are folders of their own."""
+        if job.state is not State.DONE or job.duplicate_of or not job.name:
+            return None
+        before = self._store.done_before(job)
+        return (
+            before
+            if before and (self._spool.folder("outbox", job.inbox) / before.label).is_dir()
+            else None
         )
 
     def _follow_or_tell(self, job_id: str) -> None:

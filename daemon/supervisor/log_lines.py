@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from daemon.clock import rfc3339
+from daemon.codes import fault_of
 from daemon.errors import Fault
 from daemon.intake.observations import Sighting
 from daemon.jobs.job import Ending, Job, Next, Outcome, State
@@ -42,12 +43,14 @@ def tell_end(job: Job, drop_at: str) -> None:
     """Say how a job ended; `drop_at` is where its drop lies now, below the root."""
     fields = {**about(job), "attempts": job.attempts}
     if job.state is not State.FAILED:
-        same = {"same_as": job.duplicate_of} if job.duplicate_of else {}
-        log.info("ended", **fields, state=job.state.value, **same)
+        told = {"same_as": job.duplicate_of or "", "warnings": _warnings(job)}
+        found = {key: text for key, text in told.items() if text}
+        log.info("ended", **fields, state=job.state.value, **found)
         return
     fault = Fault.read(job.error or {})
-    say = log.error if fault.traceback else log.warning
-    trace = {"exception": fault.traceback} if fault.traceback else {}
+    ours = fault.traceback and fault_of(fault.code) == "soundspool"
+    say = log.error if ours else log.warning
+    trace = {"exception": fault.traceback} if ours else {}
     say("failed", **fields, **_why(job.error), lies_in=drop_at, **trace)
 
 
@@ -55,6 +58,12 @@ def _why(error: Mapping[str, Any] | None) -> dict[str, str]:
     fault = Fault.read(error or {})
     found = {"code": fault.code, "message": fault.message, "hint": fault.hint, "file": fault.path}
     return {key: text for key, text in found.items() if text}
+
+
+def _warnings(job: Job) -> str:
+    """Return the codes of what is worth knowing, each once."""
+    found = (*job.warnings, *job.result.get("notes", ()))
+    return " ".join(sorted({str(one.get("code")) for one in found}))
 
 
 class Waits:

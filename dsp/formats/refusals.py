@@ -4,10 +4,10 @@ Each code is stable: status files carry it and tools match it.
 """
 
 import errno
+import shlex
 
 from dsp.errors import AudioFormatError
 
-_CONVERT = "Convert it to FLAC, WAV or AIFF, for instance with: ffmpeg -i IN.m4a OUT.flac"
 _GRANT = "; or install ffmpeg and let the inbox use it by allow: {programs: [ffmpeg]}"
 _COPY = "Copy or export it again from the original."
 
@@ -37,7 +37,9 @@ def not_audio(name: str, head: bytes) -> AudioFormatError:
 
 def not_supported(name: str, kind: str, *, foreign: bool = False) -> AudioFormatError:
     """Audio of a kind that is not read here; ``foreign``: one that ffmpeg reads."""
-    hint = f"{_CONVERT}{_GRANT if foreign else ''}"
+    own, other = shlex.quote(name), shlex.quote(f"{name.rpartition('.')[0] or name}.flac")
+    hint = f"Convert it to FLAC, WAV or AIFF, for instance with: ffmpeg -i {own} {other}"
+    hint += _GRANT if foreign else ""
     return _refusal("INPUT_NOT_SUPPORTED", name, f"is {kind}", hint)
 
 

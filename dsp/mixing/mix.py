@@ -130,7 +130,7 @@ def mix(
     return Mixed(
         outputs={"master": mastered.path.name, **papers, **delivered.outputs()},
         figures={
-            "master": measurements_of(mastered.heard),
+            "master": {**measurements_of(mastered.heard), **_balance_of(data)},
             **{one.role: measurements_of(one.heard) for one in delivered.masters},
         },
         heard=mastered.heard,
@@ -321,6 +321,12 @@ def _write(path: Path, parts: Iterable[str]) -> None:
         file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _balance_of(data: Mapping[str, Any]) -> dict[str, float]:
+    """Return the lead's distance to the rest, where there is one."""
+    found = data["balance"]["lead_to_rest_lu"]
+    return {} if found is None else {"lead_to_rest_lu": found}
 
 
 def measurements_of(heard: Verified) -> dict[str, Any]:

@@ -68,6 +68,17 @@ def test_drop_with_a_recall_sheet_is_no_duplicate_of_the_one_without(fleeting, l
     assert (fleeting / "outbox" / "mix" / "Edited").is_dir()
 
 
+def test_second_result_of_a_name_tells_what_changed_since_the_first(fleeting, live):
+    """Its status names the other one, and the settings and files that differ."""
+    first = live("Song")
+    live("Song", "force: true\n", b"\3" * 900)
+    second = statuses(fleeting)["Song (2)"]["before"]
+
+    assert first["before"] is None
+    assert (first["job"], "Song") == (second["job"], second["output_folder"])
+    assert "a.wav: another version" in second["changed"]
+
+
 def test_result_whose_name_is_taken_gets_another(fleeting, live):
     """What a person has put into the outbox is not replaced."""
     (fleeting / "outbox" / "mix" / "Song").mkdir(parents=True)
@@ -109,7 +120,7 @@ def test_result_that_cannot_be_published_says_why(fleeting, pool, monkeypatch):
 
     [status] = told
     assert ("running", False, None) == (status["state"], status["terminal"], status["finished"])
-    assert "cannot be published: [Errno 5] Input/output error" in status["wait"]["detail"]
+    assert "cannot be published: Input/output error" in status["wait"]["detail"]
     assert ("done", None) == (
         statuses(fleeting)["Song"]["state"],
         statuses(fleeting)["Song"]["wait"],

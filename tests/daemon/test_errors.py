@@ -1,5 +1,6 @@
 """Every failure says what to do: in the row, in the status and in the error file."""
 
+import os
 from copy import deepcopy
 
 import pytest
@@ -52,6 +53,9 @@ def test_fault_of_an_exception_that_cannot_speak():
         def __str__(self):
             raise RuntimeError
 
+    assert "KeyError: 'song'" == Fault.of(KeyError("song")).message
+    assert "No space left on device: x" == Fault.of(OSError(28, os.strerror(28), "x")).message
+    assert "not enough memory" == Fault.of(MemoryError()).message
     assert "Speechless" == Fault.of(Speechless()).message
     assert "\\udcff" == Fault.of(Exception("\udcff")).message
 

@@ -169,6 +169,15 @@ def test_two_mixes_of_a_song_do_not_look_alike():
     assert {"Song", "Song (2)"} == {one.name for one in seen.results}
 
 
+def test_result_links_the_one_before_and_says_what_changed():
+    """Two mixes of a song, and the folder of the other, whatever it is called."""
+    before = {"job": "x", "output_folder": "So<b>ng", "changed": ["preset loud → apple", "<i>"]}
+    page = read([done("Song", output_folder="Song (2)", before=before)])
+
+    assert "outbox/mix/So%3Cb%3Eng/" in page.links()
+    assert "preset loud → apple · <i>" in page.words
+
+
 def test_page_links_the_result_that_a_duplicate_shares():
     """Under the name that it has in the outbox."""
     seen = read([done("Again", output_folder="Blue Hour", duplicate_of="20261120-1")])
