@@ -160,7 +160,9 @@ def words(error: BaseException) -> str:
         return "not enough memory"
     try:
         if isinstance(error, OSError) and error.strerror:
-            return f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+            paths = (str(path) for path in (error.filename, error.filename2) if path is not None)
+            where = " to ".join(paths)
+            return f"{error.strerror}: {where}" if where else error.strerror
         if isinstance(error, KeyError):  # says nothing but the key
             return f"KeyError: {error}"
         return str(error) or type(error).__name__

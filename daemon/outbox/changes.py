@@ -22,6 +22,10 @@ def _settings(before: Job, now: Job) -> Iterator[str]:
     had, has = (dict(_flat(job.options)) for job in (before, now))
     keys = [key for key in sorted(had | has) if had.get(key) != has.get(key)]
     keys = [key for key in keys if key not in _NOT_TOLD and not key.endswith("_why")]
+    alone = [key for key in keys if key not in had or key not in has]
+    if len(alone) > _MOST:  # a recall sheet holds every number, the settings of a person few
+        yield f"{'with' if len(has) > len(had) else 'without'} a recall sheet as settings"
+        keys = [key for key in keys if key not in alone]
     for key in keys[:_MOST]:
         yield f"{_short(key)} {_short(had.get(key, 'unset'))} → {_short(has.get(key, 'unset'))}"
     if len(keys) > _MOST:
@@ -60,10 +64,9 @@ def _figures(before: Job, now: Job) -> Iterator[str]:
     had, has = (job.result.get("measurements", {}) for job in (before, now))
     for name, value in has.items():
         old = had.get(name)
-        if isinstance(value, float) and isinstance(old, float | int):
-            texts = figure(name, old), figure(name, value)
-            if texts[0] != texts[1]:
-                yield " → ".join(texts)
+        numbers = isinstance(value, float) and isinstance(old, float | int)
+        if numbers and round(old, 1) != round(value, 1):
+            yield f"{figure(name, round(old, 1))} → {figure(name, round(value, 1))}"
 
 
 def _short(value: object) -> str:

@@ -4,7 +4,7 @@ Pure: rows and live progress in, a document of schema 1 out, save for what its w
 ``seq``, ``updated`` and ``daemon``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -143,9 +143,7 @@ def status_of_job(
         "measurements": job.result.get("measurements", {}),
         "duplicate_of": job.duplicate_of,
         "before": _before(before, job) if before else None,
-        "warnings": _each_once(
-            [*job.warnings, *job.result.get("notes", ()), *_not_listed(outputs)]
-        ),
+        "warnings": _warnings(job, outputs),
         "error": Fault.read(job.error or {}).public() if job.state is State.FAILED else None,
     }
 
@@ -236,13 +234,14 @@ def _output(output: OutputFile) -> dict[str, Any]:
     }
 
 
+def _warnings(job: Job, outputs: Sequence[OutputFile]) -> list[Mapping[str, Any]]:
+    """Return what is worth knowing, without what the inbox and the handler both found."""
+    found = [*job.warnings, *job.result.get("notes", ()), *_not_listed(outputs)]
+    return list({(one.get("code"), one.get("message")): one for one in found}.values())
+
+
 def _not_listed(outputs: Sequence[OutputFile]) -> list[dict[str, str]]:
     if len(outputs) <= MOST_OUTPUTS:
         return []
     message = f"more outputs lie in the folder than the first {MOST_OUTPUTS}, listed here"
     return [{"code": "OUTPUTS_NOT_LISTED", "message": message}]
-
-
-def _each_once(warnings: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Leave out what the inbox and the handler both found."""
-    return list({(one.get("code"), one.get("message")): one for one in warnings}.values())

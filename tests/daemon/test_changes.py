@@ -39,11 +39,15 @@ def test_settings_files_and_figures_that_differ_are_named():
 
 def test_what_changed_is_bounded():
     """A sheet with a hundred stems, and a value of any length, make a few short words."""
-    before = job(
-        {"stems": {f"{n}.wav": {"fader_db": 1.0} for n in range(100)}, "note": "x" * 9_000}
-    )
-    told = changes_of(before, job())
+
+    def sheet(fader_db, note):
+        return {"stems": {f"{n}.wav": {"fader_db": fader_db} for n in range(100)}, "note": note}
+
+    told = changes_of(job(sheet(1.0, "x" * 9_000)), job(sheet(2.0, "y" * 9_000)))
 
     assert 7 == len(told)
     assert "95 more settings" == told[-1]
     assert max(map(len, told)) < 250
+    assert ["with a recall sheet as settings", "note a → b"] == changes_of(
+        job({"note": "a"}), job(sheet(1.0, "b"))
+    )
