@@ -198,6 +198,10 @@ def _facts(root: Path, entry: StatusFile) -> Iterable[tuple[str, str]]:
     for one, where in attempts_at_nodes(found):
         yield "node", f"attempt {one.get('number')} {where}"
     yield "same as", shown(found.get("duplicate_of") or "")
+    before = found.get("before") or {}
+    yield "before it", shown(before.get("output_folder") or "")
+    for one in before.get("changed") or ():
+        yield "changed", shown(one)
     came, goes = found.get("forwarded_from") or {}, found.get("forwarded_to") or {}
     yield "came from", shown(f"{came['inbox']}/{came['label']}" if came else "")
     yield "goes on", shown(f"{goes['inbox']}/{goes['name']}" if goes else "")

@@ -41,7 +41,7 @@ _READ_AT_ONCE = 20
 """Statuses of earlier runs that are read at each beat."""
 _OF_ENDED = (
     "name", "name_base64", "inbox", "job", "state", "finished", "updated", "output_folder",
-    "measurements", "duplicate_of", "error",
+    "measurements", "duplicate_of", "before", "error",
 )  # fmt: skip
 _OF_WAITING = ("name", "name_base64", "inbox", "job", "state", "wait", "first_seen", "created")
 _WHEN = ("seq", "updated", "daemon")

@@ -141,6 +141,15 @@ def test_drop_that_was_mended_is_listed_once(statuses):
     assert ["second"] == [one["job"] for one in statuses.recent()]
 
 
+def test_what_changed_since_the_result_before_is_remembered_for_the_pages(statuses):
+    """Of a finished drop little is kept; this is part of it."""
+    before = {"job": "i", "output_folder": "Song", "changed": ["preset loud → apple"]}
+    statuses.write("Song (2)", DONE | {"before": before})
+    statuses.forget("mix", "Song (2)")
+
+    assert [before] == [one["before"] for one in statuses.recent()]
+
+
 def test_final_status_is_never_written_again(statuses, clock):
     """A finished drop's status stays as it is."""
     statuses.write("Song", DONE)
