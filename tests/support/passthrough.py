@@ -1,8 +1,9 @@
 """A folder served through FUSE by this process, so that a mount can be made to stop answering.
 
-``python -m tests.support.passthrough SOURCE MOUNTPOINT`` shows SOURCE at MOUNTPOINT until its
-standard input ends. A byte there makes it fall silent, and the next one answer again; it repeats
-each when it has been heard, and says ``w`` when the first request waits. Silent, it leaves
+``python -m tests.support.passthrough SOURCE MOUNTPOINT [NAME]`` shows SOURCE at MOUNTPOINT until
+its standard input ends. A byte there makes it fall silent, and the next one answer again; it
+repeats each when it has been heard, and says ``w`` when the first request waits. It also falls
+silent, once, when it has told somebody that there is a NAME. Silent, it leaves
 whoever touches the mount waiting, as a dead file server does, but it has taken no request: the
 kernel lets a killed process give up only those that no server has seen. Root only; no library,
 just the kernel's protocol.
@@ -136,7 +137,7 @@ def attributes(path: str) -> bytes:
     )
 
 
-def serve(source: Path, mountpoint: Path) -> None:
+def serve(source: Path, mountpoint: Path, trap: bytes) -> None:
     """Mount, and answer until standard input ends or the mount goes."""
     device = os.open("/dev/fuse", os.O_RDWR)
     options = f"fd={device},rootmode=40000,user_id=0,group_id=0".encode()
@@ -146,7 +147,10 @@ def serve(source: Path, mountpoint: Path) -> None:
     with suppress(OSError):  # ENODEV: unmounted
         while True:
             if sys.stdin.fileno() not in readable(device, sys.stdin.fileno()):
-                serve_one(device, served)
+                if serve_one(device, served) == trap != b"":
+                    trap = b""
+                    if not (waited_for(device) and heard()):
+                        return
             elif not (heard() and waited_for(device) and heard()):
                 return
 
@@ -171,12 +175,13 @@ def waited_for(device: int) -> bool:
     return True
 
 
-def serve_one(device: int, served: Passthrough) -> None:
-    """Answer one request."""
+def serve_one(device: int, served: Passthrough) -> bytes:
+    """Answer one request; return the name that it looks up, if it does."""
     request = os.read(device, _WRITE_MAX + 4_096)
     _, call, number, node, *_ = _HEAD.unpack_from(request)
     if call not in (2, 42, 36):  # forget, and interrupt: they want no answer
         answer(device, number, served.calls.get(call), node, request[_HEAD.size :])
+    return request[_HEAD.size :].rstrip(b"\0") if call == 1 else b""
 
 
 def answer(device: int, number: int, call: Callable | None, node: int, body: bytes) -> None:
@@ -204,4 +209,4 @@ def _flags(body: bytes) -> int:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), Path(sys.argv[2]))
+    serve(Path(sys.argv[1]), Path(sys.argv[2]), b"".join(map(os.fsencode, sys.argv[3:])))

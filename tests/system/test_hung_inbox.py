@@ -21,11 +21,11 @@ pytestmark = pytest.mark.skipif(
 class Remote:
     """A folder behind a file server that can be made to stop answering."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, trap: str = "") -> None:
         self.behind, self.mount = folder / "behind", folder / "mount"
         self.behind.mkdir()
         self.mount.mkdir()
-        command = [sys.executable, "-m", "tests.support.passthrough", self.behind, self.mount]
+        command = [sys.executable, "-m", "tests.support.passthrough", self.behind, self.mount, trap]
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         self.server = subprocess.Popen(command, cwd=ROOT, bufsize=0, **pipes)
         self.hangs = False
@@ -40,7 +40,6 @@ class Remote:
 
     def let_someone_wait(self) -> None:
         """Return when a request has come that is not answered."""
-        assert self.hangs
         assert b"w" == self.server.stdout.read(1)
 
     def answer(self) -> None:
@@ -159,6 +158,54 @@ def test_root_that_hangs_costs_a_worker_and_nothing_else(tmp_path, remote):
 
     assert ("queued", "retry") == (waits["state"], waits["wait"]["reason"])
     assert "ROOT_HANGS" == waits["attempts"][0]["error"]["code"]
+
+
+@pytest.fixture
+def treacherous(tmp_path):
+    """A file server that falls silent when somebody enters the folder `c`."""
+    made = Remote(tmp_path, trap="c")
+    for number, folder in enumerate("abcde"):
+        (made.behind / folder).mkdir()
+        write_wav(made.behind / folder / "x.wav", bytes([number]) * 900)
+    made.hangs = True
+    yield made
+    made.answer()
+    made.end()
+
+
+@pytest.mark.slow
+def test_library_whose_root_hangs_in_mid_scan_goes_on_when_it_answers(tmp_path, treacherous):
+    """It costs a slot until it is called stalled, then it waits; nothing counts as missing."""
+    settings = settings_for(tmp_path / "spool")
+    settings["budgets"]["failures"] = 100
+    library = {
+        "handler": "daemon.handlers.library",
+        "reads": {"music": str(treacherous.mount)},
+        "options": {"follow": ["tags"]},
+        "keeps": True,
+        "stall_s": 4.0,
+        "no_progress_s": 5.0,
+    }
+    settings["inboxes"]["far"] = library
+    with Daemon(tmp_path / "spool", settings, IMPATIENT) as daemon:
+        daemon.start()
+        (daemon.root / "inbox" / "far" / "now.scan").write_text("full: false\n")
+        treacherous.let_someone_wait()
+        drop_folder(daemon.root, "Song", {"a.wav": b"\1\2" * 900})
+        until(lambda: is_done(daemon, "Song"), "the inbox beside it is served")
+        until(
+            lambda: "did not answer" in str(told(daemon, "now.scan", "far").get("wait")),
+            "it is said",
+        )
+        waits = told(daemon, "now.scan", "far")
+        treacherous.answer()
+        until(lambda: is_done(daemon, "now.scan", "far"), "it answers")
+        measured = told(daemon, "now.scan", "far")["measurements"]
+        assert 0 == daemon.stop()
+
+    assert ["stalled", "postponed"] == [one["outcome"] for one in waits["attempts"]][:2]
+    assert "ROOT_HANGS" == waits["attempts"][1]["error"]["code"]
+    assert (5, 0) == (measured["files"], measured["missing"])
 
 
 def test_killed_daemon_leaves_nothing_behind_in_a_hung_inbox(daemon, remote):
