@@ -190,6 +190,7 @@ def test_library_whose_root_hangs_in_mid_scan_goes_on_when_it_answers(tmp_path, 
     with Daemon(tmp_path / "spool", settings, IMPATIENT) as daemon:
         daemon.start()
         (daemon.root / "inbox" / "far" / "now.scan").write_text("full: false\n")
+        (daemon.root / "inbox" / "far" / "now.scan.done").touch()
         treacherous.let_someone_wait()
         drop_folder(daemon.root, "Song", {"a.wav": b"\1\2" * 900})
         until(lambda: is_done(daemon, "Song"), "the inbox beside it is served")
