@@ -17,34 +17,13 @@ from daemon.errors import BadInput, NothingToDo
 from daemon.handlers import library
 from daemon.handlers.contract import EndedPart, Split, Task
 from tests.support.clocks import FakeClock
+from tests.support.sample_packs import RATE_HZ, sample_packs, wav
 from tests.support.speech_server import serving, words_wav
 from tests.support.tones import sine
-
-RATE_HZ = 48_000
 
 
 def noise(seconds):
     return np.random.default_rng(1).uniform(-0.5, 0.5, (round(seconds * RATE_HZ), 2))
-
-
-def wav(path, frames, subtype="PCM_24", **form):
-    """Write a file of a time that is long past."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, frames, RATE_HZ, subtype=subtype, **form)
-    os.utime(path, (1_700_000_000, 1_700_000_000))
-    return path
-
-
-def with_bext(path):
-    """Put a ``bext`` chunk with a time stamp behind the sound, as recorders do."""
-    data = bytearray(path.read_bytes())
-    chunk = bytearray(602)
-    chunk[:5] = b"Take\0"
-    chunk[338:346] = (RATE_HZ * 60).to_bytes(8, "little")
-    data += b"bext" + len(chunk).to_bytes(4, "little") + chunk
-    data[4:8] = (len(data) - 8).to_bytes(4, "little")
-    path.write_bytes(data)
-    os.utime(path, (1_700_000_000, 1_700_000_000))
 
 
 def stamps(root):
@@ -117,42 +96,26 @@ def archive(fleeting):
 
 def test_library_of_all_sorts_is_known_whole(archive):
     """24-bit WAV with bext, broken tags, five scripts, strays and tiny files."""
-    tone = sine(RATE_HZ, 3.0, level_dbfs=-6.0206)
-    with_bext(wav(archive.root / "packs/Take 1.wav", tone))
-    wav(archive.root / "日本語/曲.flac", tone, "PCM_16")
-    wav(archive.root / "한국어/노래.wav", 0.5 * tone)
-    wav(archive.root / "العربية/أغنية.ogg", tone, "VORBIS", format="OGG")
-    wav(archive.root / "русский/песня.aiff", 0.25 * tone)
-    wav(archive.root / "ελληνικά/τραγούδι.wav", 0.125 * tone)
-    odd = wav(archive.root / "odd.wav", 0.3 * tone)
-    odd.rename(archive.root / os.fsdecode(b"bad\xffname.wav"))
-    broken = wav(archive.root / "packs/broken.flac", 0.2 * tone, "PCM_16")
-    data = bytearray(broken.read_bytes())
-    data[42:46] = b"\x84\xff\xff\xff"  # a comment block that claims sixteen megabytes
-    broken.write_bytes(data)
-    (archive.root / "packs/._Take 1.wav").write_bytes(b"\0\x05\x16\x07" + bytes(100))
-    for number in range(40):
-        wav(archive.root / f"tiny/{number % 20}/{number}.wav", np.full(8, number / 400), "PCM_16")
-    (archive.root / "packs/not audio.wav").write_text("none")
-    for path in archive.root.rglob("*"):
-        os.utime(path, (1_700_000_000, 1_700_000_000))
+    many = sample_packs(archive.root)
     before = stamps(archive.root)
 
     result, stages = archive.scan(part_s=0.5)
 
     assert ["tags", "decode"] == stages
-    assert 49 == result.measurements["files"] == result.measurements["added"]
+    assert many == result.measurements["files"] == result.measurements["added"]
     assert before == stamps(archive.root)
     names = {os.fsdecode(name): rest for name, *rest in archive.rows(
         """SELECT name, duration_s, length(peaks), integrated_lufs, meta.trouble FROM file
         JOIN meta ON meta.content = file.content"""
     )}  # fmt: skip
-    assert 49 == len(names)
+    assert many == len(names)
     assert [3.0, 200, pytest.approx(-6.02, abs=0.1), None] == names["Take 1.wav"]
     assert names["Take 1.wav"][2] - 6.02 == pytest.approx(names["노래.wav"][2], abs=0.05)
     assert "INPUT_NOT_AUDIO" == names["not audio.wav"][3]
+    assert "INPUT_EMPTY" == names["empty.wav"][3]
+    assert [3.0] * 2 == [round(names[name][0], 1) for name in ("latin.wav", "loop.mp3")]
     lines = archive.feed()
-    assert 49 == len(lines) == len({line["to"] for line in lines})
+    assert many == len(lines) == len({line["to"] for line in lines})
     page = (archive.out / "library.html").read_text()
     told = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])
     addresses = {
