@@ -149,7 +149,9 @@ class Claims(Parts):
     def _firsts(self, lines: Sequence[Line]) -> Iterator[tuple[str, Line]]:
         """Return the first due job of each line, in the order of the queue.
 
-        A job is due also when it would wait longer than any wait: the clock was set back.
+        What a bulk job has split into never counts as older than now, so that a rush job goes
+        before all of it, however long that waits. A job is due also when it would wait longer
+        than any wait: the clock was set back.
         """
         now_ms = self._clock.wall_ms()
         longest_ms = round(1000 * max(_LONGEST_WAIT_S, self.budgets.backoff_max_s))
@@ -160,9 +162,9 @@ class Claims(Parts):
                 SELECT number FROM {_WAITING}
                 AND not_before_ms - ? NOT BETWEEN 1 AND ? AND {_MAY_RUN}
                 ORDER BY order_key_ms, number LIMIT 1)
-            ORDER BY order_key_ms, number
+            ORDER BY max(order_key_ms, iif(round > 0 AND lane = 'bulk', ? + 1, 0)), number
             """,  # noqa: S608 - our own text
-            (json.dumps(lines), now_ms, longest_ms),
+            (json.dumps(lines), now_ms, longest_ms, now_ms),
         )
         return ((job_id, Line(*line)) for job_id, *line in rows)
 

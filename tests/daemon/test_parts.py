@@ -116,6 +116,22 @@ def test_batch_of_hundreds_keeps_a_rush_job_waiting_for_one_part_at_most(store, 
     assert ["mix", "other"] == [finish_next(store).id, finish_next(store).id]
 
 
+def test_slow_parts_of_a_library_never_grow_older_than_a_rush_job(store, clock):
+    """A part that takes ten minutes has many behind it that are due since hours; a mix goes first."""
+    store.adopt(new_job("batch", lane="bulk"))
+    split(store, 500)
+    for _ in range(60):
+        finish_next(store)
+        clock.advance(10 * MINUTE_S)
+    store.adopt(new_job("normal", created_ms=clock.wall_ms()))
+    store.adopt(new_job("mix", lane="rush", created_ms=clock.wall_ms()))
+
+    assert "mix" == finish_next(store).id
+    assert "normal" != finish_next(store).id
+    clock.advance(16 * MINUTE_S)
+    assert "normal" == finish_next(store).id
+
+
 def test_cancelled_batch_ends_with_its_running_parts(store):
     """Those that wait are cancelled at once, the job when the last one that ran has ended."""
     job = split(store, 3)
