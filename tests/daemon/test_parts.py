@@ -117,7 +117,7 @@ def test_batch_of_hundreds_keeps_a_rush_job_waiting_for_one_part_at_most(store, 
 
 
 def test_slow_parts_of_a_library_never_grow_older_than_a_rush_job(store, clock):
-    """A part that takes ten minutes has many behind it that are due since hours; a mix goes first."""
+    """Behind a part of ten minutes many are due since hours; a mix goes first all the same."""
     store.adopt(new_job("batch", lane="bulk"))
     split(store, 500)
     for _ in range(60):
