@@ -5,9 +5,8 @@
   const files = [];
   for (const [folder, address, rows] of told.groups) {
     for (const row of rows) {
-      const file = { folder, number: files.length };
+      const file = { folder, number: files.length, place: address };
       told.columns.forEach((name, at) => { file[name] = row[at] ?? null; });
-      file.address = address + (file.address ?? encodeURIComponent(file.name));
       file.words = [folder, file.name, file.title, file.artist, file.album, file.trouble, file.said].join("\n").toLowerCase();
       files.push(file);
     }
@@ -19,12 +18,14 @@
 
   // Folders: those of the folder that is looked at, with how much lies below each.
   const below = new Map();
-  for (const file of files) {
-    const names = file.folder.split("/");
+  const holding = new Set(); // folders in which files lie
+  for (const [folder, , rows] of told.groups) {
+    const names = folder.split("/");
+    holding.add(folder);
     for (let depth = 0; depth <= names.length; depth += 1) {
       const above = names.slice(0, depth).join("/"), name = names[depth];
       if (!below.has(above)) below.set(above, new Map());
-      if (name !== undefined) below.get(above).set(name, (below.get(above).get(name) ?? 0) + 1);
+      if (name !== undefined) below.get(above).set(name, (below.get(above).get(name) ?? 0) + rows.length);
     }
   }
   const joined = (folder, name) => folder ? `${folder}/${name}` : name;
@@ -46,17 +47,23 @@
     choose();
   }
 
-  function compare(a, b) {
-    const one = a[sort.value], other = b[sort.value];
-    if (!sort.value) return down ? b.number - a.number : a.number - b.number;
+  const orders = new Map();
+  // All files in the order that is asked for, which is found out once: typing only leaves some out.
+  function ordered(key, turned) {
+    const name = `${key} ${turned}`;
+    if (!orders.has(name)) orders.set(name, key ? [...files].sort((a, b) => compare(a, b, key, turned)) : turned ? [...files].reverse() : files);
+    return orders.get(name);
+  }
+  function compare(a, b, key, turned) {
+    const one = a[key], other = b[key];
     if (one === null || other === null) return (one === null) - (other === null) || a.number - b.number;
     const way = typeof one === "string" ? order.compare(one, other) : one - other;
-    return (down ? -way : way) || a.number - b.number;
+    return (turned ? -way : way) || a.number - b.number;
   }
   function choose() {
     const asked = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    shown = files.filter((file) => (!inside || file.folder === inside || file.folder.startsWith(`${inside}/`))
-      && asked.every((word) => file.words.includes(word))).sort(compare);
+    shown = ordered(sort.value, down).filter((file) => (!inside || file.folder === inside || file.folder.startsWith(`${inside}/`))
+      && asked.every((word) => file.words.includes(word)));
     byId("count").textContent = shown.length === files.length ? `${files.length} files.` : `${shown.length} of ${files.length} files.`;
     turn.textContent = down ? "↓" : "↑";
     draw(true);
@@ -78,10 +85,11 @@
     const bytes = Uint8Array.from(atob(file.peaks), (letter) => letter.charCodeAt(0));
     const style = getComputedStyle(document.documentElement), pen = canvas.getContext("2d");
     const share = file === playing && audio.duration ? audio.currentTime / audio.duration : 0;
+    const heard = style.getPropertyValue("--accent"), rest = style.getPropertyValue("--second");
     canvas.width = bytes.length * 2;
     canvas.height = 80;
     bytes.forEach((byte, at) => {
-      pen.fillStyle = style.getPropertyValue(at / bytes.length < share ? "--accent" : "--second");
+      pen.fillStyle = at / bytes.length < share ? heard : rest;
       const height = Math.max(1, byte / 255 * 80);
       pen.fillRect(at * 2, 40 - height / 2, 1.5, height);
     });
@@ -116,7 +124,7 @@
     part(cell(row, "figure music"), [file.bpm === null ? null : `${file.bpm} BPM`, file.key].filter(Boolean).join(" "), "soft");
     return row;
   }
-  const AROUND = 40;
+  const AROUND = 24;
   function draw(anew) {
     const height = parseFloat(getComputedStyle(document.documentElement).getPropertyValue("--row"));
     const top = -body.getBoundingClientRect().top;
@@ -140,7 +148,7 @@
     if (file === playing && share === undefined) { if (audio.paused) start(); else audio.pause(); return; }
     if (file !== playing) {
       playing = file;
-      audio.src = file.address;
+      audio.src = file.place + (file.address ?? encodeURIComponent(file.name));
     }
     const jump = () => { if (share !== undefined && audio.duration) audio.currentTime = share * audio.duration; };
     if (audio.readyState) jump(); else audio.addEventListener("loadedmetadata", jump, { once: true });
@@ -179,6 +187,6 @@
   byId("filters").addEventListener("submit", (event) => event.preventDefault());
   byId("filters").hidden = byId("player").hidden = false;
   let top = ""; // where there is something to choose
-  while (below.get(top)?.size === 1 && !files.some((file) => file.folder === top)) top = joined(top, [...below.get(top).keys()][0]);
+  while (below.get(top)?.size === 1 && !holding.has(top)) top = joined(top, [...below.get(top).keys()][0]);
   go(top);
 })();
