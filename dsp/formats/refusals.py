@@ -5,6 +5,7 @@ Each code is stable: status files carry it and tools match it.
 
 import errno
 import shlex
+from pathlib import PurePath
 
 from dsp.errors import AudioFormatError
 
@@ -37,8 +38,7 @@ def not_audio(name: str, head: bytes) -> AudioFormatError:
 
 def not_supported(name: str, kind: str, *, foreign: bool = False) -> AudioFormatError:
     """Audio of a kind that is not read here; ``foreign``: one that ffmpeg reads."""
-    own, other = shlex.quote(name), shlex.quote(f"{name.rpartition('.')[0] or name}.flac")
-    hint = f"Convert it to FLAC, WAV or AIFF, for instance with: ffmpeg -i {own} {other}"
+    hint = f"Convert it to FLAC, WAV or AIFF, for instance with: {_converting(name)}"
     hint += _GRANT if foreign else ""
     return _refusal("INPUT_NOT_SUPPORTED", name, f"is {kind}", hint)
 
@@ -61,7 +61,7 @@ def damaged(name: str, found: str) -> AudioFormatError:
 def chained(name: str, seconds: float) -> AudioFormatError:
     """Several streams in one file, of which decoders read the first."""
     found = f"holds a second recording behind the first, which ends after {seconds:.3f} s"
-    hint = "Make it one stream: ffmpeg -i IN OUT.flac, or drop the recordings one by one."
+    hint = f"Make it one stream: {_converting(name)}, or drop the recordings one by one."
     return _refusal("INPUT_DAMAGED", name, found, hint)
 
 
@@ -81,6 +81,18 @@ def wrong_channels(name: str, channels: int, most: int) -> AudioFormatError:
     """Too many channels, or none."""
     found = f"has {channels} channels; 1 to {most} can be used"
     return _refusal("INPUT_CHANNELS", name, found, "Export it as mono or stereo.")
+
+
+def _converting(name: str) -> str:
+    """Return what a person may type to make FLAC of this very file."""
+    file = PurePath(name).name
+    made = PurePath(file).stem + (" copy.flac" if file.casefold().endswith(".flac") else ".flac")
+    return f"ffmpeg -i {_typed(file)} {_typed(made)}"
+
+
+def _typed(file: str) -> str:
+    """Return a name as a shell takes it; one that begins with a dash is no option."""
+    return shlex.quote(f"./{file}" if file.startswith("-") else file)
 
 
 def _refusal(code: str, name: str, found: str, hint: str) -> AudioFormatError:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.formats.reader import Probe
 from dsp.kernels import ENGINE
 from dsp.measure.loudness import integrated_lufs
 from dsp.measure.spectrum import THIRD_OCTAVES_HZ
@@ -35,6 +36,9 @@ CURVE_POINTS = 1_000
 TRACK_POINTS = 400
 
 _TARGET_TOLERANCE_LU = 0.1
+_EIGHT_BITS = frozenset({"PCM_U8", "PCM_S8", "ULAW", "ALAW"})
+_LEAST_RATE_HZ = 32_000
+"""Of what sounds whole to most people."""
 _LOSS_MAX_DB = 3.0
 
 
@@ -325,9 +329,20 @@ def _stem_warnings(track: Track, placement: Placement) -> list[tuple[str, str]]:
             f"up to {wild.highest_dbfs:+.0f} dBFS; a straight line replaces each"
         )
         found.append(("SAMPLES_WILD", text))
+    found += _poor(analysis.probe)
     if placement.moved:
         way = "earlier" if placement.lag_ms > 0 else "later"
         why = placement.why.removeprefix("moved: ")
         text = f"{name} was moved {abs(placement.lag_ms):.0f} ms {way}: {why}"
         found.append(("STEM_MOVED", text))
     return found
+
+
+def _poor(probe: Probe) -> list[tuple[str, str]]:
+    """Return a warning of what the format of a stem lacks."""
+    lacks = []
+    if any(file.subtype in _EIGHT_BITS for file in probe.files):
+        lacks.append("has 8 bits a sample, whose noise is heard in soft passages")
+    if probe.rate_hz < _LEAST_RATE_HZ:
+        lacks.append(f"has nothing above {probe.rate_hz / 2000.0:g} kHz")
+    return [("LOW_QUALITY", f"{probe.name} {' and '.join(lacks)}")] if lacks else []

@@ -11,6 +11,7 @@ from dsp.errors import AudioFormatError
 from dsp.mixing.mix import mix
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.source import Resources
+from tests.support.tones import noise
 
 RATE_HZ = 48_000
 TIME_S = np.arange(6 * RATE_HZ) / RATE_HZ
@@ -109,6 +110,27 @@ def test_guitar_with_a_silent_channel_stays_aside(tmp_path):
 
     assert stems["guitar.wav"]["width"] > 0.0
     assert "STEM_ONE_SIDED" not in dict(made.warnings)
+
+
+@pytest.mark.parametrize(
+    ("subtype", "rate_hz", "said"),
+    [
+        ("PCM_U8", 44_100, "8 bits"),
+        ("ULAW", 8_000, "8 bits a sample, whose noise is heard in soft passages and"),
+        ("PCM_16", 16_000, "nothing above 8 kHz"),
+        ("PCM_16", 32_000, ""),
+    ],
+)
+def test_what_a_format_lacks_is_said(tmp_path, subtype, rate_hz, said):
+    """A warning tells noise and dullness that no mix can mend."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    sound = noise(rate_hz, 2.0, rms_dbfs=-20.0, seed=1, channels=1)
+    sf.write(tmp_path / "in" / "lead.wav", sound, rate_hz, subtype=subtype)
+    made = mix(tmp_path / "in", tmp_path / "out", Settings(), report=lambda *_: None)
+
+    assert said in dict(made.warnings).get("LOW_QUALITY", "")
+    assert bool(said) == ("LOW_QUALITY" in dict(made.warnings))
 
 
 @pytest.mark.parametrize("copy", [0.9, -0.9], ids=["as it is", "turned over"])

@@ -395,15 +395,15 @@ def test_containers_that_nobody_uses_are_kept_out(tmp_path, container):
     [M4A_HEAD, b"\xff\xf1\x50\x80", b"wvpk", b"MAC ", b"\x1aE\xdf\xa3\x80\x18S\x80g\xff"],
 )
 def test_other_audio_is_named_with_a_way_out(tmp_path, head):
-    """Audio that cannot be read is told apart from no audio, and the hint says what to do."""
-    path = tmp_path / "a.m4a"
+    """Audio that cannot be read is told apart from no audio; the hint is a command for it."""
+    path = tmp_path / "my take.wv"
     path.write_bytes(head + bytes(500))
 
     with pytest.raises(AudioFormatError) as caught:
-        probe(path, name="a.m4a")
+        probe(path, name="Song/my take.wv")
 
     assert caught.value.code == "INPUT_NOT_SUPPORTED"
-    assert "ffmpeg -i" in caught.value.hint
+    assert "ffmpeg -i 'my take.wv' 'my take.flac'" in caught.value.hint
 
 
 # Headers that lie
