@@ -23,6 +23,7 @@ Rabiner 1989 (semi-Markov models).
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp import kernels
 from dsp.analysis.features import FRAMES_PER_S
 
 Frames = NDArray[np.intp]
@@ -79,7 +80,7 @@ class _Search:
         self._leaving = np.full(shape, _NEVER, np.float32)
         self._first = np.zeros(shape, bool)
         """Whether the track begins with the beat, by frame and interval; no later frames do."""
-        self._came: list[NDArray[np.int8]] = []
+        self._came: list[NDArray[np.uint8]] = []
         """For each frame and next interval, the interval that ended there."""
         self._base = 0
         """The frame that ``_came`` begins with."""
@@ -115,12 +116,9 @@ class _Search:
             begun = strength[:early, np.newaxis] - self._home
             self._first[frame : frame + early] = arrived[:early] <= begun
             arrived[:early] = np.maximum(arrived[:early], begun)
-        onward = arrived[:, np.newaxis, :] - self._change
-        best = onward.argmax(axis=2)
-        # Through one index: ``take_along_axis`` takes as long as the search.
-        each = np.arange(best.size) * len(ways) + best.ravel()
-        leaving = onward.ravel()[each].reshape(best.shape)
-        self._came.append(best.astype(np.int8))
+        leaving, came = np.empty_like(arrived), np.empty(arrived.shape, np.uint8)
+        kernels.best_ways(arrived, len(ways), self._change, leaving, came)
+        self._came.append(came)
         self._arrived = np.concatenate([self._arrived[count:], arrived])
         self._leaving = np.concatenate([self._leaving[count:], leaving])
 

@@ -23,8 +23,7 @@ Rule 2: a logarithm is taken in float64 and rounded to float32: processors diffe
 bits, and results must not.
 
 Rule 3: only the first ``MUSIC_S`` are listened to, of which 14 MB are kept, and 9 MB more while
-the level is being learnt: memory has a bound, however long a recording is. What is kept grows in
-one piece; thousands of small ones leave holes that no other object fits into.
+the level is being learnt: memory has a bound, however long a recording is.
 
 References
 ----------
@@ -78,6 +77,7 @@ _LOUD_PERCENTILE = 95
 _FLOOR_RATIO = 1e3  # what is 30 dB below a band of a loud frame no longer counts
 _SILENT = 1e-20
 _TOGETHER = 1_024  # frames that rise at once
+_SPARE_ROWS = 8  # of windows that reach beyond the end
 
 # Peaks are looked for from a little below the lowest pitch to the highest that is played.
 _PEAK_BINS = slice(
@@ -129,7 +129,7 @@ class Features:
         self._pitch_waiting: Rows = np.zeros(_PITCH_WINDOW // 2, np.float32)
         self._bands = BandTransform(_HANN, _BAND_EDGES, size=_WINDOW)
         self._rises = _Rises()
-        self._pitch = bytearray()
+        self._pitch = _Rows(MUSIC_S * PITCHES_PER_S, PITCH_BINS)
         self._cents = np.zeros(100, np.int64)
 
     def feed(self, mono: Rows) -> None:
@@ -151,7 +151,7 @@ class Features:
         self._take(self._to_rate.resample_chunk(np.zeros(0, np.float32), last=True), last=True)
         return Evidence(
             rises=self._rises.all(),
-            pitch=np.frombuffer(self._pitch, np.float16).reshape(-1, PITCH_BINS),
+            pitch=self._pitch.rows(),
             cents=self._cents,
             offset_s=self._silence / self._rate_hz,
             sound_s=self._sound / self._rate_hz,
@@ -173,8 +173,29 @@ class Features:
         if len(looks):
             powers = _powers(looks * _PITCH_HANN, _PEAK_BINS.stop + 2 + _AROUND)
             partials = _Partials(np.sqrt(powers))
-            self._pitch += partials.on_thirds().clip(max=_MOST).astype(np.float16).tobytes()
+            self._pitch.add(partials.on_thirds().clip(max=_MOST))
             self._cents += partials.by_cents()
+
+
+class _Rows:
+    """Rows in half precision, as many as there may be.
+
+    Room for all is asked for at once; the system gives it as it is written to. What grows is
+    copied again and again, and thousands of small pieces leave holes that nothing fits into.
+    """
+
+    def __init__(self, most: float, width: int) -> None:
+        self._room = np.empty((int(most) + _SPARE_ROWS, width), np.float16)
+        self._count = 0
+
+    def add(self, rows: Rows) -> None:
+        """Take the next rows."""
+        self._room[self._count : self._count + len(rows)] = rows
+        self._count += len(rows)
+
+    def rows(self) -> NDArray[np.float16]:
+        """Return all of them."""
+        return self._room[: self._count]
 
 
 class _Rises:
@@ -188,7 +209,7 @@ class _Rises:
         self._scale = 0.0
         # A song rises out of the silence before it.
         self._before: Rows = np.zeros((2, bands), np.float32)
-        self._done = bytearray()
+        self._done = _Rows(MUSIC_S * FRAMES_PER_S, len(_GROUPS))
 
     def add(self, bands: Rows) -> None:
         """Take the powers of the next frames, ``(frames, 40)``."""
@@ -203,7 +224,7 @@ class _Rises:
     def all(self) -> NDArray[np.float16]:
         """Return ``(frames, 8)``."""
         self._learn()
-        return np.frombuffer(self._done, np.float16).reshape(-1, len(_GROUPS))
+        return self._done.rows()
 
     def _learn(self) -> None:
         if not self._frames:
@@ -225,7 +246,7 @@ class _Rises:
         half = np.float32(0.5)
         rises = np.maximum(now - half * np.maximum(before, last) - half * before, 0)
         groups = np.add.reduceat(rises, _GROUPS, axis=1) / _GROUP_SIZES
-        self._done += groups.astype(np.float16).tobytes()
+        self._done.add(groups)
         self._before = logs[-2:]
 
 

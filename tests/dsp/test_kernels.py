@@ -190,7 +190,8 @@ TAKEN = {
     *((kernel, 0, "not contiguous") for kernel in SOUNDED),
     *((kernel, 0, "too short") for kernel in ("energies", "levels", "hop_peaks")),
     ("levels", 2, "not contiguous"), ("cascade", 5, "not contiguous"),
-    *(("unpack", 0, bad) for bad in ("unaligned", "big-endian")),  # bytes are neither
+    *((kernel, place, bad) for kernel, place in (("unpack", 0), ("best_ways", 4))
+      for bad in ("unaligned", "big-endian")),  # bytes are neither
     ("follow", 4, "too short"), ("band_powers", 2, "too short"),
     ("ramp", 1, "not contiguous"), ("ramp", 5, "not contiguous"),
     ("saturate", 4, "not contiguous"), *(("widen", place, "not contiguous") for place in (1, 3)),

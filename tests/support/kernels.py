@@ -14,6 +14,7 @@ from dsp.kernels import (
     plain_dynamics,
     plain_filters,
     plain_levels,
+    plain_paths,
     plain_pcm,
     plain_spectra,
     plain_strip,
@@ -33,6 +34,7 @@ PLAIN = SimpleNamespace(
     levels=plain_levels.levels,
     hop_peaks=plain_levels.hop_peaks,
     plan=plain_spectra.plan,
+    best_ways=plain_paths.best_ways,
     band_powers=plain_spectra.band_powers,
     filtered=plain_pcm.filtered,
     quantise=plain_pcm.quantise,
@@ -212,6 +214,19 @@ def _filtered(engine, blocks):
     return [out]
 
 
+def _best_ways(ways):
+    def run(engine, blocks):
+        scores = np.concatenate(blocks).ravel()
+        arrived = scores[: len(scores) // ways * ways].reshape(-1, ways)
+        logs = np.log(np.arange(20, 20 + ways))
+        change = np.abs(logs[:, np.newaxis] - logs).astype(np.float32)
+        leaving, came = np.empty_like(arrived), np.empty(arrived.shape, np.uint8)
+        engine.best_ways(arrived, ways, change, leaving, came)
+        return [leaving, came]
+
+    return run
+
+
 def _saturate(engine, blocks):
     held, outs = np.zeros((blocks[0].shape[1], 2), np.float32), []
     for block in blocks:
@@ -259,6 +274,7 @@ CASES = [
     Case("quantise to 16", _quantise(16)),
     Case("quantise to 24", _quantise(24)),
     Case("filtered", _filtered, (1, 2)),
+    *(Case(f"best of {ways} ways", _best_ways(ways), (1,)) for ways in (1, 13, 60)),
     Case("saturate", _saturate, (1, 2, 3)),
     Case("widen", _widen, (2,)),
     Case("levels", _levels, (1, 2, 3, 6)),
@@ -276,6 +292,10 @@ GOOD = {
         np.array([4, 6, 10]), np.zeros((3, 2)),
     ],
     "plan": lambda _: [8],
+    "best_ways": lambda _: [
+        np.zeros((4, 3), np.float32), 3, np.zeros((3, 3), np.float32),
+        np.zeros((4, 3), np.float32), np.zeros((4, 3), np.uint8),
+    ],
     "unpack": lambda _: [np.zeros(12, np.uint8), 3, False, np.zeros(4, np.float32)],
     "quantise": lambda _: [
         np.zeros(4, np.float32), np.zeros(4, np.uint64), 32768.0, np.zeros(4, np.int32),
