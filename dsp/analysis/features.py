@@ -246,7 +246,7 @@ class _Rises:
         half = np.float32(0.5)
         rises = np.maximum(now - half * np.maximum(before, last) - half * before, 0)
         groups = np.add.reduceat(rises, _GROUPS, axis=1) / _GROUP_SIZES
-        self._done.add(groups)
+        self._done.add(np.asarray(groups, np.float32))
         self._before = logs[-2:]
 
 

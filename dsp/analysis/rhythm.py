@@ -4,9 +4,13 @@ Rules
 -----
 Rule 1: the BPM of a song is what its beats say, (beats − 1) over their time: songs whose tempo
 steps or drifts come out right, and no grid shows.
+
+Rule 2: a candidate that the beats reach, at a step or along a ramp, is the tempo of the song and
+no other one; so with the halves, doubles and triplets of what they reach. Else the two tempi of a
+song with a step were its first two candidates, and neither said whether half of one is right.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +20,11 @@ from dsp.analysis.beats import Frames, track
 from dsp.analysis.features import FRAMES_PER_S, Evidence
 from dsp.analysis.harmony import harmony_of
 from dsp.analysis.onsets import Envelopes, beat_strength
-from dsp.analysis.tempo import FASTEST_BPM, SLOWEST_BPM, Candidate, candidates, nearest_ratio
+from dsp.analysis.tempo import FASTEST_BPM, SAME_OCTAVES, SLOWEST_BPM, Candidate, candidates
 
 SHORTEST_S = 6.0
 FEWEST_BEATS = 8
+MOST_CANDIDATES = 4
 
 # Notes that nobody plays: what is found in the fading end, before the first note.
 _FAINT = 0.1
@@ -27,6 +32,12 @@ _NEAR_FRAMES = 3
 
 _NEIGHBOURS = 2
 """Beats on either side of a bar that its tempo is read from too: players are not exact."""
+
+# What a candidate may be to the first.
+_NAMES = {1.0: None, 2.0: "double", 0.5: "half", 1.5: "triplet", 2 / 3: "triplet"}
+
+_REACHED = 5, 95
+"""Percentiles of the tempi of bars: what lies outside are slips of the beats."""
 
 _STEADY = 0.01
 _STEADY_SHARE = 0.95
@@ -100,25 +111,40 @@ def rhythm_of(
         return None
     bars = bars_of(beats, envelope, harmony)
     seconds = evidence.offset_s + _between_frames(beats, strength) / FRAMES_PER_S
+    curve = _curve(seconds, bars.first, bars.meter)
     return Rhythm(
-        candidates=_refined(found, seconds),
+        candidates=_refined(found, seconds, [bpm for _, bpm in curve]),
         beats_s=np.round(seconds, 3).tolist(),
         meter=bars.meter,
         meter_p=bars.p,
         first_downbeat=bars.first,
-        curve=_curve(seconds, bars.first, bars.meter),
+        curve=curve,
     )
 
 
-def _refined(found: list[Candidate], seconds: NDArray[np.float64]) -> list[Candidate]:
-    """Return the candidates, the first as its beats say, those that are named by it with it."""
+def _refined(
+    found: list[Candidate], seconds: NDArray[np.float64], bars_bpm: list[float]
+) -> list[Candidate]:
+    """Return the candidates as the beats say: the first, and those that are named by it."""
     bpm = 60 * (len(seconds) - 1) / float(seconds[-1] - seconds[0])
-    first, *others = found
-    return [
-        replace(first, bpm=bpm),
-        *(replace(one, bpm=bpm * nearest_ratio(one.bpm / first.bpm)) if one.relation else one
-          for one in others),
-    ]  # fmt: skip
+    low, high = np.percentile(bars_bpm or [bpm], _REACHED)
+    shares: dict[float, float] = {1.0: found[0].p}
+    others = []
+    for one in found[1:]:
+        ratio, octaves = _nearest_ratio(one.bpm, float(low), float(high))
+        if octaves < SAME_OCTAVES:
+            shares[ratio] = shares.get(ratio, 0.0) + one.p
+        else:
+            others.append(one)
+    first, *named = (Candidate(bpm * ratio, p, _NAMES[ratio]) for ratio, p in shares.items())
+    return [first, *sorted([*named, *others], key=lambda one: -one.p)][:MOST_CANDIDATES]
+
+
+def _nearest_ratio(bpm: float, low: float, high: float) -> tuple[float, float]:
+    """Return the named ratio of a tempo to a range that is nearest, and how far off it is."""
+    octaves = {r: max(np.log2(low * r / bpm), np.log2(bpm / r / high), 0.0) for r in _NAMES}
+    ratio = min(_NAMES, key=octaves.__getitem__)
+    return ratio, float(octaves[ratio])
 
 
 def _played(beats: Frames, strength: NDArray[np.float32]) -> Frames:

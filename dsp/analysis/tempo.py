@@ -39,7 +39,6 @@ from dsp.sums import smoothed
 
 SLOWEST_BPM, FASTEST_BPM = 45.0, 245.0
 GRID_BPM = SLOWEST_BPM * 2 ** (np.arange(int(60 * 2.45) + 1) / 60)
-MOST_CANDIDATES = 4
 
 _LAG_BEATS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 3 / 4, 1, 4 / 3, 3 / 2, 2, 3, 4, 6, 8)
 _HARMONICS = (1 / 4, 1 / 3, 1 / 2, 2 / 3, 1, 3 / 2, 2, 3, 4)
@@ -47,12 +46,12 @@ _LAG_DRIFT = (0.985, 0.9925, 1.0, 1.0075, 1.015)  # a beat is rarely exact
 _HERTZ_DRIFT = (0.99, 1.0, 1.01)
 _MIDDLE_BPM = 110.0
 _RELATIVES = (2.0, 0.5, 1.5, 2 / 3)
-_SAME_OCTAVES = 0.07  # closer than 5 % is the same candidate
+SAME_OCTAVES = 0.07
+"""Closer than 5 % is the same candidate."""
 _SEARCHED_S = 120.0
 _NARROW = 0.09  # octaves that a trial track may stray: neighbours must not find the same beats
 _HARMONIC_BEATS = (2, 3, 4, 6, 8)
 _FEWEST_BEATS = 20
-_NAMES = {2.0: "double", 0.5: "half", 1.5: "triplet", 2 / 3: "triplet"}
 
 
 @dataclass(frozen=True)
@@ -66,17 +65,12 @@ class Candidate:
     """``half``, ``double`` or ``triplet`` (3:2, 2:3) of the first; ``None`` for others."""
 
 
-def nearest_ratio(ratio: float) -> float:
-    """Return the named ratio of two tempi that is nearest to one."""
-    return min(_NAMES, key=lambda named: _octaves(ratio, named))
-
-
 def candidates(
     envelope: Envelopes,
     harmony: Harmony,
     bpm_range: tuple[float, float] = (SLOWEST_BPM, FASTEST_BPM),
 ) -> list[Candidate]:
-    """Return up to four tempi, the likeliest first.
+    """Return the tempi that the song may have, the likeliest first.
 
     Parameters
     ----------
@@ -92,7 +86,7 @@ def candidates(
     found: list[list[float]] = []
     for place, p in _by_probability(places, probabilities(chosen)):
         bpm = _into(float(GRID_BPM[place]), bpm_range)
-        near = [other for other in found if bpm and _octaves(bpm, other[0]) < _SAME_OCTAVES]
+        near = [other for other in found if bpm and _octaves(bpm, other[0]) < SAME_OCTAVES]
         if near:
             # Those that are one by nature are not added up, which was tried and was worse;
             # those that the range makes one are.
@@ -104,9 +98,7 @@ def candidates(
         inside = (low <= GRID_BPM) & (high >= GRID_BPM)
         best = np.where(inside, scores, -np.inf).argmax()
         found = [[float(GRID_BPM[best]) if inside.any() else sum(bpm_range) / 2, 0.0]]
-    found = sorted(found, key=lambda one: -one[1])[:MOST_CANDIDATES]
-    first = found[0][0]
-    return [Candidate(bpm, p, _relation(bpm / first)) for bpm, p in found]
+    return [Candidate(bpm, p) for bpm, p in sorted(found, key=lambda one: -one[1])]
 
 
 def grid_evidence(envelope: Envelopes) -> NDArray[np.float64]:
@@ -246,8 +238,3 @@ def _into(bpm: float, bpm_range: tuple[float, float]) -> float | None:
 
 def _octaves(bpm: float, other: float) -> float:
     return float(abs(np.log2(bpm / other)))
-
-
-def _relation(ratio: float) -> str | None:
-    named = nearest_ratio(ratio)
-    return _NAMES[named] if _octaves(ratio, named) < _SAME_OCTAVES else None

@@ -35,6 +35,8 @@ def test_tempo_that_steps_is_followed():
     assert made.bpm == pytest.approx(found.bpm, rel=0.01)
     assert not found.stable
     assert (105.0, 122.5) == pytest.approx(found.range_bpm, rel=0.015)
+    # Both tempi are the first candidate's: the others say what else a beat may be.
+    assert all(abs(np.log2(one.bpm / found.bpm)) > 0.3 for one in found.candidates[1:])
 
 
 def test_tempo_that_ramps_is_followed():
