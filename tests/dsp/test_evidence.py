@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import soundfile as sf
+import yaml
 
 from dsp.mixing.evidence import doubt_of, role_by_sound
 from dsp.mixing.mix import mix
@@ -10,7 +11,7 @@ from dsp.mixing.plan import plan
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.source import Resources
 from tests.support.analyses import analysis_of, band, in_time, track_named
-from tests.support.tones import sine
+from tests.support.tones import noise, sine
 
 
 def strip_of(analysis, **settings):
@@ -51,6 +52,26 @@ def test_name_and_settings_go_before_the_sound():
 )
 def test_role_that_the_sound_contradicts_is_doubted(role, hz, doubted):
     assert doubted is bool(doubt_of(role, track_named("stem.wav", hz=hz, octaves=0.5).spectrum))
+
+
+@pytest.mark.parametrize(
+    ("per_s", "falls_in_s", "role"),
+    [(4.0, 0.03, "drums"), (0.5, 0.03, "other"), (4.0, 0.4, "other")],
+    ids=["strokes", "rare strokes", "notes"],
+)
+def test_nameless_stem_of_strokes_is_drums(tmp_path, per_s, falls_in_s, role):
+    """Where strokes are frequent and over at once; notes that ring are played on something else."""
+    rate_hz, seconds = 44_100, 10.0
+    at = np.arange(round(rate_hz * seconds)) % round(rate_hz / per_s) / rate_hz
+    sound = noise(rate_hz, seconds, rms_dbfs=-10.0, seed=1, channels=1)[:, 0]
+    (tmp_path / "in").mkdir()
+    (tmp_path / "out").mkdir()
+    sf.write(tmp_path / "in" / "Audio 07.wav", sound * np.exp(-at / falls_in_s), rate_hz)
+    sf.write(tmp_path / "in" / "Lead.wav", sine(rate_hz, seconds, channels=1), rate_hz)
+    made = mix(tmp_path / "in", tmp_path / "out", Settings(), report=lambda *_: None)
+    sheet = yaml.safe_load((tmp_path / "out" / made.outputs["sheet"]).read_text())
+
+    assert role == sheet["stems"]["Audio 07.wav"]["role"]
 
 
 def test_silence_says_nothing():
