@@ -14,7 +14,7 @@ IN_FOLDER = 20
 _ALBUMS = ("Night Drive", "Nächte in Köln", "Русские песни", "日本の歌", "한국 노래", "أغاني")
 _TITLE = "Song 00000"
 _COVER_BYTES = 90_000
-_SECONDS = 10
+_SECONDS = 3
 _RATE_HZ = 48_000
 _KINDS = {
     "flac": ("-c:a", "flac"),
