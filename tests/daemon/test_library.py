@@ -153,8 +153,9 @@ def test_stems_alike_at_both_ends_are_told_apart_and_equal_sounds_found(archive)
     samples, _ = soundfile.read(archive.root / "drums.wav", dtype="int32")
     wav(archive.root / "drums.flac", samples, "PCM_24")
 
-    archive.scan()
+    result, _ = archive.scan()
 
+    assert 0 == result.measurements["changed"]  # nothing was known of them before
     peaks = dict(archive.rows(
         """SELECT CAST(name AS TEXT), sample_peak_dbfs FROM file
         JOIN meta ON meta.content = file.content"""

@@ -207,7 +207,8 @@ class Results:
             "UPDATE file SET sha256 = ?, content = ?, due = ?, verified_ms = ? WHERE id = ?",
             (sha256, content, self._next("decode", content), self._now_ms, file["id"]),
         )
-        self._tell_of_change(file, content)
+        if file["verified_ms"] is not None:  # else it was known by its head and tail alone
+            self._tell_of_change(file, content)
 
     def _content_of(self, file: Any, sha256: bytes) -> int:  # noqa: ANN401 - a row
         """Return the content that has this hash; one that had none yet gets it."""
