@@ -53,7 +53,8 @@ class Timers:
         all_heard: Callable[[], bool] = lambda: True,
     ) -> None:
         self._opened, self._store, self._clock = opened, opened.store, opened.clock
-        self._pool, self._watchers, self._hints = pool, watchers, hints or {}
+        self._pool, self._watchers = pool, watchers
+        self._hints = {} if hints is None else hints  # one that is empty yet is filled later
         self._all_heard = all_heard
         self._last_ms: dict[str, int] = {}
         self._asked: dict[str, Watcher] = {}

@@ -132,7 +132,9 @@ def test_hint_brings_a_scan_of_what_moved_and_puts_none_off(daemon, fleeting):
     """Once a minute at the most, not while one waits; what the timer drops looks at everything."""
     desk, hints = Desk(), Hints({"music": fleeting}, daemon._clock)
     (fleeting / "b").mkdir()
-    found = Timers(daemon._opened, daemon._pool, {"mix": desk}, {"mix": hints})
+    watching = {}
+    found = Timers(daemon._opened, daemon._pool, {"mix": desk}, watching)
+    watching["mix"] = hints  # they come when inboxes are opened
     ticks(daemon, desk, found, 0)
     hints.start()
     until(lambda: hints.watching == 2, "it watches")
