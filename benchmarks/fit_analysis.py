@@ -43,7 +43,7 @@ Choice: TypeAlias = tuple[NDArray[np.float64], NDArray[np.bool_]]
 Song: TypeAlias = tuple[Truth, Evidence]
 
 FOLDS = 5
-RIDGES = {"tempo1": 8.0, "tempo2": 10.0, "bars": 10.0, "key": 0.5}
+RIDGES = {"tempo1": 8.0, "tempo2": 10.0, "bars": 5.0, "key": 0.5}
 NEAR_OCTAVES = 0.045
 SHARE = 0.25  # of the song that a tempo must hold to be right
 LEAST_BEAT_F = 0.9
