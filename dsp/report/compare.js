@@ -44,5 +44,6 @@
   choices.slice(0, 2).forEach(soundOf);
   choices.forEach(function (choice) { choice.addEventListener("change", hear); });
   play.addEventListener("click", function () { run(!playing); });
-  song.addEventListener("play", function () { if (playing) { run(false); } });
+  // The event comes late: the song may have been stopped again by then.
+  song.addEventListener("play", function () { if (playing && !song.paused) { run(false); } });
 }());
