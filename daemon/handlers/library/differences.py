@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 from daemon.handlers.library.catalogue import as_bytes, as_text, joined
 from daemon.handlers.library.sight import Folder, Sight
-from daemon.handlers.library.subfolders import exists, list_in, write_folders
+from daemon.handlers.library.subfolders import LIST, exists, list_in, write_folders
 from daemon.handlers.library.tree import int64, quick_id
 from daemon.text import shown
 from dsp.containers.identify import AUDIO_SUFFIXES
@@ -51,7 +51,7 @@ class Differences:
         self._sight, self._folder, self._fd = sight, folder, fd
         self._catalogue = sight.catalogue
         self._where = as_text(folder.path)
-        self._ignored = folder.ignored.with_list(self._where, list_in(fd))
+        self._ignored = folder.ignored
         self._fresh: list[tuple[object, ...]] = []
         self._seen: list[tuple[object, ...]] = []
         self._stale: list[int] = []
@@ -73,12 +73,16 @@ class Differences:
             It could not be listed; nothing may be said of what is missing.
         """
         sight = self._sight
-        if exists(self._fd, _LEFT_OUT):
-            self._compare(())
-            return
         with os.scandir(self._fd) as entries:
             together = _stated(islice(entries, _TOGETHER))
-            if len(together) < _TOGETHER:
+            whole, names = len(together) < _TOGETHER, dict(together)
+            # Most folders have neither, and the listing says so without a question more.
+            if _LEFT_OUT in names or (not whole and exists(self._fd, _LEFT_OUT)):
+                self._compare(())
+                return
+            if LIST in names or not whole:
+                self._ignored = self._ignored.with_list(self._where, list_in(self._fd))
+            if whole:
                 self._digest = self._digested(together)
                 if self._digest == self._folder.digest and not sight.full:
                     self._differing = False

@@ -10,7 +10,7 @@ from daemon.handlers.library.patterns import Ignored, Pattern, patterns_of
 from daemon.handlers.library.sight import Folder, Sight
 from daemon.handlers.library.tree import FILE, opened_quietly
 
-_LIST = ".ndignore"
+LIST = ".ndignore"
 _LIST_BYTES = 64 << 10
 
 
@@ -85,7 +85,7 @@ def _gone(sight: Sight, top: bytes) -> None:
 def list_in(fd: int) -> tuple[Pattern, ...]:
     """Return the patterns of a folder's own list; an empty list leaves all out, as Navidrome's."""
     try:
-        opened = opened_quietly(_LIST, FILE, fd)
+        opened = opened_quietly(LIST, FILE, fd)
     except OSError:
         return ()
     try:
