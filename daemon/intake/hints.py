@@ -53,7 +53,7 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 _EVENT = struct.Struct("iIII")
 # linux/inotify.h: modify's end, attributes of none, and all that comes and goes
 _CLOSE_WRITE, _MOVED_FROM, _MOVED_TO, _CREATE, _DELETE = 0x8, 0x40, 0x80, 0x100, 0x200
-_OVERFLOW, _IGNORED, _IS_FOLDER = 0x4000, 0x8000, 0x40000000
+_UNMOUNT, _OVERFLOW, _IGNORED, _IS_FOLDER = 0x2000, 0x4000, 0x8000, 0x40000000
 _ONLY_FOLDERS, _DONT_FOLLOW, _EXCLUDE_UNLINKED = 0x01000000, 0x02000000, 0x04000000
 _MASK = _CLOSE_WRITE | _MOVED_FROM | _MOVED_TO | _CREATE | _DELETE
 _HOW = _ONLY_FOLDERS | _DONT_FOLLOW | _EXCLUDE_UNLINKED
@@ -190,6 +190,8 @@ class Hints:
             at += _EVENT.size + length
             if mask & _OVERFLOW:
                 moved |= {(root, "") for root in self._roots}
+            elif mask & _UNMOUNT:
+                self._stale = True
             elif mask & _IGNORED:
                 self._places.pop(watch, None)
             elif (place := self._places.get(watch)) and kind_of(name) == "plain":

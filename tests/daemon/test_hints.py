@@ -9,6 +9,7 @@ from daemon.intake import hints
 from daemon.intake.hints import Hints
 from tests.support.clocks import FakeClock
 from tests.support.daemons import until
+from tests.support.surroundings import memory_disk, needs_root
 
 
 @pytest.fixture
@@ -109,6 +110,22 @@ def test_root_without_events_is_not_touched(root, monkeypatch):
     found._thread.join()
 
     assert not found.watching
+
+
+@needs_root
+def test_disk_that_is_taken_away_is_no_change(tmp_path):
+    """A scan would find no root and say so; what lies there then is watched instead."""
+    disk = tmp_path / "disk"
+    with memory_disk(disk, "size=1m"):
+        (disk / "a").mkdir()
+        found = Hints({"music": disk}, FakeClock())
+        found.start()
+        until(lambda: found.watching == 2, "it watches")
+    until(lambda: found.watching == 1, "the folder below is watched")
+    found.ask_to_stop()
+    found._thread.join()
+
+    assert not found.take()
 
 
 def test_hundreds_of_folders_become_their_root():
