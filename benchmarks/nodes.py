@@ -2,35 +2,40 @@
 
     python benchmarks/nodes.py
     python benchmarks/nodes.py --jobs 2000 --deaths 5
+    python benchmarks/nodes.py --broker amqp://guest@localhost/%2F --password-file FILE
 
-Tiny jobs through two slots, by turns here and at a node that a plain command starts on this
-machine; and how long after ``kill -9`` of a node its jobs have begun again elsewhere, with the
-default ``lost_s``. Workers are not confined, so they serve one job after the other: what is left
-is the way of an order and of its end.
+Tiny jobs through two slots, by turns here, at a node that a plain command starts on this
+machine, and at one that a broker brings, when one is named; and how long after ``kill -9`` of a
+node its jobs have begun again elsewhere, with the default ``lost_s``. Workers are not confined, so
+they serve one job after the other: what is left is the way of an order and of its end.
 """
 
 import argparse
+import atexit
 import os
 import select
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from daemon.clock import Clock
-from daemon.config.models import Node
+from daemon.config.models import Celery, Config
 from daemon.config.models import Pool as Settings
 from daemon.pool.interface import Ended, Order, Pool
 from daemon.pool.local import LocalPool
 from daemon.pool.nodes.joined import JoinedPool
-from daemon.pool.nodes.remote import RemotePool
+from daemon.pool.nodes.launcher import Launcher
+from daemon.pool.nodes.remote import RemotePool, Terms
 
 HERE = Path(__file__).resolve().parent
-NODE = Node(launch=[sys.executable, "-m", "daemon.cli.main", "node", "--stdio"], slots=2)
+NODE = [sys.executable, "-m", "daemon.cli.main", "node", "--stdio"]
 _HANDLER = "idle_handler"
 
 
@@ -41,6 +46,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=600, help="tiny jobs in each turn")
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--deaths", type=int, default=3)
+    parser.add_argument("--broker", help="the URL of a RabbitMQ")
+    parser.add_argument("--password-file", type=Path)
     args = parser.parse_args()
     # The node is started in another folder than this one.
     os.environ["PYTHONPATH"] = str(HERE.parent)
@@ -48,10 +55,17 @@ def main() -> None:
         spool = Path(name)
         (spool / "work").mkdir()
         orders = _orders(spool)
-        rates: dict[str, list[float]] = {"here": [], "launcher": []}
+        places: dict[str, Callable[[], Pool]] = {
+            "here": _home,
+            "launcher": lambda: _remote(spool),
+        }
+        if args.broker:
+            places["celery"] = lambda: _brokered(spool, args.broker, args.password_file)
+            _start_celery_node(spool, args.broker, args.password_file)
+        rates: dict[str, list[float]] = {where: [] for where in places}
         for _ in range(args.turns):
-            for where, pool in (("here", _home()), ("launcher", _remote(spool))):
-                with closing(pool):
+            for where, made in places.items():
+                with closing(made()) as pool:
                     rates[where].append(_rate(pool, orders, args.jobs))
         for where, found in rates.items():
             share = statistics.median(found) / statistics.median(rates["here"])
@@ -70,8 +84,32 @@ def _home() -> LocalPool:
 def _remote(spool: Path) -> RemotePool:
     settings = Settings(confine=False)
     return RemotePool(
-        "node", NODE, settings, Clock(), root=spool, handlers=[_HANDLER], handler_paths=[HERE]
+        "node",
+        partial(Launcher, NODE),
+        settings,
+        Clock(),
+        terms=Terms(lost_s=6.0, slots=2),
+        root=spool,
+        handlers=[_HANDLER],
+        handler_paths=[HERE],
     )
+
+
+def _brokered(spool: Path, broker: str, password_file: Path | None) -> Pool:
+    from daemon.pool.nodes.broker.pool import BrokeredPool  # noqa: PLC0415 - needs the extra
+
+    celery = Celery(broker=broker, password_file=password_file)
+    settings = Settings(confine=False, celery=celery)
+    config = Config(root=spool, handler_paths=[HERE], pool=settings)
+    return BrokeredPool(config, Clock(), handlers=[_HANDLER], programs=[])
+
+
+def _start_celery_node(spool: Path, broker: str, password_file: Path | None) -> None:
+    command = [*NODE[:-1], "--celery", broker, "--root", str(spool), "--slots", "2"]
+    if password_file:
+        command += ["--password-file", str(password_file)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    atexit.register(process.terminate)
 
 
 def _orders(spool: Path, number: int = 0) -> Iterator[Order]:

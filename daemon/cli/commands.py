@@ -258,13 +258,23 @@ def node(
     stdio: Annotated[
         bool, typer.Option("--stdio", help="Take orders from standard input.")
     ] = False,
+    celery: Annotated[str, typer.Option(help="Take orders from a broker: amqps://…")] = "",
+    root: Annotated[str, typer.Option(help="Where this machine sees the spool.")] = "",
+    slots: Annotated[int | None, typer.Option(help="Jobs at once; 0: one per core.")] = None,
+    name: Annotated[str, typer.Option(help="Its name; else that of the machine.")] = "",
+    password_file: Annotated[str, typer.Option(help="Holds the broker's password.")] = "",
+    ca_file: Annotated[str, typer.Option(help="Whose certificates are trusted.")] = "",
 ) -> None:
-    """Run jobs for a daemon on another machine, which starts this command by itself."""
-    from daemon.pool.nodes.node import main
+    """Run jobs for a daemon on another machine."""
+    from daemon.cli import node
 
-    if not stdio:
-        raise typer.BadParameter("say --stdio: the daemon on the other machine does")
-    sys.exit(main())
+    if stdio == bool(celery):
+        raise typer.BadParameter("say --stdio, or --celery with the URL of the broker")
+    with answering():
+        if stdio:
+            sys.exit(node.main(root=root, slots=slots))
+        access = node.access_to(celery, password_file, ca_file)
+        sys.exit(node.serve(access, root=root, slots=slots or 0, name=name))
 
 
 @app.command("install-service")
@@ -274,14 +284,15 @@ def install_service(
     *,
     owners: Annotated[bool, typer.Option(help="Take folders that other accounts own.")] = False,
     network: Annotated[bool, typer.Option(help="Give handlers the network.")] = False,
+    node: Annotated[bool, typer.Option("--node", help="A node, not a daemon.")] = False,
     print_only: Annotated[bool, typer.Option("--print", help="Print it, write nothing.")] = False,
 ) -> None:
-    """Install the daemon as a service of this machine (systemd); needs root."""
+    """Install the daemon, or a node, as a service of this machine (systemd); needs root."""
     from daemon.cli import install_service
 
     with answering():
         service = install_service.Service(
-            instance, user, install_service.own_command(), owners, network
+            instance, user, install_service.own_command(), owners, network, node
         )
         install_service.install_service(service, print_only=print_only)
 

@@ -34,6 +34,7 @@ from daemon.errors import BadConfig
 from daemon.version import VERSION
 
 _HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  # noqa: S108 - named, not used
+_NODE = "soundspool-node"
 _INSTANCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
@@ -50,10 +51,14 @@ class Service:
     """Take folders that people copied in under accounts of their own; see owners.conf."""
     network: bool = False
     """Give handlers the network; see network.conf."""
+    node: bool = False
+    """A node for a daemon on another machine, instead of a daemon."""
 
     @property
     def unit(self) -> str:
         """What ``systemctl`` calls it."""
+        if self.node:
+            return "soundspool-node"
         return f"soundspool@{self.instance}" if self.instance else "soundspool"
 
     @property
@@ -92,7 +97,9 @@ def install_service(
         The user, the instance or the executable cannot be used, or only root may write there.
     """
     _check(service)
-    service = replace(service, network=service.network or _asks_for_network(service, root))
+    if not service.node:
+        network = service.network or _asks_for_network(service, root)
+        service = replace(service, network=network)
     files = placed(service)
     if print_only:
         for file in files:
@@ -111,8 +118,14 @@ def install_service(
 
 def placed(service: Service) -> list[Placed]:
     """Return every file of the service, with this installation's paths in it."""
-    unit = "soundspool@.service" if service.instance else "soundspool.service"
     folder = "/etc/systemd/system"
+    if service.node:
+        return [
+            Placed(f"{folder}/{_NODE}.service", _unit(service, _text(f"{_NODE}.service"))),
+            Placed("/etc/sysusers.d/soundspool.conf", _users(service)),
+            Placed(f"/etc/default/{_NODE}", _text(f"{_NODE}.default"), keep=True),
+        ]
+    unit = "soundspool@.service" if service.instance else "soundspool.service"
     suffix = f"-{service.instance}" if service.instance else ""
     drop_ins = {"owners": service.owners, "network": service.network}
     return [
@@ -130,6 +143,13 @@ def placed(service: Service) -> list[Placed]:
 
 def commands(service: Service) -> list[str]:
     """Return what to run next, as root, in this order."""
+    if service.node:
+        return [
+            "systemd-sysusers",
+            f"editor /etc/default/{_NODE}    # the broker, and where the spool is mounted",
+            "systemctl daemon-reload",
+            f"systemctl enable --now {service.unit}",
+        ]
     return [
         "systemd-sysusers",
         "systemd-tmpfiles --create",
@@ -149,6 +169,8 @@ def own_command() -> str:
 def _check(service: Service) -> None:
     if service.instance and not _INSTANCE.fullmatch(service.instance):
         raise BadConfig("instance", "must be small letters, digits, - and _", service.instance)
+    if service.node and (service.instance or service.owners or service.network):
+        raise BadConfig("--node", "is a service of its own, without the other options")
     if not _USER.fullmatch(service.user):
         raise BadConfig("user", "is no name that a user can have", service.user)
 

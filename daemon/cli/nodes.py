@@ -8,7 +8,7 @@ from typing import Any
 
 from daemon.cli.exit_codes import EX_DOWN
 from daemon.cli.spool_reader import SpoolReader, pulse_of
-from daemon.outbox.node_lines import health_of
+from daemon.outbox.node_lines import broker_line, health_of
 from daemon.text import shown
 
 EX_OK = 0
@@ -17,13 +17,25 @@ EX_OK = 0
 def show_nodes(config: Path | None, *, as_json: bool) -> int:
     """Print the nodes and what runs on each; return the exit code."""
     pulse = pulse_of(SpoolReader.of(config).root)
-    nodes = (pulse.document.get("pool") or {}).get("nodes") or []
+    pool = pulse.document.get("pool") or {}
+    nodes, broker = pool.get("nodes") or [], pool.get("broker")
     running = pulse.document.get("running") or []
     if as_json:
-        sys.stdout.write(json.dumps({"daemon": pulse.life, "nodes": nodes}) + "\n")
+        told = {"daemon": pulse.life, "nodes": nodes} | ({"broker": broker} if broker else {})
+        sys.stdout.write(json.dumps(told) + "\n")
     else:
-        sys.stdout.write("\n".join(_lines(nodes, running, running_daemon=pulse.running)) + "\n")
+        lines = [*_lines(nodes, running, running_daemon=pulse.running), *_of_broker(broker)]
+        sys.stdout.write("\n".join(lines) + "\n")
     return EX_OK if pulse.running else EX_DOWN
+
+
+def _of_broker(broker: Mapping[str, Any] | None) -> Iterator[str]:
+    """Yield how the broker is at which nodes report by themselves."""
+    if broker:
+        problem = broker.get("problem") or {}
+        yield f"{'DOWN' if problem else 'up  '}  {shown(broker_line(broker))}"
+        if problem:
+            yield f"      {shown(problem['code'])}: {shown(problem['hint'])}"
 
 
 def _lines(

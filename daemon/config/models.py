@@ -161,7 +161,10 @@ class Inbox(_Section):
         return self.keeps or bool(self.reads)
 
 
-NodeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{0,62}$")]
+NODE_NAME = r"^[a-z0-9][a-z0-9.-]{0,62}$"
+NodeName = Annotated[str, Field(pattern=NODE_NAME)]
+Lost = Annotated[float, Field(ge=1.0, le=600.0)]
+"""Seconds without a word after which a node counts as lost."""
 
 
 class Node(_Section):
@@ -175,7 +178,22 @@ class Node(_Section):
     """Where that machine sees the spool; ``None``: at the same path."""
     slots: Annotated[int, Field(ge=0, le=256)] = 0
     """0: one per core of that machine."""
-    lost_s: Annotated[float, Field(ge=1.0, le=600.0)] = 6.0
+    lost_s: Lost = 6.0
+
+
+BROKER = r"^amqps?://([^/\s:@]+@)?[^/\s@]+/[^/\s?#]+$"
+
+
+class Celery(_Section):
+    """A RabbitMQ at which nodes report by themselves, and that carries their orders."""
+
+    broker: Annotated[str, Field(max_length=1_000, pattern=BROKER)]
+    """``amqps://user@host:port/vhost``; a virtual host serves one spool."""
+    password_file: Path | None = None
+    """Holds the password, which is nothing for a URL that is shown."""
+    ca_file: Path | None = None
+    """Whose certificates are trusted, with amqps; ``None``: those of this machine."""
+    lost_s: Lost = 6.0
 
 
 class Pool(_Section):
@@ -193,6 +211,8 @@ class Pool(_Section):
     """Workers serve one job each and can touch nothing but that job's folders."""
     nodes: Annotated[dict[NodeName, Node], Field(max_length=200)] = Field(default_factory=dict)
     """Other machines that run jobs."""
+    celery: Celery | None = None
+    """Others, which come and go by themselves."""
 
 
 class Budgets(_Section):
@@ -290,7 +310,13 @@ def _with_absolute_paths(config: Config, file: config_file.ConfigFile) -> Config
         return inbox.model_copy(update={"path": path, "reads": reads})
 
     inboxes = {name: absolute(inbox) for name, inbox in config.inboxes.items()}
+    celery = config.pool.celery
+    if celery:
+        given = {"password_file": celery.password_file, "ca_file": celery.ca_file}
+        there = {key: config_file.absolute(file, path) for key, path in given.items() if path}
+        celery = celery.model_copy(update=there)
     paths = {
+        "pool": config.pool.model_copy(update={"celery": celery}),
         "root": config_file.absolute(file, config.root),
         "handler_paths": [config_file.absolute(file, path) for path in config.handler_paths],
         "inboxes": inboxes,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from daemon.outbox.node_lines import broker_line
 from daemon.outbox.node_lines import health_of as of_node
 from daemon.text import count, shown, size, span
 
@@ -29,6 +30,9 @@ def health_of(state: Document) -> Iterable[Health]:
         workers = count(len(pool.get("workers") or ()), "worker")
         yield Health("Pool", not pool.get("degraded"), f"{notes}, {workers}")
         yield from (Health(*of_node(node)) for node in pool.get("nodes") or ())
+        if broker := pool.get("broker"):
+            notes = broker_line(broker).removeprefix("broker ")
+            yield Health("Broker", not broker.get("problem"), shown(notes))
     for name, notes in resources_of(state.get("resources") or {}):
         yield Health(f"Resource {name}", fine=True, notes=notes)
     for name, inbox in (state.get("inboxes") or {}).items():

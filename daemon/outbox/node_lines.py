@@ -15,6 +15,12 @@ def health_of(node: Mapping[str, Any]) -> tuple[str, bool, str]:
     return shown(name.capitalize()), not problem, shown(notes.removeprefix(f"{name}: "))
 
 
+def broker_line(broker: Mapping[str, Any]) -> str:
+    """Return how the broker that carries orders stands."""
+    problem = broker.get("problem")
+    return str(problem["message"]) if problem else f"broker {broker.get('url')}"
+
+
 def attempts_at_nodes(document: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], str]]:
     """Yield the attempts of a status that another machine works on or has worked on, and where."""
     for one in document.get("attempts") or ():

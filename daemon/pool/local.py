@@ -27,7 +27,6 @@ Rules
    process has one pool: another's workers would look like orphans.
 """
 
-import os
 import sys
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -44,12 +43,10 @@ from daemon.pool.oom import oom_kills
 from daemon.pool.outputs import Checks
 from daemon.pool.process import Process
 from daemon.pool.protocol import ORDER_BYTES, Hello, line_down
-from daemon.pool.slot import Slot, ending
+from daemon.pool.slot import Slot, ending, most_slots
 
 _FIRST_WAIT_S = 0.2
 _SLOW_S = 30.0
-MOST_PER_CORE = 4
-"""Slots per core at the most: more would only take memory and each other's time."""
 _CLOSE_S = 5.0  # a process that hangs in the kernel dies when the kernel lets it
 
 
@@ -79,8 +76,7 @@ class LocalPool:
         handler_paths: Sequence[Path] = (),
         python: str = sys.executable,
     ) -> None:
-        cores = len(os.sched_getaffinity(0))
-        self.size = min(settings.slots or cores, cores * MOST_PER_CORE)
+        self.size = most_slots(settings.slots)
         self.degraded: str | None = None
         """Why no worker starts, when none does."""
         self.handlers: dict[str, Declaration] = {}

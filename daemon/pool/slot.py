@@ -35,6 +35,7 @@ rises by one for each victim. If it rose during an attempt that SIGKILL ended, w
 ``out_of_memory``. Another kill at the moment when some process is a victim is so misread.
 """
 
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -55,6 +56,9 @@ from daemon.pool.protocol import (
     line_down,
     said,
 )
+
+_MOST_PER_CORE = 4
+"""Slots: more would only take memory and each other's time."""
 
 Phase = Literal["starting", "idle", "busy", "checking", "ending"]
 
@@ -287,6 +291,12 @@ def ending(order: Order, outcome: Outcome, code: str, message: str, stage: str =
     sentence = f"{message}, in stage {stage}" if stage else message
     fault = Fault(code, sentence, kind="worker", stage=stage)
     return Ended(order.job, order.attempt, outcome, error=fault.document())
+
+
+def most_slots(asked: int) -> int:
+    """Return how many slots this machine gives when so many are asked for; 0: one per core."""
+    cores = len(os.sched_getaffinity(0))
+    return min(asked or cores, cores * _MOST_PER_CORE)
 
 
 def _name(number: int) -> str:

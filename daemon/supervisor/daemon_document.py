@@ -103,7 +103,8 @@ class DaemonDocument:
     def _all_warnings(self) -> Iterator[tuple[str, str]]:
         pool, asked = self._pool, self._opened.config.pool.slots
         told = pool.describe()
-        for problem in filter(None, (node["problem"] for node in told.get("nodes", ()))):
+        others = (*told.get("nodes", ()), *filter(None, [told.get("broker")]))
+        for problem in filter(None, (one["problem"] for one in others)):
             yield problem["code"], problem["message"]
         yield from self._warnings.items()
         yield from self._outage.warnings()

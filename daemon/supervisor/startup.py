@@ -55,6 +55,8 @@ _AWAY = frozenset(
 _FIXED, _PER_INBOX, _PER_WORKER, _PER_NODE = 32, 16, 4, 8
 """Counted in ``/proc/pid/fd``: a daemon at rest has 11 open, and 3 for each worker. An inbox takes
 up to 6 to look into its folders and 8 to sync what it takes, and all inboxes may do so at once."""
+_BROKERED = 400
+"""For some hundred nodes, and the process that talks to the broker."""
 
 
 @dataclass
@@ -196,7 +198,7 @@ def _instance(root: Path, files: Files) -> str:
 def descriptors_needed(config: Config) -> int:
     """Return how many files the daemon may have to keep open."""
     workers = (config.pool.slots or len(os.sched_getaffinity(0))) + config.pool.spare
-    nodes = _PER_NODE * len(config.pool.nodes)
+    nodes = _PER_NODE * len(config.pool.nodes) + (_BROKERED if config.pool.celery else 0)
     return _FIXED + _PER_INBOX * len(config.inboxes) + _PER_WORKER * workers + nodes
 
 

@@ -45,6 +45,22 @@ def test_unit_is_exposed_at_most_a_hair(unit):
 
 
 @needs_analyze
+def test_node_is_exposed_as_little_as_the_network_allows():
+    """It reaches a broker; nothing else is more open than the daemon's unit."""
+    node, daemon = (
+        settings((UNITS / f"{name}.service").read_text())
+        for name in ("soundspool-node", "soundspool")
+    )
+    verdict = exposure("--threshold=12", str(UNITS / "soundspool-node.service"))
+    hardening = daemon[daemon.index("ReadWritePaths=/srv/soundspool") :]
+
+    assert 0 == verdict.returncode, verdict.stdout
+    assert {"PrivateNetwork=yes", "RestrictAddressFamilies=AF_UNIX", "IPAddressDeny=any"} == {
+        line for line in hardening if line not in node
+    }
+
+
+@needs_analyze
 def test_unit_with_owners_is_exposed_as_its_comment_says(tmp_path):
     """With owners.conf it is 0.6, which is what that file tells its reader."""
     shutil.copy(UNITS / "soundspool.service", tmp_path)
@@ -57,11 +73,13 @@ def test_unit_with_owners_is_exposed_as_its_comment_says(tmp_path):
 
 
 @needs_analyze
-@pytest.mark.parametrize("instance", ["", "studio"])
-def test_rendered_unit_verifies_without_a_word(instance, tmp_path):
+@pytest.mark.parametrize(
+    "options", [{"network": True}, {"network": True, "instance": "studio"}, {"node": True}], ids=str
+)
+def test_rendered_unit_verifies_without_a_word(options, tmp_path):
     """``systemd-analyze verify`` finds nothing to say about what is installed."""
     command = shutil.which("true")
-    service = Service(instance=instance, command=command, network=True)
+    service = Service(command=command, **options)
     install_service(service, root=tmp_path, say=lambda _: None)
     folder = tmp_path / "etc/systemd/system"
     verdict = subprocess.run(
@@ -118,6 +136,19 @@ def test_instance_has_folders_a_configuration_and_drop_ins_of_its_own():
     ) & set(two)
     assert "d /srv/soundspool/one/inbox/mix 2770" in one["/etc/tmpfiles.d/soundspool-one.conf"]
     assert "\nroot: /srv/soundspool/two\n" in two["/etc/soundspool/two.yaml"]
+
+
+def test_node_reads_what_it_joins_from_a_file_of_the_operator(tmp_path):
+    """Its words stand there, and installing again leaves them alone; it makes no spool."""
+    service = Service(node=True)
+    install_service(service, root=tmp_path, say=lambda _: None)
+    joins = tmp_path / "etc/default/soundspool-node"
+    assert "--celery amqps://" in joins.read_text()
+    joins.write_text("SOUNDSPOOL_NODE=--celery\n")
+
+    assert [] == install_service(service, root=tmp_path, say=lambda _: None)
+    assert "SOUNDSPOOL_NODE=--celery\n" == joins.read_text()
+    assert [] == [file.path for file in placed(service) if "tmpfiles" in file.path]
 
 
 def test_drop_ins_are_there_when_wanted():

@@ -7,13 +7,15 @@ import json
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 from daemon.clock import Clock
 from daemon.config.models import Node
 from daemon.config.models import Pool as Settings
+from daemon.pool.nodes.launcher import Launcher
 from daemon.pool.nodes.messages import PROTOCOL
-from daemon.pool.nodes.remote import RemotePool
+from daemon.pool.nodes.remote import RemotePool, Terms
 from daemon.version import VERSION
 from tests.support.crew import HANDLER, ROOT
 
@@ -44,11 +46,13 @@ def node_pool(spool: Path, *, launch: list[str] | None = None, **changes: object
     (spool / "work").mkdir(exist_ok=True)
     clock = changes.pop("clock", None) or Clock()
     fields = {"launch": launch or COMMAND, "slots": 2, "lost_s": LOST_S} | changes
+    node = Node(**fields)
     return RemotePool(
         "farm",
-        Node(**fields),
+        partial(Launcher, node.launch),
         Settings(confine=False),
         clock,
+        terms=Terms(node.lost_s, node.root, node.slots),
         root=spool,
         handlers=[HANDLER],
         handler_paths=[ROOT],

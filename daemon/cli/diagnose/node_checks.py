@@ -6,7 +6,8 @@ from contextlib import closing
 
 from daemon.cli.diagnose.findings import Finding
 from daemon.clock import Clock
-from daemon.config.models import Config
+from daemon.config.models import Celery, Config
+from daemon.errors import words
 from daemon.pool.nodes.joined import node_pools
 from daemon.pool.nodes.remote import RemotePool
 from daemon.supervisor.grants import demand_of, programs_wanted
@@ -18,9 +19,35 @@ _ROUND_MS = 500
 
 def node_findings(config: Config) -> Iterator[Finding]:
     """Launch a node on each machine, beside the one that the daemon may run there."""
+    if config.pool.celery:
+        yield _broker_found(config.pool.celery)
     for pool in node_pools(config, Clock(), programs_wanted(config)):
         with closing(pool):
             yield _found(pool, config)
+
+
+def _broker_found(settings: Celery) -> Finding:
+    """Ask who is at the broker, as Celery's own tools do."""
+    what = "broker"
+    try:
+        from daemon.pool.nodes.broker.app import Access, application  # noqa: PLC0415 - the extra
+
+        password_file, ca_file = (
+            str(one or "") for one in (settings.password_file, settings.ca_file)
+        )
+        access = Access.read(settings.broker, password_file, ca_file)
+        with access.connection() as connection:
+            connection.ensure_connection(max_retries=1)
+            answers = application(access).control.ping(timeout=1.0, connection=connection)
+    except Exception as error:  # noqa: BLE001 - whatever keeps it from being used is the finding
+        text = f"{settings.broker}: {type(error).__name__}: {words(error)}"
+        return Finding(what, "warning", f"{text}\nno node joins through it")
+    names = sorted(name.partition("@")[2] for answer in answers for name in answer)
+    if not names:
+        return Finding(what, "warning", f"{settings.broker}\nno node is there")
+    return Finding(
+        what, "ok", f"{settings.broker}, {count(len(names), 'node')}: {', '.join(names)}"
+    )
 
 
 def _found(pool: RemotePool, config: Config) -> Finding:

@@ -6,6 +6,7 @@ daemon's own machine is busy before anything travels.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -14,13 +15,14 @@ from daemon.config.models import Config
 from daemon.handlers.contract import Declaration
 from daemon.pool.interface import Demand, Ended, Order, Pool, Progress
 from daemon.pool.local import LocalPool
-from daemon.pool.nodes.remote import RemotePool
+from daemon.pool.nodes.launcher import Launcher
+from daemon.pool.nodes.remote import RemotePool, Terms
 
 
 class JoinedPool:
     """The pool of this machine, and those of nodes that come and go."""
 
-    def __init__(self, home: LocalPool, nodes: Sequence[RemotePool]) -> None:
+    def __init__(self, home: LocalPool, nodes: Sequence[Pool]) -> None:
         self._home, self._nodes = home, tuple(nodes)
         self._pools: tuple[Pool, ...] = (home, *nodes)
 
@@ -82,7 +84,9 @@ class JoinedPool:
         return next(filter(None, (pool.place_of(job) for pool in self._pools)), "")
 
     def describe(self) -> dict[str, Any]:
-        here, nodes = self._home.describe(), [node.describe() for node in self._nodes]
+        here, others = self._home.describe(), [pool.describe() for pool in self._nodes]
+        brokers = [each["broker"] for each in others if "broker" in each]
+        nodes = [node for each in others for node in each.get("nodes", [each])]
         sums = {
             name: sum(each[name] for each in (here, *nodes))
             for name in ("slots", "free", "waiting", "checking")
@@ -94,6 +98,7 @@ class JoinedPool:
             "degraded": self.degraded,
             "unusable_handlers": self.unusable,
             "nodes": nodes,
+            **({"broker": brokers[0]} if brokers else {}),
         }
 
     def close(self) -> None:
@@ -115,7 +120,13 @@ def open_pool(config: Config, clock: Clock, programs: Sequence[str]) -> Pool:
     home = LocalPool(
         config.pool, clock, handlers=_handlers(config), handler_paths=config.handler_paths
     )
-    nodes = node_pools(config, clock, programs)
+    nodes: list[Pool] = [*node_pools(config, clock, programs)]
+    if config.pool.celery:
+        # Not before: what is not asked for is not there either.
+        from daemon.pool.nodes.broker.pool import BrokeredPool  # noqa: PLC0415
+
+        handlers = _handlers(config)
+        nodes.append(BrokeredPool(config, clock, handlers=handlers, programs=programs))
     return JoinedPool(home, nodes) if nodes else home
 
 
@@ -124,9 +135,10 @@ def node_pools(config: Config, clock: Clock, programs: Sequence[str]) -> list[Re
     return [
         RemotePool(
             name,
-            node,
+            partial(Launcher, node.launch),
             config.pool,
             clock,
+            terms=Terms(node.lost_s, node.root, node.slots),
             root=config.root,
             handlers=_handlers(config),
             programs=programs,

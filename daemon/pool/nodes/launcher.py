@@ -71,8 +71,8 @@ class Launcher:
             kept = os.WEXITED | os.WNOHANG | os.WNOWAIT
             if found := os.waitid(os.P_PID, self._popen.pid, kept):
                 how = "exit code" if found.si_code == os.CLD_EXITED else "signal"
-                return f"ended with {how} {found.si_status}"
-        return "hung up"
+                return f"its launcher ended with {how} {found.si_status}"
+        return "its launcher hung up"
 
     def complaint(self) -> str:
         """Return the last line that it wrote to its standard error."""
@@ -81,6 +81,12 @@ class Launcher:
                 self._tail = (self._tail + portion)[-_TAIL_BYTES:]
             self._silent = True
         return self._tail.decode("utf-8", "replace").strip().rpartition("\n")[2].strip()
+
+    def last_words(self, patience_s: float) -> list[bytes]:
+        """Close its input; return the lines that it says until it dies, or patience is over."""
+        self._pipes[0].close()
+        self._died(patience_s)
+        return self.wire.read()
 
     def end(self, patience_s: float = 0.0) -> None:
         """Close its input; when it has not died then, kill it; reap it and what it left here."""

@@ -22,6 +22,7 @@ Rules
    and ends the link afterwards.
 """
 
+import math
 import os
 import secrets
 from collections import deque
@@ -32,10 +33,9 @@ from pathlib import Path
 from typing import Literal
 
 from daemon.clock import Clock
-from daemon.config.models import Node
 from daemon.errors import Fault
 from daemon.logs import log
-from daemon.pool.nodes.launcher import Launcher
+from daemon.pool.nodes.connection import Connection
 from daemon.pool.nodes.messages import (
     PROTOCOL,
     Down,
@@ -73,21 +73,34 @@ _CLOSE_S = 5.0
 
 
 class Link:
-    """The connection to one node, over whatever its launcher is.
+    """What is known of one node, over whatever the connection to it is.
 
     Parameters
     ----------
+    connect : callable
+        Opens a connection to the node; ``None``: there is no node now, ask again.
     hello : callable
         Returns what the node is told, but for its stamp and proof.
-    root : Path
-        The spool, as the daemon sees it.
+    root, there : Path
+        The spool, as the daemon and the node see it; the node may know better.
+    lost_s : float
+        A node that has not been heard for so long is lost.
     """
 
     def __init__(
-        self, name: str, node: Node, clock: Clock, *, root: Path, hello: Callable[[], Hello]
+        self,
+        name: str,
+        connect: Callable[[], Connection | None],
+        clock: Clock,
+        *,
+        root: Path,
+        there: Path,
+        lost_s: float,
+        hello: Callable[[], Hello],
     ) -> None:
-        self.name, self.root, self.there = name, root, node.root or root
-        self._node, self._clock, self._hello = node, clock, hello
+        self.name, self.root, self.there = name, root, there
+        self._connect, self._clock, self._hello = connect, clock, hello
+        self._lost_s = lost_s
         self.phase: Phase = "down"
         self.slots = 0
         self.host = ""
@@ -95,7 +108,9 @@ class Link:
         """Why it has not joined, when there is something to say."""
         self.lost = False
         """Whether a node that had joined is gone for good; who acts on it takes it back."""
-        self._launcher: Launcher | None = None
+        self._connection: Connection | None = None
+        self._expected = False
+        """Whether a node is to come by itself."""
         self._due_s = 0.0
         """When the next launch is due, the answer is overdue, or the lease is over, by phase."""
         self._heard_s = self._joined_s = 0.0
@@ -107,39 +122,41 @@ class Link:
 
     @property
     def process_id(self) -> int:
-        """The number of the launcher's process; 0: there is none."""
-        return self._launcher.process_id if self._launcher else 0
+        """The number of the process that keeps it open; 0: there is none."""
+        return self._connection.process_id if self._connection else 0
 
     def send(self, message: Down) -> None:
         """Send a message; when the node is not there, that shows elsewhere."""
-        if self._launcher:
-            self._launcher.wire.send(line_down(message))
+        if self._connection:
+            self._connection.wire.send(line_down(message))
 
     def descriptors(self) -> list[int]:
         """Return what becomes readable when ``collect`` has something to do."""
-        return self._launcher.descriptors() if self._launcher else []
+        return self._connection.descriptors() if self._connection else []
 
     def deadline_s(self) -> float:
         """Return when ``collect`` has something to do even so, on the monotonic clock."""
-        if self._launcher and self._launcher.wire.behind:
+        if self._connection and self._connection.wire.behind:
             return self._clock.monotonic_s() + _BEHIND_S
-        return self._heard_s + self._node.lost_s if self.phase == "joined" else self._due_s
+        if self.phase == "down" and self._expected:
+            return math.inf
+        return self._heard_s + self._lost_s if self.phase == "joined" else self._due_s
 
     def collect(self, now_s: float) -> list[Up]:
         """Do one round; return what the node said that is not about the link itself."""
         said: list[Up] = []
-        if launcher := self._launcher:
-            dead = launcher.dead  # asked first, so that its last words are read
+        if connection := self._connection:
+            dead = connection.dead  # asked first, so that its last words are read
             try:
-                said = self._read(launcher, now_s)
-                if self.phase != "leaving" and (dead or launcher.wire.ended):
-                    self._drop(*self._why_ended(launcher), now_s)
+                said = self._read(connection, now_s)
+                if self.phase != "leaving" and (dead or connection.wire.ended):
+                    self._drop(*self._why_ended(connection), now_s)
                 elif self.phase != "leaving":
-                    launcher.wire.flush()
+                    connection.wire.flush()
             except BadMessage as error:
                 self._drop("NODE_LOST", f"it said something unintelligible: {error}", now_s)
-        if self.phase == "joined" and now_s >= self._heard_s + self._node.lost_s:
-            self._drop("NODE_LOST", f"not heard of for {self._node.lost_s:g} s", now_s)
+        if self.phase == "joined" and now_s >= self._heard_s + self._lost_s:
+            self._drop("NODE_LOST", f"not heard of for {self._lost_s:g} s", now_s)
         elif self.phase in ("launched", "greeted") and now_s >= self._due_s:
             self._drop("NODE_NOT_STARTED", self._with_noise("it does not answer"), now_s)
         if self.phase == "leaving" and now_s >= self._due_s:
@@ -160,26 +177,29 @@ class Link:
     def close(self) -> None:
         """Let the node end its workers and go."""
         self._forget_proof()
-        if self._launcher:
-            self._launcher.end(_CLOSE_S)
-        self._launcher, self.phase, self.slots = None, "down", 0
+        if self._connection:
+            self._connection.end(_CLOSE_S)
+        self._connection, self.phase, self.slots, self._due_s = None, "down", 0, 0.0
 
     # From phase to phase
 
     def _launch(self, now_s: float) -> None:
         try:
-            self._launcher = Launcher(self._node.launch)
+            self._connection = self._connect()
         except OSError as error:
-            self._tell("NODE_NOT_STARTED", f"{self._node.launch[0]}: {error.strerror or error}")
+            self._tell("NODE_NOT_STARTED", f"{error.filename}: {error.strerror or error}")
             self._back_off(now_s)
+            return
+        self._expected = self._connection is None
+        if self._expected:
             return
         self._noise = ""
         self._tokens, self._counted_s = float(_BURST), now_s
         self.phase, self._due_s = "launched", now_s + ANSWER_S
 
-    def _read(self, launcher: Launcher, now_s: float) -> list[Up]:
+    def _read(self, connection: Connection, now_s: float) -> list[Up]:
         said: list[Up] = []
-        for line in launcher.wire.read():
+        for line in connection.wire.read():
             self._count(now_s)
             try:
                 message = up_of(line)
@@ -212,6 +232,8 @@ class Link:
             self._drop("NODE_VERSION", text, now_s)
             return
         self.host = greeting.host
+        if greeting.root:
+            self.there = Path(greeting.root)
         try:
             proof = self._write_proof()
         except OSError as error:
@@ -230,14 +252,14 @@ class Link:
         log.info("node joined", node=self.name, host=self.host, slots=self.slots)
 
     def _drop(self, code: str, why: str, now_s: float, *, certain: bool = False) -> None:
-        """Let go of the launcher, and wait until nothing of the node can run any more."""
+        """Let go of the connection, and wait until nothing of the node can run any more."""
         self._tell(code, why)
         self._forget_proof()
-        if self._launcher:
-            self._launcher.end()
-            self._launcher = None
+        if self._connection:
+            self._connection.end()
+            self._connection = None
         joined = self.phase == "joined"
-        self._due_s = now_s if certain or not joined else self._heard_s + self._node.lost_s
+        self._due_s = now_s if certain or not joined else self._heard_s + self._lost_s
         if joined and now_s - self._joined_s >= _PROVEN_S:
             self._failures = 0
         self.phase = "leaving"
@@ -261,13 +283,13 @@ class Link:
         if before != self.problem:
             log.warning("node is not there", node=self.name, code=code, why=why)
 
-    def _why_ended(self, launcher: Launcher) -> tuple[str, str]:
+    def _why_ended(self, connection: Connection) -> tuple[str, str]:
         code = "NODE_LOST" if self.phase == "joined" else "NODE_NOT_STARTED"
-        said = launcher.complaint() or self._noise
-        return code, f"its launcher {launcher.how_it_ended()}{f': {shown(said)}' if said else ''}"
+        said = connection.complaint() or self._noise
+        return code, f"{connection.how_it_ended()}{f': {shown(said)}' if said else ''}"
 
     def _with_noise(self, text: str) -> str:
-        said = (self._launcher and self._launcher.complaint()) or self._noise
+        said = (self._connection and self._connection.complaint()) or self._noise
         return f"{text}; it said: {shown(said)}" if said else text
 
     def _count(self, now_s: float) -> None:

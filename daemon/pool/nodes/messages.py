@@ -38,7 +38,7 @@ from daemon.pool.bounds import Count, Megabytes, Sentence, Text, Word, complaint
 from daemon.pool.interface import Ended, Order, Outcome
 from daemon.pool.protocol import LINE_BYTES, BadMessage, Failure, Made, Remark, SplitInto
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Rises with every change that a node of before would not understand."""
 NODE_LINE_BYTES = LINE_BYTES + (64 << 10)
 
@@ -146,6 +146,8 @@ class Greeting(_Message):
     version: Word
     host: Word
     stamp: Stamp
+    root: Annotated[str, Field(max_length=4096)] = ""
+    """Where it sees the spool, when it was told by whoever started it."""
 
 
 class Joined(_Message):

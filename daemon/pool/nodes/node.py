@@ -91,8 +91,8 @@ class Slots(LocalPool):
 class Node:
     """One node, from its greeting to its last word."""
 
-    def __init__(self, wire: Wire, clock: Clock | None = None) -> None:
-        self._wire, self._clock = wire, clock or Clock()
+    def __init__(self, wire: Wire, *, root: str = "", slots: int | None = None) -> None:
+        self._wire, self._root, self._asked, self._clock = wire, root, slots, Clock()
         self._pool: Slots | None = None
         self._programs: dict[str, str] = {}
         self._assigned: dict[tuple[str, int], None] = {}
@@ -104,7 +104,8 @@ class Node:
     def run(self) -> int:
         """Serve until the daemon goes; return the exit code."""
         host = socket.gethostname() or "unknown"
-        self._say(Greeting(protocol=PROTOCOL, version=VERSION, host=host, stamp=self._stamp_s))
+        greeting = Greeting(protocol=PROTOCOL, version=VERSION, host=host, stamp=self._stamp_s)
+        self._say(greeting.model_copy(update={"root": self._root}))
         why = ""
         try:
             while not why:
@@ -164,8 +165,11 @@ class Node:
         proof = _prove(Path(hello.proof))
         self._stamp_s, self._dead_s, self._here_s = hello.stamp, hello.dead_s, hello.here_s
         self._programs = programs_there(hello.programs)
+        settings = Settings.model_validate(hello.pool)
+        if self._asked is not None:
+            settings = settings.model_copy(update={"slots": self._asked})
         self._pool = Slots(
-            Settings.model_validate(hello.pool),
+            settings,
             self._clock,
             handlers=hello.handlers,
             handler_paths=[Path(path) for path in hello.handler_paths],
@@ -248,8 +252,14 @@ def _prove(path: Path) -> str:
     return proof
 
 
-def main() -> int:
-    """Be a node over standard input and output; return the exit code."""
+def main(*, root: str = "", slots: int | None = None) -> int:
+    """Be a node over standard input and output; return the exit code.
+
+    Parameters
+    ----------
+    root, slots : str, int
+        Where this machine sees the spool, and how many jobs it runs at once; else the daemon says.
+    """
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to hear
     reads, writes = os.dup(0), os.dup(1)
@@ -257,7 +267,7 @@ def main() -> int:
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
-    return Node(Wire(reads, writes)).run()
+    return Node(Wire(reads, writes), root=root, slots=slots).run()
 
 
 def _leave(*_: Any) -> None:  # noqa: ANN401 - of a signal

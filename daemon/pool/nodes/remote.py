@@ -14,15 +14,17 @@ Rules
    the drop pays nothing, and the next attempt has a number and a folder of its own.
 """
 
-from collections.abc import Collection, Sequence
+import math
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from daemon.clock import Clock
-from daemon.config.models import Node
 from daemon.config.models import Pool as Settings
 from daemon.handlers.contract import Declaration
 from daemon.pool.interface import Demand, Ended, Order, Outcome, Progress
+from daemon.pool.nodes.connection import Connection
 from daemon.pool.nodes.link import Link
 from daemon.pool.nodes.messages import (
     Cancel,
@@ -47,13 +49,23 @@ _HERE_PER_LEASE, _DEAD_SHARE = 6.0, 5.0 / 6.0
 Key = tuple[str, int]
 
 
+@dataclass(frozen=True)
+class Terms:
+    """What the daemon says of a node; what it leaves open, the node says."""
+
+    lost_s: float
+    root: Path | None = None
+    """Where it sees the spool."""
+    slots: int = 0
+
+
 class RemotePool:
     """One node's slots.
 
     Parameters
     ----------
-    name, node : str, config.Node
-        As the configuration has them.
+    connect : callable
+        See ``Link``.
     settings : config.Pool
         What else the node's own pool is told.
     root : Path
@@ -65,16 +77,17 @@ class RemotePool:
     def __init__(
         self,
         name: str,
-        node: Node,
+        connect: Callable[[], Connection | None],
         settings: Settings,
         clock: Clock,
         *,
+        terms: Terms,
         root: Path,
         handlers: Sequence[str] = (),
         programs: Sequence[str] = (),
         handler_paths: Sequence[Path] = (),
     ) -> None:
-        self.name, self._node, self._settings, self._clock = name, node, settings, clock
+        self.name, self._terms, self._settings, self._clock = name, terms, settings, clock
         self._serves, self._programs = tuple(handlers), tuple(programs)
         self._handler_paths, self._root = tuple(handler_paths), root.absolute()
         self.handlers: dict[str, Declaration] = {}
@@ -88,11 +101,20 @@ class RemotePool:
         self._cancelled: set[Key] = set()
         self._ended: list[Ended] = []
         self._checks = Checks()
-        self.link = Link(name, node, clock, root=self._root, hello=self._hello)
+        self.link = Link(
+            name,
+            connect,
+            clock,
+            root=self._root,
+            there=terms.root or self._root,
+            lost_s=terms.lost_s,
+            hello=self._hello,
+        )
 
     def _hello(self) -> Hello:
         there = self.link.there
-        pool = self._settings.model_copy(update={"slots": self._node.slots, "nodes": {}})
+        told = {"slots": self._terms.slots, "nodes": {}, "celery": None}
+        pool = self._settings.model_copy(update=told)
         return Hello(
             stamp=0.0,
             proof="",
@@ -102,8 +124,8 @@ class RemotePool:
                 relocated(str(path.absolute()), self._root, there) for path in self._handler_paths
             ),
             programs=self._programs,
-            here_s=self._node.lost_s / _HERE_PER_LEASE,
-            dead_s=self._node.lost_s * _DEAD_SHARE,
+            here_s=self._terms.lost_s / _HERE_PER_LEASE,
+            dead_s=self._terms.lost_s * _DEAD_SHARE,
         )
 
     # What the supervisor asks for: see ``interface.Pool``
@@ -118,6 +140,11 @@ class RemotePool:
             return f"node {self.name}: {why}" if (why := self._offer.degraded) else None
         problem = self.link.problem
         return problem.message if problem else f"node {self.name} has not joined yet"
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is out at it."""
+        return bool(self._places)
 
     @property
     def told(self) -> bool:
@@ -190,7 +217,8 @@ class RemotePool:
             moments.append(check_s)
         if self._ended:
             moments.append(0.0)
-        return max(0.0, min(moments) - self._clock.monotonic_s())
+        due_s = min(moments)
+        return None if due_s == math.inf else max(0.0, due_s - self._clock.monotonic_s())
 
     def describe(self) -> dict[str, Any]:
         problem = self.link.problem

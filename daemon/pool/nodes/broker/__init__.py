@@ -1,0 +1,1 @@
+"""Orders to nodes over RabbitMQ, carried by Celery."""

@@ -1,0 +1,239 @@
+"""Nodes over Celery and a real RabbitMQ: the promises of every pool, and those of the transport."""
+
+import json
+import random
+from contextlib import closing
+from dataclasses import replace
+
+import pytest
+
+pytest.importorskip("celery")
+
+from daemon.pool.interface import Ended, Outcome
+from daemon.pool.nodes.broker.app import TASK, UP, Access, application, orders_of
+from daemon.pool.nodes.broker.session import Frame, Session
+from tests.daemon.test_pool_conformance import (  # noqa: F401 - run once more, here
+    test_attempt_that_takes_too_long_is_ended,
+    test_cancelled_attempt_ends_so_and_the_other_goes_on,
+    test_failure_has_a_document_with_a_hint,
+    test_handlers_tell_of_themselves,
+    test_interrupted_attempts_end_so,
+    test_pool_takes_as_many_orders_as_it_has_slots,
+    test_progress_comes_before_the_end_and_never_after,
+    test_what_is_done_lies_in_its_folder_and_nothing_else,
+)
+from tests.support.broker import PASSWORD, Broker, needs_rabbitmq
+from tests.support.brokered import HANDLERS, JOURNAL, CeleryNode, brokered_pool
+from tests.support.crew import HANDLER
+from tests.support.daemons import until
+from tests.support.pools import ends, events, order
+
+pytestmark = needs_rabbitmq
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory):
+    made = Broker(tmp_path_factory.mktemp("broker")).start()
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def spool(tmp_path_factory):
+    return tmp_path_factory.mktemp("spool")
+
+
+@pytest.fixture(scope="module")
+def node(broker, spool):
+    """One Celery worker for all tests."""
+    made = CeleryNode(broker, spool)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def shared(broker, spool, node):  # noqa: ARG001 - it must run
+    with closing(brokered_pool(broker, spool)) as made:
+        yield made
+
+
+def serving(pool, *handlers):
+    pool.serve(handlers)
+    events(pool, lambda _: pool.free_slots() == 2 and pool.handlers.keys() == {*handlers})
+    return pool
+
+
+@pytest.fixture
+def pool(shared):
+    """The daemon's end, with a node that knows no order of another test."""
+    shared.serve([HANDLER])
+    for node in shared.nodes:
+        node.link.close()
+        node.handlers = {}
+    return serving(shared, HANDLER)
+
+
+@pytest.fixture
+def noting(pool):
+    return serving(pool, *HANDLERS)
+
+
+def noted(folder, job, **options):
+    """Return an order whose beginnings are written down."""
+    options = {"journal": str(folder / "journal"), **options}
+    return replace(order(folder, job), handler=JOURNAL, options=options)
+
+
+def journal(folder):
+    path = folder / "journal"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def access(broker):
+    return Access(broker.url, PASSWORD, str(broker.ca_file))
+
+
+def begun(pool, folder, count=1):
+    until(lambda: (pool.collect(), len(journal(folder)) == count)[1], "it has begun")
+
+
+def test_broker_that_dies_in_mid_job_and_comes_back_costs_nothing(noting, broker, tmp_path):
+    """The attempts go on; what was said meanwhile is said again; none begins twice."""
+    held = tmp_path / "held"
+    held.touch()
+    for job in ("one", "two"):
+        noting.start(noted(tmp_path, job, held_by=str(held)))
+    begun(noting, tmp_path, 2)
+    broker.kill()
+    events(noting, lambda _: noting.problem)
+    held.unlink()
+    assert "BROKER_LOST" == noting.describe()["broker"]["problem"]["code"]
+    broker.start()
+    found = []
+
+    def ended():
+        found.extend(event for event in noting.collect() if isinstance(event, Ended))
+        return len(found) == 2
+
+    until(ended, "both have ended", 240.0)
+    assert [Outcome.DONE, Outcome.DONE] == [end.outcome for end in found]
+    assert 2 == len(set(journal(tmp_path))) == len(journal(tmp_path))
+    noting.start(noted(tmp_path, "after"))
+    assert Outcome.DONE is ends(noting, 1)["after"].outcome
+
+
+def test_order_that_the_broker_delivers_again_begins_once(noting, broker, tmp_path):
+    """While its attempt runs, and when it has ended."""
+    ((instance, _),) = noting._open.items()
+    held = tmp_path / "held"
+    held.touch()
+    noting.start(noted(tmp_path, "job", held_by=str(held)))
+    begun(noting, tmp_path)
+    line = json.dumps({"kind": "assign", "order": {"job": "job", "attempt": 1, "name": "job"}})
+    number = 2  # the first line to a node is the greeting's answer
+    again = {"node": "farm", "instance": instance, "number": number, "line": line}
+    frame = Frame.of(json.loads(json.dumps(again)))
+    app, orders = application(access(broker)), orders_of("soundspool@farm")
+
+    def send():
+        where = {"exchange": orders.exchange, "routing_key": orders.routing_key}
+        app.send_task(TASK, args=[vars(frame)], task_id="job.1", **where)
+
+    send()
+    held.unlink()
+    assert Outcome.DONE is ends(noting, 1)["job"].outcome
+    send()
+    noting.start(noted(tmp_path, "next"))
+    assert Outcome.DONE is ends(noting, 1)["next"].outcome
+    assert 2 == len(journal(tmp_path))
+
+
+def test_end_that_is_told_again_counts_once(pool, broker, tmp_path):
+    """What a node has said is not heard twice, and no other word passes for it."""
+    ((instance, _),) = pool._open.items()
+    pool.start(order(tmp_path, "job"))
+    ends(pool, 1)
+    over = {"kind": "over", "job": "job", "attempt": 1, "outcome": "nothing_to_do"}
+    frame = Frame("farm", instance, number=1, line=json.dumps(over))
+    with access(broker).connection() as connection:
+        producer = connection.Producer()
+        for body in (vars(frame), {"no": "frame"}, vars(frame)):
+            producer.publish(body, serializer="json", routing_key=UP)
+    pool.start(order(tmp_path, "next"))
+    found = events(pool, lambda found: any(isinstance(one, Ended) for one in found))
+
+    assert ["next"] == [one.job for one in found if isinstance(one, Ended)]
+
+
+def test_celery_tools_show_orders_and_not_what_they_hold(noting, broker, tmp_path):
+    """Events and ``inspect`` name job, attempt and drop; a key for a server is in neither."""
+    app, seen = application(access(broker)), []
+    held = tmp_path / "held"
+    held.touch()
+    with access(broker).connection() as connection:
+        receiver = app.events.Receiver(connection, handlers={"*": seen.append})
+        with receiver.consumer_context() as (events_of, _, _):
+            secret = noted(tmp_path, "job", held_by=str(held))
+            noting.start(replace(secret, secrets={"options.key": "hush-hush"}))
+            begun(noting, tmp_path)
+            active = app.control.inspect(timeout=5.0, limit=1).active()
+            held.unlink()
+            ends(noting, 1)
+            until(
+                lambda: (
+                    events_of.drain_events(timeout=60.0),
+                    any(one["type"] == "task-succeeded" for one in seen),
+                )[1],
+                "it has succeeded",
+            )
+    ((task,),) = active.values()
+    kinds = [one["type"] for one in seen if one["type"].startswith("task-")]
+
+    assert ("job.1", "('job', attempt 1)") == (task["id"], task["args"])
+    assert {"task-sent", "task-received", "task-started", "task-succeeded"} <= set(kinds)
+    assert "hush-hush" not in json.dumps([seen, active])
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        (PASSWORD, "", "CERTIFICATE_VERIFY_FAILED"),
+        ("guess", "ca.pem", "ACCESS_REFUSED"),
+        (None, "ca.pem", "No such file"),
+        (PASSWORD, "ca.pem", "RESOURCE_LOCKED"),
+    ],
+    ids=lambda case: case[2],
+)
+def test_broker_that_cannot_be_used_says_why(pool, broker, tmp_path, case):
+    """Not trusted, another password, none that can be read; or another daemon is there."""
+    password, authority, words = case
+    held = tmp_path / "password"
+    if password:
+        held.write_text(password)
+    ca_file = broker.folder / authority if authority else None
+    with closing(brokered_pool(broker, tmp_path, password_file=held, ca_file=ca_file)) as refused:
+        events(refused, lambda _: words in str(refused.problem))
+
+        assert "BROKER_LOST" == refused.describe()["broker"]["problem"]["code"]
+        assert (0, None) == (refused.size, pool.problem)
+
+
+def test_lines_come_once_and_in_order_whatever_a_broker_does_to_frames():
+    """It may lose, repeat and reorder them."""
+    chance, now_s = random.Random(5), 0.0
+    sender, receiver = Session(), Session()
+    wanted, found, under_way = [str(number) for number in range(300)], [], []
+    while len(found) < len(wanted):
+        now_s += 1.0
+        if len(found) + len(under_way) < 300 and (number := sender._number) < 300:
+            under_way.append((receiver, Frame("a", "b", **sender.send(wanted[number], now_s))))
+        for one, other in ((sender, receiver), (receiver, sender)):
+            under_way += [(other, Frame("a", "b", **fields)) for fields in one.due(now_s)]
+        chance.shuffle(under_way)
+        for _ in range(min(4, len(under_way))):
+            whom, frame = under_way[-1] if chance.random() < 0.2 else under_way.pop()
+            if chance.random() < 0.7:
+                found += whom.take(frame, now_s)
+        assert now_s < 10_000
+
+    assert wanted == found
