@@ -39,7 +39,8 @@ less than 15 minutes older, and no lane can starve another."""
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    # Built when first needed: workers import these for a few constants.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 
 class Settling(_Section):

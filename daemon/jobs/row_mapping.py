@@ -30,7 +30,7 @@ def columns_of_output(job_id: str, place: int, one: OutputFile) -> tuple[object,
 
 def job_of(row: sqlite3.Row) -> Job:
     """Return the job that a row of ``job`` tells of."""
-    own = {one.name: _read(one.name, row) for one in fields(Job) if one.name != "tally"}
+    own: dict[str, Any] = {name: read(row[name]) if read else row[name] for name, read in _READ}
     return Job(**own, tally=Tally(row["failures"], row["crashes"], row["interruptions"]))
 
 
@@ -99,5 +99,9 @@ def _written(name: str, value: object) -> object:
     return _OTHERWISE[name][0](value) if name in _OTHERWISE else value
 
 
-def _read(name: str, row: sqlite3.Row) -> Any:  # noqa: ANN401 - of any field
-    return _OTHERWISE[name][1](row[name]) if name in _OTHERWISE else row[name]
+_READ = [
+    (one.name, _OTHERWISE[one.name][1] if one.name in _OTHERWISE else None)
+    for one in fields(Job)
+    if one.name != "tally"
+]
+"""Gone through once, not for each of the rows that a drop is read from."""

@@ -27,6 +27,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -54,12 +55,14 @@ _SEQ_LOST = 1_000
 
 
 _encode = json.JSONEncoder(allow_nan=False).encode
+_key = lru_cache(256)(_encode)
+"""Of the same few words again and again."""
 
 
 def encoded(value: Mapping[str, Any]) -> bytes:
     """Return JSON in ASCII: names of every kind survive every terminal and every reader."""
     # A line for each field: with ``indent``, json takes its slow way, at ten times the cost.
-    lines = ",\n".join(f" {_encode(key)}: {_encode(one)}" for key, one in value.items())
+    lines = ",\n".join(f" {_key(key)}: {_encode(one)}" for key, one in value.items())
     return f"{{\n{lines}\n}}\n".encode("ascii")
 
 

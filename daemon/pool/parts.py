@@ -72,6 +72,11 @@ def read_list(workdir: Path, count: int) -> list[NewPart]:
                 finally:
                     os.close(file)
         trees.sync(folder)
+    above = os.open(workdir.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        trees.sync(above)  # for its own name, which nobody has synced yet
+    finally:
+        os.close(above)
     return parts
 
 

@@ -26,7 +26,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -222,7 +222,8 @@ _SAID: TypeAdapter[Said] = TypeAdapter(Annotated[Said, Field(discriminator="kind
 
 def line_down(message: Hello | Order) -> bytes:
     """Return a message for a worker as one line."""
-    return json.dumps(asdict(message), separators=(",", ":")).encode() + b"\n"
+    # Not ``asdict``, which copies all that a message holds: plain data already.
+    return json.dumps(vars(message), separators=(",", ":")).encode() + b"\n"
 
 
 def order_of(line: bytes) -> Order:

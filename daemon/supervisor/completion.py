@@ -215,11 +215,11 @@ class Completion:
 
     def _complete(self, jobs: Sequence[Job]) -> None:
         """Bring final jobs to their rest: each step for all of them, then one sync."""
-        placed, moved, cleared = set[Path](), set[Path](), set[Path]()
-        jobs = [self._with_result(job, placed) for job in jobs]
-        self._files.sync_dirs("sync results", placed)
+        moved, cleared = set[Path](), set[Path]()
+        jobs = [self._with_result(job, moved) for job in jobs]
         drops = {job.id: self._move_drop(job, moved) for job in jobs}
-        self._files.sync_dirs("sync drops", moved)
+        # One sync for both: until the row is published, start-up repeats whichever is missing.
+        self._files.sync_dirs("sync results and drops", moved)
         plan_forwards(self._opened, jobs)
         for job in jobs:
             if left := self._publisher.clear(job.inbox, job.id, later=cleared):

@@ -182,7 +182,8 @@ class Dispatcher:
         # After the queue was rebuilt, an attempt of this number may have been here before.
         if os.path.lexists(workdir):
             self._files.remove_tree("discard attempt", workdir)
-        self._files.make_dir("make attempt", workdir)
+        # What is made in it is synced with its name before it counts (``pool.outputs``, ``parts``).
+        self._files.make_dir("make attempt", workdir, synced=False)
         return workdir
 
     def _order(self, claim: Claim, workdir: Path) -> Order:

@@ -42,7 +42,7 @@ from dsp.formats.wild_samples import WildSamples
 
 _FLOATS = ("FLOAT", "DOUBLE")
 """Subtypes that hold samples above full scale as they are."""
-_PIECE_FRAMES = 16_384
+_PIECE_FRAMES, _MOST_FRAMES = 16_384, 1 << 62
 _HIGHEST = 1e10
 """+200 dBFS. Integers of 32 bits that were written as floats reach +187 dBFS; what is higher is
 no sound in any scale, and its square no number."""
@@ -192,6 +192,8 @@ class StemReader:
         if (self._decoder.rate_hz, self._decoder.channels) != (probe.rate_hz, probe.channels):
             self._decoder.close()
             raise refusals.damaged(probe.name, "was changed while it was being read")
+        # Of what is decoded here nothing is lost but what is not there.
+        self._piece_frames = _MOST_FRAMES if isinstance(self._decoder, Pcm) else _PIECE_FRAMES
         self.wild = WildSamples(self._decoder) if probe.subtype in _FLOATS else None
         """What was found of wild samples; ``None`` where the format has none."""
         self._decoder = self.wild or self._decoder
@@ -234,14 +236,14 @@ class StemReader:
 
     def _decoded(self, frames: int) -> Block:
         """Return what can be decoded, in pieces: a decoder that fails gives nothing of its last."""
-        pieces = [self._none()]
+        pieces: list[Block] = []
         try:
             while self._delay:
                 early = len(self._decoder.read(min(self._delay, frames)))
                 self._delay = self._delay - early if early else 0
             whole = True
             while frames and whole:
-                piece = self._decoder.read(asked := min(frames, _PIECE_FRAMES))
+                piece = self._decoder.read(asked := min(frames, self._piece_frames))
                 pieces.append(piece)
                 frames, whole = frames - len(piece), len(piece) == asked
         except Cut as error:
@@ -252,9 +254,9 @@ class StemReader:
             place = self.frames_read + sum(map(len, pieces))
             found = f"cannot be decoded after frame {place}: {error}"
             self._broken = refusals.damaged(self._probe.name, found)
-            if len(pieces) == 1:
+            if not pieces:
                 raise self._broken from error
-        return np.concatenate(pieces)
+        return pieces[0] if len(pieces) == 1 else np.concatenate([self._none(), *pieces])
 
     def _end(self) -> None:
         self._ended = True

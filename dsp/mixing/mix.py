@@ -20,7 +20,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from dsp.formats.reader import Limits, Probe
 from dsp.mixing.align.align import Placement, TimingCues, align
 from dsp.mixing.comparison import KEPT, Comparison, compared, kept_of
 from dsp.mixing.content import content_of
+from dsp.mixing.copies import Copies
 from dsp.mixing.evidence import told_roles
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings, text_of
@@ -109,13 +110,19 @@ def mix(
     ParameterError
         The settings name what is not there.
     """
-    resources, report = resources or Resources(), _rising(report)
+    copies, report = Copies(out), _rising(report)
+    resources = replace(resources or Resources(), copies=copies)
     report("loading_stems", STAGES["loading_stems"])
     stems = find_stems(source, resources, settings)
     settings = by_found_names(settings, [probe.name for probe in stems.probes])
-    decided, placements, inputs, repeated = _decided(stems, settings, resources, report)
-    probes = [probe for probe in stems.probes if probe.name in decided.sheet.stems]
-    rendered, mastered, delivered, comparison = _made_sound(decided, probes, out, resources, report)
+    try:
+        decided, placements, inputs, repeated = _decided(stems, settings, resources, report)
+        probes = [probe for probe in stems.probes if probe.name in decided.sheet.stems]
+        rendered, mastered, delivered, comparison = _made_sound(
+            decided, probes, out, resources, report
+        )
+    finally:
+        copies.remove()
     report("exporting", STAGES["exporting"])
     warnings = (
         *stems.warnings,
@@ -170,7 +177,8 @@ def _decided(
     What was heard of the stems is let go here: rendering needs the room.
     """
     analyses = _analysed(stems.probes, settings, resources, report)
-    song = stems.reference and analyse(stems.reference, resources=resources)
+    # It is heard once only, and needs no copy.
+    song = stems.reference and analyse(stems.reference, resources=replace(resources, copies=None))
     report("aligning_stems", STAGES["aligning_stems"])
     inputs = tuple(
         {

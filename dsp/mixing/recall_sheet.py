@@ -39,7 +39,8 @@ Unit = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when first needed: parts of parts would each be built again for their own sake.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @classmethod
     def within(cls, **values: object) -> Self:

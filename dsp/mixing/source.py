@@ -19,6 +19,7 @@ from dsp.audio import BLOCK_FRAMES, Block, Fifo
 from dsp.containers.speakers import Speakers
 from dsp.formats.reader import Limits, Probe, StemReader, probe
 from dsp.formats.resample import Resampler
+from dsp.mixing.copies import Copies, CopyReader
 from dsp.mixing.pairs import PairReader
 
 # ITU-R BS.775-3, table 2: centre and surrounds join the front pair at -3 dB, what is behind the
@@ -39,6 +40,8 @@ class Resources:
     accept_truncated: bool = False
     """Whether a stem whose writer never finished its header is used as far as it goes."""
     threads: int = 2
+    copies: Copies | None = None
+    """Of what was decoded once; ``None``: it is decoded again."""
 
     def probe(self, path: Path, name: str) -> Probe:
         """Return what the file at `path` is; see ``reader.probe``."""
@@ -49,6 +52,11 @@ class Resources:
             allow_ffmpeg=self.foreign,
             accept_truncated=self.accept_truncated,
         )
+
+    def second_reader(self, probe: Probe) -> StemReader | PairReader | CopyReader:
+        """Return a reader of a stem that was read before: the same sound."""
+        copy = self.copies.reader(probe) if self.copies else None
+        return copy or self.reader(probe)
 
     def reader(self, probe: Probe) -> StemReader | PairReader:
         """Return a reader of a stem; see ``reader.StemReader``."""
@@ -114,7 +122,7 @@ class Source:
         self, probe: Probe, *, rate_hz: int, lag: int, polarity: int, resources: Resources
     ) -> None:
         self.channels, self._speakers = min(probe.channels, 2), probe.speakers
-        self._reader = resources.reader(probe)
+        self._reader = resources.second_reader(probe)
         self._resampler = Resampler(probe.rate_hz, rate_hz, self.channels)
         self._stretch = probe.rate_hz / rate_hz
         self._polarity = np.float32(polarity)

@@ -7,7 +7,7 @@ of one stem costs about 1.5 MB. Nothing in it depends on other stems or on setti
 import hashlib
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -201,11 +201,18 @@ def _let_hear(
     probe: Probe, meters: Sequence[Meter], resources: Resources, heard: Callable[[int], None]
 ) -> tuple[int, int, Wild | None]:
     """Let meters hear a stem; return its frames, and which of its samples were no sound."""
-    with closing(resources.reader(probe)) as reader:
+    copy = resources.copies.begin(probe) if resources.copies else None
+    with closing(resources.reader(probe)) as reader, ExitStack() as stack:
+        if copy:
+            stack.callback(copy.close, keep=False)
         while len(block := fold(reader.read(BLOCK_FRAMES), probe.speakers)):
             for meter in meters:
                 meter.update(block)
+            if copy:
+                copy.put(block)
             heard(len(block))
+        if copy and resources.copies:
+            resources.copies.keep(probe, copy)
         return reader.frames_read, reader.nonfinite, Wild.of(reader.wild)
 
 

@@ -15,10 +15,12 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from typing import TYPE_CHECKING
 
 from dsp.report import svg
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def rendered(
@@ -46,7 +48,11 @@ def rendered(
 
 
 @cache
-def _environment() -> Environment:
+def _environment() -> "Environment":
+    # Here, because every worker imports this module, and few come to make a page: a tenth of
+    # what a worker needs to be ready.
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415
+
     environment = Environment(
         loader=PackageLoader("dsp.report", "."),
         autoescape=True,
@@ -73,7 +79,7 @@ def _digest(text: str) -> str:
 
 def plain(value: object) -> object:
     """Return text without characters that steer a terminal or turn the line around."""
-    if not isinstance(value, str) or value.isprintable():
+    if not isinstance(value, str) or value.replace("\n", "").isprintable():
         return value
     shown = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)
     return type(value)("".join(shown))
