@@ -52,6 +52,8 @@ _INHERITED = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "HOME", "LD_LIBRARY_PA
 _ONE_THREAD = dict.fromkeys(
     ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1"
 )
+_NO_PLUGINS = {"PYDANTIC_DISABLE_PLUGINS": "1"}
+"""Of pydantic, which looks through all installed packages for them: a twentieth of a start."""
 _NO_POOLS = {"JOBLIB_MULTIPROCESSING": "0", "LOKY_MAX_CPU_COUNT": "1"}
 
 
@@ -99,6 +101,7 @@ class Process:
             cwd="/",
             env={name: os.environ[name] for name in _INHERITED if name in os.environ}
             | _ONE_THREAD
+            | _NO_PLUGINS
             | _NO_POOLS,
             bufsize=0,
         )

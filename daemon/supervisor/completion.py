@@ -150,9 +150,10 @@ class Completion:
 
     def _status(self, job: Job, position: int | None = None) -> dict[str, Any]:
         """Return the status of a job that does not run."""
-        attempts = self._store.attempts(job.id)
+        attempts = self._store.attempts(job.id) if job.attempts else []
         owner = self._store.get(job.duplicate_of) if job.duplicate_of else job
-        outputs = self._store.outputs(owner.id) if owner else []
+        done = owner is not None and owner.state is State.DONE
+        outputs = self._store.outputs(owner.id) if owner and done else []
         obstacle = self._obstacles.of(job) if job.state is State.QUEUED else None
         return status_of_job(
             job,

@@ -124,6 +124,7 @@ _SHORTEST_JOINED, _SHORTEST_STEM = 4, 6
 """Letters: what is shorter stands in words of another meaning, too."""
 _BRACKETS = re.compile(r"[(\[{（【]([^)\]}）】]*)[)\]}）】]")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+_SIMPLE = re.compile(r"[a-z ]*")
 _MARKS = re.compile(r"[\u0300-\u036f]")
 
 Parts: TypeAlias = list[list[str]]
@@ -169,6 +170,8 @@ def _parts_of(name: str) -> Parts:
 
 def _words(text: str) -> list[str]:
     """Return the words of a text: split at case changes, digits and punctuation."""
+    if _SIMPLE.fullmatch(text):  # as most of the thousand phrases that every start goes through
+        return text.split()
     spaced = re.sub(r"(?<=[a-zß-ÿ])(?=[A-Z])", " ", unicodedata.normalize("NFC", text))
     bare = _MARKS.sub("", unicodedata.normalize("NFKD", spaced.casefold()))
     plain = unicodedata.normalize("NFC", bare)
