@@ -26,7 +26,7 @@ LOSSY_PEAK_DBTP = -1.0
 CODEC_RATE_HZ = 48_000
 CODECS = {"mp3": 192, "opus": 128, "ogg": 160}
 """Kilobits per second that services send."""
-EXCERPT_S = 3.0
+EXCERPT_S = 6.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def platforms_of(heard: Verified) -> list[dict[str, object]]:
 
 
 def lossy_peaks_dbtp(path: Path, heard: Verified, limits: Limits) -> dict[str, float]:
-    """Return the true peak after each codec, of the 3 s around the master's highest sample."""
+    """Return the true peak after each codec, of the 6 s around the master's highest sample."""
     excerpt = np.concatenate([*_around_the_peak(path, heard, limits), np.zeros((0, 2), np.float32)])
     peaks = {}
     for codec, kbits in CODECS.items():
