@@ -105,7 +105,7 @@ class Copies:
         path = self._there.get(probe.name)
         return CopyReader(path, min(probe.channels, 2)) if path else None
 
-    def remove(self) -> None:
+    def close(self) -> None:
         """Remove all copies."""
         for path in self._there.values():
             path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ settings'. Either leaves nothing but work files, which are removed.
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -110,19 +110,15 @@ def mix(
     ParameterError
         The settings name what is not there.
     """
-    copies, report = Copies(out), _rising(report)
-    resources = replace(resources or Resources(), copies=copies)
+    report = _rising(report)
     report("loading_stems", STAGES["loading_stems"])
-    stems = find_stems(source, resources, settings)
-    settings = by_found_names(settings, [probe.name for probe in stems.probes])
-    try:
-        decided, placements, inputs, repeated = _decided(stems, settings, resources, report)
+    with closing(Copies(out)) as copies:
+        means = replace(resources or Resources(), copies=copies)
+        stems = find_stems(source, means, settings)
+        settings = by_found_names(settings, [probe.name for probe in stems.probes])
+        decided, placements, inputs, repeated = _decided(stems, settings, means, report)
         probes = [probe for probe in stems.probes if probe.name in decided.sheet.stems]
-        rendered, mastered, delivered, comparison = _made_sound(
-            decided, probes, out, resources, report
-        )
-    finally:
-        copies.remove()
+        rendered, mastered, delivered, comparison = _made_sound(decided, probes, out, means, report)
     report("exporting", STAGES["exporting"])
     warnings = (
         *stems.warnings,

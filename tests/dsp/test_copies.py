@@ -40,7 +40,7 @@ def test_the_second_reading_is_the_same_bits_without_the_decoder(tmp_path, name)
     again = _all(resources.second_reader(probe))
 
     assert np.array_equal(decoded, again)
-    resources.copies.remove()
+    resources.copies.close()
     assert not list(tmp_path.iterdir())
 
 
