@@ -106,8 +106,7 @@ def status_of_job(
     outbox: its own, or that of its twin; ``position`` its place among those that wait, 1 for the
     next; ``waits_for`` reason and detail of what keeps it waiting besides a slot; ``parts`` what is
     known of those of its last round; ``forwarded`` where its result goes, and where its drop came
-    from; ``before`` the result before it of the same name. While parts are at work, so is the job,
-    to its readers.
+    from; ``before`` the result before it. While parts are at work, so is the job, to its readers.
     """
     done, split = job.state is State.DONE, parts if job.split else None
     stage = live.stage if live else ("complete" if done else None)
