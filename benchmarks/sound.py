@@ -87,6 +87,7 @@ def _measured(song: Song, work: Path, matchering: Path | None) -> dict[str, dict
     }
     if matchering:
         made["matchering"] = _matchering(matchering, summed, song.arrangement, work)
+    print(f"{song.name} is made", file=sys.stderr)
     wanted = _octaves_db(song.arrangement)
     return {
         name: {

@@ -1,8 +1,8 @@
 """How much of a speaker's microphone is noise, and whether it is worth lowering.
 
-The noise is what is there in the softest tenth of a recording's half seconds, band by band. Where
-that is no more than 20 dB below the words it is no noise of a pause, or one that cannot be told
-from them: no more than that is ever taken for noise.
+The noise has the spectrum of the softest tenth of a recording's half seconds, and is no louder than
+its softest tenths of a second: who speaks on and on pauses for less than half a second, and what is
+heard in those is the end of a word. What is not 30 dB below the words is never taken for noise.
 """
 
 import numpy as np
@@ -12,8 +12,8 @@ from dsp.mixing.track import K_POWER, Track
 from dsp.processors.denoise import OCTAVES_HZ
 from dsp.units import power_db_of, power_dbs_of
 
-SOFTEST_PERCENT = 10
-MOST_DB = -20.0
+SOFTEST_PERCENT, PAUSES_PERCENT = 10, 3
+MOST_DB = -30.0
 """Against the words, per band."""
 QUIET_DB = -72.0
 """Noise this far below the words is heard by nobody."""
@@ -32,6 +32,10 @@ def denoise_of(track: Track) -> Denoise | None:
     most = 10.0 ** (MOST_DB / 10.0) * track.spectrum
     noise = np.minimum(np.percentile(bands, SOFTEST_PERCENT, axis=0), most)
     heard, words = (float((power * K_POWER).sum()) for power in (noise, track.spectrum))
+    energy = track.analysis.energy[track.analysis.energy > 0.0]
+    softest = float(np.percentile(energy, PAUSES_PERCENT)) if len(energy) else 0.0
+    if heard > softest:
+        noise, heard = noise * (softest / heard), softest
     below_db = power_db_of(heard / words)
     reduction_db = round(min(below_db - QUIET_DB, DEEPEST_DB), 1)
     if reduction_db < 1.0:
