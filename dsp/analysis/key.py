@@ -5,9 +5,10 @@ Theory of operation
 Five views of the pitch classes are each correlated with a published profile of how often each
 degree occurs. Ten more numbers say what a profile cannot: where the bass rests, whether the
 major or the minor third sounds, and whether the first and the last chord are the tonic's; chords
-such as Am F C G are those of two keys, and only their order tells which. Sixteen fitted weights
-add them up. They were fitted on whole songs and on pieces out of their middles alike: a song
-that fades, or a section of one, has no last chord.
+such as Am F C G are those of two keys, and only their order tells which. How much each degree
+sounds, in the middle and above, corrects the profile, which counts written notes and no
+overtones. Fitted weights add all of them up, 64. They were fitted on whole songs and on pieces
+out of their middles alike: a song that fades, or a section of one, has no last chord.
 
 References
 ----------
@@ -95,7 +96,7 @@ def tonal_frames(pitch: NDArray[np.float16]) -> NDArray[np.intp]:
 def key_evidence(
     pitch: NDArray[np.float16], tonal: NDArray[np.intp], cents: float, scale: np.float32
 ) -> NDArray[np.float64]:
-    """Return what speaks for each of ``KEYS`` in the tonal frames: ``(24, 16)``."""
+    """Return what speaks for each of ``KEYS`` in the tonal frames: ``(24, 64)``."""
     bass, middle, upper, whole = _classes(pitch, tonal, cents, scale)
     views = [_evened(classes) for classes in (bass, middle, upper)]
     end = max(3, len(whole) // _ENDS)
@@ -111,6 +112,10 @@ def key_evidence(
         chord = standard(_mean(part))
         columns.append(_degree(chord, 0) + _degree(chord, 7) + _degree(chord, 4, 3))
     columns += [minor * _degree(sound, degree) for degree in (11, 10)]
+    for classes in (sound, standard(_mean(upper))):
+        for degree in range(12):
+            sounds = _degree(classes, degree)
+            columns += [sounds * (1 - minor), sounds * minor]
     return np.stack(columns, axis=1)
 
 
