@@ -33,9 +33,8 @@ pytestmark = needs_rabbitmq
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
-    made = Broker(tmp_path_factory.mktemp("broker")).start()
-    yield made
-    made.close()
+    with closing(Broker(tmp_path_factory.mktemp("broker"))) as made:
+        yield made.start()
 
 
 @pytest.fixture(scope="module")
