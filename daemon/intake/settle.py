@@ -26,6 +26,7 @@ Rules
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from daemon.config.manifest import Listed
 from daemon.errors import BadInput
@@ -54,6 +55,8 @@ _AT_ONCE = "an empty .done in the folder starts it at once"
 _PAUSES, _LONGEST_S = 2.0, 300.0
 """How many times the longest pause between two files of a folder may last, and the longest wait
 for a next file."""
+_AT_ONE_TIME_NS = 1_000_000_000
+"""A folder changes with the file that comes into it; file systems round their times."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ class Settler:
     _tree: tuple[tuple[str, Signature], ...] | None = None
     _tree_since_s: float = 0.0
     _tree_looks: int = 0
+    _newest_ns: int = 0
+    """The latest of its files' ctimes at the last look."""
     _pause_s: float = 0.0
     """The longest time without change before another file came."""
 
@@ -133,8 +138,24 @@ class Settler:
         if drop.signature != self._tree:
             if self._tree and len(drop.signature) > len(self._tree):
                 self._pause_s = max(self._pause_s, now_s - self._tree_since_s)
+            if self._tree is None or len(drop.signature) > len(self._tree):
+                self._pause_s = max(self._pause_s, self._unseen_pause_s(drop))
             self._tree, self._tree_since_s, self._tree_looks = drop.signature, now_s, 0
         self._tree_looks += 1
+
+    def _unseen_pause_s(self, drop: Drop) -> float:
+        """Return the longest pause between files that nobody watched: the daemon came later.
+
+        Only times of one disk are compared, with each other. A folder whose own time is later
+        than those of its files was moved here whole, and nothing follows from them.
+        """
+        times_ns = sorted(file.signature.ctime_ns for file in drop.accepted)
+        before_ns, self._newest_ns = self._newest_ns, max(times_ns, default=0)
+        if not before_ns and drop.ctime_ns > self._newest_ns + _AT_ONE_TIME_NS:
+            return 0.0
+        since = (time_ns for time_ns in times_ns if time_ns >= before_ns)
+        gaps_s = ((later - earlier) / 1e9 for earlier, later in pairwise(since))
+        return max((gap_s for gap_s in gaps_s if _PAUSES * gap_s <= _LONGEST_S), default=0.0)
 
     def _assess_files(
         self,

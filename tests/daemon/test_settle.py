@@ -122,6 +122,40 @@ def test_stems_that_are_exported_one_by_one_are_one_drop(apart_s):
     assert settler.observe(folder(*stems), evidence, last_s + 2 * apart_s).settled
 
 
+def exported(*at_s, folder_at_s=None):
+    """Return a folder whose files were written at these times, in seconds."""
+    files = [
+        Found(f"{number}.wav", Signature(1, number, 100, 0, round(1e9 * each)), accepted=True)
+        for number, each in enumerate(at_s)
+    ]
+    changed_s = at_s[-1] if folder_at_s is None else folder_at_s
+    return replace(folder(*files), ctime_ns=round(1e9 * changed_s))
+
+
+@pytest.mark.parametrize("seen", [[3], [1, 2, 3]])
+def test_stems_that_came_while_nobody_looked_tell_their_pauses(seen):
+    """A daemon that starts in the middle of an export takes no half of it."""
+    settler, evidence = Settler(Rules.of(Settling(), network=False)), FakeEvidence()
+    times_s = [1000.0, 1007.0, 1014.0]
+    for second, count in enumerate(seen):  # the first look comes late, and others soon after
+        settler.observe(exported(*times_s[:count]), evidence, float(second))
+    last_s = float(len(seen) - 1)
+
+    waiting = settler.observe(exported(*times_s), evidence, last_s + 13)
+
+    assert "7 s apart" in waiting.detail
+    assert settler.observe(exported(*times_s), evidence, last_s + 14).settled
+
+
+@pytest.mark.parametrize("drop", [exported(10.0, 50.0, folder_at_s=60.0), exported(10.0, 900.0)])
+def test_old_pauses_hold_up_no_folder_that_was_moved(drop):
+    """What was recorded in a day and is moved by one rename is there at once."""
+    settler = Settler(Rules.of(Settling(), network=False))
+    settler.observe(drop, FakeEvidence(), 0.0)
+
+    assert settler.observe(drop, FakeEvidence(), FOLDER_S).settled
+
+
 def test_a_folder_that_came_whole_does_not_wait_for_more():
     """Several files at the first look, or one where the handler takes each by itself."""
     alone = Rules.of(Settling(), handler=Declaration(judge="any"), network=False)
