@@ -40,12 +40,12 @@ def test_method_on_the_page_exists(name):
     "path", sorted(set(re.findall(r"\b(?:daemon|dsp|tests)/[\w/]+\.py", PAGE)))
 )
 def test_file_on_the_page_exists(path):
-    """The hour leads through files that are there."""
+    """The list of what to read leads to files that are there."""
     assert (ROOT / path).is_file()
 
 
-def test_rooms_on_the_page_are_those_of_the_code():
-    """Every room has its row."""
+def test_packages_on_the_page_are_those_of_the_code():
+    """Every package has its row."""
     for package in ("daemon", "dsp"):
-        for room in (ROOT / package).glob("*/__init__.py"):
-            assert f"`{room.parent.name}/`" in PAGE
+        for found in (ROOT / package).glob("*/__init__.py"):
+            assert f"`{found.parent.name}/`" in PAGE
