@@ -170,6 +170,12 @@ def words(error: BaseException) -> str:
         return type(error).__name__
 
 
+def classed_words(error: BaseException) -> str:
+    """Return the class of an exception, and what it says about itself."""
+    name, text = type(error).__name__, words(error)
+    return text if text.startswith(name) else f"{name}: {text}"
+
+
 def _trace(error: BaseException) -> str:
     return "".join(traceback.format_exception(error)) if error.__traceback__ else ""
 

@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.errors import words
+from daemon.errors import classed_words
 from daemon.intake.drop import Drop
 from daemon.intake.observations import Wait
 from daemon.supervisor.startup import Opened
@@ -61,7 +61,7 @@ class Capacity:
             return self._measure(running)
         except Exception as error:
             with self._lock:
-                self._left, self._unknown = None, f"{type(error).__name__}: {words(error)}"
+                self._left, self._unknown = None, classed_words(error)
             raise
 
     def _measure(self, running: int) -> bool:

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from daemon.clock import Clock
-from daemon.errors import Fault, Unavailable, words
+from daemon.errors import Fault, Unavailable, classed_words, words
 from daemon.jobs.database import QueueDamaged
 from daemon.logs import log
 from daemon.supervisor.folders import Folders, FoundationLost
@@ -199,7 +199,7 @@ class Outage:
             self._probe({*self._inboxes, *self._probed, inbox})
 
     def _has_bug(self, thing: str, bug: Exception, inbox: str) -> None:
-        message = f"{type(bug).__name__}: {words(bug)}"
+        message = classed_words(bug)
         before = self._troubles.get(thing)
         if before is None or before.message != message:
             log.error(

@@ -8,6 +8,7 @@ It keeps the rules of ``template``.
 
 import base64
 import math
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ def _page(data: Mapping[str, Any], sheet: str, name: str) -> str:
         scripts=["clock.js", "report.js", "compare.js"],
         media="'self' data: file:",
         report=data,
-        name=name,
+        name=os.fsencode(name).decode("utf-8", "replace"),  # as lists have it
         sheet=sheet,
         beside=f"final_mix.{data['format']}",
         wave=svg.waveform_path(waveform["low"], waveform["high"], WAVE_HEIGHT),

@@ -22,12 +22,22 @@ FLAGS = (
 PATIENCE_S = 90.0
 
 LAUNCH = """
-import fcntl, os, sys
+import ctypes, fcntl, os, sys
 inward, outward = (fcntl.fcntl(int(fd), fcntl.F_DUPFD_CLOEXEC, 10) for fd in sys.argv[1:3])
-os.dup2(inward, 3)
-os.dup2(outward, 4)
-os.execv(sys.argv[3], sys.argv[3:])
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+if not os.fork():
+    os.dup2(inward, 3)
+    os.dup2(outward, 4)
+    os.execv(sys.argv[3], sys.argv[3:])
+os.closerange(3, 1 << 16)
+while True:
+    try:
+        os.wait()
+    except ChildProcessError:
+        break
 """
+"""The browser's children outlive it: they are waited for here, or the process of the tests, which
+adopts orphans as a daemon does, would keep what is left of them."""
 
 
 def browser_path():
@@ -198,7 +208,6 @@ def browsing(profile):
     try:
         yield Page(write_fd, read_fd)
     finally:
-        os.close(write_fd)
-        process.terminate()
+        os.close(write_fd)  # with which it ends
         process.wait(PATIENCE_S)
         os.close(read_fd)

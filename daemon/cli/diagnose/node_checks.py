@@ -7,7 +7,7 @@ from contextlib import closing
 from daemon.cli.diagnose.findings import Finding
 from daemon.clock import Clock
 from daemon.config.models import Celery, Config
-from daemon.errors import words
+from daemon.errors import classed_words
 from daemon.pool.nodes.joined import node_pools
 from daemon.pool.nodes.remote import RemotePool
 from daemon.supervisor.grants import demand_of, programs_wanted
@@ -40,7 +40,7 @@ def _broker_found(settings: Celery) -> Finding:
             connection.ensure_connection(max_retries=1)
             answers = application(access).control.ping(timeout=1.0, connection=connection)
     except Exception as error:  # noqa: BLE001 - whatever keeps it from being used is the finding
-        text = f"{settings.broker}: {type(error).__name__}: {words(error)}"
+        text = f"{settings.broker}: {classed_words(error)}"
         return Finding(what, "warning", f"{text}\nno node joins through it")
     names = sorted(name.partition("@")[2] for answer in answers for name in answer)
     if not names:
