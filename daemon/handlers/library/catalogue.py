@@ -160,7 +160,8 @@ def _connected(path: Path) -> sqlite3.Connection:
         connection.executescript(
             "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL;"
             "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
-            f"PRAGMA journal_size_limit = {64 << 20};"
+            # A large sort would go into a file, in folders where a confined worker may not write.
+            f"PRAGMA temp_store = MEMORY; PRAGMA journal_size_limit = {64 << 20};"
         )
         if _version(connection, path) < VERSION:
             connection.executescript(
