@@ -261,6 +261,9 @@ def node(
     celery: Annotated[str, typer.Option(help="Take orders from a broker: amqps://…")] = "",
     root: Annotated[str, typer.Option(help="Where this machine sees the spool.")] = "",
     slots: Annotated[int | None, typer.Option(help="Jobs at once; 0: one per core.")] = None,
+    resource: Annotated[
+        list[str] | None, typer.Option(help="What it has for jobs to hold: gpu=0,1.")
+    ] = None,
     name: Annotated[str, typer.Option(help="Its name; else that of the machine.")] = "",
     password_file: Annotated[str, typer.Option(help="Holds the broker's password.")] = "",
     ca_file: Annotated[str, typer.Option(help="Whose certificates are trusted.")] = "",
@@ -271,10 +274,11 @@ def node(
     if stdio == bool(celery):
         raise typer.BadParameter("say --stdio, or --celery with the URL of the broker")
     with answering():
+        resources = node.resources_of(resource or ())
         if stdio:
-            sys.exit(node.main(root=root, slots=slots))
+            sys.exit(node.main(root=root, slots=slots, resources=resources))
         access = node.access_to(celery, password_file, ca_file)
-        sys.exit(node.serve(access, root=root, slots=slots or 0, name=name))
+        sys.exit(node.serve(access, root=root, slots=slots or 0, name=name, resources=resources))
 
 
 @app.command("install-service")

@@ -3,17 +3,22 @@
 import os
 import re
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import TypeAdapter
+
 from daemon.config.models import BROKER, NODE_NAME
 from daemon.errors import BadConfig
+from daemon.pool.interface import Devices
+from daemon.pool.nodes.messages import Resources
 from daemon.pool.nodes.node import main
 
 if TYPE_CHECKING:  # it needs the extra
     from daemon.pool.nodes.broker.app import Access
 
-__all__ = ["access_to", "main", "serve"]
+__all__ = ["access_to", "main", "resources_of", "serve"]
 EX_OK = 0
 
 
@@ -41,7 +46,26 @@ def access_to(broker: str, password_file: str, ca_file: str) -> "Access":
         raise BadConfig("--password-file", error.strerror or str(error), password_file) from None
 
 
-def serve(access: "Access", *, root: str, slots: int, name: str) -> int:
+def resources_of(said: Sequence[str]) -> Devices:
+    """Return what a machine has of named resources, each said as ``gpu=0,1``.
+
+    Raises
+    ------
+    BadConfig
+        One is said otherwise, or twice.
+    """
+    pairs = [each.partition("=")[::2] for each in said]
+    found = {name: members.split(",") for name, members in pairs}
+    try:
+        if len(found) < len(pairs):
+            raise ValueError  # noqa: TRY301 - told as the others are
+        return TypeAdapter(Resources).validate_python(found)
+    except ValueError:
+        text = "must be like gpu=0,1: a name in small letters, and each member once"
+        raise BadConfig("--resource", text, " ".join(said)) from None
+
+
+def serve(access: "Access", *, root: str, slots: int, name: str, resources: Devices) -> int:
     """Be a node of the daemon at the other end of a broker; return the exit code.
 
     Raises
@@ -57,5 +81,5 @@ def serve(access: "Access", *, root: str, slots: int, name: str) -> int:
     spool = Path(root or ".").absolute()
     if not (spool / "work").is_dir():
         raise BadConfig("--root", "has no work/: it is no spool, or is not mounted", str(spool))
-    be_a_worker(access, name=name, root=spool, slots=slots)
+    be_a_worker(access, name=name, root=spool, slots=slots, resources=resources)
     return EX_OK

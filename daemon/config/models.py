@@ -7,7 +7,7 @@ the same order, each with its unit, its default and a sentence (a test proves it
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -81,24 +81,22 @@ ProgramName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,100}$
 ResourceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 """One that can be written in a variable of the environment."""
 # A number, or what nvidia-smi calls a device.
-_Member = (
-    Annotated[int, Field(ge=0, le=10_000)]
-    | Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
-)
+MemberName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._:-]{1,64}$")]
+_Member = Annotated[int, Field(ge=0, le=10_000)] | MemberName
 _Some = Annotated[int, Field(ge=1, le=1_000)]
 
+_One = TypeVar("_One")
 
-def _each_once(members: list[int | str]) -> list[int | str]:
+
+def each_once(members: list[_One]) -> list[_One]:
+    """Return a list in which nothing is named twice."""
     if len({*map(str, members)}) < len(members):
         raise ValueError("must name each once")
     return members
 
 
-Resource = (
-    _Some
-    | Annotated[list[_Member], Field(min_length=1, max_length=1_000), AfterValidator(_each_once)]
-)
-"""So many, or these."""
+Resource = _Some | Annotated[list[_Member], Field(max_length=1_000), AfterValidator(each_once)]
+"""So many, or these here, beside those of nodes."""
 
 
 class Allow(_Section):
@@ -271,7 +269,8 @@ class Config(_Section):
     def contradictions(self) -> Iterator[Contradiction]:
         """Yield what is wrong between keys that are right by themselves."""
         needs = {name: inbox.needs for name, inbox in self.inboxes.items()}
-        yield from unmet_needs(needs, self.resources)
+        nodes = bool(self.pool.nodes or self.pool.celery)
+        yield from unmet_needs(needs, self.resources, nodes=nodes)
         forwards = {name: one.forward.inbox for name, one in self.inboxes.items() if one.forward}
         yield from broken_forwards(forwards, self.inboxes)
 

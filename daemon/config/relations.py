@@ -29,17 +29,21 @@ def refuse(found: Iterable[Contradiction], document: Document) -> None:
 
 
 def unmet_needs(
-    needs: Mapping[str, Mapping[str, int]], resources: Mapping[str, int | Sized]
+    needs: Mapping[str, Mapping[str, int]], resources: Mapping[str, int | Sized], *, nodes: bool
 ) -> Iterator[Contradiction]:
-    """Yield what inboxes need and there is not, with the line to add."""
+    """Yield what inboxes need and there is not, with the line to add.
+
+    `nodes` may bring more of what has members here, if only an empty list of them.
+    """
     for inbox, wanted in needs.items():
         for name, count in wanted.items():
             there = resources.get(name, 0)
             size = there if isinstance(there, int) else len(there)
-            if size < count:
+            if size < count and not (nodes and isinstance(there, Sized)):
                 some = list(range(count)) if name == "gpu" else count
                 text = f"{count} needed, and there {'are' if size > 1 else 'is'} {size or 'none'}"
                 line = f"{text}; add to config.yaml  resources: {{{name}: {some}}}"
+                line += f", or {{{name}: []}} when nodes alone have it" if nodes else ""
                 yield Contradiction(("inboxes", inbox, "needs", name), line)
 
 

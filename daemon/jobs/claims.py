@@ -31,6 +31,10 @@ _WAITING = f"""{_QUEUED} AND inbox = json_extract(line.value, '$[0]')
     AND (round > 0) = json_extract(line.value, '$[2]')"""
 """The rows of a ``Line``."""
 
+Places = Mapping[str, Collection[str]]
+"""The machines that could run jobs of an inbox now, by inbox; of one that is not named, all."""
+ANYWHERE: Places = {}
+
 
 class Claim(NamedTuple):
     """A job that is running now, and the number of its attempt."""
@@ -64,12 +68,16 @@ class Claims(Parts):
         """Replaced when the configuration is read."""
 
     def _claim(
-        self, db: sqlite3.Connection, inboxes: Collection[str] | None, alone: Collection[str]
+        self,
+        db: sqlite3.Connection,
+        inboxes: Collection[str] | None,
+        alone: Collection[str],
+        places: Places,
     ) -> Claim | None:
         now_ms = self._clock.wall_ms()
         rest = self._rest()
         for job_id, line in self._firsts(self._lines(inboxes, alone)):
-            held = rest.take(line.needs(self.resources))
+            held = rest.take(line.needs(self.resources), places.get(line.inbox))
             if held is None:
                 continue
             db.execute(
@@ -93,15 +101,18 @@ class Claims(Parts):
         return None
 
     def next_due_ms(
-        self, inboxes: Collection[str] | None = None, alone: Collection[str] = ()
+        self,
+        inboxes: Collection[str] | None = None,
+        alone: Collection[str] = (),
+        places: Places = ANYWHERE,
     ) -> int | None:
         """Return when the next queued job of these inboxes is due; ``None`` when there is none.
 
-        For `alone` see ``claim``. Those that wait for a resource are not asked about: the end of
-        another job wakes them.
+        For `alone` and `places` see ``claim``. Those that wait for a resource are not asked about:
+        the end of another job wakes them.
         """
         lines = self._lines(inboxes, alone)
-        short = self._short(lines)
+        short = self._short(lines, places)
         lines = [line for line in lines if line not in short]
         due_ms: int | None
         ((due_ms,),) = self._ask(
@@ -121,17 +132,18 @@ class Claims(Parts):
         `inboxes` are those that may run otherwise, and for `alone` see ``claim``.
         """
         lines = self._lines(inboxes, alone) if self.resources.needs else []
-        return {line.inbox: lacking for line, lacking in self._short(lines).items()}
+        found = self._short(lines, ANYWHERE)
+        return {line.inbox: lacking for line, lacking in found.items()}
 
-    def _short(self, lines: Sequence[Line]) -> dict[Line, str]:
+    def _short(self, lines: Sequence[Line], places: Places) -> dict[Line, str]:
         if not self.resources.needs:
             return {}
         rest, found = self._rest(), dict[Line, str]()
         for _, line in self._firsts(lines):
             needs = line.needs(self.resources)
-            if lacking := rest.lacking(needs):
+            if lacking := rest.lacking(needs, places.get(line.inbox)):
                 found[line] = "; ".join(lacking)
-            rest.take(needs)
+            rest.take(needs, places.get(line.inbox))
         return found
 
     def holders(self) -> list[tuple[str, str, Job]]:

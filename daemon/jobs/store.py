@@ -35,7 +35,7 @@ from typing import Any
 from daemon.clock import Clock, rfc3339
 from daemon.config.models import Budgets, Retention
 from daemon.errors import Fault
-from daemon.jobs.claims import Claim
+from daemon.jobs.claims import ANYWHERE, Claim, Places
 from daemon.jobs.database import MIGRATIONS, Database, QueueDamaged, move_aside, refuse_old_sqlite
 from daemon.jobs.forwards import Forward, Forwards
 from daemon.jobs.job import Ending, Job, NewJob, Next, Outcome, State
@@ -121,16 +121,20 @@ class Store(Forwards):
     # -- attempts
 
     def claim(
-        self, inboxes: Collection[str] | None = None, alone: Collection[str] = ()
+        self,
+        inboxes: Collection[str] | None = None,
+        alone: Collection[str] = (),
+        places: Places = ANYWHERE,
     ) -> Claim | None:
         """Begin an attempt at the first due job of these inboxes that can have what it needs.
 
         Of those that are named in `alone` no two jobs are at work at a time, but their parts.
         It gets what it needs of named resources in the same instant, and has it until its attempt
-        ends; one that cannot get it keeps nobody of another inbox waiting.
+        ends; one that cannot get it keeps nobody of another inbox waiting. Members of resources
+        are those of one of the machines that `places` names for its inbox.
         """
         with self._database.transaction() as db:
-            return self._claim(db, inboxes, alone)
+            return self._claim(db, inboxes, alone, places)
 
     def finish(self, job_id: str, attempt: int, ending: Ending) -> Next | None:
         """Record how an attempt ended; return what follows, or ``None`` for a late report.

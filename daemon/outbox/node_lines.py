@@ -10,7 +10,9 @@ def health_of(node: Mapping[str, Any]) -> tuple[str, bool, str]:
     """Return what a node is called, whether it is well, and how it stands."""
     problem = (node.get("problem") or {}).get("message") or node.get("degraded")
     slots = f"{node.get('free', 0)} of {count(node.get('slots', 0), 'slot')} free"
-    notes = problem or (f"{slots}, host {node['host']}" if node.get("host") else slots)
+    has = [f"{what} {' '.join(of)}" for what, of in (node.get("resources") or {}).items()]
+    host = [f"host {node['host']}"] if node.get("host") else []
+    notes = problem or ", ".join([slots, *has, *host])
     name = f"node {node.get('name')}"
     return shown(name.capitalize()), not problem, shown(notes.removeprefix(f"{name}: "))
 

@@ -23,10 +23,13 @@ from typing import Any, Protocol
 from daemon.handlers.contract import Declaration
 from daemon.jobs.job import Outcome, Plan
 
-__all__ = ["WELL", "Demand", "Ended", "Order", "Outcome", "Pool", "Progress"]
+__all__ = ["WELL", "Demand", "Devices", "Ended", "Order", "Outcome", "Pool", "Progress"]
 
 WELL = frozenset({Outcome.DONE, Outcome.NOTHING_TO_DO, Outcome.SPLIT})
 """The outcomes after which the same worker may serve again."""
+
+Devices = Mapping[str, Sequence[str]]
+"""Members of named resources that a machine has."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +81,8 @@ class Order:
     """What it may start: absolute paths by name."""
     environment: dict[str, str] = field(default_factory=dict)
     """Variables that say what the job holds of named resources."""
-    this_machine: bool = False
-    """It must not travel: what it is given means something else on another machine."""
+    place: str | None = None
+    """The machine that must run it: see ``Demand``."""
     secrets: dict[str, str] = field(default_factory=dict, repr=False)
     """Keys for servers, by the path of the option; they are written down nowhere."""
 
@@ -91,8 +94,10 @@ class Demand:
     handler: str
     programs: tuple[str, ...] = ()
     """Names of programs that it may start."""
-    this_machine: bool = False
-    """It must run on the daemon's own."""
+    devices: Mapping[str, int] = field(default_factory=dict)
+    """How many members of named resources, which belong to a machine."""
+    place: str | None = None
+    """The machine that must run it: a node, by name; empty: the daemon's own; ``None``: any."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,12 @@ class Pool(Protocol):
 
     def free_slots(self, demand: Demand | None = None) -> int:
         """Return how many orders that ask for this, or for nothing, may be started now."""
+
+    def places(self, demand: Demand) -> Sequence[str]:
+        """Return the machines with a slot for such an order: nodes, and "" for this one."""
+
+    def devices(self) -> Mapping[str, Devices]:
+        """Return what nodes that are there have, by node."""
 
     def start(self, order: Order) -> None:
         """Take an order; ``ValueError`` when no slot is free or the order is too large."""

@@ -38,7 +38,7 @@ from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
 from daemon.handlers.contract import Declaration
 from daemon.pool import orphans
-from daemon.pool.interface import WELL, Demand, Ended, Order, Outcome, Progress
+from daemon.pool.interface import WELL, Demand, Devices, Ended, Order, Outcome, Progress
 from daemon.pool.oom import oom_kills
 from daemon.pool.outputs import Checks
 from daemon.pool.process import Process
@@ -109,6 +109,12 @@ class LocalPool:
             return 0
         return max(0, self.size - self._busy() - len(self._waiting))
 
+    def places(self, demand: Demand) -> list[str]:
+        return [""] if self.free_slots(demand) else []
+
+    def devices(self) -> dict[str, Devices]:
+        return {}
+
     def start(self, order: Order) -> None:
         if not self.free_slots():
             raise ValueError("no slot is free")
@@ -127,8 +133,7 @@ class LocalPool:
                 slot.retire("the handlers may have changed")
 
     def cancel(self, job: str, attempt: int) -> bool:
-        key = job, attempt
-        return self._end_those(Outcome.CANCELLED, "CANCELLED", "cancelled", {key}) > 0
+        return self._end_those(Outcome.CANCELLED, "CANCELLED", "cancelled", {(job, attempt)}) > 0
 
     def interrupt_all(self) -> None:
         self._end_those(Outcome.INTERRUPTED, "INTERRUPTED", "the daemon stopped", None)

@@ -89,24 +89,26 @@ class Dispatcher:
 
     def next_due_ms(self) -> int | None:
         """Return when a job can be claimed for a free slot, wall clock; ``None``: none can."""
-        room = self._obstacles.room()
-        return self._store.next_due_ms(room[0], self._obstacles.alone()) if room else None
+        if not (room := self._obstacles.room()):
+            return None
+        return self._store.next_due_ms(room.inboxes, self._obstacles.alone(), room.places)
 
     def dispatch(self) -> None:
         """Claim due jobs for free slots, none of an inbox that is closed."""
         while room := self._obstacles.room():
-            (inboxes, count), alone = room, self._obstacles.alone()
+            claim, alone = self._store.claim, self._obstacles.alone()
             with self._store.together():
-                claims = iter(partial(self._store.claim, inboxes, alone), None)
-                found = list(islice(claims, count))
-            for claim in found:
-                self._begin(claim)
-            if len(found) < count:
+                claims = iter(partial(claim, room.inboxes, alone, room.places), None)
+                found = list(islice(claims, room.jobs))
+            for each in found:
+                self._begin(each)
+            if len(found) < room.jobs:
                 return
 
     def collect(self) -> None:
         """Take in what workers said and how attempts ended."""
         events = self._pool.collect()
+        self._store.resources = self._store.resources.with_nodes(self._pool.devices())
         ends = [event for event in events if isinstance(event, Ended) and self._expects(event)]
         if ends:
             self._outage.attempt(lambda: self._finish_together(ends))
@@ -203,7 +205,7 @@ class Dispatcher:
             part=None if job.parent is None else dict(job.options),
             **self._splits.surroundings(job, whole),
             **surroundings_of(inbox, self._spool.root),
-            this_machine=demand_of(job.inbox, self._opened.config).this_machine,
+            place=self._place(claim),
             limits=inbox.limits.model_dump(exclude={"settings_bytes"}),
             accept_truncated=inbox.settling.on_truncated == "accept",
             sha256=dict(job.sha256),
@@ -212,6 +214,11 @@ class Dispatcher:
             stall_s=inbox.stall_s,
             no_progress_s=inbox.no_progress_s,
         )
+
+    def _place(self, claim: Claim) -> str | None:
+        """Return the machine that must run it: what it holds of devices is there."""
+        asked = demand_of(claim.job.inbox, self._opened.config).place
+        return self._store.resources.place(claim.held) if asked is None else asked
 
     def _show_progress(self, job: Job, *, now: bool = False) -> None:
         """Write the status of a running job, unless it was written a moment ago."""

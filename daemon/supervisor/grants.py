@@ -64,14 +64,18 @@ def programs_wanted(config: Config) -> list[str]:
 def demand_of(name: str, config: Config) -> Demand:
     """Return what the jobs of an inbox ask of the machine that runs them.
 
-    Folders outside the spool, members of a resource (the devices of this machine) and servers at
-    a loopback address are others elsewhere, or are not there.
+    Folders outside the spool, and servers at a loopback address, are others elsewhere, or are not
+    there. Members of a resource, such as gpus, belong to a machine.
     """
     inbox = config.inboxes[name]
     local = any(endpoint.startswith(_LOOPBACK) for endpoint in inbox.allow.network)
-    devices = any(isinstance(config.resources.get(need), list) for need in inbox.needs)
-    here = local or devices or bool(inbox.reads)
-    return Demand(inbox.handler, tuple(_names_of(inbox)), this_machine=here)
+    devices = {
+        name: count
+        for name, count in inbox.needs.items()
+        if isinstance(config.resources.get(name), list)
+    }
+    here = "" if local or inbox.reads else None
+    return Demand(inbox.handler, tuple(_names_of(inbox)), devices=devices, place=here)
 
 
 def _names_of(inbox: Inbox) -> list[str]:

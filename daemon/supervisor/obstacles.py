@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from daemon.jobs.claims import Places
 from daemon.jobs.job import Job
 from daemon.pool.interface import Pool
 from daemon.supervisor.grants import demand_of
@@ -16,6 +18,16 @@ class Obstacle:
 
     reason: str
     detail: str
+
+
+class Room(NamedTuple):
+    """What may be started now."""
+
+    inboxes: list[str]
+    jobs: int
+    """How many, whichever they are."""
+    places: Places
+    """See ``Store.claim``."""
 
 
 class Obstacles:
@@ -80,15 +92,22 @@ class Obstacles:
         found = {inbox: next(self._all(inbox, ""), None) for inbox in self._opened.config.inboxes}
         return [inbox for inbox, why in found.items() if why is None or why.reason == "slot"]
 
-    def room(self) -> tuple[list[str], int] | None:
+    def room(self) -> Room | None:
         """Return the inboxes whose jobs can be started now, and how many, whichever they are.
 
         Machines differ, so each inbox has slots of its own. As many jobs as the fewest of these
-        always find their places: of the slots that suit a job, those before it took fewer.
+        always find their places: of the slots that suit a job, those before it took fewer. Where
+        nodes have devices, the devices choose the machine; so it is one at a time.
         """
         if not self._pool.free_slots() or self._outage.everything:
             return None
         config, free_slots = self._opened.config, self._pool.free_slots
-        free = {name: free_slots(demand_of(name, config)) for name in self.open()}
+        demands = {name: demand_of(name, config) for name in self.open()}
+        free = {name: free_slots(demand) for name, demand in demands.items()}
         able = {name: slots for name, slots in free.items() if slots}
-        return (list(able), min(able.values())) if able else None
+        if not able:
+            return None
+        if not self._opened.store.resources.elsewhere:
+            return Room(list(able), min(able.values()), {})
+        choosy = {name: self._pool.places(demands[name]) for name in able if demands[name].devices}
+        return Room(list(able), 1 if choosy else min(able.values()), choosy)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from daemon.cli.node import resources_of
+from daemon.errors import BadConfig
 from daemon.pool.interface import Demand, Ended, Outcome
 from daemon.pool.nodes.launcher import Launcher
 from daemon.pool.nodes.messages import assign, line_down
@@ -269,7 +271,30 @@ def test_node_is_given_what_it_can_do(tmp_path):
         assert 2 == pool.free_slots(Demand(HANDLER, ("sh",)))
         assert 0 == pool.free_slots(Demand(HANDLER, ("no-such-program",)))
         assert 0 == pool.free_slots(Demand("another.handler"))
-        assert 0 == pool.free_slots(Demand(HANDLER, this_machine=True))
+        assert 0 == pool.free_slots(Demand(HANDLER, place=""))
+        assert 2 == pool.free_slots(Demand(HANDLER, place="farm"))
+
+
+def test_node_says_what_devices_it_has(tmp_path):
+    """Only while it is there; what needs more of them than it has goes elsewhere."""
+    launch = [*COMMAND, "--resource", "gpu=4,GPU-8932"]
+    with closing(joined(node_pool(tmp_path, launch=launch))) as pool:
+        assert {"farm": {"gpu": ["4", "GPU-8932"]}} == pool.devices()
+        assert ["farm"] == pool.places(Demand(HANDLER, devices={"gpu": 2}))
+        assert [] == pool.places(Demand(HANDLER, devices={"gpu": 3}))
+        assert [] == pool.places(Demand(HANDLER, devices={"fpga": 1}))
+        os.kill(pool.link.process_id, signal.SIGKILL)
+        events(pool, lambda _: pool.link.problem)
+
+        assert {} == pool.devices()
+
+
+def test_devices_that_are_misspelt_are_refused():
+    """In words, before the node greets."""
+    assert {"gpu": ["0", "1"], "fpga": ["a"]} == resources_of(["gpu=0,1", "fpga=a"])
+    for said in (["gpu"], ["gpu="], ["GPU=0"], ["gpu=0,0"], ["gpu=0", "gpu=1"]):
+        with pytest.raises(BadConfig, match="must be like gpu=0,1"):
+            resources_of(said)
 
 
 def children_of(pid):

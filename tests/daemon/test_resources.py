@@ -5,7 +5,7 @@ import json
 import pytest
 
 from daemon.clock import Clock
-from daemon.config.models import Config, Inbox, load
+from daemon.config.models import Config, Inbox, Node, load
 from daemon.config.models import Pool as PoolSettings
 from daemon.errors import BadConfig
 from daemon.files import Files
@@ -148,6 +148,55 @@ def test_resources_change_while_they_are_held(store):
     assert ["b3"] == list(claimed(store))
 
 
+AT_NODES = {"farm": {"gpu": ["0", "1"]}, "east": {"gpu": ["0"], "fpga": ["a"]}}
+
+
+def test_members_of_nodes_are_held_beside_those_of_this_machine(store):
+    """Here first; no more than there are; a node that has left has none to give."""
+    store.resources = Resources({"gpu": ("0",)}, {"mix": {"gpu": 1}}).with_nodes(AT_NODES)
+    add(store, "a", "b", "c", "d", "e")
+
+    got = [held["gpu"] for held in claimed(store).values()]
+    assert [("0",), ("0@farm",), ("1@farm",), ("0@east",)] == got
+    assert {"mix": "gpu: 1 needed, 0 of 4 free"} == store.short()
+    store.resources = store.resources.with_nodes({})
+    store.finish("b", 1, DONE)
+    assert {} == claimed(store)
+    store.finish("a", 1, DONE)
+    assert {"e": {"gpu": ("0",)}} == claimed(store)
+
+
+def test_job_gets_all_its_members_at_one_machine(store):
+    """What is kept for it is kept where there is the most; elsewhere small needs go on."""
+    needs = {"small": {"gpu": 1}, "large": {"gpu": 2}}
+    store.resources = Resources({"gpu": ("0",)}, needs).with_nodes(AT_NODES)
+    add(store, "s1", "s2", inbox="small")
+    claimed(store)
+    add(store, "large", inbox="large")
+    add(store, "s3", "s4", inbox="small")
+
+    assert {"s3": {"gpu": ("0@east",)}} == claimed(store)
+    assert "gpu: 2 needed at one machine, 1 of 4 free" == store.short()["large"]
+    store.finish("s1", 1, DONE)
+    assert {"s4": {"gpu": ("0",)}} == claimed(store)
+    store.finish("s2", 1, DONE)
+    assert {"large": {"gpu": ("0@farm", "1@farm")}} == claimed(store)
+
+
+def test_job_gets_members_where_a_slot_is_free(store):
+    """And one that finds none there is not due, or the loop would spin."""
+    store.resources = Resources(GPUS, {"mix": {"gpu": 1}}).with_nodes(AT_NODES)
+    add(store, "a", "b")
+
+    east, west = {"mix": ["east"]}, {"mix": ["west"]}
+    assert store.claim(places=west) is None
+    assert store.next_due_ms(places=west) is None
+    claim = store.claim(places=east)
+    assert {"gpu": ("0@east",)} == claim.held
+    assert "east" == store.resources.place(claim.held)
+    assert "0" == store.resources.environment(claim.held)["CUDA_VISIBLE_DEVICES"]
+
+
 # what may be configured
 
 
@@ -159,6 +208,7 @@ ABSENT = r"config.yaml:1:.*: inboxes.a.needs.gpu: 1 needed, and there is none; .
     [
         ("gpu: 1", "", ABSENT),
         ("tts: 3", "tts: 2", "3 needed, and there are 2; add to config.yaml  .*{tts: 3}"),
+        ("gpu: 1", "gpu: []", ABSENT),
         ("", "gpu: [0, '0']", "resources.gpu: must name each once"),
         ("", "gpu: 0", "resources.gpu: .*greater than or equal to 1"),
         ("", "'a b': 1", "resources.a b"),
@@ -171,6 +221,17 @@ def test_needs_that_cannot_be_met_are_refused(tmp_path, needs, resources, proble
 
     with pytest.raises(BadConfig, match=problem):
         load(tmp_path / "config.yaml")
+
+
+def test_needs_that_nodes_may_meet_are_not_refused():
+    """When the resource has members at least by its empty list; a misspelt one is refused still."""
+    inboxes = {"a": Inbox(needs={"gpu": 2}), "b": Inbox(needs={"gup": 1})}
+    pool = PoolSettings(nodes={"farm": Node(launch=["ssh"])})
+    config = Config(inboxes=inboxes, resources={"gpu": []}, pool=pool)
+
+    (found,) = config.contradictions()
+    assert ("inboxes", "b", "needs", "gup") == found.path
+    assert "{gup: []} when nodes alone have it" in found.message
 
 
 def test_worker_is_told_what_its_job_holds():

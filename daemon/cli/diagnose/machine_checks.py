@@ -71,7 +71,7 @@ def disk_space(config: Config) -> Finding:
 def resources(config: Config) -> Iterator[Finding]:
     """Say of each named resource how much there is, and who needs it."""
     for name, there in config.resources.items():
-        text = str(there) if isinstance(there, int) else ", ".join(map(str, there))
+        text = str(there) if isinstance(there, int) else ", ".join(map(str, there)) or "none here"
         needs = {inbox: one.needs.get(name, 0) for inbox, one in config.inboxes.items()}
         who = [f"{inbox} needs {count}" for inbox, count in needs.items() if count]
         text = f"{text}; {', '.join(who) or 'no inbox needs it'}"

@@ -13,7 +13,7 @@ from typing import Any
 from daemon.clock import Clock
 from daemon.config.models import Config
 from daemon.handlers.contract import Declaration
-from daemon.pool.interface import Demand, Ended, Order, Pool, Progress
+from daemon.pool.interface import Demand, Devices, Ended, Order, Pool, Progress
 from daemon.pool.local import LocalPool
 from daemon.pool.nodes.launcher import Launcher
 from daemon.pool.nodes.remote import RemotePool, Terms
@@ -51,8 +51,14 @@ class JoinedPool:
     def free_slots(self, demand: Demand | None = None) -> int:
         return sum(pool.free_slots(demand) for pool in self._able(demand))
 
+    def places(self, demand: Demand) -> list[str]:
+        return [place for pool in self._able(demand) for place in pool.places(demand)]
+
+    def devices(self) -> dict[str, Devices]:
+        return dict(chain.from_iterable(pool.devices().items() for pool in self._nodes))
+
     def start(self, order: Order) -> None:
-        demand = Demand(order.handler, tuple(order.programs), this_machine=order.this_machine)
+        demand = Demand(order.handler, tuple(order.programs), place=order.place)
         for pool in self._able(demand):
             if pool.free_slots(demand):
                 pool.start(order)
@@ -107,9 +113,9 @@ class JoinedPool:
                 all_of_them.callback(pool.close)
 
     def _able(self, demand: Demand | None) -> Iterator[Pool]:
-        """Yield the pools that can import what is asked for, as far as is known."""
-        missing = demand is not None and demand.handler in self._home.unusable
-        yield from self._pools[1:] if missing else self._pools
+        """Yield the pools that may run what is asked for, as far as is known."""
+        away = demand is not None and (demand.handler in self._home.unusable or demand.place)
+        yield from self._pools[1:] if away else self._pools
 
 
 def open_pool(config: Config, clock: Clock, programs: Sequence[str]) -> Pool:

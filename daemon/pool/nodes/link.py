@@ -35,6 +35,7 @@ from typing import Literal
 from daemon.clock import Clock
 from daemon.errors import Fault
 from daemon.logs import log
+from daemon.pool.interface import Devices
 from daemon.pool.nodes.connection import Connection
 from daemon.pool.nodes.messages import (
     PROTOCOL,
@@ -104,6 +105,8 @@ class Link:
         self.phase: Phase = "down"
         self.slots = 0
         self.host = ""
+        self.devices: Devices = {}
+        """What it has of named resources, by its greeting."""
         self.problem: Fault | None = None
         """Why it has not joined, when there is something to say."""
         self.lost = False
@@ -231,7 +234,7 @@ class Link:
             text = f"it has version {greeting.version}; {VERSION} is wanted, but for the last part"
             self._drop("NODE_VERSION", text, now_s)
             return
-        self.host = greeting.host
+        self.host, self.devices = greeting.host, greeting.resources
         if greeting.root:
             self.there = Path(greeting.root)
         try:

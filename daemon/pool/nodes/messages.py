@@ -31,17 +31,23 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from daemon.config.models import MemberName, ResourceName, each_once
 from daemon.handlers.contract import Declaration
 from daemon.pool.bounds import Count, Megabytes, Sentence, Text, Word, complaint
 from daemon.pool.interface import Ended, Order, Outcome
 from daemon.pool.protocol import LINE_BYTES, BadMessage, Failure, Made, Remark, SplitInto
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Rises with every change that a node of before would not understand."""
 NODE_LINE_BYTES = LINE_BYTES + (64 << 10)
 
+_Members = Annotated[
+    list[MemberName], Field(min_length=1, max_length=100), AfterValidator(each_once)
+]
+Resources = Annotated[dict[ResourceName, _Members], Field(max_length=64)]
+"""What a machine has of named resources: its gpus, say, by their numbers."""
 Stamp = Annotated[float, Field(ge=0.0, le=1e12)]
 _PATHS = ("source", "workdir", "parts", "carried", "kept", "spool")
 _LISTS_OF_PATHS = ("reads", "read_paths", "write_paths")
@@ -148,6 +154,8 @@ class Greeting(_Message):
     stamp: Stamp
     root: Annotated[str, Field(max_length=4096)] = ""
     """Where it sees the spool, when it was told by whoever started it."""
+    resources: Resources = {}
+    """Members of named resources that this machine has."""
 
 
 class Joined(_Message):

@@ -30,7 +30,7 @@ from typing import Any
 from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
 from daemon.handlers.grants import programs_there
-from daemon.pool.interface import Ended, Order, Outcome, Progress
+from daemon.pool.interface import Devices, Ended, Order, Outcome, Progress
 from daemon.pool.local import LocalPool
 from daemon.pool.nodes.messages import (
     PROTOCOL,
@@ -91,8 +91,16 @@ class Slots(LocalPool):
 class Node:
     """One node, from its greeting to its last word."""
 
-    def __init__(self, wire: Wire, *, root: str = "", slots: int | None = None) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        *,
+        root: str = "",
+        slots: int | None = None,
+        resources: Devices | None = None,
+    ) -> None:
         self._wire, self._root, self._asked, self._clock = wire, root, slots, Clock()
+        self._resources = dict(resources or {})
         self._pool: Slots | None = None
         self._programs: dict[str, str] = {}
         self._assigned: dict[tuple[str, int], None] = {}
@@ -105,7 +113,8 @@ class Node:
         """Serve until the daemon goes; return the exit code."""
         host = socket.gethostname() or "unknown"
         greeting = Greeting(protocol=PROTOCOL, version=VERSION, host=host, stamp=self._stamp_s)
-        self._say(greeting.model_copy(update={"root": self._root}))
+        more = {"root": self._root, "resources": self._resources}
+        self._say(greeting.model_copy(update=more))
         why = ""
         try:
             while not why:
@@ -252,13 +261,20 @@ def _prove(path: Path) -> str:
     return proof
 
 
-def main(*, root: str = "", slots: int | None = None) -> int:
+def main(
+    *,
+    root: str = "",
+    slots: int | None = None,
+    resources: Devices | None = None,
+) -> int:
     """Be a node over standard input and output; return the exit code.
 
     Parameters
     ----------
     root, slots : str, int
         Where this machine sees the spool, and how many jobs it runs at once; else the daemon says.
+    resources : mapping
+        Members of named resources that this machine has.
     """
     signal.signal(signal.SIGTERM, _leave)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the daemon's to hear
@@ -267,7 +283,7 @@ def main(*, root: str = "", slots: int | None = None) -> int:
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
-    return Node(Wire(reads, writes), root=root, slots=slots).run()
+    return Node(Wire(reads, writes), root=root, slots=slots, resources=resources).run()
 
 
 def _leave(*_: Any) -> None:  # noqa: ANN401 - of a signal

@@ -23,7 +23,7 @@ from typing import Any
 from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
 from daemon.handlers.contract import Declaration
-from daemon.pool.interface import Demand, Ended, Order, Outcome, Progress
+from daemon.pool.interface import Demand, Devices, Ended, Order, Outcome, Progress
 from daemon.pool.nodes.connection import Connection
 from daemon.pool.nodes.link import Link
 from daemon.pool.nodes.messages import (
@@ -156,6 +156,13 @@ class RemotePool:
             return 0
         return max(0, self.size - len(self._places))
 
+    def places(self, demand: Demand) -> list[str]:
+        return [self.name] if self.free_slots(demand) else []
+
+    def devices(self) -> dict[str, Devices]:
+        there = self.link.devices if self.link.phase == "joined" else {}
+        return {self.name: there} if there else {}
+
     def start(self, order: Order) -> None:
         if not self.free_slots():
             raise ValueError("no slot is free")
@@ -232,6 +239,7 @@ class RemotePool:
             "checking": len(self._checks),
             "degraded": self.degraded,
             "unusable_handlers": self.unusable,
+            "resources": self.devices().get(self.name, {}),
             "problem": problem.public() if problem else None,
             "jobs": sorted(self._places),
             "workers": [],
@@ -252,7 +260,11 @@ class RemotePool:
         return (
             demand.handler in self.handlers
             and {*self._offer.programs} >= {*demand.programs}
-            and not demand.this_machine
+            and demand.place in (None, self.name)
+            and all(
+                len(self.link.devices.get(name, ())) >= count
+                for name, count in demand.devices.items()
+            )
         )
 
     def _take(self, ended: Ended, now_s: float) -> None:

@@ -28,7 +28,7 @@ from daemon.config.models import NODE_NAME, Config
 from daemon.errors import Fault
 from daemon.handlers.contract import Declaration
 from daemon.logs import log
-from daemon.pool.interface import Demand, Ended, Order, Progress
+from daemon.pool.interface import Demand, Devices, Ended, Order, Progress
 from daemon.pool.nodes.launcher import Launcher
 from daemon.pool.nodes.remote import RemotePool, Terms
 from daemon.pool.protocol import BadMessage
@@ -144,8 +144,14 @@ class BrokeredPool:
     def free_slots(self, demand: Demand | None = None) -> int:
         return sum(node.free_slots(demand) for node in self.nodes)
 
+    def places(self, demand: Demand) -> list[str]:
+        return [place for node in self.nodes for place in node.places(demand)]
+
+    def devices(self) -> dict[str, Devices]:
+        return {name: own for node in self.nodes for name, own in node.devices().items()}
+
     def start(self, order: Order) -> None:
-        demand = Demand(order.handler, tuple(order.programs), this_machine=order.this_machine)
+        demand = Demand(order.handler, tuple(order.programs), place=order.place)
         # The idlest first, so that work spreads over the machines.
         able = max(self.nodes, key=lambda node: node.free_slots(demand), default=None)
         if able is None:
@@ -273,6 +279,7 @@ class BrokeredPool:
         if (
             node is None
             or name in self._fresh
+            or name in self._config.pool.nodes
             or node.link.phase in ("launched", "greeted", "joined")
         ):
             why = "another node has this name" if node else "it is no name, or there are too many"

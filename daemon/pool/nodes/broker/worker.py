@@ -33,7 +33,7 @@ from celery import Task, bootsteps, signals
 from celery.worker.request import Request
 from kombu import Consumer, Queue
 
-from daemon.pool.interface import WELL
+from daemon.pool.interface import WELL, Devices
 from daemon.pool.nodes.broker.app import TASK, UP, Access, application, orders_of
 from daemon.pool.nodes.broker.publisher import Publisher, Wakeup
 from daemon.pool.nodes.broker.session import Frame, Session, order_of
@@ -240,13 +240,15 @@ class Runner(threading.Thread):
         self._publisher.frame(asdict(frame), UP)
 
 
-def serve(access: Access, *, name: str, root: Path, slots: int) -> None:
+def serve(access: Access, *, name: str, root: Path, slots: int, resources: Devices) -> None:
     """Be a node of the daemon at the other end of the broker, until a signal."""
     app, slots = application(access), most_slots(slots)
     host = f"soundspool@{name}"
     reply = f"soundspool.node.{name}.{secrets.token_hex(4)}"
     command = [sys.executable, "-c", _BOOT, str(_ROOT), "node", "--stdio"]
     command += ["--root", str(root), "--slots", str(slots)]
+    for resource, members in resources.items():
+        command += ["--resource", f"{resource}={','.join(members)}"]
     publisher = Publisher(access.connection)
     runner = Runner(command, publisher, name=name, host=host, reply=reply)
 
