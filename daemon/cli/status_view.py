@@ -207,6 +207,8 @@ def _facts(root: Path, entry: StatusFile) -> Iterable[tuple[str, str]]:
     yield "goes on", shown(f"{goes['inbox']}/{goes['name']}" if goes else "")
     for one in found.get("inputs") or ():
         yield "input", _input(one)
+    if (more := (found.get("inputs_total") or 0) - len(found.get("inputs") or ())) > 0:
+        yield "inputs", f"and {more} more"
     for one in found.get("warnings") or ():
         yield "warning", f"{shown(one.get('code'))}: {shown(one.get('message'))}"
     for one in found.get("outputs") or ():

@@ -37,6 +37,7 @@ NOTHING_KNOWN: Mapping[str, Any] = {
     "attempts": [],
     "parts": None,
     "inputs": [],
+    "inputs_total": 0,
     "outputs": [],
     "output_folder": None,
     "measurements": {},
@@ -52,6 +53,8 @@ NOTHING_KNOWN: Mapping[str, Any] = {
 MOST_OUTPUTS = 1_000
 """With paths of any usual length a quarter of a mebibyte; readers take four at the most."""
 
+MOST_INPUTS = 500
+"""A batch may have ten times as many, and its status is written twice a second."""
 
 MOST_ATTEMPTS = 100
 """A job that splits again and again has one for each round; the last ones are shown."""
@@ -81,7 +84,7 @@ def status_of_sighting(sighting: Sighting, *, handler: str) -> dict[str, Any]:
         "state": "receiving",
         "first_seen": rfc3339(sighting.first_seen_ms),
         "wait": None if wait is None else {**asdict(wait), "position": None},
-        "inputs": sighting.inputs,
+        **_inputs(sighting.inputs, {}),
     }
 
 
@@ -136,7 +139,7 @@ def status_of_job(
         "attempt": len(attempts),
         "attempts": [_attempt(attempt, live) for attempt in attempts[-MOST_ATTEMPTS:]],
         "parts": parts,
-        "inputs": _inputs(job),
+        **_inputs(job.inputs, job.result),
         "outputs": [_output(output) for output in outputs[:MOST_OUTPUTS]],
         "output_folder": folder,
         "measurements": job.result.get("measurements", {}),
@@ -217,10 +220,17 @@ def _attempt(attempt: Attempt, live: Live | None) -> dict[str, Any]:
     }
 
 
-def _inputs(job: Job) -> list[dict[str, Any]]:
-    """Return the inputs as received, with what the handler learned of each."""
-    read = {one.get("path"): one for one in job.result.get("inputs", ())}
-    return [{**one, **read.get(one.get("path"), {})} for one in job.inputs]
+def _inputs(received: Sequence[Mapping[str, Any]], result: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the first inputs as received, with what the handler learned of each; all are counted.
+
+    Those that are awaited stand first where not all are listed.
+    """
+    listed = list(received)
+    if len(listed) > MOST_INPUTS:
+        listed = sorted(listed, key=lambda one: one.get("ready_by") is not None)[:MOST_INPUTS]
+    read = {one.get("path"): one for one in result.get("inputs", ())}
+    inputs = [{**one, **read.get(one.get("path"), {})} for one in listed]
+    return {"inputs": inputs, "inputs_total": len(received)}
 
 
 def _output(output: OutputFile) -> dict[str, Any]:

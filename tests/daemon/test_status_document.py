@@ -2,9 +2,15 @@
 
 from dataclasses import replace
 
+from daemon.intake.observations import Sighting
 from daemon.jobs.job import Job, Outcome
 from daemon.jobs.store import open_store
-from daemon.outbox.status_document import MOST_OUTPUTS, status_of_job
+from daemon.outbox.status_document import (
+    MOST_INPUTS,
+    MOST_OUTPUTS,
+    status_of_job,
+    status_of_sighting,
+)
 from daemon.pool.interface import Ended
 from daemon.supervisor.endings import ending_of
 from tests.support.clocks import FakeClock
@@ -40,3 +46,18 @@ def test_split_job_says_what_all_of_its_parts_wait_for():
     assert "resource" == status_of_job(job, [], [], parts=parts, waits_for=why)["wait"]["reason"]
     assert status_of_job(job, [], [], parts=parts | {"running": 1}, waits_for=why)["wait"] is None
     assert status_of_job(job, [], [], parts=parts)["wait"] is None
+
+
+def test_status_lists_the_first_inputs_those_awaited_before_the_others_and_counts_all():
+    """Of a folder with 5,000 songs it was 617 kB, written twice a second."""
+    files = [
+        {"path": f"{place}.flac", "bytes": 9, "ready_by": None if place == 4_321 else "quiet"}
+        for place in range(5_000)
+    ]
+    job = Job(**vars(replace(new_job(), inputs=files)), result={"inputs": [files[7]]})
+
+    of_job = status_of_job(job, [], [])
+    of_drop = status_of_sighting(Sighting("mix", "Songs", 1, tuple(files), None), handler="")
+    for status in (of_job, of_drop):
+        assert (MOST_INPUTS, 5_000) == (len(status["inputs"]), status["inputs_total"])
+        assert ["4321.flac", "0.flac"] == [one["path"] for one in status["inputs"][:2]]

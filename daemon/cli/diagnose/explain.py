@@ -147,6 +147,8 @@ def _of_status(document: Mapping[str, Any]) -> Explanation:
     lines += [f"  attempt {one['number']} {node}" for one, node in attempts_at_nodes(document)]
     if state == "receiving":
         lines += [_line_of(file) for file in files]
+        more = (document.get("inputs_total") or 0) - len(files)
+        lines += [f"  and {more} more files"] if more > 0 else []
     facts = {"wait": wait, "files": files}
     return Explanation(name, shown(document.get("inbox")), state, tuple(lines), facts)
 
