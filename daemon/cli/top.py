@@ -146,13 +146,13 @@ def _name(name: str, inbox: str) -> Text:
 def _running(running: Iterable[Running]) -> Table:
     table = _table(2, 0, 0, 2, 0)
     for one in running:
-        stage = f"{one.stage}, attempt {one.attempt}" if one.attempt > 1 else one.stage
-        stage = "\n".join(one.parts) if one.parts else stage
+        again = one.attempt > 1 and not one.parts
+        stage = f"{one.stage}, attempt {one.attempt}" if again else one.stage
         table.add_row(
             _name(one.name, one.inbox),
             ProgressBar(total=1.0, completed=one.progress, width=_BAR),
             Text(f"{one.progress:4.0%}"),
-            Text(stage),
+            Text("\n".join([stage, *one.parts])),
             Text(one.left, "dim"),
         )
     return table

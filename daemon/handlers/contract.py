@@ -120,6 +120,10 @@ class Split:
     """How many of them may run at a time; 0: as many as there are slots."""
     on_failure: Literal["go on", "stop"] = "go on"
     """``stop``: when a part fails, those that wait are cancelled and the job fails with it."""
+    stage: str = ""
+    """What is under way while they run, for people; empty: the number of the round."""
+    views: tuple[str, ...] = ()
+    """Live views (``Output.role``) of what is known already: they are published meanwhile."""
 
 
 @dataclass(frozen=True)

@@ -249,7 +249,7 @@ class Job(NewJob):
     error: Mapping[str, Any] | None = None
     """Why the last attempt ended badly: ``{code, class, message, hint, stage}``."""
     result: Mapping[str, Any] = field(default_factory=dict)
-    """What the handler said: measurements, notes, inputs."""
+    """What the handler said: measurements, notes, inputs; of a split job stage and views."""
     content_key: str | None = None
     duplicate_of: str | None = None
     parent: str | None = None
@@ -305,6 +305,7 @@ class Plan:
     parts: Sequence[NewPart]
     at_once: int = 0
     stop_at_failure: bool = False
+    stage: str = ""
 
 
 @dataclass(frozen=True)

@@ -87,13 +87,15 @@ class Parts(Transitions):
 
     def _split(self, db: sqlite3.Connection, job: Job, ending: Ending, plan: Plan) -> Next:
         self._close_attempt(db, job, ending)
+        said = {"stage": plan.stage, "views": [view.path for view in ending.outputs]}
         db.execute(
             """
             UPDATE job SET state = 'queued', split = 1, round = round + 1, not_before_ms = 0,
-                           stop_at_failure = ?, error = NULL, failures = 0, crashes = 0
+                           stop_at_failure = ?, result = ?, error = NULL, failures = 0,
+                           crashes = 0
             WHERE id = ?
             """,
-            (int(plan.stop_at_failure), job.id),
+            (int(plan.stop_at_failure), encoded(said), job.id),
         )
         rows = list(self._rows(job, plan))
         names, marks = ", ".join(rows[0]), ", ".join(f":{name}" for name in rows[0])

@@ -117,7 +117,7 @@ def status_of_job(
     # The parts of a split job may all wait for the same thing.
     waits = job.state is State.QUEUED and not (split and (split["running"] or not waits_for))
     if split:
-        stage, progress = f"round {split['round']}", split["progress"]
+        stage, progress = split["stage"], split["progress"]
     return {
         **NOTHING_KNOWN,
         **(forwarded or {}),

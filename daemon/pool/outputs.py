@@ -110,6 +110,13 @@ def take(workdir: Path, files: Sequence[Mapping[str, Any]], stopped: Callable[[]
     side_by_side(_sync, [*made_here, workdir.parent])
 
 
+def check(workdir: Path, files: Sequence[Mapping[str, Any]], stopped: Callable[[], bool]) -> None:
+    """Hold files of a folder that stays against what was said of them; raises as ``take`` does."""
+    with _folder(workdir) as made:
+        for file in files:
+            _checked(made, file, stopped)
+
+
 def _checked(made: int, file: Mapping[str, Any], stopped: Callable[[], bool]) -> _Identity:
     path = file["path"]
     try:
@@ -247,8 +254,10 @@ class _Check:
                 take(workdir, result["outputs"], self.stop.is_set)
                 self.ended = replace(self.ended, result=result)
             else:
+                check(workdir, split["views"], self.stop.is_set)
                 parts = read_list(workdir, split["count"])
-                plan = Plan(parts, split["at_once"], stop_at_failure=split["stop_at_failure"])
+                told = {name: split[name] for name in ("at_once", "stop_at_failure", "stage")}
+                plan = Plan(parts, **told)
                 self.ended = replace(self.ended, plan=plan)
         except (WrongOutput, WrongList) as error:
             self.answer = Outcome.FAILED, Fault.of(error, "RESULT_INVALID")

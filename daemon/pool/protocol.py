@@ -173,6 +173,8 @@ class SplitInto(_Said):
     count: Annotated[int, Field(ge=1, le=MOST_PARTS)]
     at_once: Annotated[int, Field(ge=0, le=MOST_PARTS)] = 0
     stop_at_failure: bool = False
+    stage: Word = ""
+    views: list[MadeFile] = []
 
 
 class Failure(_Said):

@@ -202,6 +202,8 @@ class Completion:
     def _follow(self, job_ids: Sequence[str]) -> None:
         found = [job for job_id in job_ids if (job := self._store.get(job_id)) is not None]
         jobs = [job for job in found if job.published_ms is None]
+        for job in jobs:
+            self._publish_views(job)
         # While one runs, its dispatcher knows more.
         self._tell("tell", [job for job in jobs if job.state is State.QUEUED])
         if ended := [job for job in jobs if job.finished_ms is not None]:
@@ -263,6 +265,13 @@ class Completion:
             self._capacity.release(job.id)
             self._folders.require(job.inbox)
             return self._published(job, later)
+
+    def _publish_views(self, job: Job) -> None:
+        """Publish what a job that has split knows already."""
+        plan = self._store.plan_attempt(job.id) if job.result.get("views") else None
+        if plan is not None and job.finished_ms is None:
+            self._folders.require(job.inbox)
+            self._publisher.publish_views(job.inbox, job.id, plan, job.result["views"])
 
     def _published(self, job: Job, later: set[Path]) -> Job:
         if job.state is not State.DONE or job.duplicate_of is not None:

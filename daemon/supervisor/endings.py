@@ -28,16 +28,17 @@ def ending_of(ended: Ended, job: Job, inbox: Inbox | None, outbox: Path) -> Endi
     made: dict[str, Any] = ended.result or {}
     outputs = [
         OutputFile(one["path"], one["role"], one["bytes"], one["sha256"], one["measurements"])
-        for one in made.get("outputs", ())
+        for one in made.get("outputs", ()) or (ended.split or {}).get("views", ())
     ]
-    outcome, error = ended.outcome, ended.error
-    if outcome is Outcome.DONE and (fault := _refusal(outputs, job, inbox, outbox)):
-        outcome, error, outputs = Outcome.FAILED, fault.document(), []
+    outcome, error, plan = ended.outcome, ended.error, ended.plan
+    fault = None if outputs or outcome is not Outcome.DONE else _NOTHING_MADE
+    if fault := fault or _refusal(outputs, job, inbox, outbox):
+        outcome, error, plan, outputs = Outcome.FAILED, fault.document(), None, []
     return Ending(
         outcome=outcome,
         error=None if outcome in (Outcome.DONE, Outcome.SPLIT) else error,
         outputs=[*outputs[:_RECORDED], *(one for one in outputs[_RECORDED:] if one.role == LIVE)],
-        plan=ended.plan,
+        plan=plan,
         result={
             "measurements": made.get("measurements", {}),
             "notes": [*made.get("notes", ()), *ended.warnings],
@@ -53,8 +54,6 @@ def _refusal(
     outputs: Sequence[OutputFile], job: Job, inbox: Inbox | None, outbox: Path
 ) -> Fault | None:
     """Return why these outputs cannot be published."""
-    if not outputs:
-        return _NOTHING_MADE
     for view in (one.path for one in outputs if one.role == LIVE):
         why = ""
         if job.parent is not None or inbox is None or not inbox.keeps:

@@ -134,7 +134,7 @@ class Splits:
             if told and parts:
                 gone_s = (self._clock.wall_ms() - parts[0].created_ms) / 1000
                 began_s = self._clock.monotonic_s() - gone_s
-                yield job, Live(f"round {job.round}", told["progress"], began_s), told
+                yield job, Live(told["stage"], told["progress"], began_s), told
 
     def shown(self, job: Job) -> dict[str, Any] | None:
         """Return what a status says of the parts of a job's last round; ``None``: it has none."""
@@ -150,6 +150,7 @@ class Splits:
         weights = sum(weight for _, weight in counts.values())
         return {
             "round": job.round,
+            "stage": job.result.get("stage") or f"round {job.round}",
             "total": sum(sums.values()),
             **sums,
             "progress": round(done / weights, 4) if weights else 0.0,

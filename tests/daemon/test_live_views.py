@@ -6,7 +6,7 @@ import pytest
 
 from daemon.config.models import Inbox
 from daemon.files import Files
-from daemon.jobs.job import Job, Outcome
+from daemon.jobs.job import Job, Outcome, Plan
 from daemon.outbox.places import place_of
 from daemon.pool.interface import Ended
 from daemon.supervisor.endings import ending_of
@@ -17,7 +17,7 @@ from tests.support.jobs import new_job
 from tests.support.lives import Life, config_for
 from tests.support.truth import broken_sentences, drop_song, states, statuses
 
-STEPS = ("publish", "commit finish", "archive drop", "clear work", "mark_published")
+STEPS = ("publish", "commit finish")
 """Those around which a view moves."""
 
 
@@ -46,11 +46,12 @@ def views(root):
 
 
 def problems(root, *, results):
-    """Return what is not as it must be after two jobs."""
+    """Return what is not as it must be after two jobs; one of views alone has split once."""
+    said = "Second, round 0" if results else "Second, round 1"
     wrong = [*broken_sentences(root)]
     if {"First": "done", "Second": "done"} != (told := states(root)):
         wrong.append(f"statuses: {told}")
-    expected = {"view 0.txt": "Second", "view 1.txt": "Second"}, results
+    expected = {"view 0.txt": said, "view 1.txt": said}, results
     if expected != (found := views(root)):
         wrong.append(f"outbox: {found}")
     for name in results:
@@ -68,10 +69,14 @@ def problems(root, *, results):
 def test_views_of_the_last_job_lie_there_whatever_step_the_daemon_dies_at(
     fleeting, pool, only, across
 ):
-    """All of them, once the job is over; a result has what else there is, or there is none."""
-    root, wrong = fleeting / "spool", {}
+    """All of them, once the job is over; a result has what else there is, or there is none.
+
+    Those that come with parts lie there before the parts have ended, after a death, too.
+    """
+    root, wrong, early = fleeting / "spool", {}, {}
     (root / "inbox" / "mix").mkdir(parents=True)
     settings, results = f"live: 2\nonly_live: {only}\n", [] if only else ["First", "Second"]
+    settings += "parts: 1\n" if only else ""
     drop_song(root, "First", settings)
     Life(config(root), FilesAcross() if across else Files(), pool).live(Life.at_rest)
     drop_song(root, "Second", settings)
@@ -83,12 +88,19 @@ def test_views_of_the_last_job_lie_there_whatever_step_the_daemon_dies_at(
         if any(step in death for step in STEPS):
             shutil.rmtree(root)
             left.rename(root)
-            Life(config(root), FilesAcross() if across else Files(), pool).live(Life.at_rest)
+            said = early[death] = set()
+
+            def over(life, said=said):
+                said |= set(views(root)[0].values())
+                return life.at_rest()
+
+            Life(config(root), FilesAcross() if across else Files(), pool).live(over)
             if found := problems(root, results=results):
                 wrong[death] = found
 
     assert {} == wrong
     assert {"after publish view (1)", "after publish view (2)"} <= files.snapshots.keys()
+    assert not only or "Second, round 0" in early["before publish view (1)"]
     assert ["view 0.txt", "view 1.txt"] == [one["path"] for one in listed if one["role"] == "live"]
 
 
@@ -112,7 +124,7 @@ def test_views_outlive_what_made_them(fleeting, pool):
     life.live(over)
 
     assert {} == statuses(root)
-    assert ({"view 0.txt": "First"}, []) == views(root)
+    assert ({"view 0.txt": "First, round 0"}, []) == views(root)
 
 
 @pytest.mark.parametrize(
@@ -132,15 +144,18 @@ def test_view_that_cannot_be_published_fails_its_job(tmp_path, path, why, where)
     (tmp_path / "Song").mkdir()
     made = {"path": path, "role": "live", "bytes": 1, "sha256": "5a" * 32, "measurements": {}}
     job = Job(**vars(new_job()), parent=where.get("parent"))
-    ended = Ended(job.id, 1, Outcome.DONE, result={"outputs": [made]})
-    ending = ending_of(ended, job, Inbox(keeps=where.get("keeps", True)), tmp_path)
+    done = Ended(job.id, 1, Outcome.DONE, result={"outputs": [made]})
+    split = Ended(job.id, 1, Outcome.SPLIT, split={"views": [made]}, plan=Plan(()))
+    for ended in (done, split):
+        ending = ending_of(ended, job, Inbox(keeps=where.get("keeps", True)), tmp_path)
 
-    assert ("failed", "RESULT_INVALID", 0) == (
-        ending.outcome,
-        ending.error["code"],
-        len(ending.outputs),
-    )
-    assert why in ending.error["message"]
+        assert ("failed", "RESULT_INVALID", 0, None) == (
+            ending.outcome,
+            ending.error["code"],
+            len(ending.outputs),
+            ending.plan,
+        )
+        assert why in ending.error["message"]
 
 
 def test_readers_find_views_beside_the_result():

@@ -231,7 +231,12 @@ def test_status_of_a_batch_names_what_failed_first(fleeting, pool):
     """Readers see a running job, its progress by weight, and the parts that a person asks about."""
     root = fleeting / "spool"
     (root / "inbox" / "mix").mkdir(parents=True)
-    drop_folder(root, "Album", {"a.wav": b"\1\2" * 99}, "parts: 4\nbad_part: 1\nseconds: 0.3\n")
+    drop_folder(
+        root,
+        "Album",
+        {"a.wav": b"\1\2" * 99},
+        "parts: 4\nbad_part: 1\nseconds: 0.3\nstage: half of it\n",
+    )
     seen, shown = [], []
 
     def is_over(life):
@@ -249,7 +254,7 @@ def test_status_of_a_batch_names_what_failed_first(fleeting, pool):
     for one in seen:
         jsonschema.Draft202012Validator(schema("status-1.json")).validate(one)
     assert during, "no status was seen while parts ran"
-    assert ("round 1", "UNCOUNTABLE") == (
+    assert ("half of it", "UNCOUNTABLE") == (
         during[0]["stage"]["name"],
         during[0]["parts"]["listed"][0]["code"],
     )

@@ -40,7 +40,7 @@ def test_status_lists_the_first_outputs_and_says_that_there_are_others(tmp_path)
 def test_split_job_says_what_all_of_its_parts_wait_for():
     """Otherwise it would seem to run, and nothing would happen."""
     job = Job(**vars(new_job()), round=1, split=True)
-    parts = {"round": 1, "progress": 0.0, "running": 0, "queued": 3}
+    parts = {"round": 1, "stage": "round 1", "progress": 0.0, "running": 0, "queued": 3}
     why = ("resource", "waits for gpu: 1 needed, 0 of 1 free")
 
     assert "resource" == status_of_job(job, [], [], parts=parts, waits_for=why)["wait"]["reason"]

@@ -40,8 +40,10 @@ class Options(BaseModel, extra="forbid"):
     on_failure: Literal["go on", "stop"] = "go on"
     at_once: int = 0
     live: int = 0
-    """How many live views it makes; with ``only_live`` nothing else."""
+    """How many live views it makes, before its parts too; with ``only_live`` nothing else."""
     only_live: bool = False
+    stage: str = ""
+    """What is said while its parts run."""
     cancel_by: str = ""
     """A file that the first part makes until it is killed: a request to cancel the job."""
 
@@ -92,7 +94,7 @@ def _views(task: Task, count: int) -> list[Output]:
     """Make live views that say whose they are."""
     names = [f"view {number}.txt" for number in range(count)]
     for name in names:
-        (task.workdir / name).write_text(task.name)
+        (task.workdir / name).write_text(f"{task.name}, round {task.round}")
     return [Output(name, "live") for name in names]
 
 
@@ -115,7 +117,9 @@ def _split(task: Task, options: Options) -> Split:
     names = [f"line {place} of round {task.round}" for place in range(options.parts)]
     (task.workdir / "plan.txt").write_text("\n".join(names))
     parts = [Part(name, {"place": place}, weight=place + 1) for place, name in enumerate(names)]
-    return Split(tuple(parts), at_once=options.at_once, on_failure=options.on_failure)
+    views = tuple(view.path for view in _views(task, options.live))
+    told = {"at_once": options.at_once, "on_failure": options.on_failure, "views": views}
+    return Split(tuple(parts), stage=options.stage, **told)
 
 
 def _gather(task: Task, options: Options) -> None:

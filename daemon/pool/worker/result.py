@@ -9,7 +9,8 @@ Rules
 import hashlib
 import json
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -95,7 +96,7 @@ def made_of(result: Result, workdir: Path) -> Made:
     ResultError
         An output is missing, or something has no form in JSON, or is out of range.
     """
-    try:
+    with _words_for_errors():
         made = Made(
             outputs=[_made_file(output, workdir) for output in result.outputs],
             measurements=plain(result.measurements, "measurements"),
@@ -110,6 +111,12 @@ def made_of(result: Result, workdir: Path) -> Made:
             return made
         listed = write_lines(workdir / OUTPUTS, files)
         return made.model_copy(update={"outputs": [], "listed": listed})
+
+
+@contextmanager
+def _words_for_errors() -> Iterator[None]:
+    try:
+        yield
     except ValidationError as error:
         raise ResultError(complaint(error)) from error
     except OSError as error:
@@ -126,22 +133,21 @@ def listed(split: Split, workdir: Path) -> SplitInto:
     Raises
     ------
     ResultError
-        There are none or too many, or something of one has no form in JSON.
+        There are none or too many, a view is missing, or something has no form in JSON.
     """
     parts = split.parts
     if not isinstance(parts, Sequence) or not all(isinstance(part, Part) for part in parts):
         raise ResultError("the parts of a Split are a tuple of Part: Split((Part(…), Part(…)))")
     if not 1 <= len(parts) <= MOST_PARTS:
         raise ResultError(f"a Split has 1 to {MOST_PARTS:,} parts, got {len(parts):,}")
-    try:
-        count = write_list(workdir, parts)
+    with _words_for_errors():
         return SplitInto(
-            count=count, at_once=split.at_once, stop_at_failure=split.on_failure == "stop"
+            count=write_list(workdir, parts),
+            at_once=split.at_once,
+            stop_at_failure=split.on_failure == "stop",
+            stage=_text(split.stage, 200),
+            views=[_made_file(Output(view, "live"), workdir) for view in split.views],
         )
-    except ValidationError as error:
-        raise ResultError(complaint(error)) from error
-    except (AttributeError, TypeError, ValueError, RecursionError) as error:
-        raise ResultError(words(error)) from error
 
 
 def _made_file(output: Output, workdir: Path) -> MadeFile:
