@@ -17,17 +17,43 @@ be installed (the extra ``fallback``) its filters are used: the same bits, fifte
 than a loop in Python.
 
 Rule 3: ``DSP_KERNELS=numpy`` in the environment chooses the plain versions, to compare.
+
+Rule 4: a binary that does not load, or was compiled of other sources than lie beside it, is
+not used: it may lack a kernel, or take other arguments. That is warned of, once per process.
 """
 
 import os
+import warnings
+from hashlib import sha256
+from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-ENGINE: Literal["compiled", "numpy"] = (
-    "numpy"
-    if os.environ.get("DSP_KERNELS") == "numpy" or not find_spec(f"{__name__}._compiled")
-    else "compiled"
-)
+
+def _fault_of_binary() -> str:
+    """Return why the compiled kernels cannot be used though they are there; empty: they can."""
+    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.[ch]"))]
+    try:
+        compiled = import_module(f"{__name__}._compiled")
+    except ImportError as error:
+        return str(error)
+    # An installation has the binary alone.
+    fits = not sources or sha256(b"".join(sources)).hexdigest() == compiled.SOURCE
+    return "" if fits else "they were compiled of other sources"
+
+
+def _engine() -> Literal["compiled", "numpy"]:
+    if os.environ.get("DSP_KERNELS") == "numpy" or not find_spec(f"{__name__}._compiled"):
+        return "numpy"
+    if not (fault := _fault_of_binary()):
+        return "compiled"
+    text = f"the compiled kernels are not used, mixing is slower: {fault}"
+    warnings.warn(f"{text}; run `python hatch_build.py`, or install again", stacklevel=2)
+    return "numpy"
+
+
+ENGINE: Literal["compiled", "numpy"] = _engine()
 """Which versions are in use."""
 
 if TYPE_CHECKING or ENGINE == "numpy":

@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 import platform
+import shutil
 import subprocess
 import sys
 import threading
@@ -315,6 +316,29 @@ def test_compiled_engine_loads_no_scipy():
     )
 
     assert "False" == said.stdout.strip()
+
+
+@pytest.mark.parametrize("stale", ["no library at all", "of other sources"])
+def test_binary_of_other_sources_is_not_used(stale, tmp_path):
+    """After a pull that changed a kernel the engine works on, slower, and says what to do."""
+    package = tmp_path / "dsp" / "kernels"
+    shutil.copytree(ROOT / "dsp" / "kernels", package)
+    (package.parent / "__init__.py").touch()
+    if stale == "of other sources":
+        (package / "pcm.c").write_text("/* a kernel that the binary does not know */")
+    else:
+        (package / "_compiled.abi3.so").write_bytes(b"text")
+    said = subprocess.run(
+        [sys.executable, "-c", "from dsp import kernels; print(kernels.ENGINE)"],
+        cwd=tmp_path,
+        env={**os.environ, "DSP_KERNELS": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert "numpy" == said.stdout.strip()
+    assert "python hatch_build.py" in said.stderr
 
 
 def test_engine_can_be_chosen():

@@ -47,7 +47,7 @@ def kernels() -> Finding:
     """Say which kernels the sound engine uses."""
     if ENGINE == "compiled":
         return Finding("kernels", "ok", "compiled")
-    text = "NumPy's: mixing is slower; install with a C compiler and Python's headers for others"
+    text = "NumPy's: mixing is slower; install again, with a C compiler and Python's headers"
     return Finding("kernels", "warning", text)
 
 
