@@ -42,7 +42,7 @@ class Archive:
         self.kept.mkdir()
         self.out = folder / "none"
         self.jobs = 0
-        self.parts = []
+        self.splits, self.known = [], []
         self.clock = FakeClock()
         self.clock.now_ms = time.time_ns() // 1_000_000 + 3_600_000  # nothing is young
 
@@ -65,7 +65,10 @@ class Archive:
                 self.out = workdir
                 return made, stages
             stages.append(made.parts[0].options["stage"])
-            self.parts.append(made.parts)
+            self.splits.append(made)
+            if made.views:
+                self.out = workdir
+                self.known += self.rows("SELECT count(*) FROM meta")
             carried, given["carried"] = workdir, workdir
             ended = ()
             for place, one in enumerate(made.parts):
@@ -208,15 +211,20 @@ def test_young_file_is_listed_and_examined_later(archive):
     assert ([], ["tags", "decode"]) == (first, second)
 
 
-def test_first_tags_do_not_wait_for_those_of_all(archive):
-    """Of a large library two small parts are done and written first."""
-    for number in range(5):
+def test_first_tags_do_not_wait_for_those_of_all(archive, monkeypatch):
+    """Of a large library a few are done first; each round brings views of what is known then."""
+    monkeypatch.setattr("daemon.handlers.library.rounds._FIRST_S", 0.008)
+    for number in range(7):
         wav(archive.root / f"{number}.wav", noise(0.1 * (number + 1)))
 
     _, stages = archive.scan(part_s=1e-9, follow=["tags"])
 
     assert ["tags", "tags"] == stages
-    assert [2, 3] == [len(parts) for parts in archive.parts]
+    assert [2, 5] == [len(one.parts) for one in archive.splits]
+    assert ["tags: 7 files left", "tags: 5 files left"] == [
+        one.stage.partition(",")[0] for one in archive.splits
+    ]
+    assert [(0,), (2,)] == archive.known
 
 
 def test_nobody_sees_that_files_were_read(archive):
@@ -285,7 +293,7 @@ def test_what_is_said_is_written_down_once_and_found_on_the_page(archive):
 
 def test_large_library_has_a_page_for_each_top_folder(archive, monkeypatch):
     """A page that no browser would open is cut; the first one leads to the others."""
-    monkeypatch.setattr("daemon.handlers.library.publish.MOST_ROWS", 3)
+    monkeypatch.setattr("daemon.handlers.library.views.MOST_ROWS", 3)
     for number in range(6):
         wav(archive.root / f"{number % 2}/deep/{number}.wav", noise(0.1))
 

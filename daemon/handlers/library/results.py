@@ -6,7 +6,8 @@ rows again changes nothing.
 
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,6 +69,13 @@ class Row(BaseModel):
     transcript: Transcript | None = None
 
 
+def _rows(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            with suppress(ValidationError):
+                yield Row.model_validate_json(line)
+
+
 class Results:
     """Writes rows into a catalogue.
 
@@ -95,27 +103,31 @@ class Results:
         self.written = 0
         """Rows that said something new."""
 
-    def merge(self, stage: Stage, rows: Path) -> None:
-        """Write the rows of a part; those that are no rows are left out, and stay due."""
+    def merge(self, stage: Stage, listed: Path, rows: Path | None) -> int:
+        """Write the rows of a part; return how many files it was given.
+
+        Those that are no rows are left out. What stays due is noted as tried in this run.
+        """
         write = {
             "tags": self._tags,
             "decode": self._decoded,
             "follow": self._followed,
             "transcript": self._transcribed,
         }[stage]
-        with rows.open(encoding="utf-8") as lines, self._catalogue.transaction():
-            for line in lines:
-                try:
-                    row = Row.model_validate_json(line)
-                except ValidationError:
-                    continue
+        with listed.open(encoding="utf-8") as asked:
+            given = [(-self._gen, json.loads(line)["id"], stage) for line in asked]
+        with self._catalogue.transaction():
+            for row in _rows(rows) if rows and rows.is_file() else ():
                 file = self._catalogue.execute(
                     f"SELECT file.*, {PATH} AS path FROM {PLACED} WHERE file.id = ? AND due = ?",  # noqa: S608
                     (row.id, stage),
                 ).fetchone()
-                if file is None or row.error is not None:
-                    continue
-                write(file, row)
+                if file is not None and row.error is None:
+                    write(file, row)
+            self._catalogue.executemany(
+                "UPDATE file SET due_gen = ? WHERE id = ? AND due = ?", given
+            )
+        return len(given)
 
     def _next(self, stage: Stage, content: int) -> Stage | None:
         """Return the stage that follows for a file; what is known of its content needs none."""

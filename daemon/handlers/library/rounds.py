@@ -1,42 +1,41 @@
-"""The rounds of a job: look, then let parts find out what is due, look on, and publish.
+"""The rounds of a job: look, let parts find out what is due, look on, and publish.
 
 What is found first is worked on first, so that somebody who begins with a million files sees the
-first of them within a minute. ``State`` is what one round leaves for the next; a round that is
-tried again writes the same rows again, which changes nothing.
+first of them within a minute. A round does about as much work as all before it, and with its
+parts go live views of what is known by then, whenever what is new in them is worth their making.
+
+``State`` is what one round leaves for the next; a round that is tried again writes the same rows
+again, which changes nothing. A file that was tried in vain is due in the next run.
 """
 
+import math
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from daemon.handlers.contract import MOST_PARTS, EndedPart, Note, Output, Result, Split, Task
+from daemon.handlers.contract import MOST_PARTS, Note, Output, Part, Result, Split, Task
 from daemon.handlers.library.catalogue import Catalogue
 from daemon.handlers.library.ends import RemovalRules
 from daemon.handlers.library.options import Options, Request
 from daemon.handlers.library.results import LACKS, Results
 from daemon.handlers.library.runs import Look, Scope
-from daemon.handlers.library.work import ROWS, Stage, analysis_of, cut, done, sound_of
+from daemon.handlers.library.views import write_views
+from daemon.handlers.library.work import ROWS, Stage, analysis_of, cut, done, list_name, sound_of
+from daemon.text import count
 
 _STATE = "state.json"
-_FIRST = "first tags"
-"""So few that whoever begins with a large library need not wait for the tags of all."""
-_FIRST_S, _FIRST_PARTS = 10.0, 2
-_STEPS = (
-    "look",
-    _FIRST,
-    "tags",
-    "decode",
-    "look on",
-    "tags",
-    "decode",
-    "follow",
-    "transcript",
-    "transcript",
-)
+_FIRST_S, _LONGEST_S = 20.0, 3_600.0
+"""The work of the first round with parts, and of the longest."""
+_AT_ONCE = 8
+"""Parts of a short round: few machines have more slots."""
+_SHORTEST_S = 5.0
+"""Of a part; its worker takes a fifth of a second to start."""
+_NEW_S, _VIEW_S = 0.004, 0.000_5
+"""What a new file is worth, in seconds of work; what a file takes in views, times ten."""
 _SAYS_S = 2.0
 _MOST_OF_A_CODE = 20
 
@@ -48,13 +47,26 @@ class State(BaseModel):
 
     gen: int
     began_ms: int
-    todo: list[str] = list(_STEPS)
+    looked: bool = False
+    """What comes first was looked at."""
     ended: bool = False
     """All was looked at."""
     stage: Stage | None = None
     """What the parts that are at work do."""
+    since_ms: int = 0
+    """When they were made."""
+    rate: float | None = None
+    """Files a second, of the round before."""
+    given_up: bool = False
+    """No part of a round could be done: this run asks for no more."""
     tried: bool = False
     """The recogniser was asked for the files of one part."""
+    silent: bool = False
+    """It answered nothing."""
+    worked_s: float = 0.0
+    """The work of all rounds, as far as it could be told."""
+    unseen_s: float = 0.0
+    """That of which no view tells."""
     written: int = 0
     """Rows that parts brought."""
     notes: list[tuple[str, str]] = []
@@ -92,30 +104,37 @@ class Rounds:
         """Do what is next until parts are to work, or nothing is left."""
         state = self.state
         if state.stage:
-            before = state.written
-            for ended in self._task.parts:
-                self._merge(state.stage, ended)
-            self._ended(state.stage, said_something=state.written > before)
-            state.stage = None
-        while state.todo:
-            step = state.todo.pop(0)
-            if step in {"look", "look on"}:
-                self._go_on(self.options.first_look if step == "look" else 1 << 62)
-            elif (split := self._parts(step)) is not None:
-                return split
-        return None
+            self._gather(state.stage)
+        if not state.looked:
+            self._look_on(self.options.first_look)
+            state.looked = True
+        while True:
+            for stage in self._wanted():
+                if (split := self._parts(stage)) is not None:
+                    return split
+            if state.ended:
+                return None
+            self._look_on(1 << 62)
 
-    def _go_on(self, most_new: int) -> None:
+    def _wanted(self) -> Iterator[Stage]:
+        """Yield what is to be found out; before all was looked at, what costs little."""
         state = self.state
-        look = self._begun()
-        if not state.ended:
-            look.begin()
-            state.ended = look.go(most_new, self._rules(), _Pace(self._task, look))
-            for note in look.told.notes:
-                self._note(*note)
-            self._add_due()
-        if state.ended:
-            state.todo = [step for step in state.todo if step != "look on"]
+        for stage in self.stages:
+            late = stage not in {"tags", "decode"}
+            if not (state.given_up or (late and not state.ended) or self._is_silent(stage)):
+                yield stage
+
+    def _is_silent(self, stage: Stage) -> bool:
+        return stage == "transcript" and self.state.silent
+
+    def _look_on(self, most_new: int) -> None:
+        state, look = self.state, self._begun()
+        look.begin()
+        state.ended = look.go(most_new, self._rules(), _Pace(self._task, look))
+        state.unseen_s += _NEW_S * look.told.new
+        for note in look.told.notes:
+            self._note(*note)
+        self._add_due()
 
     def _rules(self) -> RemovalRules:
         after_ms = round(self.options.removed_after_h * 3_600_000)
@@ -139,70 +158,91 @@ class Rounds:
                     (before_ms,),
                 )
 
-    def _parts(self, step: str) -> Split | None:
-        """Return the parts of a stage; by hand they are done here, in turn."""
-        stage = next((one for one in self.stages if one == step.removeprefix("first ")), None)
-        if stage is None:
-            return None
-        task, state = self._task, self.state
-        part_s, most_parts = self.options.part_s, MOST_PARTS
-        if step == _FIRST:
-            part_s, most_parts = min(part_s, _FIRST_S), _FIRST_PARTS
-        elif stage == "transcript" and not state.tried:
-            most_parts = 1
-        settled_ns = (state.began_ms - round(self.options.settle_s * 1000)) * 1_000_000
+    def _parts(self, stage: Stage) -> Split | None:
+        """Return the parts of a round; by hand all of a stage is done here, in turn."""
+        task, state, by_hand = self._task, self.state, self._task.kept is None
+        most_s = min(max(_FIRST_S, state.worked_s), _LONGEST_S)
         made = cut(
             self._catalogue,
             stage,
             task.workdir,
             gen=state.gen,
-            settled_ns=settled_ns,
-            part_s=part_s,
+            settled_ns=(state.began_ms - round(self.options.settle_s * 1000)) * 1_000_000,
+            part_s=min(self.options.part_s, max(_SHORTEST_S, most_s / _AT_ONCE)),
+            most_s=math.inf if by_hand else most_s,
             within=self._begun().within(),
-            most_parts=most_parts,
+            most_parts=1 if stage == "transcript" and not state.tried else MOST_PARTS,
         )
         if not made:
             return None
-        if task.kept is not None:
-            state.stage = stage
-            (task.workdir / _STATE).write_text(state.model_dump_json(), "utf-8")
-            at_once = self.options.transcript.at_once if stage == "transcript" else 0
-            return Split(made, at_once=at_once)
-        results = self._results()
-        for place, one in enumerate(made):
-            share = partial(_shared, task, stage, place, len(made))
-            rows = task.workdir / ROWS
-            for note in work(task, stage, task.workdir / str(one.options["list"]), rows, share):
-                self._note(note.code, note.message)
-            results.merge(stage, rows)
-            rows.unlink()
-            (task.workdir / str(one.options["list"])).unlink()
-        state.written += results.written
-        self._ended(stage, said_something=results.written > 0)
-        return None
+        if by_hand:
+            self._do(stage, made)
+            return None
+        state.worked_s += (work_s := sum(part.weight for part in made))
+        state.stage, state.since_ms = stage, self._now_ms
+        files = self._catalogue.number("SELECT count(*) FROM file")
+        split = Split(
+            made,
+            at_once=self.options.transcript.at_once if stage == "transcript" else 0,
+            stage=self._said_of(stage),
+            views=write_views(task, self._catalogue) if state.unseen_s >= _VIEW_S * files else (),
+        )
+        state.unseen_s = work_s + (0.0 if split.views else state.unseen_s)
+        (task.workdir / _STATE).write_text(state.model_dump_json(), "utf-8")
+        return split
 
-    def _results(self) -> Results:
-        return Results(self._catalogue, self.state.gen, self.stages, self._now_ms, self._note)
+    def _said_of(self, stage: Stage) -> str:
+        """Return what is left to do, for people, and how fast it goes."""
+        left = self._catalogue.number(
+            "SELECT count(*) FROM file WHERE due = ? AND state = 'here'", stage
+        )
+        rate = self.state.rate
+        return f"{stage}: {count(left, 'file')} left" + (f", {rate:.3g} a second" if rate else "")
+
+    def _do(self, stage: Stage, made: Sequence[Part]) -> None:
+        task, before = self._task, self.state.written
+        for place in range(len(made)):
+            share = partial(_shared, task, stage, place, len(made))
+            listed, rows = task.workdir / list_name(stage, place), task.workdir / ROWS
+            for note in work(task, stage, listed, rows, share):
+                self._note(note.code, note.message)
+            self._merge(stage, listed, rows)
+            rows.unlink()
+            listed.unlink()
+        self._ended(stage, before)
+
+    def _gather(self, stage: Stage) -> None:
+        """Write down what the parts of the last round found out."""
+        task, state = self._task, self.state
+        assert task.carried is not None  # noqa: S101 - there was a plan
+        before, files = state.written, 0
+        for place, ended in enumerate(task.parts):
+            for note in ended.notes:
+                self._note(str(note["code"]), str(note["message"]))
+            rows = ended.folder / ROWS if ended.outcome == "done" else None
+            files += self._merge(stage, task.carried / list_name(stage, place), rows)
+        self._ended(stage, before)
+        state.given_up = all(ended.outcome != "done" for ended in task.parts)
+        state.rate = 1_000 * files / max(1, self._now_ms - state.since_ms)
+        state.stage = None
+
+    def _merge(self, stage: Stage, listed: Path, rows: Path | None) -> int:
+        """Write the rows of a part, if it has made some; return how many files it was given."""
+        results = Results(self._catalogue, self.state.gen, self.stages, self._now_ms, self._note)
+        files = results.merge(stage, listed, rows)
+        self.state.written += results.written
+        return files
+
+    def _ended(self, stage: Stage, before: int) -> None:
+        """Ask a recogniser no more that answered nothing of a first part: it is away."""
+        if stage == "transcript":
+            self.state.tried = True
+            self.state.silent = self.state.written == before
 
     def _note(self, code: str, message: str) -> None:
         if (code, message) not in self._said:
             self._said.add((code, message))
             self.state.notes.append((code, message))
-
-    def _ended(self, stage: Stage, *, said_something: bool) -> None:
-        """Ask a recogniser no more that answered nothing of a first part: it is away."""
-        if stage == "transcript":
-            self.state.tried = True
-            if not said_something:
-                self.state.todo = [step for step in self.state.todo if step != stage]
-
-    def _merge(self, stage: Stage, ended: EndedPart) -> None:
-        for note in ended.notes:
-            self._note(str(note["code"]), str(note["message"]))
-        if ended.outcome == "done" and (rows := ended.folder / ROWS).is_file():
-            results = self._results()
-            results.merge(stage, rows)
-            self.state.written += results.written
 
     def notes(self) -> tuple[Note, ...]:
         """Return what is to be said: of each code the first ones, and how many more there are."""

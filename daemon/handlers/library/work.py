@@ -9,6 +9,7 @@ what the plan saw is left for the next run.
 
 import base64
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -45,6 +46,7 @@ def cut(
     gen: int,
     settled_ns: int,
     part_s: float,
+    most_s: float = math.inf,
     within: tuple[str, Sequence[object]] = ("1", ()),
     most_parts: int = MOST_PARTS,
 ) -> tuple[Part, ...]:
@@ -56,11 +58,13 @@ def cut(
     stage : str
     workdir : Path
     gen : int
-        The run: what it found itself goes first.
+        The run: what it found itself goes first; what it has tried in vain is left out.
     settled_ns : int
         What was written later is left for another run, but for what was found before this one.
     part_s : float
         The work of a part, as far as it can be told.
+    most_s : float
+        That of all of them.
     within : tuple of (str, sequence)
         What is asked for: a condition in SQL, and its values.
     most_parts : int
@@ -70,7 +74,8 @@ def cut(
         mtime_ns, content.sha256, coalesce(duration_s, declared_s) AS seconds,
         peaks IS NOT NULL OR meta.trouble IS NOT NULL AS heard FROM {PLACED}
         LEFT JOIN content ON content.id = file.content LEFT JOIN meta ON meta.content = content.id
-        WHERE due = ? AND state = 'here' AND (due_gen < ? OR mtime_ns <= ?) AND ({within[0]})
+        WHERE due = ?1 AND state = 'here' AND due_gen <> -?2 AND (due_gen < ?2 OR mtime_ns <= ?3)
+        AND ({within[0]})
         {_ONCE if stage in {"follow", "transcript"} else ""}
         ORDER BY due_gen DESC, file.id""",  # noqa: S608 - constants of ours
         stage,
@@ -80,7 +85,7 @@ def cut(
     )
     parts: list[Part] = []
     for files, work_s in _groups(rows, stage, part_s):
-        name = f"{stage}-{len(parts):04}.jsonl"
+        name = list_name(stage, len(parts))
         (workdir / name).write_text("".join(map(_line, files)), "utf-8")
         first = as_text(files[0]["name"]).encode("utf-8", "replace").decode()
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
@@ -94,9 +99,15 @@ def cut(
                 weight=max(work_s, 0.01),
             )
         )
-        if len(parts) == most_parts:
+        most_s -= work_s
+        if len(parts) == most_parts or most_s <= 0:
             break
     return tuple(parts)
+
+
+def list_name(stage: Stage, place: int) -> str:
+    """Return the name of a part's list."""
+    return f"{stage}-{place:04}.jsonl"
 
 
 def _groups(rows: Iterable[Any], stage: Stage, part_s: float) -> Iterator[tuple[list[Any], float]]:
