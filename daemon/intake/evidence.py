@@ -12,7 +12,7 @@ from daemon.errors import BadInput, is_ours
 from daemon.intake.drop import Drop, Found
 from daemon.intake.filenames import suffix_of
 from daemon.intake.writer_probe import Writer, open_beneath, writer_of
-from daemon.layout import SETTINGS
+from daemon.layout import SCAN, SETTINGS
 from daemon.text import display
 from dsp.containers.header import Format, Header, Verdict, Window
 from dsp.containers.identify import AUDIO_SUFFIXES, ends_in_zeros, read_header
@@ -20,6 +20,8 @@ from dsp.containers.junk import composed
 
 _PACKED = Format(rate_hz=88_200)
 """A byte a frame: what little FLAC, or 16 bits of one channel, makes of a second."""
+_REQUEST_BYTES = 4_096
+"""Of a ``.scan`` file that is written at one go: once its last line has ended, it is whole."""
 
 
 class DiskEvidence:
@@ -31,11 +33,17 @@ class DiskEvidence:
     def header(self, file: Found) -> Header:
         """Read the header of a file as it was when it was looked at."""
         suffix = archive_suffix(file.path) if self._drop.kind == "file" else ""
-        if not suffix and suffix_of(file.path) not in AUDIO_SUFFIXES:
+        request = file.path.endswith(SCAN) and 0 < file.bytes <= _REQUEST_BYTES
+        if not suffix and not request and suffix_of(file.path) not in AUDIO_SUFFIXES:
             verdict: Verdict = "unknown" if file.bytes else "empty"
             return Header(verdict, detail="not audio by its name, so of no known length")
         try:
             with self._opened(file) as fd:
+                if request:
+                    ended = os.pread(fd, 1, file.bytes - 1) == b"\n"
+                    return Header(
+                        "complete" if ended else "unknown", detail="its last line is open"
+                    )
                 if suffix:
                     return _archive_header(Window(fd, file.bytes), suffix)
                 return read_header(fd, file.bytes)

@@ -51,7 +51,7 @@ def test_unconfined_handler_reaches_everything(tmp_path):
 
 
 def test_confined_handler_can_do_its_work(tmp_path):
-    """Threads, folders, temporary files, renames and late imports go on as ever."""
+    """Threads, folders, temporary files, renames, late imports and large sorts go on as ever."""
     crew = Crew(tmp_path, Settings(slots=1, confine=True))
     end = crew.run_one("work_confined")
     crew.pool.close()

@@ -40,6 +40,21 @@ def first_look(inbox, name):
         os.close(fd)
 
 
+@pytest.mark.parametrize(("text", "settled"), [("full: true\n", True), ("full: tr", False)])
+def test_request_whose_last_line_has_ended_need_not_be_quiet_for_long(tmp_path, text, settled):
+    """Somebody who asks for a scan sees it begin; half a line may still be typed."""
+    (tmp_path / "now.scan").write_text(text)
+    settler, accepts = Settler(Rules(2, 5, 90, 30, 900, 3600)), frozenset({".scan"})
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        found = look(fd, "now.scan", Limits(), accepts)
+        looks = [settler.observe(found, DiskEvidence(fd, found, 1), now_s) for now_s in (0.0, 2.0)]
+    finally:
+        os.close(fd)
+
+    assert [False, settled] == [one.settled for one in looks]
+
+
 def test_submit_copies_a_folder_into_the_inbox(spool, tmp_path):
     """Every file arrives under its path, and the source stays."""
     song = stems(tmp_path)

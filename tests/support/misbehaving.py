@@ -356,9 +356,15 @@ def touch(task: Task) -> Result:
 
 
 def work_confined(task: Task) -> Result:
-    """Do what handlers do: threads, folders, temporary files, renames, lazy imports."""
+    """Do what handlers do: threads, folders, temporary files, renames, imports, large sorts."""
     import wave  # noqa: PLC0415 - to be loaded when confined already
 
+    from daemon.handlers.library.catalogue import Catalogue  # noqa: PLC0415 - likewise
+
+    with Catalogue(task.workdir / "catalogue.sqlite3") as catalogue:
+        catalogue.execute("PRAGMA cache_size = 1")  # what does not fit is sorted elsewhere
+        rows = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5000)"
+        catalogue.execute(f"{rows} SELECT randomblob(400) AS r FROM n ORDER BY r").fetchone()
     (task.workdir / "deep").mkdir()
     with tempfile.NamedTemporaryFile(delete=False) as file:
         file.write(task.source.read_bytes())
