@@ -69,20 +69,7 @@ def cut(
         What is asked for: a condition in SQL, and its values.
     most_parts : int
     """
-    rows = catalogue.rows(
-        f"""SELECT file.id, root.name AS root, folder.path AS folder, file.name, file.size,
-        mtime_ns, content.sha256, coalesce(duration_s, declared_s) AS seconds,
-        peaks IS NOT NULL OR meta.trouble IS NOT NULL AS heard FROM {PLACED}
-        LEFT JOIN content ON content.id = file.content LEFT JOIN meta ON meta.content = content.id
-        WHERE due = ?1 AND state = 'here' AND due_gen <> -?2 AND (due_gen < ?2 OR mtime_ns <= ?3)
-        AND ({within[0]})
-        {_ONCE if stage in {"follow", "transcript"} else ""}
-        ORDER BY due_gen DESC, file.id""",  # noqa: S608 - constants of ours
-        stage,
-        gen,
-        settled_ns,
-        *within[1],
-    )
+    rows = catalogue.rows(_due(stage, within[0]), stage, gen, settled_ns, *within[1])
     parts: list[Part] = []
     for files, work_s in _groups(rows, stage, part_s):
         name = list_name(stage, len(parts))
@@ -103,6 +90,17 @@ def cut(
         if len(parts) == most_parts or most_s <= 0:
             break
     return tuple(parts)
+
+
+def _due(stage: Stage, within: str) -> str:
+    """Return SQL: what is due, of a stage, in a run, and not younger than a time."""
+    return f"""SELECT file.id, root.name AS root, folder.path AS folder, file.name, file.size,
+        mtime_ns, content.sha256, coalesce(duration_s, declared_s) AS seconds,
+        peaks IS NOT NULL OR meta.trouble IS NOT NULL AS heard FROM {PLACED}
+        LEFT JOIN content ON content.id = file.content LEFT JOIN meta ON meta.content = content.id
+        WHERE due = ?1 AND state = 'here' AND due_gen <> -?2 AND (due_gen < ?2 OR mtime_ns <= ?3)
+        AND ({within}) {_ONCE if stage in {"follow", "transcript"} else ""}
+        ORDER BY due_gen DESC, file.id"""  # noqa: S608 - constants of ours
 
 
 def list_name(stage: Stage, place: int) -> str:
