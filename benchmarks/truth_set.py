@@ -27,13 +27,14 @@ import math
 import os
 import random
 import re
-import struct
 import subprocess
 import sys
 import tempfile
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from midi import quarters_of, tuned
 
 STYLES = Path("/usr/share/mma/lib")
 SOUNDFONTS = tuple(
@@ -112,16 +113,21 @@ def held(style: str) -> bool:
     return zlib.crc32(b"a" + style.encode()) % 2 == 1
 
 
-def make_set(folder: Path, *, songs_per_style: int, styles: tuple[str, ...] = ()) -> list[Truth]:
-    """Render what is missing of the set into ``folder``; return the truth of all of it."""
-    folder.mkdir(parents=True, exist_ok=True)
+def every_style() -> list[str]:
+    """Return the names of the styles that songs are made of."""
     names = [path.stem for path in sorted((STYLES / "stdlib").glob("*.mma"))]
     names += [f"casio-{path.stem}" for path in sorted((STYLES / "casio").glob("*.mma"))]
     names = [name for name in names if name not in LEFT_OUT]
     if not names:
         sys.exit(f"no styles in {STYLES}: install mma, fluidsynth and fluid-soundfont-gm")
+    return names
+
+
+def make_set(folder: Path, *, songs_per_style: int, styles: tuple[str, ...] = ()) -> list[Truth]:
+    """Render what is missing of the set into ``folder``; return the truth of all of it."""
+    folder.mkdir(parents=True, exist_ok=True)
     truths = []
-    for style in styles or names:
+    for style in styles or every_style():
         for number in range(songs_per_style):
             said = folder / f"{style}_{number}.json"
             if not said.exists():
@@ -157,17 +163,10 @@ class Plan:
 def render(folder: Path, style: str, number: int) -> None:
     """Write one song and its truth."""
     name = f"{style}_{number}"
-    dice = random.Random(zlib.crc32(name.encode()))  # noqa: S311 - songs, not secrets
-    plan = _plan(dice, style, number)
     with tempfile.TemporaryDirectory(dir=folder) as work:
-        (Path(work) / "song.mma").write_text(_score(dice, plan), "utf-8")
-        _run("mma", "song.mma", "-f", "song.mid", cwd=work)
-        midi = (Path(work) / "song.mid").read_bytes()
-        (Path(work) / "tuned.mid").write_bytes(_tuned(midi, plan.cents))
-        fluidsynth = ("fluidsynth", "-ni", "-q", "-g", "0.4", "-r", "44100", "-T", "flac",
-                      "-O", "s16", "-F", "song.flac")  # fmt: skip
-        _run(*fluidsynth, str(dice.choice(SOUNDFONTS)), "tuned.mid", cwd=work)
-        quarters = _seconds_of(midi, plan.bars * plan.meter + 1)
+        plan, soundfont, midi = score(style, number, work)
+        play(tuned(midi, plan.cents), soundfont, work)
+        quarters = quarters_of(midi, plan.bars * plan.meter + 1)
         beats = quarters[:: plan.halves]
         truth = Truth(
             name=name, style=style, held=held(style), kind=plan.kind,
@@ -179,6 +178,23 @@ def render(folder: Path, style: str, number: int) -> None:
         said = Path(work) / "truth.json"
         said.write_text(json.dumps(asdict(truth)), "utf-8")
         os.replace(said, folder / f"{name}.json")  # noqa: PTH105
+
+
+def score(style: str, number: int, work: str) -> tuple[Plan, Path, bytes]:
+    """Return the plan of a song, what it is played with, and its MIDI file, not yet tuned."""
+    dice = random.Random(zlib.crc32(f"{style}_{number}".encode()))  # noqa: S311 - no secret
+    plan = _plan(dice, style, number)
+    (Path(work) / "song.mma").write_text(_score(dice, plan), "utf-8")
+    _run("mma", "song.mma", "-f", "song.mid", cwd=work)
+    return plan, dice.choice(SOUNDFONTS), (Path(work) / "song.mid").read_bytes()
+
+
+def play(midi: bytes, soundfont: Path, work: str) -> None:
+    """Render a MIDI file into ``song.flac``."""
+    (Path(work) / "played.mid").write_bytes(midi)
+    fluidsynth = ("fluidsynth", "-ni", "-q", "-g", "0.4", "-r", "44100", "-T", "flac",
+                  "-O", "s16", "-F", "song.flac")  # fmt: skip
+    _run(*fluidsynth, str(soundfont), "played.mid", cwd=work)
 
 
 def _plan(dice: random.Random, style: str, number: int) -> Plan:
@@ -272,67 +288,6 @@ def _run(*command: str, cwd: str) -> None:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed: {done.stdout[-500:]} {done.stderr[-500:]}")
-
-
-def _tuned(midi: bytes, cents: float) -> bytes:
-    """Return a MIDI file with one more track, which tunes all channels but the drums'.
-
-    Registered parameter 1 is the fine tuning: 64 is none, 0 a semitone down (MIDI 1.0). Its
-    lower seven bits are left at 0, because fluidsynth reads them only when they come first.
-    """
-    value = 64 + round(cents * 0.64)
-    events = b""
-    for channel in (*range(9), *range(10, 16)):
-        for control, data in ((101, 0), (100, 1), (38, 0), (6, value)):
-            events += bytes((0, 0xB0 | channel, control, data))
-    track = events + b"\x00\xff\x2f\x00"
-    _, form, tracks, division = struct.unpack(">4xIHHH", midi[:14])
-    head = struct.pack(">4sIHHH", b"MThd", 6, form, tracks + 1, division)
-    return head + b"MTrk" + struct.pack(">I", len(track)) + track + midi[14:]
-
-
-def _seconds_of(midi: bytes, quarters: int) -> list[float]:
-    """Return when each quarter is played, by the tempo map of the first track."""
-    division = struct.unpack(">H", midi[12:14])[0]
-    changes = [*_tempo_changes(midi[22 : 22 + struct.unpack(">I", midi[18:22])[0]]), (1 << 62, 0)]
-    second, tick, micro, place, out = 0.0, 0, 500_000, 0, []
-    for quarter in range(quarters):
-        until = quarter * division
-        while changes[place][0] <= until:
-            second += (changes[place][0] - tick) * micro / division / 1e6
-            tick, micro = changes[place]
-            place += 1
-        second += (until - tick) * micro / division / 1e6
-        tick = until
-        out.append(round(second, 6))
-    return out
-
-
-def _tempo_changes(track: bytes) -> list[tuple[int, int]]:
-    """Return (tick, microseconds per quarter) of a track that holds meta events alone."""
-    place, tick, found = 0, 0, []
-
-    def number() -> int:
-        nonlocal place
-        value = 0
-        while True:
-            byte = track[place]
-            place += 1
-            value = value << 7 | byte & 127
-            if byte < 128:  # noqa: PLR2004
-                return value
-
-    while place < len(track):
-        tick += number()
-        if track[place] != 0xFF:  # noqa: PLR2004
-            sys.exit(f"the first track of the MIDI file holds more than meta events: {place}")
-        kind = track[place + 1]
-        place += 2
-        length = number()
-        if kind == 0x51:  # noqa: PLR2004
-            found.append((tick, int.from_bytes(track[place : place + length], "big")))
-        place += length
-    return found
 
 
 def main() -> None:
