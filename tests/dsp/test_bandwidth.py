@@ -39,6 +39,14 @@ def test_wall_is_found_where_it_is(wall_hz):
     assert 25 < edge.drop_db
 
 
+def test_few_clicks_do_not_hide_a_wall():
+    """A decoder clips the loudest attacks, and each is as wide as the spectrum."""
+    mono = noise(wall_hz=16_000)
+    mono[[100_000, 200_000, 300_000]] = 0.9
+
+    assert "lossy_wall" == edge_of(mono).evidence
+
+
 def test_spectrum_that_falls_by_itself_is_not_accused():
     """Where there is no drop there is no evidence."""
     assert "none" == edge_of(noise()).evidence
