@@ -55,8 +55,8 @@ class State(BaseModel):
     """What the parts that are at work do."""
     since_ms: int = 0
     """When they were made."""
-    rate: float | None = None
-    """Files a second, of the round before."""
+    rate: tuple[Stage, float] | None = None
+    """What the round before did, and how many files a second."""
     given_up: bool = False
     """No part of a round could be done: this run asks for no more."""
     tried: bool = False
@@ -196,8 +196,9 @@ class Rounds:
         left = self._catalogue.number(
             "SELECT count(*) FROM file WHERE due = ? AND state = 'here'", stage
         )
-        rate = self.state.rate
-        return f"{stage}: {count(left, 'file')} left" + (f", {rate:.3g} a second" if rate else "")
+        of, rate = self.state.rate or (None, 0.0)
+        more = f", {rate:.1f} a second" if of == stage else ""
+        return f"{stage}: {count(left, 'file')} left{more}"
 
     def _do(self, stage: Stage, made: Sequence[Part]) -> None:
         task, before = self._task, self.state.written
@@ -223,7 +224,7 @@ class Rounds:
             files += self._merge(stage, task.carried / list_name(stage, place), rows)
         self._ended(stage, before)
         state.given_up = all(ended.outcome != "done" for ended in task.parts)
-        state.rate = 1_000 * files / max(1, self._now_ms - state.since_ms)
+        state.rate = stage, 1_000 * files / max(1, self._now_ms - state.since_ms)
         state.stage = None
 
     def _merge(self, stage: Stage, listed: Path, rows: Path | None) -> int:
