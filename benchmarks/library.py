@@ -6,7 +6,8 @@
 Each scan is a process of its own; of an unchanged one the best of three counts, of the bare walk
 the best of two between them, so that both had the same machine. ``find`` lists what is newer than
 a stamp, as loops in shells do: it sees no file that is gone, moved, or copied with an old time.
-``beet import -A`` reads the tags of the same files into its own catalogue.
+``beet import -A`` reads the tags of the same files into its own catalogue. A daemon is asked for a
+first scan, and its outbox watched until the first tags are there.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import os
 import random
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -53,6 +55,7 @@ def main() -> None:
         print(f"{args.files} files in {args.files // _IN_FOLDER} folders")
         _make(root, args.files)
         _measure_scans(folder, root, args.files)
+        _measure_outbox(folder / "spool", root)
         shutil.rmtree(root)
         _measure_tags(folder, args.tagged, args.beet)
 
@@ -106,6 +109,43 @@ def _change(root: Path) -> None:
             path.rename(files[dice.randrange(100)].parent / f"moved {number}.flac")
         else:
             path.unlink()
+
+
+def _measure_outbox(spool: Path, root: Path) -> None:
+    """Say when readers of the outbox see the first rows of a first scan, and the first tags."""
+    inbox, view = spool / "inbox/archive", spool / "outbox/archive/catalogue.sqlite"
+    inbox.mkdir(parents=True)
+    settings = {"handler": "daemon.handlers.library", "reads": {"music": str(root)}}
+    settings |= {"keeps": True, "options": {"settle_s": 0}}
+    (spool / "config.yaml").write_text(
+        json.dumps({"root": str(spool), "pool": {"slots": 2}, "inboxes": {"archive": settings}})
+    )
+    with (
+        (spool / "log").open("wb") as log,
+        subprocess.Popen(
+            ["soundspool", "run", "--config", spool / "config.yaml"], stdout=log, stderr=log
+        ) as daemon,
+    ):
+        while not (spool / "daemon.json").exists():
+            time.sleep(0.05)
+        (inbox / "now.scan").write_text("full: false\n")
+        began_s = time.perf_counter()
+        for what, table in (("rows", "file"), ("tags", "meta")):
+            while not (found := _counted(view, table)):
+                time.sleep(0.05)
+            took_s = time.perf_counter() - began_s
+            print(f"first {what} in the outbox: {found} after {took_s:.1f} s")
+        daemon.terminate()
+
+
+def _counted(view: Path, table: str) -> int:
+    if not view.exists():
+        return 0
+    connection = sqlite3.connect(view)
+    try:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
+    finally:
+        connection.close()
 
 
 def _measure_tags(folder: Path, files: int, beet: str | None) -> None:
