@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import time
 from urllib.parse import unquote_to_bytes
 
@@ -19,6 +20,7 @@ from daemon.handlers.contract import EndedPart, Split, Task
 from tests.support.clocks import FakeClock
 from tests.support.sample_packs import RATE_HZ, sample_packs, wav
 from tests.support.speech_server import serving, words_wav
+from tests.support.surroundings import needs
 from tests.support.tones import sine
 
 
@@ -267,6 +269,24 @@ def test_analysis_that_is_wanted_later_is_made_of_what_is_known(archive):
     assert ["follow"] == stages
     ((follow,),) = archive.rows("SELECT follow FROM meta")
     assert {"bpm", "key"} <= json.loads(follow).keys()
+
+
+@needs("ffmpeg", debian="ffmpeg")
+def test_what_nobody_could_decode_is_heard_once_ffmpeg_may(archive):
+    """Of an M4A that had its tags alone; until then no run is made for it again and again."""
+    source = wav(archive.root / "a.wav", noise(1.0))
+    command = ["ffmpeg", "-v", "error", "-i", source, "-c:a", "aac", source.with_suffix(".m4a")]
+    subprocess.run(command, check=True)
+    source.unlink()
+    archive.scan(foreign=False)
+    assert [("INPUT_NOT_SUPPORTED",)] == archive.rows("SELECT trouble FROM meta")
+    with pytest.raises(NothingToDo):
+        archive.scan(foreign=False)
+
+    _, stages = archive.scan()
+
+    assert ["decode"] == stages
+    assert [(None, 200)] == archive.rows("SELECT trouble, length(peaks) FROM meta")
 
 
 def test_what_is_said_is_written_down_once_and_found_on_the_page(archive):

@@ -209,7 +209,6 @@ class Results:
             return
         content = self._content_of(file, sha256)
         if row.peaks is not None or row.trouble is not None:
-            self.written += 1
             self._write_sound(file, content, row)
         elif row.audio_md5 is None:  # its bytes were heard before, as those of another file
             same = "SELECT audio_md5 FROM file WHERE content = ? AND audio_md5 IS NOT NULL LIMIT 1"
@@ -249,16 +248,18 @@ class Results:
         execute = self._catalogue.execute
         md5 = bytes.fromhex(row.audio_md5) if row.audio_md5 else None
         execute("UPDATE file SET audio_md5 = ? WHERE id = ?", (md5, file["id"]))
-        execute(
+        changed = execute(
             """UPDATE meta SET version = ?, duration_s = ?, rate_hz = coalesce(?, rate_hz),
-            channels = coalesce(?, channels), integrated_lufs = ?, sample_peak_dbfs = ?, peaks = ?,
-            trouble = ?, follow = NULL, transcript = NULL WHERE content = ?""",
+            channels = coalesce(?, channels), integrated_lufs = ?, sample_peak_dbfs = ?,
+            peaks = ?7, trouble = ?8, follow = NULL, transcript = NULL
+            WHERE content = ?9 AND (peaks IS NOT ?7 OR trouble IS NOT ?8)""",
             (
                 *(_VERSION, row.duration_s, row.rate_hz, row.channels, row.integrated_lufs),
                 *(row.sample_peak_dbfs, row.peaks and base64.b64decode(row.peaks)),
                 *(row.trouble, content),
             ),
         )
+        self.written += changed.rowcount
         declared = execute("SELECT declared_s FROM meta WHERE content = ?", (content,)).fetchone()
         declared_s, found_s = declared[0] or 0.0, row.duration_s or 0.0
         if declared_s and abs(declared_s - found_s) > _LENGTHS_DIFFER * declared_s:

@@ -24,7 +24,16 @@ from daemon.handlers.library.options import Options, Request
 from daemon.handlers.library.results import LACKS, Results
 from daemon.handlers.library.runs import Look, Scope
 from daemon.handlers.library.views import write_views
-from daemon.handlers.library.work import ROWS, Stage, analysis_of, cut, done, list_name, sound_of
+from daemon.handlers.library.work import (
+    ROWS,
+    UNSUPPORTED,
+    Stage,
+    analysis_of,
+    cut,
+    done,
+    list_name,
+    sound_of,
+)
 from daemon.text import count
 
 _STATE = "state.json"
@@ -143,11 +152,15 @@ class Rounds:
     def _add_due(self) -> None:
         """Note what is due beside what is new: options that were widened, hashes grown old."""
         execute = self._catalogue.execute
+        lacks = {stage: LACKS[stage] for stage in self.stages[1:]}
+        granted = self._task.grants is None or "ffmpeg" in self._task.grants.programs
+        if "decode" in lacks and self.options.foreign and granted:
+            lacks["decode"] += f" OR trouble = '{UNSUPPORTED}'"
         with self._catalogue.transaction():
-            for stage in self.stages[1:]:
+            for stage, where in lacks.items():
                 execute(
                     f"""UPDATE file SET due = ?, due_gen = 0 WHERE due IS NULL AND state = 'here'
-                    AND content IN (SELECT content FROM meta WHERE {LACKS[stage]})""",  # noqa: S608
+                    AND content IN (SELECT content FROM meta WHERE {where})""",  # noqa: S608
                     (stage,),
                 )
             if self.options.verify_days and "decode" in self.stages:

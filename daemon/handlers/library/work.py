@@ -24,6 +24,8 @@ from dsp.containers.identify import read_header
 Stage: TypeAlias = Literal["tags", "decode", "follow", "transcript"]
 
 ROWS = "rows.jsonl"
+UNSUPPORTED = "INPUT_NOT_SUPPORTED"
+"""Another worker may hear it: one that may start ``ffmpeg``."""
 
 _TAGS_S = 0.004
 """Of a file; what a disk takes to find its head and its tail."""
@@ -96,7 +98,7 @@ def _due(stage: Stage, within: str) -> str:
     """Return SQL: what is due, of a stage, in a run, and not younger than a time."""
     return f"""SELECT file.id, root.name AS root, folder.path AS folder, file.name, file.size,
         mtime_ns, content.sha256, coalesce(duration_s, declared_s) AS seconds,
-        peaks IS NOT NULL OR meta.trouble IS NOT NULL AS heard FROM {PLACED}
+        peaks IS NOT NULL OR meta.trouble <> '{UNSUPPORTED}' AS heard FROM {PLACED}
         LEFT JOIN content ON content.id = file.content LEFT JOIN meta ON meta.content = content.id
         WHERE due = ?1 AND state = 'here' AND due_gen <> -?2 AND (due_gen < ?2 OR mtime_ns <= ?3)
         AND ({within}) {_ONCE if stage in {"follow", "transcript"} else ""}
