@@ -25,7 +25,8 @@ from pathlib import Path
 from statistics import fmean, quantiles
 
 from daemon.clock import Clock
-from daemon.config.models import ALLOWANCE_MS, Budgets
+from daemon.config.lanes import ALLOWANCE_MS
+from daemon.config.models import Budgets
 from daemon.config.models import Pool as Settings
 from daemon.jobs.job import Ending, NewJob, Outcome, OutputFile
 from daemon.jobs.store import open_store

@@ -35,39 +35,11 @@ import re
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from importlib import import_module
-from types import ModuleType
+from collections.abc import Mapping
 from typing import IO, Any, Literal
 
 from daemon.clock import Clock, rfc3339
-
-
-class _Later(ModuleType):
-    """A module whose functions import it when they are called."""
-
-    def __getattr__(self, name: str) -> Callable[..., object]:
-        def call(*args: object, **named: object) -> object:
-            found: Callable[..., object] = getattr(import_module(self.__name__), name)
-            return found(*args, **named)
-
-        return call
-
-
-@contextmanager
-def importing(*, absent: str = "", later: str = "") -> Iterator[None]:
-    """Let what is imported meanwhile miss one module, and get another only when it is used."""
-    # None is Python's own mark of absence, though its type stubs do not know it.
-    stand_ins = {absent: None, later: _Later(later)}
-    used = {name: each for name, each in stand_ins.items() if name and name not in sys.modules}
-    sys.modules.update(used)  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in used:
-            del sys.modules[name]
-
+from daemon.imports import importing
 
 # structlog would load rich for tracebacks that are never drawn here, and asyncio for loggers
 # that are never awaited: 7 MB in a process that lives for months. So who logs takes ``log``

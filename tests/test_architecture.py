@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 
 DAEMON = (
     ("daemon.archives", "daemon.clock", "daemon.codes", "daemon.errors", "daemon.files",
-     "daemon.layout", "daemon.text", "daemon.trees", "daemon.version"),
+     "daemon.imports", "daemon.layout", "daemon.text", "daemon.trees", "daemon.version"),
     ("daemon.config", "daemon.handlers", "daemon.logs"),
     ("daemon.jobs", "daemon.pool"),
     ("daemon.intake", "daemon.outbox"),

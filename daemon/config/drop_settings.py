@@ -19,8 +19,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from daemon.config import yaml_reader
+from daemon.config.lanes import Lane
 from daemon.config.manifest import Manifest
-from daemon.config.models import Lane
 from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document, Problem, refused
 from daemon.errors import is_ours

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from daemon.config import file as config_file
+from daemon.config.lanes import Lane
 from daemon.config.relations import Contradiction, broken_forwards, refuse, unmet_needs
 from daemon.config.validation import validate
 from daemon.config.yaml_reader import Document
@@ -29,13 +30,6 @@ SomeMebibytes = Annotated[int, Field(ge=1, le=1 << 30)]
 ModuleName = Annotated[str, Field(max_length=200, pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$")]
 # A folder's name, and one that can be written in a variable of the environment.
 InboxName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
-
-
-Lane = Literal["rush", "normal", "bulk"]
-
-ALLOWANCE_MS: Mapping[str, int] = {"rush": 0, "normal": 15 * 60_000, "bulk": 60 * 60_000}
-"""How much later a lane's jobs count as created: a rush job overtakes a normal one that is
-less than 15 minutes older, and no lane can starve another."""
 
 
 class _Section(BaseModel):

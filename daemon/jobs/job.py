@@ -42,9 +42,12 @@ is not the job's doing, so every job ends that is not kept from it.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from daemon.config.models import ALLOWANCE_MS, Budgets, Lane
+from daemon.config.lanes import ALLOWANCE_MS, Lane
+
+if TYPE_CHECKING:  # a worker imports this module at every start, and needs no configuration
+    from daemon.config.models import Budgets
 
 
 class State(StrEnum):
@@ -154,7 +157,9 @@ class Next(NamedTuple):
     """When a queued job is due again; wall clock."""
 
 
-def after(tally: Tally, outcome: Outcome, budgets: Budgets, *, now_ms: int, chance: float) -> Next:
+def after(
+    tally: Tally, outcome: Outcome, budgets: "Budgets", *, now_ms: int, chance: float
+) -> Next:
     """Decide what follows an attempt that ended with `outcome`.
 
     `tally` is what the job had spent before; `chance` in [0, 1) spreads the retries.

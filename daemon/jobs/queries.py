@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
-from daemon.config.models import Lane
+from daemon.config.lanes import Lane
 from daemon.jobs.database import QueueDamaged, translated
 from daemon.jobs.job import Attempt, Job, OutputFile, State
 from daemon.jobs.row_mapping import attempt_of, job_of, output_of

@@ -8,7 +8,8 @@ from daemon import logs
 from daemon.clock import Clock, rfc3339
 from daemon.codes import hint_of
 from daemon.errors import BadConfig, Unavailable
-from daemon.logs import importing, log
+from daemon.imports import importing
+from daemon.logs import log
 
 # No plugin of pydantic is wanted in the daemon, and looking for them costs 3 MB.
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"

@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from daemon.config.models import ALLOWANCE_MS, Budgets, Retention
+from daemon.config.lanes import ALLOWANCE_MS
+from daemon.config.models import Budgets, Retention
 from daemon.jobs.job import (
     FINAL,
     NOTHING_SPENT,
