@@ -259,7 +259,15 @@ def test_every_format_and_preset_is_loud_enough_and_under_the_ceiling(
 
 
 @pytest.mark.parametrize(
-    "stage", ["align", "auto_gain", "ride", "tonal_balance", "compressor", "masking", "balance"]
+    "stage",
+    [
+        "auto_gain",
+        "masking",
+        *(
+            pytest.param(stage, marks=pytest.mark.slow)
+            for stage in ("align", "ride", "tonal_balance", "compressor", "balance")
+        ),
+    ],
 )
 def test_mix_with_a_stage_off_still_meets_its_target(session, tmp_path, stage):
     """Stages are independent: without any one of them the master is still right."""

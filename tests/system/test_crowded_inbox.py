@@ -60,6 +60,7 @@ def test_song_beside_60_000_strange_files_is_taken(daemon):
     assert 2 > memory_mb_of(process) - has_mb
 
 
+@pytest.mark.slow
 def test_song_that_holds_60_000_ignored_files_is_taken(daemon):
     """Resource forks and thumbnails are not looked at, and are kept with the song."""
     daemon.start()
@@ -70,7 +71,7 @@ def test_song_that_holds_60_000_ignored_files_is_taken(daemon):
     assert MANY == len(list(daemon.root.glob("archive/mix/*/Song/._*"))) * 2
 
 
-@pytest.mark.parametrize("many", [2_000, MANY])
+@pytest.mark.parametrize("many", [2_000, pytest.param(MANY, marks=pytest.mark.slow)])
 def test_song_with_too_many_unknown_files_is_refused_with_a_reason(daemon, many):
     """At once, for a look ends at the limit; the drop is set aside whole."""
     daemon.start()

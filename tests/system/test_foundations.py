@@ -71,7 +71,15 @@ def lose_how_it_stopped(queue):
 
 
 @pytest.mark.parametrize(
-    "damage", [lose_the_form, break_a_page, write_nonsense, lose_the_jobs, lose_how_it_stopped]
+    "damage",
+    [
+        break_a_page,
+        lose_how_it_stopped,
+        *(
+            pytest.param(damage, marks=pytest.mark.slow)
+            for damage in (lose_the_form, write_nonsense, lose_the_jobs)
+        ),
+    ],
 )
 def test_queue_that_is_damaged_after_a_clean_stop_is_built_anew(daemon, damage):
     """At the first start, by whichever query meets it; the old one is kept."""

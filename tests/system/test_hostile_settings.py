@@ -42,7 +42,11 @@ def ended(daemon, names):
 
 def test_daemon_answers_every_job_yaml(daemon):
     """Each drop is done or refused for its settings, and the neighbour that came last is done."""
-    said = [document(key, value) for key in KEYS for value in ("[rush]", "{a: 1}", *HOSTILE[::4])]
+    said = [
+        document(key, value)
+        for number, key in enumerate(KEYS)
+        for value in ("[rush]", "{a: 1}", *HOSTILE[number % 12 :: 12])
+    ]
     drops = {f"Song {number}": text for number, text in enumerate(said)}
     for name, text in drops.items():
         drop_folder(daemon.root, name, {"a.wav": name.encode()}, text)
