@@ -24,6 +24,7 @@ from contextlib import closing
 from pathlib import Path
 from statistics import fmean, quantiles
 
+from daemon import __version__
 from daemon.clock import Clock
 from daemon.config.lanes import ALLOWANCE_MS
 from daemon.config.models import Budgets
@@ -35,7 +36,6 @@ from daemon.pool.interface import Ended, Order
 from daemon.pool.nodes.messages import PROTOCOL
 from daemon.pool.nodes.node import answer_to
 from daemon.pool.nodes.remote import RemotePool, Terms
-from daemon.version import VERSION
 
 LOST_S = 60.0
 HERE_S = LOST_S / 6
@@ -69,7 +69,9 @@ class SimulatedNode:
         self.runs: dict[tuple[str, int], None] = {}
         self._said: list[bytes] = []
         self.stamp = world.clock.now_s
-        self.say(kind="greeting", protocol=PROTOCOL, version=VERSION, host="x", stamp=self.stamp)
+        self.say(
+            kind="greeting", protocol=PROTOCOL, version=__version__, host="x", stamp=self.stamp
+        )
 
     def say(self, **message: object) -> None:
         self._said.append(json.dumps(message).encode())

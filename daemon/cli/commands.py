@@ -13,10 +13,10 @@ from typing import Annotated
 
 import typer
 
+from daemon import __version__
 from daemon.cli.exit_codes import answering
 from daemon.cli.options import Config, Inbox, Json, Out, Set, Watch
 from daemon.cli.spool_commands import cancel, clear, pause, resume, retry, scan
-from daemon.version import VERSION
 
 
 class DemoOf(StrEnum):
@@ -40,7 +40,7 @@ def _say_version(asked: bool) -> None:  # noqa: FBT001 - Typer calls it so
     if asked:
         from dsp.kernels import ENGINE
 
-        sys.stdout.write(f"soundspool {VERSION}\nkernels {ENGINE}\n")
+        sys.stdout.write(f"soundspool {__version__}\nkernels {ENGINE}\n")
         raise typer.Exit
 
 

@@ -28,10 +28,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from daemon import __version__
 from daemon.config.file import packaged
 from daemon.config.models import load
 from daemon.errors import BadConfig
-from daemon.version import VERSION
 
 _HIDDEN = tuple(map(Path, ("/home", "/root", "/run/user", "/tmp", "/var/tmp")))  # noqa: S108 - named, not used
 _NODE = "soundspool-node"
@@ -194,7 +194,7 @@ def installable() -> str:
     checkout = Path(__file__).resolve().parents[2]
     if (checkout / "pyproject.toml").is_file():
         return shlex.quote(str(checkout))
-    return f"soundspool-{VERSION}-py3-none-any.whl"
+    return f"soundspool-{__version__}-py3-none-any.whl"
 
 
 def _text(name: str) -> str:

@@ -7,6 +7,7 @@ and asks the other parts for the rest. Nothing is decided from it.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from daemon import __version__
 from daemon.clock import rfc3339
 from daemon.intake.observations import Health
 from daemon.jobs.job import Job, Outcome, State
@@ -17,7 +18,6 @@ from daemon.supervisor.capacity import Capacity
 from daemon.supervisor.startup import Opened
 from daemon.supervisor.watchers import Watchers
 from daemon.text import display
-from daemon.version import VERSION
 
 _WARNINGS = 20
 _SILENT_S = 30.0
@@ -72,7 +72,7 @@ class DaemonDocument:
         """Return everything ``daemon.json`` says besides whose heartbeat it is."""
         watchers = self._watchers.watchers
         return {
-            "version": VERSION,
+            "version": __version__,
             "phase": self.phase,
             "share": self._opened.config.share,
             "restarts": self._restarts,

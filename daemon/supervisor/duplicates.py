@@ -20,10 +20,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from daemon import __version__
 from daemon.jobs.job import Job, NewJob
 from daemon.jobs.store import Store
 from daemon.layout import RECALL_SHEET
-from daemon.version import VERSION
 
 _HOLD_MS = 600_000
 """A job is due after this even when the hashing never came to an end."""
@@ -37,7 +37,7 @@ def content_key(
     if not files or not all(sha256 for _, _, sha256 in files):
         return None
     asked = {key: value for key, value in options.items() if key != "force"}
-    whole = json.dumps([files, asked, handler, VERSION], sort_keys=True)
+    whole = json.dumps([files, asked, handler, __version__], sort_keys=True)
     return f"{_size_prefix(inputs)}{hashlib.sha256(whole.encode()).hexdigest()}"
 
 

@@ -141,6 +141,7 @@ def memory_bomb(_: Task) -> Result:
 
 def fork_bomb(task: Task) -> Result:
     """Fork two generations of eight that ignore everything they can ignore."""
+    note(task, os.getpid())
     for _ in range(8):
         if os.fork() == 0:
             for _ in range(8):
@@ -149,7 +150,6 @@ def fork_bomb(task: Task) -> Result:
                     break
             signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
             time.sleep(FOREVER_S)
-    note(task, os.getpid())
     time.sleep(FOREVER_S)
     return Result(())
 

@@ -10,13 +10,13 @@ import time
 from functools import partial
 from pathlib import Path
 
+from daemon import __version__
 from daemon.clock import Clock
 from daemon.config.models import Node
 from daemon.config.models import Pool as Settings
 from daemon.pool.nodes.launcher import Launcher
 from daemon.pool.nodes.messages import PROTOCOL
 from daemon.pool.nodes.remote import RemotePool, Terms
-from daemon.version import VERSION
 from tests.support.crew import HANDLER, ROOT
 
 _BOOT = f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
@@ -78,7 +78,7 @@ def write(text: str) -> None:
     sys.stdout.flush()
 
 
-def greet(version: str = VERSION, protocol: int = PROTOCOL) -> None:
+def greet(version: str = __version__, protocol: int = PROTOCOL) -> None:
     say(kind="greeting", version=version, protocol=protocol, host="elsewhere", stamp=1.0)
 
 

@@ -32,6 +32,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from daemon import __version__
 from daemon.clock import Clock
 from daemon.errors import Fault
 from daemon.logs import log
@@ -54,7 +55,6 @@ from daemon.pool.nodes.messages import (
 from daemon.pool.nodes.node import answer_to
 from daemon.pool.protocol import BadMessage
 from daemon.text import shown
-from daemon.version import VERSION
 
 Phase = Literal["down", "launched", "greeted", "joined", "leaving"]
 
@@ -230,8 +230,10 @@ class Link:
         return said
 
     def _greet(self, greeting: Greeting, now_s: float) -> None:
-        if greeting.protocol != PROTOCOL or _series(greeting.version) != _series(VERSION):
-            text = f"it has version {greeting.version}; {VERSION} is wanted, but for the last part"
+        if greeting.protocol != PROTOCOL or _series(greeting.version) != _series(__version__):
+            text = (
+                f"it has version {greeting.version}; {__version__} is wanted, but for the last part"
+            )
             self._drop("NODE_VERSION", text, now_s)
             return
         self.host, self.devices = greeting.host, greeting.resources

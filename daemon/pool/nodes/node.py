@@ -27,6 +27,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from daemon import __version__
 from daemon.clock import Clock
 from daemon.config.models import Pool as Settings
 from daemon.handlers.grants import programs_there
@@ -56,7 +57,6 @@ from daemon.pool.nodes.messages import (
 from daemon.pool.nodes.wire import Wire
 from daemon.pool.protocol import BadMessage, order_from
 from daemon.pool.slot import ending
-from daemon.version import VERSION
 
 _HELLO_S = 60.0
 _LAST_WORDS_S = 1.0
@@ -112,7 +112,7 @@ class Node:
     def run(self) -> int:
         """Serve until the daemon goes; return the exit code."""
         host = socket.gethostname() or "unknown"
-        greeting = Greeting(protocol=PROTOCOL, version=VERSION, host=host, stamp=self._stamp_s)
+        greeting = Greeting(protocol=PROTOCOL, version=__version__, host=host, stamp=self._stamp_s)
         more = {"root": self._root, "resources": self._resources}
         self._say(greeting.model_copy(update=more))
         why = ""
