@@ -38,6 +38,11 @@ class Questions:
         found = self._select("WHERE id = ?", job_id)
         return found[0] if found else None
 
+    def label(self, job_id: str) -> str | None:
+        """Return the name of a job's status; a whole row may name thousands of files."""
+        rows = self._ask("SELECT label FROM job WHERE id = ?", (job_id,))
+        return str(rows[0]["label"]) if rows else None
+
     def named(self, inbox: str, name: str) -> list[Job]:
         """Return the jobs of a drop's name, the newest first."""
         return self._select(

@@ -222,7 +222,7 @@ class Dispatcher:
 
     def _show_progress(self, job: Job, *, now: bool = False) -> None:
         """Write the status of a running job, unless it was written a moment ago."""
-        label = self._splits.whole(job).label
+        label = (self._store.label(job.parent) if job.parent else None) or job.label
         if not (now and job.parent is None) and not self._statuses.due(job.inbox, label):
             return
         self._moved.discard(job.id)
