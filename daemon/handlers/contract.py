@@ -122,6 +122,8 @@ class Split:
     """``stop``: when a part fails, those that wait are cancelled and the job fails with it."""
     stage: str = ""
     """What is under way while they run, for people; empty: the number of the round."""
+    share: tuple[float, float] = (0.0, 1.0)
+    """The progress of the job before and after them, 0..1."""
     views: tuple[str, ...] = ()
     """Live views (``Output.role``) of what is known already: they are published meanwhile."""
 

@@ -311,6 +311,7 @@ class Plan:
     at_once: int = 0
     stop_at_failure: bool = False
     stage: str = ""
+    share: tuple[float, float] = (0.0, 1.0)
 
 
 @dataclass(frozen=True)

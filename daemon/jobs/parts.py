@@ -87,7 +87,8 @@ class Parts(Transitions):
 
     def _split(self, db: sqlite3.Connection, job: Job, ending: Ending, plan: Plan) -> Next:
         self._close_attempt(db, job, ending)
-        said = {"stage": plan.stage, "views": [view.path for view in ending.outputs]}
+        views = [view.path for view in ending.outputs]
+        said = {"stage": plan.stage, "share": plan.share, "views": views}
         db.execute(
             """
             UPDATE job SET state = 'queued', split = 1, round = round + 1, not_before_ms = 0,

@@ -75,6 +75,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISSOCK, "a socket"),
 )
 
+_OF_A_PLAN = ("at_once", "stop_at_failure", "stage", "share")
 _Identity = tuple[int, int, int, int]
 
 
@@ -255,9 +256,8 @@ class _Check:
                 self.ended = replace(self.ended, result=result)
             else:
                 check(workdir, split["views"], self.stop.is_set)
-                parts = read_list(workdir, split["count"])
-                told = {name: split[name] for name in ("at_once", "stop_at_failure", "stage")}
-                plan = Plan(parts, **told)
+                told = {name: split[name] for name in _OF_A_PLAN}
+                plan = Plan(read_list(workdir, split["count"]), **told)
                 self.ended = replace(self.ended, plan=plan)
         except (WrongOutput, WrongList) as error:
             self.answer = Outcome.FAILED, Fault.of(error, "RESULT_INVALID")

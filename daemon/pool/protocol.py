@@ -95,6 +95,9 @@ class Hello:
     confine: bool
 
 
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
 class _Said(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
@@ -134,7 +137,7 @@ class Report(_Said):
 
     kind: Literal["report"] = "report"
     stage: Word
-    fraction: Annotated[float, Field(ge=0.0, le=1.0)]
+    fraction: Fraction
 
 
 class MadeFile(_Said):
@@ -174,6 +177,7 @@ class SplitInto(_Said):
     at_once: Annotated[int, Field(ge=0, le=MOST_PARTS)] = 0
     stop_at_failure: bool = False
     stage: Word = ""
+    share: tuple[Fraction, Fraction] = (0.0, 1.0)
     views: list[MadeFile] = []
 
 

@@ -133,7 +133,10 @@ class Splits:
             parts = self._store.parts(job, 1) if told else []
             if told and parts:
                 gone_s = (self._clock.wall_ms() - parts[0].created_ms) / 1000
-                began_s = self._clock.monotonic_s() - gone_s
+                # Of what was done before these parts it is not known how long it took: as long
+                # as they would have taken, or the time that is left would be wrong.
+                came = told["progress"] - _share_of(job)[0]
+                began_s = self._clock.monotonic_s() - gone_s * told["progress"] / (came or 1.0)
                 yield job, Live(told["stage"], told["progress"], began_s), told
 
     def shown(self, job: Job) -> dict[str, Any] | None:
@@ -148,14 +151,21 @@ class Splits:
             live = self._live.get(part.id)
             done += part.weight * (live.progress if live else 0.0)
         weights = sum(weight for _, weight in counts.values())
+        before, after = _share_of(job)
         return {
             "round": job.round,
             "stage": job.result.get("stage") or f"round {job.round}",
             "total": sum(sums.values()),
             **sums,
-            "progress": round(done / weights, 4) if weights else 0.0,
+            "progress": round(before + (after - before) * done / (weights or 1.0), 4),
             "listed": [_listed(part) for part in notable],
         }
+
+
+def _share_of(job: Job) -> tuple[float, float]:
+    """Return the progress of a job before and after the parts of its last round."""
+    before, after = job.result.get("share") or (0.0, 1.0)
+    return before, after
 
 
 def _listed(part: Job) -> dict[str, Any]:

@@ -226,6 +226,7 @@ def test_first_tags_do_not_wait_for_those_of_all(archive, monkeypatch):
     assert ["tags: 7 files left", "tags: 5 files left, 2000.0 a second"] == [
         one.stage for one in archive.splits
     ]
+    assert [(0.0, 2 / 7), (2 / 7, 1.0)] == [one.share for one in archive.splits]
     assert [(0,), (2,)] == archive.known
 
 

@@ -235,7 +235,7 @@ def test_status_of_a_batch_names_what_failed_first(fleeting, pool):
         root,
         "Album",
         {"a.wav": b"\1\2" * 99},
-        "parts: 4\nbad_part: 1\nseconds: 0.3\nstage: half of it\n",
+        "parts: 4\nbad_part: 1\nseconds: 0.3\nstage: half of it\nshare: [0.5, 0.75]\n",
     )
     seen, shown = [], []
 
@@ -258,7 +258,8 @@ def test_status_of_a_batch_names_what_failed_first(fleeting, pool):
         during[0]["stage"]["name"],
         during[0]["parts"]["listed"][0]["code"],
     )
-    assert 0.3 <= during[0]["progress"] < 1.0  # parts 0 and 1 of weights 1, 2, 3, 4
+    # Parts 0 and 1 of weights 1, 2, 3, 4.
+    assert 0.5 + 0.25 * 0.3 <= during[0]["progress"] < 0.75
     assert ("done", 4, 3, 1) == (
         final["state"],
         *(final["parts"][key] for key in ("total", "done", "failed")),

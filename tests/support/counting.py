@@ -44,6 +44,8 @@ class Options(BaseModel, extra="forbid"):
     only_live: bool = False
     stage: str = ""
     """What is said while its parts run."""
+    share: tuple[float, float] = (0.0, 1.0)
+    """Their share of the progress."""
     cancel_by: str = ""
     """A file that the first part makes until it is killed: a request to cancel the job."""
 
@@ -119,7 +121,7 @@ def _split(task: Task, options: Options) -> Split:
     parts = [Part(name, {"place": place}, weight=place + 1) for place, name in enumerate(names)]
     views = tuple(view.path for view in _views(task, options.live))
     told = {"at_once": options.at_once, "on_failure": options.on_failure, "views": views}
-    return Split(tuple(parts), stage=options.stage, **told)
+    return Split(tuple(parts), stage=options.stage, share=options.share, **told)
 
 
 def _gather(task: Task, options: Options) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -66,6 +67,8 @@ class State(BaseModel):
     """When they were made."""
     rate: tuple[Stage, float] | None = None
     """What the round before did, and how many files a second."""
+    done: dict[Stage, int] = {}
+    """How many files each stage was done for."""
     given_up: bool = False
     """No part of a round could be done: this run asks for no more."""
     tried: bool = False
@@ -197,21 +200,24 @@ class Rounds:
         split = Split(
             made,
             at_once=self.options.transcript.at_once if stage == "transcript" else 0,
-            stage=self._said_of(stage),
+            **self._progress(stage, sum(int(str(part.options["files"])) for part in made)),
             views=write_views(task, self._catalogue) if state.unseen_s >= _VIEW_S * files else (),
         )
         state.unseen_s = work_s + (0.0 if split.views else state.unseen_s)
         (task.workdir / _STATE).write_text(state.model_dump_json(), "utf-8")
         return split
 
-    def _said_of(self, stage: Stage) -> str:
-        """Return what is left to do, for people, and how fast it goes."""
+    def _progress(self, stage: Stage, files: int) -> dict[str, Any]:
+        """Say what is left to do, how fast it goes, and which share of it a round does."""
         left = self._catalogue.number(
             "SELECT count(*) FROM file WHERE due = ? AND state = 'here'", stage
         )
         of, rate = self.state.rate or (None, 0.0)
         more = f", {rate:.1f} a second" if of == stage else ""
-        return f"{stage}: {count(left, 'file')} left{more}"
+        done = self.state.done.get(stage, 0)
+        self.state.done[stage] = done + files
+        share = done / (done + left), (done + files) / (done + left)
+        return {"stage": f"{stage}: {count(left, 'file')} left{more}", "share": share}
 
     def _do(self, stage: Stage, made: Sequence[Part]) -> None:
         task, before = self._task, self.state.written

@@ -78,7 +78,7 @@ def cut(
         (workdir / name).write_text("".join(map(_line, files)), "utf-8")
         first = as_text(files[0]["name"]).encode("utf-8", "replace").decode()
         more = f" and {len(files) - 1} more" if len(files) > 1 else ""
-        options = {"stage": stage, "list": name}
+        options = {"stage": stage, "list": name, "files": len(files)}
         parts.append(
             Part(
                 name=f"{stage}: {first[:150]}{more}",

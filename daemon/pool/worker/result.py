@@ -146,6 +146,7 @@ def listed(split: Split, workdir: Path) -> SplitInto:
             at_once=split.at_once,
             stop_at_failure=split.on_failure == "stop",
             stage=_text(split.stage, 200),
+            share=split.share,
             views=[_made_file(Output(view, "live"), workdir) for view in split.views],
         )
 
