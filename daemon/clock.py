@@ -7,6 +7,7 @@ measured with, so that a clock that jumps by a day changes neither. Tests pass t
 import random
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 class Clock:
@@ -27,5 +28,10 @@ class Clock:
 
 def rfc3339(wall_ms: int) -> str:
     """Return a wall time as ``2026-11-20T21:45:01.250Z``."""
-    moment = datetime.fromtimestamp(wall_ms / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    seconds, ms = divmod(wall_ms, 1000)
+    return f"{_second(seconds)}.{ms:03}Z"
+
+
+@lru_cache(64)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")[:-6]

@@ -32,8 +32,8 @@ import hashlib
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import TypeVar
@@ -44,6 +44,7 @@ _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _SYNCS_AT_ONCE = 8
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_NOTHING = nullcontext()
 _Thing = TypeVar("_Thing")
 
 
@@ -80,7 +81,7 @@ THREADS = Threads()
 def side_by_side(call: Callable[[_Thing], object], things: Iterable[_Thing]) -> None:
     """Call for each thing, several at once; raise what one of them raised, when all are done."""
     waiting = deque(things)
-    left, lock, over = len(waiting), threading.Lock(), threading.Event()
+    left, lock, over = len(waiting), threading.Lock(), threading.Lock()
     raised: list[BaseException] = []
 
     def work() -> None:
@@ -97,15 +98,16 @@ def side_by_side(call: Callable[[_Thing], object], things: Iterable[_Thing]) -> 
             with lock:
                 left -= 1
                 if not left:
-                    over.set()
+                    over.release()
 
+    over.acquire()  # a bare lock: an event is made of three objects, and waits in six calls
     if left > 1:
         with suppress(RuntimeError):  # no thread can be started: then this one does it all
             for _ in range(min(left, _SYNCS_AT_ONCE) - 1):
                 THREADS.run(work)
     if left:
         work()
-        over.wait()
+        over.acquire()
     if raised:
         raise raised[0]
 
@@ -113,10 +115,9 @@ def side_by_side(call: Callable[[_Thing], object], things: Iterable[_Thing]) -> 
 class Files:
     """The daemon's durable file-system steps."""
 
-    @contextmanager
-    def _step(self, name: str) -> Iterator[None]:  # noqa: ARG002 - the seam tests override
+    def _step(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the seam tests override
         """Enclose one durable step; tests record or die here."""
-        yield
+        return _NOTHING
 
     def rename(
         self, step: str, source: Path, target: Path, *, later: set[Path] | None = None
@@ -178,9 +179,12 @@ class Files:
         """
         with self._step(step):
             temporary = _temporary_beside(path)
-            _write_new(temporary, data)
-            if durable or synced:
-                _sync_data(temporary)
+            fd = _written_new(temporary, data)
+            try:
+                if durable or synced:
+                    os.fdatasync(fd)
+            finally:
+                os.close(fd)
             os.replace(temporary, path)  # noqa: PTH105 - strings: this is done five times a drop
             if durable:
                 self.sync_dir(path.parent)
@@ -193,9 +197,14 @@ class Files:
         Their contents are synced side by side. With `later`, their folders are put there.
         """
         names = {path: _temporary_beside(path) for path in contents}
-        for path, (_, data) in contents.items():
-            _write_new(names[path], data)
-        side_by_side(_sync_data, names.values())
+        opened: list[int] = []
+        try:
+            for path, (_, data) in contents.items():
+                opened.append(_written_new(names[path], data))
+            side_by_side(os.fdatasync, opened)
+        finally:
+            for fd in opened:
+                os.close(fd)
         for path, (step, _) in contents.items():
             with self._step(step):
                 os.replace(names[path], path)  # noqa: PTH105 - as in ``write``
@@ -332,8 +341,8 @@ def _temporary_beside(path: Path) -> str:
     return f"{folder}/.{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.tmp"
 
 
-def _write_new(path: str, data: bytes) -> None:
-    """Write a new file, in place of what a crash may have left there."""
+def _written_new(path: str, data: bytes) -> int:
+    """Write a new file, in place of what a crash may have left there; return its descriptor."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         fd = os.open(path, flags, 0o644)
@@ -344,5 +353,7 @@ def _write_new(path: str, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(fd, rest) :]
-    finally:
+    except BaseException:
         os.close(fd)
+        raise
+    return fd

@@ -18,6 +18,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from daemon.errors import BadConfig
@@ -40,6 +41,12 @@ JOB_IDS_PER_S = 0x10000
 MAX_NAME_BYTES = 255  # of every file system that matters
 
 
+@lru_cache(512)
+def _below(root: Path, *parts: str) -> Path:
+    """Return a path that is asked for again and again while a job is handled."""
+    return root.joinpath(*parts)
+
+
 @dataclass(frozen=True)
 class Spool:
     """The folders of one spool."""
@@ -48,13 +55,12 @@ class Spool:
 
     def folder(self, kind: str, inbox: str) -> Path:
         """Return ``<root>/<kind>/<inbox>``; kind is outbox, failed, archive or work."""
-        return self.root / kind / inbox
+        return _below(self.root, kind, inbox)
 
     def job(self, inbox: str, job: str) -> Path:
         """Return the private folder of a job; that of a part lies in its job's."""
         whole, _, place = job.partition(".")
-        folder = self.root / "work" / inbox / whole
-        return folder / "parts" / place if place else folder
+        return _below(self.root, "work", inbox, whole, *(("parts", place) if place else ()))
 
     def kept(self, inbox: str) -> Path:
         """Return the folder that the jobs of an inbox share."""
@@ -62,7 +68,7 @@ class Spool:
 
     def drop(self, inbox: str, job: str, name: str) -> Path:
         """Return where the drop of a job, or of the job of a part, lies while it is worked on."""
-        return self.job(inbox, job.partition(".")[0]) / "in" / name
+        return _below(self.root, "work", inbox, job.partition(".")[0], "in", name)
 
     def result(self, inbox: str, job: str, attempt: int) -> Path:
         """Return where an attempt writes."""

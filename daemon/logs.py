@@ -58,6 +58,7 @@ _PRIORITIES = {"critical": 2, "error": 3, "warning": 4, "info": 6, "debug": 7}
 # The kernel refuses a datagram above its send buffer, 208 KiB unless told otherwise.
 _FIELD_BYTES = 16 << 10
 _DATAGRAM_BYTES = 128 << 10
+_encode = json.JSONEncoder(default=str).encode
 _BARE = re.compile(r"[^\s\"=\\]+")
 
 
@@ -142,7 +143,7 @@ class _Shape:
         if not self._for_people:
             # ASCII: escapes whatever could be taken for a line break or a command.
             first = {key: fields[key] for key in ("level", "event") if key in fields}
-            return json.dumps({"time": now, **first, **fields}, default=str)
+            return _encode({"time": now, **first, **fields})
         head = f"{now[11:19]}Z {fields.get('level', 'info')} {line(_shown(fields))}"
         return "\n".join([head, *_trace(fields)])
 

@@ -128,6 +128,8 @@ def remove(path: Path) -> None:
     OSError
         Something could not be removed; all else was. It names the first and the number.
     """
+    if _was_hollow(path):
+        return
     left: list[OSError] = []
     with _Place(path.parent) as place:
         if _removed(place, path.name, left):
@@ -150,6 +152,23 @@ def remove(path: Path) -> None:
     if left:
         more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
         raise OSError(left[0].errno, f"{left[0].strerror}{more}", left[0].filename)
+
+
+def _was_hollow(path: Path) -> bool:
+    """Remove a folder that holds empty folders at most, as a job's does in the end, in a few calls.
+
+    Return whether it is gone.
+    """
+    with suppress(OSError):
+        fd = os.open(path, _FOLDER)
+        try:
+            for name in os.listdir(fd):  # noqa: PTH208 - a descriptor
+                os.rmdir(name, dir_fd=fd)
+        finally:
+            os.close(fd)
+        os.rmdir(path)  # noqa: PTH106 - as long as the path may be
+        return True
+    return False
 
 
 @contextmanager

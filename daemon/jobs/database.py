@@ -31,6 +31,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from daemon.errors import BadConfig, Unavailable
 
@@ -201,20 +202,23 @@ def translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.DatabaseError as error:
-        match _code(error):
-            case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-                raise QueueDamaged(str(error)) from error
-            case sqlite3.SQLITE_FULL:
-                raise Unavailable("DISK_FULL", f"no room for the queue: {error}") from error
-            case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN:
-                raise Unavailable("DISK_TROUBLE", f"the queue's disk: {error}") from error
-            case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-                raise Unavailable(
-                    "SPOOL_IN_USE", f"the queue is open elsewhere: {error}"
-                ) from error
-            case sqlite3.SQLITE_ERROR if str(error).startswith("no such table"):
-                raise QueueDamaged(str(error)) from error
-            case sqlite3.SQLITE_NOMEM | sqlite3.SQLITE_PROTOCOL | sqlite3.SQLITE_INTERRUPT:
-                raise Unavailable("QUEUE_WRITE", f"the queue: {error}") from error
-            case _:
-                raise
+        translate(error)
+
+
+def translate(error: sqlite3.DatabaseError) -> NoReturn:
+    """Raise in its place ``Unavailable`` or ``QueueDamaged``; itself where it is a bug of ours."""
+    match _code(error):
+        case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
+            raise QueueDamaged(str(error)) from error
+        case sqlite3.SQLITE_FULL:
+            raise Unavailable("DISK_FULL", f"no room for the queue: {error}") from error
+        case sqlite3.SQLITE_IOERR | sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN:
+            raise Unavailable("DISK_TROUBLE", f"the queue's disk: {error}") from error
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            raise Unavailable("SPOOL_IN_USE", f"the queue is open elsewhere: {error}") from error
+        case sqlite3.SQLITE_ERROR if str(error).startswith("no such table"):
+            raise QueueDamaged(str(error)) from error
+        case sqlite3.SQLITE_NOMEM | sqlite3.SQLITE_PROTOCOL | sqlite3.SQLITE_INTERRUPT:
+            raise Unavailable("QUEUE_WRITE", f"the queue: {error}") from error
+        case _:
+            raise error

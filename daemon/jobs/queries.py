@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from daemon.config.lanes import Lane
-from daemon.jobs.database import QueueDamaged, translated
+from daemon.jobs.database import QueueDamaged, translate
 from daemon.jobs.job import Attempt, Job, OutputFile, State
 from daemon.jobs.row_mapping import attempt_of, job_of, output_of
 
@@ -233,8 +233,10 @@ class Questions:
         self, query: str, values: Sequence[object] | Mapping[str, object] = ()
     ) -> list[sqlite3.Row]:
         """Return all rows; ``Unavailable`` when the disk does not give them."""
-        with translated():
+        try:
             return self._db.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            translate(error)
 
 
 def _understood(of: Callable[[sqlite3.Row], _Value], rows: list[sqlite3.Row]) -> list[_Value]:

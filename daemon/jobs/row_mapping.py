@@ -63,7 +63,7 @@ def encoded(value: object) -> str:
     TypeError, ValueError
         The value is not plain data.
     """
-    return json.dumps(value, default=_plain, allow_nan=False)
+    return _encode(value)
 
 
 def encoded_or_none(value: object) -> str | None:
@@ -76,6 +76,9 @@ def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError(f"{type(value).__name__} is not plain data")
+
+
+_encode = json.JSONEncoder(default=_plain, allow_nan=False).encode
 
 
 def _decoded(text: str | None) -> Any:  # noqa: ANN401 - any JSON

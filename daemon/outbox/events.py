@@ -16,6 +16,7 @@ from daemon.files import Files
 ROTATE_BYTES = 16 * 1024 * 1024
 KEEP = 3
 TYPE_PREFIX = "soundspool."
+_encode = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
 class Events:
@@ -40,8 +41,7 @@ class Events:
             "data": dict(data),
         }
         self._rotate_when_full()
-        encoded = json.dumps(line, allow_nan=False, separators=(",", ":")).encode("ascii")
-        self._files.append("append event", self._path, encoded + b"\n")
+        self._files.append("append event", self._path, _encode(line).encode("ascii") + b"\n")
 
     def _rotate_when_full(self) -> None:
         try:

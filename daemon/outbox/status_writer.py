@@ -59,10 +59,19 @@ _key = lru_cache(256)(_encode)
 """Of the same few words again and again."""
 
 
+@lru_cache(256)
+def _empty(key: str, kind: type) -> str:
+    """Return the line of a field that says nothing; most do."""
+    return f" {_encode(key)}: {_encode(kind())}"
+
+
 def encoded(value: Mapping[str, Any]) -> bytes:
     """Return JSON in ASCII: names of every kind survive every terminal and every reader."""
     # A line for each field: with ``indent``, json takes its slow way, at ten times the cost.
-    lines = ",\n".join(f" {_key(key)}: {_encode(one)}" for key, one in value.items())
+    lines = ",\n".join(
+        f" {_key(key)}: {_encode(one)}" if one else _empty(key, type(one))  # type: ignore[arg-type] # a class is hashable
+        for key, one in value.items()
+    )
     return f"{{\n{lines}\n}}\n".encode("ascii")
 
 

@@ -58,7 +58,7 @@ class Dispatcher:
         self._jobs: dict[str, Job] = {}
         self.unshown: list[Job] = []
         """What was begun, and no status says so yet: what ends at once needs none."""
-        self._finished: dict[tuple[str, int], Next] = {}
+        self._finished: dict[tuple[str, int], tuple[Ending, Next]] = {}
         """Ends that are recorded, and what follows."""
         self._moved: set[str] = set()
         """Jobs whose progress has not been shown yet."""
@@ -81,6 +81,12 @@ class Dispatcher:
         """Add what all parts of a job wait for, if they do."""
         why = None if parts["running"] else self._obstacles.of(job)
         return {**parts, "waits_for": why.detail} if why else parts
+
+    def unshown_s(self) -> float:
+        """Return how long ago the oldest began of those that no status says so of, seconds."""
+        began_s = (live.began_s for job in self.unshown if (live := self._live.get(job.id)))
+        now_s = self._clock.monotonic_s()
+        return now_s - min(began_s, default=now_s)
 
     @property
     def working(self) -> bool:
@@ -256,7 +262,7 @@ class Dispatcher:
         job = self._jobs[ended.job]
         self._outage.guard(
             _outcome(job.id),
-            lambda: self._record(job, ended, self._ending(ended)),
+            lambda: self._record(job, ended),
             job=job.id,
             inbox=job.inbox,
             set_aside=lambda fault: self._record(
@@ -277,13 +283,13 @@ class Dispatcher:
 
     def _finish_together(self, ends: list[Ended]) -> None:
         """Record in one commit how several attempts ended."""
-        finished: dict[tuple[str, int], Next] = {}
+        finished: dict[tuple[str, int], tuple[Ending, Next]] = {}
         with self._store.together():
             for ended in ends:
                 job, ending = self._jobs[ended.job], self._ending(ended)
                 with self._outage.handling(job.id):
                     if following := self._finish(job, ended, ending):
-                        finished[ended.job, ended.attempt] = following
+                        finished[ended.job, ended.attempt] = ending, following
                         self._note_content(job, ending)
         self._finished = finished
 
@@ -296,9 +302,13 @@ class Dispatcher:
             self._splits.forget(job)
         return self._store.finish(job.id, ended.attempt, ending)
 
-    def _record(self, job: Job, ended: Ended, ending: Ending) -> None:
-        noted = self._finished.pop((job.id, ended.attempt), None)
-        following = noted or self._finish(job, ended, ending)
+    def _record(self, job: Job, ended: Ended, ending: Ending | None = None) -> None:
+        following: Next | None
+        if noted := self._finished.pop((job.id, ended.attempt), None):
+            ending, following = noted
+        else:
+            ending = ending or self._ending(ended)
+            following = self._finish(job, ended, ending)
         self._jobs.pop(job.id, None)
         live = self._live.pop(job.id, None)
         self._outage.forget(f"status of {job.id}")

@@ -38,16 +38,18 @@ class Signals:
         with suppress(BlockingIOError):  # the pipe is full of reasons to wake up already
             os.write(self._writer, b"\0")
 
-    def wait(self, others: Iterable[int], wait_s: float) -> None:
-        """Sleep until something arrived, one of the descriptors is readable, or time is up."""
+    def wait(self, others: Iterable[int], wait_s: float) -> bool:
+        """Sleep until something arrived, a descriptor is readable or time is up; return which."""
         poller = select.poll()
         for descriptor in (self._reader, *others):
             poller.register(descriptor, select.POLLIN)
+        came = True
         try:
-            poller.poll(wait_s * 1000)
+            came = bool(poller.poll(wait_s * 1000))
         except OSError:  # EINVAL: there is more to listen to than files may be open
             time.sleep(min(wait_s, _POLLING_S))
         self.clear()
+        return came
 
     def clear(self) -> None:
         """Empty the pipe; the flags stay."""

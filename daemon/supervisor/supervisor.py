@@ -62,8 +62,9 @@ _REFUSED_S = 0.25
 _SLOW_S = 1.0
 _KILLED_S = 10.0
 """By then an attempt that was killed at the end of a drain has ended, or never will."""
-_SHOWN_S = 0.02
-"""After so long without a word from a worker, the status says that its job runs."""
+_SHOWN_S, _SHOWN_AT_LAST_S = 0.02, 0.25
+"""After so long without any word, the status of what was begun says that it runs; in a burst,
+where most jobs end before that, so long after the oldest of them began."""
 _AT_ONCE = 16
 """Drops that get their rows in one commit."""
 _HEARING_S = 0.05
@@ -89,6 +90,8 @@ class Supervisor:
         moved_aside: Path | None = None,
     ) -> None:
         self._load_config = reload or (lambda: config)
+        self._quiet = False
+        """Whether nothing came while we waited last."""
         files, clock = files or Files(), clock or Clock()
         self._opened = opened = open_spool(config, files=files, clock=clock)
         root, store = opened.spool.root, opened.store
@@ -148,7 +151,7 @@ class Supervisor:
             "hear": lambda: self._hear(for_s=_HEARING_S),
             "duplicates": self._admissions.answer_duplicates,
             "collect": self._dispatcher.collect,
-            "show": self._dispatcher.show_begun,
+            "show": self._show_begun,
             "tend": self._watchers.tend,
             "repeat": self._outage.repeat,
             "measure capacity": self._measure,
@@ -304,6 +307,10 @@ class Supervisor:
                 self._admissions.take(report)
         self._admissions.take_in(arrived)
 
+    def _show_begun(self) -> None:
+        if self._quiet or self._dispatcher.unshown_s() > _SHOWN_AT_LAST_S:
+            self._dispatcher.show_begun()
+
     def _settle(self) -> None:
         self._completion.settle(more_may_come=self._more_may_come())
 
@@ -320,7 +327,7 @@ class Supervisor:
             descriptors, timeout_s = self._pool.descriptors(), self._idle_s(until_s)
 
         self._step("wait", prepare)
-        self.signals.wait(descriptors, timeout_s)
+        self._quiet = not self.signals.wait(descriptors, timeout_s)
 
     def _idle_s(self, until_s: float | None) -> float:
         """Return for how long nothing is due."""
