@@ -20,6 +20,9 @@ When the inbox lies on another file system, step 4 is: move it aside to a hidden
 ``arriving`` to ``in``; then the original goes. The same way goes a drop that is joined by files
 from elsewhere (``latecomers``), which are copied to ``arriving/`` beside its own.
 
+Several drops that have settled take the steps together, with one sync at step 2, and one of the
+folders that step 4 has changed; should one be in the way of that, each goes alone.
+
 Rules
 -----
 1. A job directory without a drop in ``in/`` is no job; ``recovery`` undoes it after a crash.
@@ -33,7 +36,7 @@ Postfix's pickup(8) and qmail's INTERNALS: a message exists from one rename on.
 
 import errno
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,7 +93,7 @@ class Admitter:
         """
         job_dir = self._make_job_dir()
         try:
-            self._sync(drop, job_dir)
+            self._sync({drop.name: job_dir}, drop)
             taken = (
                 self._take(drop, job_dir, whole=whole)
                 if joined is None
@@ -103,8 +106,46 @@ class Admitter:
             taken = self._take_across(drop, job_dir, whole=whole)
         if not taken:
             return None
-        self.leftovers.extend(markers_of(self.folder / drop.name))
+        place = self._place(drop, job_dir)
         self.tidy()
+        return place
+
+    def admit_together(self, drops: Sequence[Drop]) -> dict[str, Place]:
+        """Take settled drops in, with one sync before all their renames and one after.
+
+        Return where those lie that are in, by name. The others are in the inbox as before:
+        ``admit`` says what is in the way of each.
+
+        Raises
+        ------
+        Exception
+            As of ``admit``; none is in.
+        """
+        job_dirs: dict[str, Path] = {}
+        taken: list[Drop] = []
+        try:
+            for drop in drops:
+                job_dirs[drop.name] = self._make_job_dir()
+            self._sync(job_dirs, *drops)
+            for drop in drops:
+                job_dir = job_dirs[drop.name]
+                try:
+                    if self._take(drop, job_dir, whole=True, later=set()):
+                        taken.append(drop)
+                except OSError:
+                    self._put_back(job_dir / "in", job_dir)
+            folders = [self.folder, *(job_dirs[drop.name] / "in" for drop in taken)]
+            self.files.sync_dirs("admit.names", folders)
+        except Exception:
+            for job_dir in job_dirs.values():
+                self._put_back(job_dir / "in", job_dir)
+            raise
+        places = {drop.name: self._place(drop, job_dirs[drop.name]) for drop in taken}
+        self.tidy()
+        return places
+
+    def _place(self, drop: Drop, job_dir: Path) -> Place:
+        self.leftovers.extend(markers_of(self.folder / drop.name))
         return Place(self.inbox, job_dir.name, drop.name, job_dir / "in" / drop.name)
 
     def tidy(self) -> str:
@@ -145,7 +186,11 @@ class Admitter:
             self.files.remove_tree("admit.no_job", job_dir)
             raise
 
-    def _sync(self, drop: Drop, job_dir: Path) -> None:
+    def _sync(self, job_dirs: Mapping[str, Path], *drops: Drop) -> None:
+        paths = [path for drop in drops for path in self._paths_of(drop)]
+        self.files.sync("admit.sync", [*paths, *job_dirs.values(), self.work / self.inbox])
+
+    def _paths_of(self, drop: Drop) -> list[Path]:
         top = self.folder / drop.name
         files = [top / file.path if drop.kind == "folder" else top for file in drop.files]
         if drop.settings:
@@ -154,10 +199,12 @@ class Admitter:
         holders = {
             folder for file in files for folder in file.parents if folder.is_relative_to(top)
         }
-        self.files.sync("admit.sync", [*files, *sorted(holders), job_dir, job_dir.parent])
+        return [*files, *sorted(holders)]
 
-    def _take(self, drop: Drop, job_dir: Path, *, whole: bool) -> bool:
-        self._move("admit", drop, job_dir / "in")
+    def _take(
+        self, drop: Drop, job_dir: Path, *, whole: bool, later: set[Path] | None = None
+    ) -> bool:
+        self._move("admit", drop, job_dir / "in", later)
         if whole and not self._is_still(drop, job_dir / "in"):
             self._put_back(job_dir / "in", job_dir)
             return False
@@ -195,12 +242,13 @@ class Admitter:
                     self.files.make_dir("admit.join", folder / holder)
             self.files.copy_tree("admit.join", file, target)
 
-    def _move(self, step: str, drop: Drop, target: Path) -> None:
+    def _move(self, step: str, drop: Drop, target: Path, later: set[Path] | None = None) -> None:
         if drop.settings and drop.settings.path != SETTINGS:
             # Its accents may be spelt in another way than the drop's; from here on they are not.
             beside = self.folder / drop.settings.path
-            self.files.rename(f"{step}.settings", beside, target / (drop.name + SETTINGS_BESIDE))
-        self.files.rename(f"{step}.drop", self.folder / drop.name, target / drop.name)
+            named = target / (drop.name + SETTINGS_BESIDE)
+            self.files.rename(f"{step}.settings", beside, named, later=later)
+        self.files.rename(f"{step}.drop", self.folder / drop.name, target / drop.name, later=later)
 
     def _is_still(self, drop: Drop, folder: Path) -> bool:
         """Tell whether the drop in `folder` is what it was, and no writer has it open."""

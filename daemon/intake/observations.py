@@ -1,8 +1,9 @@
 """What a watcher tells the supervisor. Names of drops are those on disk, fit for no reader."""
 
+import errno
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Self
 
 from daemon.layout import Place
 
@@ -17,6 +18,15 @@ class Wait:
     until: str | None
     """RFC 3339; ``None`` when time alone will not end it."""
     detail: str
+
+    @classmethod
+    def after(cls, error: OSError) -> Self:
+        """Return why a drop cannot be taken in now, with the remedy where there is a usual one."""
+        text = f"cannot be taken in: {error.strerror}"
+        if error.errno in (errno.EACCES, errno.EPERM):
+            text += "; the folder must be writable for the daemon's group (chmod -R g+w)"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return cls("disk" if full else "incomplete", None, text)
 
 
 @dataclass(frozen=True, slots=True)

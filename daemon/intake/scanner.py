@@ -12,12 +12,11 @@ Rules
    A fault of ours fails that drop; if not even that works, it stays and is tried once a minute.
 """
 
-import errno
 import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from daemon.clock import rfc3339
 from daemon.config.models import Settling
@@ -29,6 +28,8 @@ from daemon.intake.evidence import DiskEvidence
 from daemon.intake.latecomers import Latecomers, Taken
 from daemon.intake.observations import Admitted, CancelAsked, Gone, PutBack, Report, Sighting, Wait
 from daemon.intake.settle import DropStatus, Settler
+from daemon.intake.tracked import HELD_S, Tracked
+from daemon.layout import Place
 from daemon.text import display
 
 Gate = Callable[[Drop], Wait | None]
@@ -37,13 +38,12 @@ Gate = Callable[[Drop], Wait | None]
 ``None`` takes the room; ``Admitted`` or ``PutBack`` says what became of it.
 """
 
-_TELL_S = 0.5
-"""Between two sightings of one drop that differ only in numbers."""
 _LATE_MS = 2000
+_TOGETHER, _SMALL_BYTES = 8, 1 << 20
+"""Drops that are taken in with one sync; the last of them, if it is large, lets no other wait."""
 _PAUSED = Wait("paused", None, "the inbox is paused")
 _FOR_ALL = frozenset({"paused", "slot", "memory"})
 """Closed for one drop is closed for all; on the disk there may be room for a smaller one."""
-_HELD_S = 60.0
 _UNSERVED_TOLD = 50
 """Without a handler any file may be a drop: of tens of thousands, so many get a status."""
 _LOG = logging.getLogger(__name__)
@@ -51,25 +51,6 @@ _LOG = logging.getLogger(__name__)
 
 class Stopping(Exception):
     """Raised by the gate when the watcher was asked to end in the middle of a scan."""
-
-
-@dataclass(slots=True)
-class _Tracked:
-    """A drop between its first sighting and its end."""
-
-    settler: Settler
-    first_seen_ms: int
-    seen_s: float
-    """Monotonic, likewise."""
-    told: int | None = None
-    """Hash of what was last told of it: ten thousand drops may wait here."""
-    told_reason: str | None = None
-    told_s: float = 0.0
-    held_s: float | None = None
-    """When it was last looked at, while all that it lacks is room."""
-    fault: str = ""
-    """Of ours, which leaves it in the inbox for now."""
-    fault_s: float = 0.0
 
 
 class Scanner:
@@ -84,7 +65,7 @@ class Scanner:
         self._unserved = ""
         """Why there is no handler, if a person should know."""
         self._rules = Rules.of(settling, admitter.limits, network=False)
-        self._tracked: dict[str, _Tracked] = {}
+        self._tracked: dict[str, Tracked] = {}
         self.latecomers = Latecomers(settling.join_late_s)
         self.listing = Listing()
         self.late = 0
@@ -95,6 +76,8 @@ class Scanner:
         """What the disk refused during the last scan."""
         self._closed: Wait | None = None
         """Why this scan takes nothing any more."""
+        self._settled: dict[str, tuple[Tracked, Drop, DropStatus]] = {}
+        """By name: drops whose room is taken, and which are about to be taken in."""
 
     @property
     def receiving(self) -> int:
@@ -146,6 +129,7 @@ class Scanner:
                 act, names = self._tell_unserved, names[:_UNSERVED_TOLD]
             due_s = [self._guarded(act, fd, name) for name in names]
         finally:
+            self._take_settled(fd)  # also when we were asked to stop: their room is taken
             os.close(fd)
         return min((each for each in due_s if each is not None), default=None)
 
@@ -163,7 +147,7 @@ class Scanner:
     def _guarded(self, act: Callable[[int, str], float | None], fd: int, name: str) -> float | None:
         """Act on one drop; whatever goes wrong is noted and does not stop the others."""
         tracked, now_s = self._tracked.get(name), self._admitter.clock.monotonic_s()
-        if tracked is not None and tracked.fault and now_s - tracked.fault_s < _HELD_S:
+        if tracked is not None and tracked.fault and now_s - tracked.fault_s < HELD_S:
             self.trouble = tracked.fault
             return None
         try:
@@ -171,7 +155,7 @@ class Scanner:
         except OSError as error:
             self.trouble = f"{display(name)}: {error.strerror or error}"
             if tracked is None:
-                self._say(Drop(name, "other"), _refused(error))
+                self._say(Drop(name, "other"), Wait.after(error))
         except Stopping:
             raise
         except Exception as error:  # noqa: BLE001 - rule 5
@@ -205,12 +189,13 @@ class Scanner:
         self._tell(tracked, drop, DropStatus(settled=False, files=()), wait)
 
     def _scan_drop(self, fd: int, name: str) -> float | None:
-        if self._closed and self._is_held(name):
+        tracked, now_s = self._tracked.get(name), self._admitter.clock.monotonic_s()
+        if self._closed and tracked and tracked.is_held(now_s):
             return None
         drop = look(fd, name, self._admitter.limits, self._accepts)
         if drop is None:
             return None  # gone since the listing; the next one will say so
-        tracked = self._tracked.get(name) or self._begin(drop)
+        tracked = tracked or self._begin(drop)
         evidence = DiskEvidence(fd, drop, self._admitter.limits.settings_bytes)
         answer = tracked.settler.observe(drop, evidence, self._admitter.clock.monotonic_s())
         tracked.held_s = None
@@ -226,18 +211,34 @@ class Scanner:
             tracked.held_s = self._admitter.clock.monotonic_s()
             self._tell(tracked, drop, answer, closed)
             return None
+        self._settled[name] = tracked, drop, answer
+        if joins or not answer.settled:
+            self._take_alone(fd, name, joins)
+        elif len(self._settled) == _TOGETHER or drop.bytes > _SMALL_BYTES:
+            self._take_settled(fd)
+        return None
+
+    def _take_settled(self, fd: int) -> None:
+        """Take in what has settled: together, or what is in the way of that alone."""
+        places: dict[str, Place] = {}
+        if len(self._settled) > 1:
+            try:
+                drops = [drop for _, drop, _ in self._settled.values()]
+                places = self._admitter.admit_together(drops)
+            except Exception as error:  # noqa: BLE001 - guards come next, one for each
+                _LOG.debug("inbox=%s not all at once: %r", self._admitter.inbox, error)
+        for name, place in places.items():
+            self._taken(*self._settled.pop(name), place)
+        for name in list(self._settled):
+            self._guarded(self._take_alone, fd, name)
+
+    def _take_alone(self, _fd: int, name: str, joins: Taken | None = None) -> None:
+        tracked, drop, answer = self._settled.pop(name)
         try:
             self._take(tracked, drop, answer, joins=joins)
         except OSError as error:
-            self._tell(tracked, drop, answer, _refused(error))
+            self._tell(tracked, drop, answer, Wait.after(error))
             raise
-        return None
-
-    def _is_held(self, name: str) -> bool:
-        tracked = self._tracked.get(name)
-        if tracked is None or tracked.held_s is None:
-            return False
-        return self._admitter.clock.monotonic_s() - tracked.held_s < _HELD_S
 
     def _why_not_now(self, drop: Drop) -> Wait | None:
         """Return what is in the way of taking a whole drop."""
@@ -246,17 +247,17 @@ class Scanner:
             self._closed = closed
         return closed
 
-    def _begin(self, drop: Drop) -> _Tracked:
+    def _begin(self, drop: Drop) -> Tracked:
         wall_ms = self._admitter.clock.wall_ms()
         # The one place where a file's time meets a clock; it decides nothing but a suspicion.
         self.late += wall_ms - drop.ctime_ns // 1_000_000 > _LATE_MS
-        tracked = _Tracked(Settler(self._rules), wall_ms, self._admitter.clock.monotonic_s())
+        tracked = Tracked(Settler(self._rules), wall_ms, self._admitter.clock.monotonic_s())
         self._tracked[drop.name] = tracked
         return tracked
 
     def _take(
         self,
-        tracked: _Tracked,
+        tracked: Tracked,
         drop: Drop,
         answer: DropStatus,
         *,
@@ -272,10 +273,25 @@ class Scanner:
         except Exception:
             self._report(PutBack(self._admitter.inbox, drop.name))
             raise
-        self.took = True
         if place is None:  # a writer still had it open; it is back, and settles anew
+            self.took = True
             self._report(PutBack(self._admitter.inbox, drop.name))
             return
+        self._taken(tracked, drop, answer, place, joins, cancelled=cancelled, fault=fault)
+
+    def _taken(
+        self,
+        tracked: Tracked,
+        drop: Drop,
+        answer: DropStatus,
+        place: Place,
+        joins: Taken | None = None,
+        *,
+        cancelled: bool = False,
+        fault: Exception | None = None,
+    ) -> None:
+        """Report a drop that is in."""
+        self.took = True
         del self._tracked[drop.name]
         now_s = self._admitter.clock.monotonic_s()
         told = () if cancelled else self.latecomers.warning(drop, joins, now_s)
@@ -315,27 +331,14 @@ class Scanner:
             del self._tracked[name]
             self._report(Gone(self._admitter.inbox, name))
 
-    def _tell(self, tracked: _Tracked, drop: Drop, answer: DropStatus, wait: Wait) -> None:
+    def _tell(self, tracked: Tracked, drop: Drop, answer: DropStatus, wait: Wait) -> None:
         """Report a sighting when it says something new, numbers twice a second at most."""
         inbox = self._admitter.inbox
         sighting = Sighting(inbox, drop.name, tracked.first_seen_ms, answer.inputs, wait)
-        now_s, told = self._admitter.clock.monotonic_s(), hash(repr(sighting))
-        soon = now_s - tracked.told_s < _TELL_S
-        if told == tracked.told or (wait.reason == tracked.told_reason and soon):
-            return
-        tracked.told, tracked.told_reason, tracked.told_s = told, wait.reason, now_s
-        self._report(sighting)
+        if tracked.is_new(sighting, wait.reason, self._admitter.clock.monotonic_s()):
+            self._report(sighting)
 
     def _until(self, answer: DropStatus) -> str | None:
         if answer.left_s is None:
             return None
         return rfc3339(self._admitter.clock.wall_ms() + round(answer.left_s * 1000))
-
-
-def _refused(error: OSError) -> Wait:
-    """Return why a drop cannot be taken in now, with the remedy where there is a usual one."""
-    text = f"cannot be taken in: {error.strerror}"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        text += "; the folder must be writable for the daemon's group (chmod -R g+w)"
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return Wait("disk" if full else "incomplete", None, text)

@@ -41,9 +41,10 @@ _POSITIONS_SHOWN, _AT_ONCE = 50, 10
 costs a sync: all of them within five beats."""
 
 
-_TOGETHER, _GATHERING_S = 8, 0.02
+_TOGETHER, _GATHERING_S, _LONGEST_S = 8, 0.02, 0.2
 """How many jobs share their syncs, and how long the first of them waits for the others: beyond
-eight little is gained, and what is gathered sooner needs no wait."""
+eight little is gained, and what is gathered sooner needs no wait. Where the steps themselves
+take longer, because the disk is slow or all are busy, it waits as long as they did last."""
 
 
 def _completion(job_id: str) -> str:
@@ -71,7 +72,7 @@ class Completion:
         self._splits = splits
         self._due: dict[str, str] = {}
         """Jobs whose state has changed, and their inboxes."""
-        self._due_since_s = 0.0
+        self._due_since_s = self._took_s = 0.0
         self._next_position = 0
         self._told: dict[str, Obstacle | None] = {}
         """What stood before each inbox when its statuses were last gone through."""
@@ -88,7 +89,8 @@ class Completion:
         """Return in how many seconds ``settle`` has something to do, at the latest."""
         if not self._due:
             return None
-        return max(0.0, self._due_since_s + _GATHERING_S - self._clock.monotonic_s())
+        wait_s = max(_GATHERING_S, min(self._took_s, _LONGEST_S))
+        return max(0.0, self._due_since_s + wait_s - self._clock.monotonic_s())
 
     def settle(self, *, more_may_come: bool = False) -> None:
         """Do what follows for all that has changed: many share their syncs and one commit.
@@ -97,7 +99,7 @@ class Completion:
         """
         if more_may_come and len(self._due) < _TOGETHER and self.due_in_s():
             return
-        due, self._due = list(self._due.items()), {}
+        due, self._due, began_s = list(self._due.items()), {}, self._clock.monotonic_s()
         for some in (due[first : first + _TOGETHER] for first in range(0, len(due), _TOGETHER)):
             jobs = [job_id for job_id, _ in some]
             if len(some) > 1 and self._outage.attempt(partial(self._follow, jobs)):
@@ -112,6 +114,8 @@ class Completion:
                     inbox=inbox,
                     set_aside=partial(self._fail, job_id),
                 )
+        if due:
+            self._took_s = self._clock.monotonic_s() - began_s
 
     def show(self, job_id: str) -> None:
         """Write the status of a job whose parts run."""

@@ -33,6 +33,7 @@ from daemon.supervisor.startup import Opened
 from daemon.text import display
 
 _STDERR_LOGGED = 2_000
+_SHOWN_AT_LAST_S = 0.25
 
 
 class Dispatcher:
@@ -82,12 +83,6 @@ class Dispatcher:
         why = None if parts["running"] else self._obstacles.of(job)
         return {**parts, "waits_for": why.detail} if why else parts
 
-    def unshown_s(self) -> float:
-        """Return how long ago the oldest began of those that no status says so of, seconds."""
-        began_s = (live.began_s for job in self.unshown if (live := self._live.get(job.id)))
-        now_s = self._clock.monotonic_s()
-        return now_s - min(began_s, default=now_s)
-
     @property
     def working(self) -> bool:
         """Whether anything still runs: an end that the disk does not take is left to a restart."""
@@ -132,8 +127,14 @@ class Dispatcher:
             else:
                 self._show_progress(self._jobs[moved])
 
-    def show_begun(self) -> None:
-        """Say of what was begun a moment ago, and has not ended yet, that it runs."""
+    def show_begun(self, *, quiet: bool) -> None:
+        """Say of what was begun, and has not ended yet, that it runs.
+
+        Unless it is quiet, not at once: of many small jobs most end before anybody has read it.
+        """
+        began_s = (live.began_s for job in self.unshown if (live := self._live.get(job.id)))
+        if not quiet and self._clock.monotonic_s() - min(began_s, default=0.0) < _SHOWN_AT_LAST_S:
+            return
         begun, self.unshown = self.unshown, []
         for job in begun:
             if job.id in self._jobs:

@@ -62,9 +62,8 @@ _REFUSED_S = 0.25
 _SLOW_S = 1.0
 _KILLED_S = 10.0
 """By then an attempt that was killed at the end of a drain has ended, or never will."""
-_SHOWN_S, _SHOWN_AT_LAST_S = 0.02, 0.25
-"""After so long without any word, the status of what was begun says that it runs; in a burst,
-where most jobs end before that, so long after the oldest of them began."""
+_SHOWN_S = 0.02
+"""After so long without any word, the status of what was begun says that it runs."""
 _AT_ONCE = 16
 """Drops that get their rows in one commit."""
 _HEARING_S = 0.05
@@ -151,7 +150,7 @@ class Supervisor:
             "hear": lambda: self._hear(for_s=_HEARING_S),
             "duplicates": self._admissions.answer_duplicates,
             "collect": self._dispatcher.collect,
-            "show": self._show_begun,
+            "show": lambda: self._dispatcher.show_begun(quiet=self._quiet),
             "tend": self._watchers.tend,
             "repeat": self._outage.repeat,
             "measure capacity": self._measure,
@@ -306,10 +305,6 @@ class Supervisor:
             if not isinstance(report, Admitted):
                 self._admissions.take(report)
         self._admissions.take_in(arrived)
-
-    def _show_begun(self) -> None:
-        if self._quiet or self._dispatcher.unshown_s() > _SHOWN_AT_LAST_S:
-            self._dispatcher.show_begun()
 
     def _settle(self) -> None:
         self._completion.settle(more_may_come=self._more_may_come())
