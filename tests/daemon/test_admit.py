@@ -4,6 +4,7 @@ import errno
 import os
 import re
 import signal
+from contextlib import contextmanager
 from itertools import count
 
 import pytest
@@ -149,16 +150,67 @@ def test_a_failing_disk_leaves_the_drop_in_the_inbox(spool):
     """When the rename fails, the settings that went ahead come back."""
 
     class Failing(Files):
-        def rename(self, step, source, target):
+        def rename(self, step, source, target, **more):
             if step == "admit.drop":
                 raise OSError(errno.ENOSPC, "full")
-            super().rename(step, source, target)
+            super().rename(step, source, target, **more)
 
     before = tree(spool / "inbox")
     with pytest.raises(OSError, match="full"):
         admitter_of(spool, Failing()).admit(seen(spool, "loose.wav"), whole=True)
 
     assert before == tree(spool / "inbox")
+
+
+def _several(spool, count):
+    for number in range(count):
+        (spool / "inbox" / f"{number}.wav").write_bytes(b"%d" % number)
+    return [seen(spool, f"{number}.wav") for number in range(count)]
+
+
+def test_drops_that_go_together_share_their_syncs(spool):
+    """Each gets a job of its own; what is synced, is synced once for all of them."""
+    files, drops = RecordingFiles(), _several(spool, 3)
+    places = admitter_of(spool, files).admit_together(drops)
+
+    assert list(places.values()) == find_admitted(spool / "work")
+    assert {"0.wav": b"0", "1.wav": b"1", "2.wav": b"2"} == {
+        name: place.path.read_bytes() for name, place in places.items()
+    }
+    assert ["admit.sync", *["admit.drop"] * 3, "admit.names"] == [
+        step for step in files.steps if step in ("admit.sync", "admit.drop", "admit.names")
+    ]
+
+
+def test_a_drop_that_changed_does_not_go_with_the_others(spool):
+    """It is in the inbox as it is now, without a trace in work; the others are in."""
+    drops = _several(spool, 3)
+    (spool / "inbox" / "1.wav").write_bytes(b"written meanwhile")
+    places = admitter_of(spool, Files()).admit_together(drops)
+
+    assert ["0.wav", "2.wav"] == sorted(places)
+    assert b"written meanwhile" == (spool / "inbox" / "1.wav").read_bytes()
+    assert 2 == len(list((spool / "work" / "mix").iterdir()))
+
+
+@pytest.mark.parametrize("refused", ["admit.job", "admit.sync", "admit.names"])
+def test_a_disk_that_refuses_drops_together_leaves_all_of_them_in_the_inbox(spool, refused):
+    """None is in, and each may be tried alone."""
+
+    class Refusing(RecordingFiles):
+        @contextmanager
+        def _step(self, name):
+            with super()._step(name):
+                if name == refused and self.steps.count("admit.in"):
+                    raise OSError(errno.EIO, "refused")
+                yield
+
+    drops, before = _several(spool, 3), tree(spool / "inbox")
+    with pytest.raises(OSError, match="refused"):
+        admitter_of(spool, Refusing()).admit_together(drops)
+
+    assert before == tree(spool / "inbox")
+    assert [] == list((spool / "work" / "mix").iterdir())
 
 
 _EVERYTHING = ["Song/a.wav", "Song/sub/b.wav", "loose.wav", "loose.wav.job.yaml"]

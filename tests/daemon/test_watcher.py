@@ -362,17 +362,17 @@ def test_a_full_disk_is_said_and_stops_nobody_else(studio):
     """A drop that cannot be taken stays, says why, and comes in when there is room."""
 
     class Full(Files):
-        def rename(self, step, source, target):
+        def rename(self, step, source, target, **more):
             if source.name == "big.wav":
                 raise OSError(errno.ENOSPC, "No space left on device")
-            super().rename(step, source, target)
+            super().rename(step, source, target, **more)
 
     admitter = studio.watcher._scanner._admitter
     studio.watcher._scanner._admitter = replace(admitter, files=Full())
     for name in ("big.wav", "small.wav"):
         studio.put(name)
     studio.look()
-    put_back, sighting, admitted = studio.look(2.0)
+    admitted, put_back, sighting = studio.look(2.0)
 
     assert PutBack("mix", "big.wav") == put_back  # the room that was taken for it is free again
     assert "disk" == sighting.wait.reason
