@@ -158,6 +158,7 @@ def test_next_run_finishes_each_job_of_a_round_once(fleeting, pool, monkeypatch)
 
     assert {} == wrong
     deaths = list(files.snapshots)
+    assert deaths.index("after admit.in (3)") < deaths.index("after admit.drop (1)")
     assert deaths.index("after publish result (3)") < deaths.index("after archive drop (1)")
 
 

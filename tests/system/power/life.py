@@ -38,6 +38,8 @@ DROPS = {
 """What is dropped, one after the other, and how each of them ends."""
 _BESIDE_THE_NEXT = ("First", "Broken", "track.wav", "Last")
 """These do not end before the next one is dropped, and share their last steps with it."""
+_TOGETHER = ("Unwanted", "First", "Broken")
+"""These lie there when the daemon starts; those that are wanted are taken with the same syncs."""
 
 
 def samples(name: str) -> bytes:
@@ -101,10 +103,11 @@ def main(root: Path, sabotage: str) -> None:
     daemon = Supervisor(config_for(root, heartbeat_s=0.01))
     # Before anyone looks: a request that is met without its drop is answered, and goes.
     (root / "inbox" / "mix" / "Unwanted.cancel").touch()
-    drop(root, "Unwanted")
+    for name in _TOGETHER:
+        drop(root, name)
     daemon.start()
     for name in DROPS:
-        if name != "Unwanted":
+        if name not in _TOGETHER:
             drop(root, name)
         enough = ("queued", "running") if name in _BESIDE_THE_NEXT else ()
         while not _is_at(root, name, enough):
