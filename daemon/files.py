@@ -44,7 +44,6 @@ _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _SYNCS_AT_ONCE = 8
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_NOTHING = nullcontext()
 _Thing = TypeVar("_Thing")
 
 
@@ -117,7 +116,7 @@ class Files:
 
     def _step(self, name: str) -> AbstractContextManager[None]:  # noqa: ARG002 - the seam tests override
         """Enclose one durable step; tests record or die here."""
-        return _NOTHING
+        return nullcontext()
 
     def rename(
         self, step: str, source: Path, target: Path, *, later: set[Path] | None = None
@@ -178,38 +177,21 @@ class Files:
             file: a disk may keep the rename and lose the content.
         """
         with self._step(step):
-            temporary = _temporary_beside(path)
-            fd = _written_new(temporary, data)
-            try:
-                if durable or synced:
-                    os.fdatasync(fd)
-            finally:
-                os.close(fd)
-            os.replace(temporary, path)  # noqa: PTH105 - strings: this is done five times a drop
+            names = _written({path: data}, synced=durable or synced)
+            os.replace(names[path], path)  # noqa: PTH105 - strings: this is done five times a drop
             if durable:
                 self.sync_dir(path.parent)
 
-    def write_all(
-        self, contents: Mapping[Path, tuple[str, bytes]], *, later: set[Path] | None = None
-    ) -> None:
+    def write_all(self, contents: Mapping[Path, tuple[str, bytes]], *, later: set[Path]) -> None:
         """Write several files as ``write`` does, each a step by the name beside its content.
 
-        Their contents are synced side by side. With `later`, their folders are put there.
+        Their contents are synced side by side; their folders are put into `later`.
         """
-        names = {path: _temporary_beside(path) for path in contents}
-        opened: list[int] = []
-        try:
-            for path, (_, data) in contents.items():
-                opened.append(_written_new(names[path], data))
-            side_by_side(os.fdatasync, opened)
-        finally:
-            for fd in opened:
-                os.close(fd)
+        names = _written({path: data for path, (_, data) in contents.items()}, synced=True)
         for path, (step, _) in contents.items():
             with self._step(step):
                 os.replace(names[path], path)  # noqa: PTH105 - as in ``write``
-        if later is not None:
-            later.update(path.parent for path in contents)
+        later.update(path.parent for path in contents)
 
     def remove(self, step: str, path: Path) -> None:
         """Remove one file or link; one that is gone is no error."""
@@ -327,12 +309,29 @@ def _rename_exclusively(source: Path, target: Path) -> None:
 
 
 def _sync_data(path: Path | str) -> None:
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    fd = os.open(path, flags)
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         os.fdatasync(fd)  # with the size; not the times, which a mere rename makes dirty
     finally:
         os.close(fd)
+
+
+def _written(contents: Mapping[Path, bytes], *, synced: bool) -> dict[Path, str]:
+    """Write new files, each beside its path; return their names."""
+    names = {path: _temporary_beside(path) for path in contents}
+    opened: list[int] = []
+    try:
+        for path, data in contents.items():
+            opened.append(_opened_new(names[path]))
+            rest = memoryview(data)
+            while rest:
+                rest = rest[os.write(opened[-1], rest) :]
+        if synced:
+            side_by_side(os.fdatasync, opened)
+    finally:
+        for fd in opened:
+            os.close(fd)
+    return names
 
 
 def _temporary_beside(path: Path) -> str:
@@ -341,19 +340,11 @@ def _temporary_beside(path: Path) -> str:
     return f"{folder}/.{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}.tmp"
 
 
-def _written_new(path: str, data: bytes) -> int:
-    """Write a new file, in place of what a crash may have left there; return its descriptor."""
+def _opened_new(path: str) -> int:
+    """Open a new file, in place of what a crash may have left there."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
-        fd = os.open(path, flags, 0o644)
+        return os.open(path, flags, 0o644)
     except FileExistsError:
         os.unlink(path)  # noqa: PTH108 - a string
-        fd = os.open(path, flags, 0o644)
-    try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
+        return os.open(path, flags, 0o644)
