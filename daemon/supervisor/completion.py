@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -128,8 +129,11 @@ class Completion:
         waiting = list(enumerate(self._store.waiting(_POSITIONS_SHOWN), start=1))
         first = self._next_position if self._next_position < len(waiting) else 0
         self._next_position = first + _AT_ONCE
-        for position, job in waiting[first : self._next_position]:
-            self._show_wait(job, position)
+        some = waiting[first : self._next_position]
+        jobs = [job for _, job in some]
+        if not self._outage.attempt(lambda: self._tell("tell waits", jobs, first=first + 1)):
+            for position, job in some:
+                self._show_wait(job, position)
         if (obstacles := self._obstacles.of_all()) != self._told:
             self._told = obstacles
             self._stale |= dict.fromkeys(job.id for job in self._store.jobs(State.QUEUED))
@@ -213,10 +217,19 @@ class Completion:
         if ended := [job for job in jobs if job.finished_ms is not None]:
             self._complete(ended)
 
-    def _tell(self, step: str, jobs: Sequence[Job], folders: Iterable[Path] = ()) -> None:
-        """Write statuses that a power cut must not take back, and sync other folders with them."""
-        later = set(folders)
-        self._statuses.write_all(((job.label, self._status(job)) for job in jobs), later=later)
+    def _tell(
+        self, step: str, jobs: Sequence[Job], folders: Iterable[Path] = (), *, first: int = 0
+    ) -> None:
+        """Write statuses that a power cut must not take back, and sync other folders with them.
+
+        `first` is the place in the queue of the first of these jobs, if they are next to each
+        other there.
+        """
+        later, places = set(folders), count(first) if first else repeat(None)
+        statuses = (
+            (job.label, self._status(job, at)) for job, at in zip(jobs, places, strict=False)
+        )
+        self._statuses.write_all(statuses, later=later)
         if later:
             self._files.sync_dirs(step, later)
 
