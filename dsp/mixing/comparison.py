@@ -4,6 +4,7 @@ The first two are written for the page that holds them, the stems as files besid
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,13 @@ class Comparison:
 
 
 def compared(
-    plain: PlainSum, out: Path, solos: Mapping[str, Path], *, rate_hz: int, make_up_db: float
+    plain: PlainSum,
+    out: Path,
+    solos: Mapping[str, Path],
+    *,
+    rate_hz: int,
+    make_up_db: float,
+    threads: int = 1,
 ) -> Comparison:
     """Write the passage in all its versions, equally loud.
 
@@ -51,8 +58,9 @@ def compared(
         told_of_solos.append({"stem": stem, "file": file, "gain_db": round(gain_db, 2)})
     sounds = out / "compared.mix.ogg", out / "compared.plain.ogg"
     if not silent:
-        encode(blocks_in(out / KEPT), mix_db, sounds[0], rate_hz)
-        encode(plain.blocks(), plain_db, sounds[1], rate_hz)
+        versions = (blocks_in(out / KEPT), plain.blocks()), (mix_db, plain_db), sounds
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(encode, *versions, [rate_hz] * 2))
     (out / KEPT).unlink()
     if silent:
         return Comparison()

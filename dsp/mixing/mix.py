@@ -127,7 +127,7 @@ def mix(
         *delivered.warnings(),
     )
     data = report_of(decided, placements, rendered, mastered, warnings)
-    data.update(_afterwards(mastered, delivered), compared=comparison.told)
+    data.update(_afterwards(mastered, delivered, means.threads), compared=comparison.told)
     papers = _write_papers(out, data, mastered, comparison, song=source.name)
     report("complete", STAGES["complete"])
     return Mixed(
@@ -142,11 +142,11 @@ def mix(
     )
 
 
-def _afterwards(mastered: Mastered, delivered: Deliveries) -> dict[str, Any]:
+def _afterwards(mastered: Mastered, delivered: Deliveries, threads: int) -> dict[str, Any]:
     """Return what the report says of where the master goes, and of the files beside it."""
     return {
         "platforms": platforms_of(mastered.heard),
-        "lossy_peaks_dbtp": lossy_peaks_dbtp(mastered.path, mastered.heard, _OF_OUR_OWN),
+        "lossy_peaks_dbtp": lossy_peaks_dbtp(mastered.path, mastered.heard, _OF_OUR_OWN, threads),
         "deliverables": [
             {"file": one.path, **measurements_of(one.heard)} for one in delivered.masters
         ],
@@ -271,6 +271,7 @@ def _made_sound(
         excerpts=kept_of(solos),
     )
     rate_hz, passage = decided.sheet.rate_hz, rendered.plain.passage
+    threads = resources.threads
     files = 1 + len(wanted)
     span = (STAGES["exporting"] - high) / files
     try:
@@ -293,7 +294,9 @@ def _made_sound(
         paths = (*stems.values(), *speakers.values(), *solos.values())
         delivered = Deliveries(tuple(masters), paths)
         make_up_db = mastered.sheet.master.make_up_db or 0.0
-        comparison = compared(rendered.plain, out, solos, rate_hz=rate_hz, make_up_db=make_up_db)
+        comparison = compared(
+            rendered.plain, out, solos, rate_hz=rate_hz, make_up_db=make_up_db, threads=threads
+        )
     finally:
         rendered.remove()
     return rendered, mastered, delivered, comparison

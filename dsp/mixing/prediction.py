@@ -103,8 +103,10 @@ def _dynamics_db(track: Track, driven_db: float, stem: Stem) -> tuple[float, flo
 def energy_at_sum(track: Track, stem: Stem, lead_active: NDArray[np.bool_], rate_hz: int) -> Steps:
     """Return the K-weighted mean square per 100 ms of the song that a strip will send."""
     free = _ratio_in_time(track, strip_power(track, stem, rate_hz))
-    held = _ratio_in_time(track, strip_power(track, stem, rate_hz, held=True))
-    ratio = np.where(lead_active, held, free)
+    ratio = free
+    if stem.room:
+        held = _ratio_in_time(track, strip_power(track, stem, rate_hz, held=True))
+        ratio = np.where(lead_active, held, free)
     moved_db = automation_db(stem, track, lead_active)
     if moved_db is not None:
         ratio *= 10.0 ** (moved_db / 10.0)

@@ -11,6 +11,7 @@ octave (pink noise is flat there).
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,10 +60,15 @@ _MASTER_Q = 1.1
 
 
 def power_response(bands: Sequence[Band], rate_hz: int) -> Bands:
-    """Return the power ratio of an equaliser per third octave."""
-    if not bands:
-        return np.ones(len(CENTRES))
-    return np.asarray(10.0 ** (response_db(bands, CENTRES, rate_hz) / 10.0))
+    """Return the power ratio of an equaliser per third octave; not to be written to."""
+    return _power_response(tuple(bands), rate_hz)
+
+
+@lru_cache(64)  # a plan asks for each strip's again whenever it has moved a fader
+def _power_response(bands: tuple[Band, ...], rate_hz: int) -> Bands:
+    power = np.asarray(10.0 ** (response_db(bands, CENTRES, rate_hz) / 10.0))
+    power.flags.writeable = False
+    return power
 
 
 def region_levels_db(spectrum: Bands) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil, log2
 from pathlib import Path
 from typing import BinaryIO
 
@@ -57,6 +58,13 @@ _MP3_PADDING_FRAMES = 3 * 1152
 _PEAK_BYTES = 4
 _PART_STEPS = 2_000
 """Steps of energy, 10 ms each, that the model works on at a time."""
+
+_GAIN_STEP_DB = 0.01
+"""Finer than any meter."""
+_STRAIGHT = 7
+"""Tries after which a curve is not taken for straight."""
+_LEAST_DB = 1e-9
+"""What is as much as is allowed is not too much."""
 
 _ACTIVE_BELOW_DB = 30.0
 """Where the peak is further below the highest than this, no reduction is averaged."""
@@ -219,16 +227,16 @@ def _solve(rendered: Rendered, sheet: Sheet, ceiling_dbtp: float) -> _Solution:
         return _Solution(LOWEST_GAIN_DB, "the stems are far above full scale")
     model = _Model(rendered, sheet, ceiling_dbtp)
 
-    def loud_enough(gain_db: float) -> bool:
-        return model.outcome(gain_db)[0] >= wanted.target_lufs
+    def lacking_lu(gain_db: float) -> float:
+        return wanted.target_lufs - model.outcome(gain_db)[0]
 
-    def too_much(gain_db: float) -> bool:
-        return model.outcome(gain_db)[1] > wanted.max_mean_reduction_db
+    def free_db(gain_db: float) -> float:
+        return wanted.max_mean_reduction_db + _LEAST_DB - model.outcome(gain_db)[1]
 
-    reach_db = _first(loud_enough, unlimited_db - 0.5, unlimited_db + 12.0)
-    if not too_much(reach_db):
+    reach_db = _first(lacking_lu, unlimited_db - 0.5, unlimited_db + 12.0)
+    if free_db(reach_db) >= 0.0:
         return _Solution(reach_db)
-    bound_db = _first(too_much, unlimited_db - 12.0, reach_db)
+    bound_db = _first(free_db, unlimited_db - 12.0, reach_db)
     return _Solution(
         bound_db,
         f"{wanted.target_lufs:g} LUFS would take more than {wanted.max_mean_reduction_db:g} dB of "
@@ -236,12 +244,29 @@ def _solve(rendered: Rendered, sheet: Sheet, ceiling_dbtp: float) -> _Solution:
     )
 
 
-def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """Return the lowest gain in dB from which on ``holds`` is true, to 0.01 dB."""
-    while high - low > 0.01:  # noqa: PLR2004 - finer than any meter
-        middle = 0.5 * (low + high)
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return round(high, 2)
+def _first(left: Callable[[float], float], low: float, high: float) -> float:
+    """Return the lowest gain in dB at which nothing is ``left``, to 0.01 dB, `high` at the most.
+
+    Each try is where the line through the last two crosses, for the curves are nearly straight:
+    half as many tries as halving takes, which goes on where they are not.
+
+    Parameters
+    ----------
+    left : callable
+        Of a gain: what falls, at first by 1 per dB or less, and is above 0 until it is crossed.
+    """
+    steps = 1 << ceil(log2((high - low) / _GAIN_STEP_DB))
+    step_db = (high - low) / steps
+    below, above, tries = 0, steps, 1
+    now, slope = (0, left(low)), -step_db
+    while above - below > 1:
+        line = ceil(now[0] - now[1] / slope) if slope < 0.0 else above
+        place = min(max(line, below + 1), above - 1) if tries < _STRAIGHT else (below + above) // 2
+        before, now = now, (place, left(low + place * step_db))
+        slope = (now[1] - before[1]) / (now[0] - before[0])
+        below, above = (place, above) if now[1] > 0.0 else (below, place)
+        tries += 1
+    return round(low + above * step_db, 2)
 
 
 def _write(

@@ -8,6 +8,7 @@ is delivered at -23 LUFS.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,21 +78,24 @@ def platforms_of(heard: Verified) -> list[dict[str, object]]:
     return rows
 
 
-def lossy_peaks_dbtp(path: Path, heard: Verified, limits: Limits) -> dict[str, float]:
+def lossy_peaks_dbtp(
+    path: Path, heard: Verified, limits: Limits, threads: int = 1
+) -> dict[str, float]:
     """Return the true peak after each codec, of the 6 s around the master's highest sample."""
     excerpt = np.concatenate([*_around_the_peak(path, heard, limits), np.zeros((0, 2), np.float32)])
-    peaks = {}
-    for codec, kbits in CODECS.items():
-        if codec not in formats_available():
-            continue
-        file = path.with_name(f"excerpt.{codec}")
+
+    def peak_dbtp(codec: str) -> float:
+        file, kbits = path.with_name(f"excerpt.{codec}"), CODECS[codec]
         try:
             with Writer(file, rate_hz=CODEC_RATE_HZ, channels=2, format=codec, kbits=kbits) as out:
                 out.write(excerpt)
-            peaks[codec] = _true_peak_dbtp(file, limits)
+            return _true_peak_dbtp(file, limits)
         finally:
             file.unlink(missing_ok=True)
-    return peaks
+
+    known = [codec for codec in CODECS if codec in formats_available()]
+    with ThreadPoolExecutor(threads) as pool:
+        return dict(zip(known, pool.map(peak_dbtp, known), strict=True))
 
 
 def _around_the_peak(path: Path, heard: Verified, limits: Limits) -> Iterator[Block]:
