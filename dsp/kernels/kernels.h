@@ -44,6 +44,18 @@ INLINE unsigned flush_denormals(void)
     return before;
 }
 INLINE void restore_denormals(unsigned before) { _mm_setcsr(before); }
+#elif defined(__aarch64__)
+INLINE unsigned flush_denormals(void)
+{
+    uint64_t before;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before));
+    __asm__ volatile("msr fpcr, %0" : : "r"(before | 1 << 24));
+    return (unsigned)before;
+}
+INLINE void restore_denormals(unsigned before)
+{
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)before));
+}
 #else
 INLINE unsigned flush_denormals(void) { return 0; }
 INLINE void restore_denormals(unsigned before) { (void)before; }

@@ -1,9 +1,7 @@
 """Compiled kernels: the same bits as the plain versions, from every build, and safe to call."""
 
-import hashlib
 import math
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -19,14 +17,16 @@ from hypothesis import strategies as st
 from hatch_build import source_digest
 from tests.support.kernels import (
     CASES,
+    FRAMES,
     GOOD,
     KINDS,
     PLAIN,
     ROOT,
+    SMALLEST,
     BuildError,
     compile_kernels,
     cut,
-    loaded,
+    flushed,
     sounds,
 )
 
@@ -35,20 +35,7 @@ _compiled = pytest.importorskip(
 )
 
 case_of = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-FRAMES = 7_001
-SMALLEST = 1.2e-38  # of float32 that is no denormal: the compiled ones flush them
 CUTS = st.lists(st.sampled_from([0, 1, 15, 16, 17, 333, 2_048, 4_097]), max_size=12)
-
-BUILDS = {
-    "x86-64": ("-march=x86-64", "-DNO_CLONES", "-DNO_LANES"),
-    "x86-64-v3": ("-march=x86-64-v3", "-DNO_CLONES"),
-    "x86-64-v4": ("-march=x86-64-v4", "-DNO_CLONES"),
-}
-NEEDED = {"x86-64": "sse2", "x86-64-v3": "avx2", "x86-64-v4": "avx512vl"}
-
-
-def flushed(array):
-    return np.where(np.abs(array) < SMALLEST, 0, array)
 
 
 def test_kernels_in_use_are_those_of_the_sources():
@@ -89,35 +76,6 @@ def test_filters_without_scipy_make_the_same_bits(monkeypatch):
     assert alone._sosfilt is None
     for one, other in zip(case.run(PLAIN, [sound]), case.run(alone, [sound]), strict=True):
         np.testing.assert_array_equal(one, other)
-
-
-def digest_of(engine):
-    """Return what all outputs hash to, of all kernels, sounds and channels."""
-    digest = hashlib.sha256()
-    for case in CASES:
-        for kind in KINDS:
-            for channels in case.channels:
-                for array in case.run(engine, [sounds(kind, FRAMES, channels)]):
-                    digest.update((flushed(array) + 0.0).tobytes())  # plus zero: no −0.0
-    return digest.hexdigest()
-
-
-@pytest.fixture(scope="module")
-def digest():
-    return digest_of(_compiled)
-
-
-@pytest.mark.parametrize("march", BUILDS)
-def test_every_build_makes_the_same_bits(march, digest, tmp_path):
-    """Processors of twenty years, with and without wide lanes, agree."""
-    if platform.machine() != "x86_64" or NEEDED[march] not in Path("/proc/cpuinfo").read_text():
-        pytest.skip(f"{march} does not run here")
-    try:
-        compile_kernels(ROOT, tmp_path / "_compiled.abi3.so", BUILDS[march])
-    except BuildError as error:
-        pytest.skip(f"no compiler for {march}: {error}")
-
-    assert digest == digest_of(loaded(tmp_path / "_compiled.abi3.so"))
 
 
 @pytest.mark.slow

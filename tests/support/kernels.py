@@ -1,5 +1,7 @@
 """Kernels to be held against their plain versions, and builds of them."""
 
+import hashlib
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -79,7 +81,7 @@ def _cascade(sections):
             biquad("peak", hz=180.0 * 2**n, q=1.3, gain_db=4.0 - n, rate_hz=RATE_HZ)
             for n in range(sections)
         ]
-    )
+    ).round(12)
 
     def run(engine, blocks):
         channels = blocks[0].shape[1]
@@ -94,7 +96,7 @@ def _cascade(sections):
 
 
 def _energies(engine, blocks):
-    sos, channels = k_weighting_sos(RATE_HZ), blocks[0].shape[1]
+    sos, channels = k_weighting_sos(RATE_HZ).round(12), blocks[0].shape[1]
     state, sums, filled, means = np.zeros((2, channels, 2)), np.zeros(channels), 0, []
     pair = np.array([441, 442])
     for block in blocks:
@@ -168,7 +170,7 @@ def _ramp(*, linked, ducks):
 
 
 def _band_powers(size, length):
-    window = np.hanning(length + 2)[1:-1].astype(np.float32)
+    window = np.hanning(length + 2)[1:-1].round(6).astype(np.float32)
     bins = np.unique(np.geomspace(1, size // 2 + 1, 12).astype(np.int64))
     below = np.linspace(0.0, 0.9, len(bins))
 
@@ -218,7 +220,7 @@ def _best_ways(ways):
     def run(engine, blocks):
         scores = np.concatenate(blocks).ravel()
         arrived = scores[: len(scores) // ways * ways].reshape(-1, ways)
-        logs = np.log(np.arange(20, 20 + ways))
+        logs = np.array([round(math.log(20 + way), 6) for way in range(ways)])
         change = np.abs(logs[:, np.newaxis] - logs).astype(np.float32)
         leaving, came = np.empty_like(arrived), np.empty(arrived.shape, np.uint8)
         engine.best_ways(arrived, ways, change, leaving, came)
@@ -354,6 +356,28 @@ def sounds(kind: str, frames: int, channels: int):
 
 
 KINDS = ("noise", "rests", "silence", "denormals", "full scale", "impulse", "far above full scale")
+
+
+FRAMES = 7_001
+SMALLEST = 1.2e-38  # of float32 that is no denormal: the compiled ones flush them
+
+
+def flushed(array):
+    """Return the array without denormals."""
+    return np.where(np.abs(array) < SMALLEST, 0, array)
+
+
+def digest_of(case, engine):
+    """Return what the outputs of a kernel hash to, of all sounds and numbers of channels.
+
+    What goes in is the same everywhere: of generators of whole numbers, and else rounded.
+    """
+    digest = hashlib.sha256()
+    for kind in KINDS:
+        for channels in case.channels:
+            for array in case.run(engine, [sounds(kind, FRAMES, channels)]):
+                digest.update((flushed(array) + 0.0).tobytes())  # plus zero: no −0.0
+    return digest.hexdigest()
 
 
 def cut(sound, sizes, orders="F"):
