@@ -104,10 +104,7 @@ def take(workdir: Path, files: Sequence[Mapping[str, Any]], stopped: Callable[[]
                 fresh = _moved(room, made, workdir.name, seen)
         except OSError as error:
             raise _wrong("the folder of the attempt", error) from error
-        try:
-            os.rmdir(workdir.name, dir_fd=room)
-        except OSError:  # something lies there that was not named
-            _rename(room, workdir.name, _new_folder(room, f"{workdir.name}.rest"))
+        _rename(room, workdir.name, _new_folder(room, f"{workdir.name}.rest"))
         _rename(room, fresh, workdir.name)
     made_here = {workdir / path for path in seen}
     made_here |= {top for file in made_here for top in file.parents if top.is_relative_to(workdir)}

@@ -128,10 +128,7 @@ class Dispatcher:
                 self._show_progress(self._jobs[moved])
 
     def show_begun(self, *, quiet: bool) -> None:
-        """Say of what was begun, and has not ended yet, that it runs.
-
-        Unless it is quiet, not at once: of many small jobs most end before anybody has read it.
-        """
+        """Say of what was begun and has not ended that it runs; in a burst most end before that."""
         began_s = (live.began_s for job in self.unshown if (live := self._live.get(job.id)))
         if not quiet and self._clock.monotonic_s() - min(began_s, default=0.0) < _SHOWN_AT_LAST_S:
             return
@@ -304,12 +301,9 @@ class Dispatcher:
         return self._store.finish(job.id, ended.attempt, ending)
 
     def _record(self, job: Job, ended: Ended, ending: Ending | None = None) -> None:
-        following: Next | None
-        if noted := self._finished.pop((job.id, ended.attempt), None):
-            ending, following = noted
-        else:
-            ending = ending or self._ending(ended)
-            following = self._finish(job, ended, ending)
+        noted = self._finished.pop((job.id, ended.attempt), None)
+        ending = noted[0] if noted else ending or self._ending(ended)
+        following = noted[1] if noted else self._finish(job, ended, ending)
         self._jobs.pop(job.id, None)
         live = self._live.pop(job.id, None)
         self._outage.forget(f"status of {job.id}")
