@@ -189,7 +189,16 @@ def test_damage_is_told_by_a_full_scan_and_is_no_change(archive):
 
 
 def test_header_that_promises_more_than_there_is_is_named(archive):
-    """A copy that was cut off: its tags say four seconds, its sound two."""
+    """A copy that was cut off: its header says four seconds, its sound two.
+
+    Of one that cannot be decoded at all that is said, and no length.
+    """
+    damaged = archive.root / "damaged.ogg"
+    soundfile.write(damaged, noise(1.0), RATE_HZ)
+    data = bytearray(damaged.read_bytes())
+    data[data.index(b"vorbis", 60) + 20] ^= 1  # in the page of tags
+    damaged.write_bytes(data)
+    os.utime(damaged, (1_700_000_000, 1_700_000_000))
     path = wav(archive.root / "cut.wav", noise(4.0))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     os.utime(path, (1_700_000_000, 1_700_000_000))
@@ -197,7 +206,9 @@ def test_header_that_promises_more_than_there_is_is_named(archive):
     result, _ = archive.scan()
 
     assert ["DURATION_DIFFERS"] == [note.code for note in result.notes]
-    assert [("INPUT_TRUNCATED",)] == archive.rows("SELECT trouble FROM meta")
+    assert ["INPUT_DAMAGED", "INPUT_TRUNCATED"] == [
+        trouble for (trouble,) in archive.rows("SELECT trouble FROM meta ORDER BY 1")
+    ]
 
 
 def test_young_file_is_listed_and_examined_later(archive):

@@ -262,7 +262,7 @@ class Results:
         self.written += changed.rowcount
         declared = execute("SELECT declared_s FROM meta WHERE content = ?", (content,)).fetchone()
         declared_s, found_s = declared[0] or 0.0, row.duration_s or 0.0
-        if declared_s and abs(declared_s - found_s) > _LENGTHS_DIFFER * declared_s:
+        if declared_s and found_s and abs(declared_s - found_s) > _LENGTHS_DIFFER * declared_s:
             name = file["path"].decode("utf-8", "replace")
             lengths = f"{declared_s:.1f} s, and {found_s:.1f} s of sound were found"
             self._note("DURATION_DIFFERS", f"{name} declares {lengths}")
