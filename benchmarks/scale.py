@@ -120,6 +120,9 @@ class SimulatedNode:
     def complaint(self) -> str:
         return ""
 
+    def hang_up(self) -> None:
+        self.dead = True
+
     def end(self, patience_s: float = 0.0) -> None:  # noqa: ARG002 - as there
         self.dead = True
 

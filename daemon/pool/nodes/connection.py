@@ -48,5 +48,8 @@ class Connection(Protocol):
     def complaint(self) -> str:
         """Return what else it said, in a line; empty: nothing."""
 
+    def hang_up(self) -> None:
+        """Ask what is left of it here to end, and do not wait for it."""
+
     def end(self, patience_s: float = 0.0) -> None:
         """Close it, and after so long all that is left of it here."""

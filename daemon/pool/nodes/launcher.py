@@ -19,7 +19,7 @@ from daemon.files import ask_for_descriptors
 from daemon.pool.nodes.wire import Wire
 
 _DESCRIPTORS = 12
-_KILLED_S, _LOOK_S = 1.0, 0.002
+_TERMINATED_S, _KILLED_S, _LOOK_S = 1.0, 1.0, 0.002
 """One that hangs in the kernel longer than that is left behind."""
 _TAIL_BYTES = 4 << 10
 _READ_BYTES = 1 << 16
@@ -88,17 +88,29 @@ class Launcher:
         self._died(patience_s)
         return self.wire.read()
 
+    def hang_up(self) -> None:
+        """Close its input, and ask it to end.
+
+        Killed at once, ``srun`` would leave its allocation behind, and the next would wait for it.
+        """
+        self._pipes[0].close()
+        self._signal(signal.SIGTERM)
+
     def end(self, patience_s: float = 0.0) -> None:
         """Close its input; when it has not died then, kill it; reap it and what it left here."""
         self._pipes[0].close()
-        if patience_s:
-            self._died(patience_s)
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._popen.pid, signal.SIGKILL)
+        if patience_s and not self._died(patience_s):
+            self._signal(signal.SIGTERM)
+            self._died(_TERMINATED_S)
+        self._signal(signal.SIGKILL)
         self._reap()
         for pipe in self._pipes[1:]:
             pipe.close()
         os.close(self._pidfd)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._popen.pid, number)
 
     def _reap(self) -> None:
         """Reap the group: what it leaves is ours, for we are a subreaper."""

@@ -66,11 +66,12 @@ _PROVEN_S = 60.0
 """A node that stayed so long is launched again at once."""
 SUSPECT_LOSSES, SUSPECT_S = 3, 600.0
 """Losses with work under way within that time set a node aside, for that time."""
-_BEHIND_S = 0.05
+_LOOK_S = 0.05
 _BURST, _PER_SLOT_S = 5_000, 500
 """Messages: far more than tiny jobs can be the cause of."""
 _NOISE_CHARS = 200
-_CLOSE_S = 5.0
+_CLOSE_S, _ENDING_S = 5.0, 2.0
+"""How long a launcher may take to end before it is killed."""
 
 
 class Link:
@@ -112,6 +113,9 @@ class Link:
         self.lost = False
         """Whether a node that had joined is gone for good; who acts on it takes it back."""
         self._connection: Connection | None = None
+        self._ending: Connection | None = None
+        """The last one, until nothing of it is left here, and when it is killed."""
+        self._kill_s = 0.0
         self._expected = False
         """Whether a node is to come by itself."""
         self._due_s = 0.0
@@ -139,8 +143,8 @@ class Link:
 
     def deadline_s(self) -> float:
         """Return when ``collect`` has something to do even so, on the monotonic clock."""
-        if self._connection and self._connection.wire.behind:
-            return self._clock.monotonic_s() + _BEHIND_S
+        if self._ending or (self._connection and self._connection.wire.behind):
+            return self._clock.monotonic_s() + _LOOK_S
         if self.phase == "down" and self._expected:
             return math.inf
         return self._heard_s + self._lost_s if self.phase == "joined" else self._due_s
@@ -164,7 +168,10 @@ class Link:
             self._drop("NODE_NOT_STARTED", self._with_noise("it does not answer"), now_s)
         if self.phase == "leaving" and now_s >= self._due_s:
             self._leave(now_s)
-        if self.phase == "down" and now_s >= self._due_s:
+        if self._ending and (self._ending.dead or now_s >= self._kill_s):
+            self._ending.end()
+            self._ending = None
+        if self.phase == "down" and now_s >= self._due_s and not self._ending:
             self._launch(now_s)
         return said
 
@@ -180,8 +187,11 @@ class Link:
     def close(self) -> None:
         """Let the node end its workers and go."""
         self._forget_proof()
+        if self._ending:
+            self._ending.end()
         if self._connection:
             self._connection.end(_CLOSE_S)
+        self._ending = None
         self._connection, self.phase, self.slots, self._due_s = None, "down", 0, 0.0
 
     # From phase to phase
@@ -261,7 +271,8 @@ class Link:
         self._tell(code, why)
         self._forget_proof()
         if self._connection:
-            self._connection.end()
+            self._connection.hang_up()
+            self._ending, self._kill_s = self._connection, now_s + _ENDING_S
             self._connection = None
         joined = self.phase == "joined"
         self._due_s = now_s if certain or not joined else self._heard_s + self._lost_s

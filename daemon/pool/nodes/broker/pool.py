@@ -82,6 +82,9 @@ class Channel:
     def complaint(self) -> str:
         return ""
 
+    def hang_up(self) -> None:
+        self.end()
+
     def end(self, patience_s: float = 0.0) -> None:  # noqa: ARG002 - the pool waits for all at once
         if not self.ended:
             self._gateway.wire.send(f"close {self._instance}\n".encode())
