@@ -18,9 +18,10 @@ import json
 import random
 import tempfile
 import time
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from statistics import fmean, quantiles
 
@@ -29,10 +30,12 @@ from daemon.clock import Clock
 from daemon.config.lanes import ALLOWANCE_MS
 from daemon.config.models import Budgets
 from daemon.config.models import Pool as Settings
+from daemon.handlers.contract import Declaration
 from daemon.jobs.job import Ending, NewJob, Outcome, OutputFile
 from daemon.jobs.store import open_store
 from daemon.logs import configure
-from daemon.pool.interface import Ended, Order
+from daemon.pool.interface import Demand, Ended, Order
+from daemon.pool.nodes.joined import JoinedPool
 from daemon.pool.nodes.messages import PROTOCOL
 from daemon.pool.nodes.node import answer_to
 from daemon.pool.nodes.remote import RemotePool, Terms
@@ -127,6 +130,20 @@ class SimulatedNode:
         self.dead = True
 
 
+class NoSlots:
+    """The pool of the daemon's own machine, which runs nothing here."""
+
+    size, degraded = 0, None
+    handlers: Mapping[str, Declaration] = {}
+    unusable: Mapping[str, str] = {}
+
+    def free_slots(self, _: Demand | None = None) -> int:
+        return 0
+
+    def collect(self) -> list[Ended]:
+        return []
+
+
 class World:
     """The daemon's scheduler, and nodes that are made up."""
 
@@ -141,7 +158,7 @@ class World:
         self.begun: Counter[tuple[str, int]] = Counter()
         self.mean_s = 60.0
         settings = Settings(confine=False)
-        self.pools = [
+        nodes_pools = [
             RemotePool(
                 f"node-{number}",
                 lambda number=number: self._connect(number),
@@ -153,6 +170,7 @@ class World:
             )
             for number in range(nodes)
         ]
+        self.nodes, self.pool = nodes, JoinedPool(NoSlots(), nodes_pools)
 
     def _connect(self, number: int) -> SimulatedNode:
         self.alive[number] = SimulatedNode(self, number)
@@ -184,9 +202,7 @@ class World:
         while self._agenda and self._agenda[0][0] <= self.clock.now_s:
             heapq.heappop(self._agenda)[2]()
         began_s = time.process_time()
-        ends = [
-            event for pool in self.pools for event in pool.collect() if isinstance(event, Ended)
-        ]
+        ends = [event for event in self.pool.collect() if isinstance(event, Ended)]
         self.cpu_s["links"] += time.process_time() - began_s
         return ends
 
@@ -201,11 +217,13 @@ class World:
 
     def dispatch(self) -> list[str]:
         """Claim for all free slots, and start; return the jobs."""
+        asked_s = time.process_time()
+        free = min(self.pool.free_slots(Demand(HANDLER)) for _ in INBOXES)  # as the daemon asks
         began_s = time.process_time()
-        free = deque(pool for pool in self.pools for _ in range(pool.free_slots()))
+        self.cpu_s["links"] += began_s - asked_s
         claims = []
         with self.store.together():
-            while len(claims) < len(free) and (claim := self.store.claim(None)):
+            while len(claims) < free and (claim := self.store.claim(None)):
                 claims.append(claim)
         claimed_s = time.process_time()
         self.cpu_s["queue: claims"] += claimed_s - began_s
@@ -213,19 +231,19 @@ class World:
             job = claim.job
             place = f"/srv/spool/work/{job.inbox}/{job.id}"
             order = Order(job.id, claim.attempt, HANDLER, job.name, f"{place}/in", f"{place}/out.1")
-            free.popleft().start(order)
+            self.pool.start(order)
         self.cpu_s["links"] += time.process_time() - claimed_s
         return [claim.job.id for claim in claims]
 
 
 def run(world: World, jobs: int, *, deaths: int, load: float) -> None:
     """Let so many jobs come and go while nodes die."""
-    capacity = len(world.pools) * world.slots / world.mean_s
+    capacity = world.nodes * world.slots / world.mean_s
     every_s = 1 / (load * capacity)
     came_s, waits_s = dict[str, float](), defaultdict[str, list[float]](list)
     lane_of, names = dict[str, str](), list(INBOXES)
 
-    def arrive() -> None:
+    def arrive(due_s: float) -> None:
         number = len(came_s)
         inbox = names[number % len(names)] if number % 10 else "rush"
         name, began_s = f"job-{number}", time.process_time()
@@ -243,11 +261,12 @@ def run(world: World, jobs: int, *, deaths: int, load: float) -> None:
             )
         )
         world.cpu_s["queue: admissions"] += time.process_time() - began_s
-        came_s[name], lane_of[name] = world.clock.now_s, lane
+        came_s[name], lane_of[name] = due_s, lane
         if len(came_s) < jobs:
-            world.later(every_s, arrive)
+            next_s = due_s + every_s  # which may be before the end of this round
+            world.later(next_s - world.clock.now_s, partial(arrive, next_s))
 
-    world.later(LOST_S, arrive)
+    world.later(LOST_S, partial(arrive, LOST_S))
     span_s = jobs * every_s
     for _ in range(deaths):
         world.later(world.chance.uniform(LOST_S, span_s), world.kill_one)
@@ -269,9 +288,7 @@ def tell(
 ) -> None:
     """Print what was found."""
     whole_s = sum(world.cpu_s.values())
-    print(
-        f"{len(world.pools)} nodes of {world.slots} slots, {jobs} jobs in {world.clock.now_s:.0f} s"
-    )
+    print(f"{world.nodes} nodes of {world.slots} slots, {jobs} jobs in {world.clock.now_s:.0f} s")
     for what, spent_s in world.cpu_s.most_common():
         print(f"  {what:18} {1e6 * spent_s / jobs:7.0f} us CPU per job")
     share = whole_s / world.clock.now_s

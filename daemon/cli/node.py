@@ -72,6 +72,8 @@ def serve(access: "Access", *, root: str, slots: int, name: str, resources: Devi
     ------
     BadConfig
         The spool is not there, or the name is none.
+    Unavailable
+        The broker refuses it.
     """
     from daemon.pool.nodes.broker.worker import serve as be_a_worker  # noqa: PLC0415 - as above
 

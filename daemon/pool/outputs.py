@@ -292,7 +292,7 @@ class Checks:
         self.descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         """Readable when one has finished."""
         self._running: list[_Check] = []
-        self._lock, self._closed = threading.Lock(), False
+        self._lock, self._closed, self._woken = threading.Lock(), False, False
 
     def __len__(self) -> int:
         return len(self._running)
@@ -318,8 +318,10 @@ class Checks:
 
     def collect(self, now_s: float) -> list[Ended]:
         """Return how attempts ended whose outputs have been checked, or cannot be."""
-        with suppress(BlockingIOError):
-            os.eventfd_read(self.descriptor)
+        if self._woken:  # else most rounds of hundreds of nodes would ask the kernel in vain
+            self._woken = False
+            with suppress(BlockingIOError):
+                os.eventfd_read(self.descriptor)
         for check in self._running:
             if check.instead:
                 check.give_up_s = min(check.give_up_s, now_s + _END_S)
@@ -347,3 +349,4 @@ class Checks:
         with self._lock:
             if not self._closed:  # else the number may be another file's by now
                 os.eventfd_write(self.descriptor, 1)
+                self._woken = True  # afterwards: who reads in between is woken once more

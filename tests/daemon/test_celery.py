@@ -196,16 +196,16 @@ def test_celery_tools_show_orders_and_not_what_they_hold(noting, broker, tmp_pat
 @pytest.mark.parametrize(
     "case",
     [
-        (PASSWORD, "", "CERTIFICATE_VERIFY_FAILED"),
-        ("guess", "ca.pem", "ACCESS_REFUSED"),
-        (None, "ca.pem", "No such file"),
-        (PASSWORD, "ca.pem", "RESOURCE_LOCKED"),
+        (PASSWORD, "", "CERTIFICATE_VERIFY_FAILED", "ca_file"),
+        ("guess", "ca.pem", "ACCESS_REFUSED", "password"),
+        (None, "ca.pem", "No such file", "password_file"),
+        (PASSWORD, "ca.pem", "RESOURCE_LOCKED", "virtual host of its own"),
     ],
     ids=lambda case: case[2],
 )
 def test_broker_that_cannot_be_used_says_why(pool, broker, tmp_path, case):
     """Not trusted, another password, none that can be read; or another daemon is there."""
-    password, authority, words = case
+    password, authority, words, hint = case
     held = tmp_path / "password"
     if password:
         held.write_text(password)
@@ -213,8 +213,27 @@ def test_broker_that_cannot_be_used_says_why(pool, broker, tmp_path, case):
     with closing(brokered_pool(broker, tmp_path, password_file=held, ca_file=ca_file)) as refused:
         events(refused, lambda _: words in str(refused.problem))
 
-        assert "BROKER_LOST" == refused.describe()["broker"]["problem"]["code"]
+        problem = refused.describe()["broker"]["problem"]
+        assert "BROKER_LOST" == problem["code"]
+        assert hint in problem["hint"]
         assert (0, None) == (refused.size, pool.problem)
+
+
+def test_name_that_is_taken_is_told_in_words_by_the_node(pool, broker, spool):  # noqa: ARG001 - the first of the name
+    """A second node of the name; or a queue that another program has made."""
+    second = CeleryNode(broker, spool)
+    with access(broker).connection() as connection:
+        channel, name = connection.channel(), orders_of("soundspool@other").name
+        channel.queue_declare(name, durable=False, arguments={"x-max-length": 1})
+        third = CeleryNode(broker, spool, "--name", "other")
+        codes = [node.process.wait(60) for node in (second, third)]
+        channel.queue_delete(name)
+    said = [node.said.read_text() for node in (second, third)]
+
+    assert [75, 75] == codes
+    assert "another node has this name" in said[0]
+    assert f"rabbitmqctl -p spool delete_queue '{name}'" in said[1]
+    assert "Traceback" not in "".join(said)
 
 
 def test_lines_come_once_and_in_order_whatever_a_broker_does_to_frames():

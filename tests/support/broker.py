@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,8 +37,8 @@ def free_port() -> int:
 class Broker:
     """One RabbitMQ: started, killed, and started again on the same port."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *more: str) -> None:
+        self.folder, self._addresses = folder, ("127.0.0.1", *more)
         self.port = free_port()
         self._epmd_port, self._dist_port = free_port(), free_port()
         self._epmd = self._server = self._log = None
@@ -46,7 +47,10 @@ class Broker:
 
     @property
     def url(self) -> str:
-        return f"amqps://{USER}@localhost:{self.port}/{VHOST}"
+        return self.url_at("localhost")
+
+    def url_at(self, address: str) -> str:
+        return f"amqps://{USER}@{address}:{self.port}/{VHOST}"
 
     def start(self) -> "Broker":
         self.folder.mkdir(exist_ok=True)
@@ -54,7 +58,7 @@ class Broker:
             self._epmd = subprocess.Popen(
                 ["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"]
             )
-            make_certificates(self.folder)
+            make_certificates(self.folder, self._addresses)
         (self.folder / "definitions.json").write_text(json.dumps(definitions()))
         (self.folder / "rabbitmq.conf").write_text(self._settings())
         self._server = subprocess.Popen(
@@ -92,7 +96,7 @@ class Broker:
     def _settings(self) -> str:
         lines = (
             "listeners.tcp = none",
-            f"listeners.ssl.1 = 127.0.0.1:{self.port}",
+            *(f"listeners.ssl.{n} = {at}:{self.port}" for n, at in enumerate(self._addresses, 1)),
             f"ssl_options.cacertfile = {self.ca_file}",
             f"ssl_options.certfile = {self.folder / 'server.pem'}",
             f"ssl_options.keyfile = {self.folder / 'server.key'}",
@@ -147,14 +151,15 @@ def definitions() -> dict[str, object]:
     }
 
 
-def make_certificates(folder: Path) -> None:
-    """Make an authority and a certificate for ``localhost``."""
+def make_certificates(folder: Path, addresses: Sequence[str]) -> None:
+    """Make an authority and a certificate for ``localhost`` and these addresses."""
 
     def openssl(*words: str) -> None:
         subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
 
     new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-subj", "/CN=test")
-    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    names = ",".join(["DNS:localhost", *(f"IP:{address}" for address in addresses)])
+    name = ["-subj", "/CN=localhost", "-addext", f"subjectAltName={names}"]
     openssl("req", "-x509", "-CA", "ca.pem", "-CAkey", "ca.key", *new, *name,
             "-keyout", "server.key", "-out", "server.pem")  # fmt: skip

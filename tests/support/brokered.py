@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,7 +43,14 @@ def brokered_pool(broker: Broker, spool: Path, **changes: object) -> BrokeredPoo
 class CeleryNode:
     """``soundspool node --celery`` of this checkout, in a process group of its own."""
 
-    def __init__(self, broker: Broker, spool: Path, *more: str, slots: int = 2) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        spool: Path,
+        *more: str,
+        slots: int = 2,
+        within: Sequence[str] = (),
+    ) -> None:
         (spool / "work").mkdir(exist_ok=True)
         given = {
             "--celery": broker.url,
@@ -56,7 +64,7 @@ class CeleryNode:
         self.said = broker.folder / f"{given['--name']}.log"
         with self.said.open("wb") as said:
             self.process = subprocess.Popen(
-                [*COMMAND[:-1], *words],
+                [*within, *COMMAND[:-1], *words],
                 env=os.environ | {"PYTHONWARNINGS": "ignore"},
                 stdout=said,
                 stderr=subprocess.STDOUT,

@@ -22,7 +22,7 @@ from daemon.pool.nodes.remote import RemotePool, Terms
 class JoinedPool:
     """The pool of this machine, and those of nodes that come and go."""
 
-    def __init__(self, home: LocalPool, nodes: Sequence[Pool]) -> None:
+    def __init__(self, home: Pool, nodes: Sequence[Pool]) -> None:
         self._home, self._nodes = home, tuple(nodes)
         self._pools: tuple[Pool, ...] = (home, *nodes)
 

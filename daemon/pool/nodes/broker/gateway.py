@@ -10,7 +10,7 @@ lines as it does with a launcher. One thread reads the queue of what nodes say, 
                       ``line INSTANCE LINE``    to a node
                       ``close INSTANCE``        it is of no use
     to the daemon:    ``broker``                the broker is there
-                      ``broker WHY``            it is not
+                      ``broker WHY TAB HINT``   it is not
                       ``opened INSTANCE NAME``  a node has begun a conversation
                       ``line INSTANCE LINE``
                       ``closed INSTANCE``       nothing more will come
@@ -33,6 +33,7 @@ from kombu import Consumer, Queue
 
 from daemon.pool.nodes.broker.app import HEARTBEAT_S, TASK, UP, Access, application, orders_of
 from daemon.pool.nodes.broker.publisher import Publisher, Wakeup
+from daemon.pool.nodes.broker.refusals import explained
 from daemon.pool.nodes.broker.session import Frame, Session, is_order, order_of
 from daemon.pool.nodes.messages import NODE_LINE_BYTES
 from daemon.pool.protocol import BadMessage, Lines
@@ -61,7 +62,7 @@ class Listener(threading.Thread):
             try:
                 self._listen()
             except Exception as error:  # noqa: BLE001 - whatever it is, it is told and tried again
-                self._tell(f"{type(error).__name__}: {error}")
+                self._tell("\t".join(explained(error)))
             time.sleep(_AGAIN_S)
 
     def _listen(self) -> None:

@@ -266,7 +266,8 @@ class BrokeredPool:
         instance = word.decode()
         match what:
             case b"broker":
-                self._tell(shown(rest.decode("utf-8", "replace")))
+                why, _, hint = rest.decode("utf-8", "replace").partition("\t")
+                self._tell(shown(why), shown(hint))
             case b"opened":
                 self._meet(Channel(gateway, instance), instance, text.decode())
             case b"line" if channel := self._open.get(instance):
@@ -313,9 +314,9 @@ class BrokeredPool:
                 node.close()
                 del self._nodes[name], self._away_s[name]
 
-    def _tell(self, why: str) -> None:
+    def _tell(self, why: str, hint: str = "") -> None:
         before = self.problem
-        self.problem = Fault("BROKER_LOST", self._words(why), kind="node") if why else None
+        self.problem = Fault("BROKER_LOST", self._words(why), hint, kind="node") if why else None
         if before != self.problem:
             if self.problem:
                 log.warning("broker is not there", why=why)

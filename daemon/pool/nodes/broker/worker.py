@@ -15,6 +15,7 @@ Rules
    the one before.
 """
 
+import logging
 import os
 import queue
 import secrets
@@ -33,9 +34,11 @@ from celery import Task, bootsteps, signals
 from celery.worker.request import Request
 from kombu import Consumer, Queue
 
+from daemon.errors import Unavailable
 from daemon.pool.interface import WELL, Devices
 from daemon.pool.nodes.broker.app import TASK, UP, Access, application, orders_of
 from daemon.pool.nodes.broker.publisher import Publisher, Wakeup
+from daemon.pool.nodes.broker.refusals import Refusal, explained
 from daemon.pool.nodes.broker.session import Frame, Session, order_of
 from daemon.pool.nodes.launcher import Launcher
 from daemon.pool.nodes.messages import Over, up_of
@@ -241,7 +244,13 @@ class Runner(threading.Thread):
 
 
 def serve(access: Access, *, name: str, root: Path, slots: int, resources: Devices) -> None:
-    """Be a node of the daemon at the other end of the broker, until a signal."""
+    """Be a node of the daemon at the other end of the broker, until a signal.
+
+    Raises
+    ------
+    Unavailable
+        The broker refuses it.
+    """
     app, slots = application(access), most_slots(slots)
     host = f"soundspool@{name}"
     reply = f"soundspool.node.{name}.{secrets.token_hex(4)}"
@@ -280,6 +289,8 @@ def serve(access: Access, *, name: str, root: Path, slots: int, resources: Devic
         without_mingle=True,
         loglevel="WARNING",
     )
+    refusal = Refusal()
+    logging.getLogger("celery.worker.worker").addFilter(refusal)
     try:
         worker.start()
     finally:
@@ -287,3 +298,6 @@ def serve(access: Access, *, name: str, root: Path, slots: int, resources: Devic
         if runner.ident is not None:
             runner.join(_STOP_S + _LAST_WORDS_S)
         publisher.close(_LAST_WORDS_S)
+    if refusal.error is not None:
+        what, hint = explained(refusal.error)
+        raise Unavailable("BROKER_LOST", f"node {name}: {what}", hint)
