@@ -259,6 +259,7 @@ def test_node_that_is_lost_at_work_again_and_again_is_set_aside(tmp_path, clock)
             ends(pool, 1)
 
         assert "3 times" in problem(pool, "NODE_SUSPECT")
+        events(pool, lambda _: not pool.link._ending)
         assert pool.next_deadline_s() > 500
 
 

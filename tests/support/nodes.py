@@ -108,8 +108,7 @@ def lie() -> None:
 
 
 def flood() -> None:
-    for _ in range(100_000):
-        say(kind="here", stamp=1.0)
+    write('{"kind":"here","stamp":1.0}\n' * 100_000)  # faster than any busy machine reads
 
 
 def half_a_line() -> None:
