@@ -271,7 +271,8 @@ class _Check:
             wake()
 
     def end(self) -> Ended:
-        """Return how the attempt ended."""
+        """Return how the attempt ended; what still checks it is to stop."""
+        self.stop.set()
         if self.instead:
             return self.instead
         if not self.finished.is_set():
@@ -319,16 +320,13 @@ class Checks:
     def collect(self, now_s: float) -> list[Ended]:
         """Return how attempts ended whose outputs have been checked, or cannot be."""
         if self._woken:  # else most rounds of hundreds of nodes would ask the kernel in vain
-            self._woken = False
-            with suppress(BlockingIOError):
+            with self._lock:
                 os.eventfd_read(self.descriptor)
-        for check in self._running:
-            if check.instead:
-                check.give_up_s = min(check.give_up_s, now_s + _END_S)
+                self._woken = False
+        for check in (check for check in self._running if check.instead):
+            check.give_up_s = min(check.give_up_s, now_s + _END_S)
         over = [c for c in self._running if c.finished.is_set() or now_s >= c.give_up_s]
         self._running = [check for check in self._running if check not in over]
-        for check in over:
-            check.stop.set()
         return [check.end() for check in over]
 
     def deadline_s(self) -> float | None:
@@ -349,4 +347,4 @@ class Checks:
         with self._lock:
             if not self._closed:  # else the number may be another file's by now
                 os.eventfd_write(self.descriptor, 1)
-                self._woken = True  # afterwards: who reads in between is woken once more
+                self._woken = True

@@ -7,7 +7,7 @@ _QUEUE = re.compile(r"queue '([^']+)' in vhost '([^']+)'")
 _OWN_HOST = "Give the spool a virtual host of its own"
 _ADVICE = (
     (
-        "PRECONDITION_FAILED",
+        "precondition_failed",
         "another program has made the queue {queue} with other settings",
         f"{_OWN_HOST}, or remove the queue: rabbitmqctl -p {{vhost}} delete_queue '{{queue}}'",
     ),
@@ -17,22 +17,22 @@ _ADVICE = (
         f"{_OWN_HOST}. A daemon that was killed is forgotten within 20 s.",
     ),
     (
-        "RESOURCE_LOCKED",
+        "resource_locked",
         "another node has this name",
         "Give each --name. A node that was killed is forgotten within 20 s.",
     ),
     (
-        "ACCESS_REFUSED",
+        "access_refused",
         "the broker does not let this user in, or do this",
         "See user, password, and rabbitmqctl list_user_permissions: it needs .* three times.",
     ),
     (
-        "NOT_ALLOWED",
+        "not_allowed",
         "there is no such virtual host, or the user may not use it",
         "See the URL's last part: rabbitmqctl add_vhost, rabbitmqctl set_permissions.",
     ),
     (
-        "CERTIFICATE_VERIFY_FAILED",
+        "certificate_verify_failed",
         "the broker's certificate is not trusted",
         "Name the certificate of its authority in ca_file, and the broker as its certificate does.",
     ),
@@ -45,7 +45,7 @@ def explained(error: BaseException) -> tuple[str, str]:
     found = _QUEUE.search(said)
     names = {"queue": found[1], "vhost": found[2]} if found else {"queue": "?", "vhost": "?"}
     for mark, what, hint in _ADVICE:
-        if mark in said:
+        if mark in said.lower():
             return f"{what.format(**names)} ({said})", hint.format(**names)
     return said, ""
 
