@@ -248,16 +248,21 @@ def test_links_are_listed_and_not_followed(shelf):
     assert ["a/1.wav", "b/2.wav"] == shelf.files("missing")
 
 
-def test_scan_that_is_killed_goes_on_where_it_was(shelf):
-    """Folders that were listed are not listed again; the result is that of an unbroken scan."""
+@pytest.mark.parametrize(("job", "days"), [("", 0), ("a", 3)])
+def test_scan_that_is_killed_goes_on_where_it_was(shelf, job, days):
+    """Folders that were listed are not listed again; the result is that of an unbroken scan.
+
+    A job of many rounds, which decodes for days before it looks on, goes on with its own run.
+    """
     for number in range(30):
         shelf.write(f"{number // 5}/{number}.wav", b"%d" % number)
-    with shelf.look() as look:
+    with shelf.look(job=job) as look:
         assert not look.go(10, shelf.rules)
         seen = look.told.folders
     assert 10 <= len(shelf.files()) < 30
 
-    with shelf.look() as look:
+    shelf.now_ms += days * 86_400_000
+    with shelf.look(job=job) as look:
         assert look.go(1 << 40, shelf.rules)
 
     assert 7 == seen + look.told.folders

@@ -1,6 +1,7 @@
 """A run: all roots of a library looked at once, in as many attempts as it takes.
 
-A run that was killed is gone on with where it was, if it was to do the same and is not a day old.
+A run that was killed is gone on with where it was: by its own job always, which may decode for days
+before it looks on; by another one if it was to do the same and is not a day old.
 """
 
 import json
@@ -93,9 +94,9 @@ class Look:
 
     def _goes_on(self, last: Any) -> bool:  # noqa: ANN401 - a row
         """Tell whether this is an attempt at the last run."""
-        if last["ended_ms"] is not None:
-            return bool(self.job) and last["job"] == self.job
-        same = bool(last["scope"] == str(self.scope))
+        if self.job and last["job"] == self.job:
+            return True
+        same = last["ended_ms"] is None and bool(last["scope"] == str(self.scope))
         return same and self.now_ms - int(last["began_ms"]) <= _GOES_ON_MS
 
     def go(
