@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import time
+from contextlib import closing
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
@@ -321,6 +322,23 @@ def test_what_is_said_is_written_down_once_and_found_on_the_page(archive):
     said = " ".join(text for _, _, text in json.loads(told)["segments"])
     assert [f"w{number}" for number, _ in truth] == said.split()
     assert f'"{said}"' in (archive.out / "library.html").read_text()
+
+
+def test_all_that_is_said_is_written_down_by_hand_too(archive):
+    """Without a daemon the parts are done one after the other, those after the first one, too."""
+    for number in (3, 4):
+        (archive.root / f"{number}.wav").write_bytes(words_wav(number)[0])
+    archive.out = archive.folder / "out"
+    archive.out.mkdir()
+    with serving(archive.folder / "server") as server:
+        asked = {"endpoint": server.url, "detector": "energy"}
+        settings = library.Options(follow=["transcript"], transcript=asked, settle_s=0, part_s=1e-9)
+        made = library.handle(Task("music", archive.root, archive.out, settings, lambda *_: None))
+
+    assert 2 == made.measurements["files"]
+    with closing(sqlite3.connect(archive.out / "catalogue.sqlite3")) as connection:
+        rows = connection.execute("SELECT transcript IS NOT NULL FROM meta").fetchall()
+    assert [(1,), (1,)] == rows
 
 
 def test_large_library_has_a_page_for_each_top_folder(archive, monkeypatch):

@@ -193,7 +193,7 @@ class Rounds:
             return None
         if by_hand:
             self._do(stage, made)
-            return None
+            return None if self._is_silent(stage) else self._parts(stage)
         state.worked_s += (work_s := sum(part.weight for part in made))
         state.stage, state.since_ms = stage, self._now_ms
         files = self._catalogue.number("SELECT count(*) FROM file")
