@@ -82,12 +82,12 @@ class Questions:
             case _:
                 return self._select("WHERE state = ? AND parent IS NULL ORDER BY number", state)
 
-    def waiting(self, limit: int) -> list[Job]:
-        """Return the first ``limit`` jobs that wait, in the order in which they will be claimed."""
+    def waiting(self, limit: int, behind: int = 0) -> list[Job]:
+        """Return the first jobs that wait behind so many, in the order of their claims."""
         return self._select(
             "WHERE state = 'queued' AND parent IS NULL AND split = 0"
-            " ORDER BY order_key_ms, number LIMIT ?",
-            limit,
+            " ORDER BY order_key_ms, number LIMIT ? OFFSET ?",
+            *(limit, behind),
         )
 
     def split_jobs(self) -> list[Job]:

@@ -51,7 +51,7 @@ def attempt_of(row: sqlite3.Row) -> Attempt:
 
 def output_of(row: sqlite3.Row) -> OutputFile:
     """Return the output that a row of ``output`` tells of."""
-    measurements = json.loads(row["measurements"])
+    measurements = _decode(row["measurements"])
     return OutputFile(row["path"], row["role"], row["bytes"], row["sha256"], measurements)
 
 
@@ -79,18 +79,19 @@ def _plain(value: object) -> object:
 
 
 _encode = json.JSONEncoder(default=_plain, allow_nan=False).encode
+_decode = json.JSONDecoder().decode
 
 
 def _decoded(text: str | None) -> Any:  # noqa: ANN401 - any JSON
-    return None if text is None else json.loads(text)
+    return None if text is None else _decode(text)
 
 
 _OTHERWISE: Mapping[str, tuple[Callable[[Any], object], Callable[[Any], object]]] = {
     "name": (os.fsencode, os.fsdecode),
     "state": (str, State),
-    **dict.fromkeys(("options", "sha256", "inputs", "warnings", "result"), (encoded, json.loads)),
+    **dict.fromkeys(("options", "sha256", "inputs", "warnings", "result"), (encoded, _decode)),
     "error": (encoded_or_none, _decoded),
-    "reads": (encoded, json.loads),
+    "reads": (encoded, _decode),
     "split": (int, bool),
     "stop_at_failure": (int, bool),
     "stopping": (str, lambda state: None if state is None else State(state)),

@@ -18,7 +18,7 @@ from daemon.supervisor.startup import Opened
 from daemon.text import size
 
 MEMINFO = Path("/proc/meminfo")
-_MIB = 1024 * 1024
+_MIB, _MEMINFO_BYTES = 1024 * 1024, 4096
 
 
 @dataclass
@@ -118,8 +118,8 @@ def _open(left: _Left) -> bool:
 def _memory_free_mb() -> float:
     """Return what the kernel calls available, without bound where it does not say."""
     try:
-        text = MEMINFO.read_text("ascii")
-        lines = (line.split() for line in text.splitlines())
-        return next(int(words[1]) for words in lines if words[:1] == ["MemAvailable:"]) / 1024
-    except (OSError, ValueError, LookupError, StopIteration):  # systemd's ProcSubset=pid hides it
+        with MEMINFO.open("rb", buffering=0) as file:
+            after = file.read(_MEMINFO_BYTES).partition(b"MemAvailable:")[2]
+        return int(after.split(maxsplit=1)[0]) / 1024
+    except (OSError, ValueError, LookupError):  # systemd's ProcSubset=pid hides it
         return float("inf")

@@ -126,18 +126,19 @@ class Completion:
 
     def show_waits(self) -> None:
         """Write into the next few statuses of those that wait what for, and behind how many."""
-        waiting = list(enumerate(self._store.waiting(_POSITIONS_SHOWN), start=1))
-        first = self._next_position if self._next_position < len(waiting) else 0
+        first = self._next_position if self._next_position < _POSITIONS_SHOWN else 0
+        jobs = self._store.waiting(_AT_ONCE, first)
+        if first and not jobs:
+            first, jobs = 0, self._store.waiting(_AT_ONCE)
         self._next_position = first + _AT_ONCE
-        some = waiting[first : self._next_position]
-        jobs = [job for _, job in some]
         if not self._outage.attempt(lambda: self._tell("tell waits", jobs, first=first + 1)):
-            for position, job in some:
+            for position, job in enumerate(jobs, start=first + 1):
                 self._show_wait(job, position)
         if (obstacles := self._obstacles.of_all()) != self._told:
             self._told = obstacles
             self._stale |= dict.fromkeys(job.id for job in self._store.jobs(State.QUEUED))
-        shown = {job.id for _, job in waiting}
+        near = self._store.waiting(_POSITIONS_SHOWN) if self._stale else ()
+        shown = {job.id for job in near}
         for job_id in list(self._stale)[:_AT_ONCE]:
             del self._stale[job_id]
             found = self._store.get(job_id)
