@@ -4,15 +4,18 @@ python -m tests.dsp.test_kernels_golden      write them down anew
 """
 
 import json
+import os
 import platform
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.kernels import CASES, ROOT, BuildError, compile_kernels, digest_of, loaded
 from tests.support.replay import Replay, compiled
+from tests.support.sessions import make_session
 
 GOLDEN = Path(__file__).parent / "references" / "kernels.json"
 """By case of ``tests.support.kernels``: what the outputs hash to."""
@@ -73,6 +76,32 @@ def test_other_machines_make_the_golden_bits(where, tmp_path):
         pytest.fail(error.stderr)
     with Replay([*emulator, tmp_path / "replay"]) as engine:
         assert golden() == digests_of(engine)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="of x86-64")
+def test_song_has_the_same_bytes_on_an_older_processor(tmp_path):
+    """With kernels and NumPy of processors that have no wide lanes: master, sheet and report."""
+    older = tmp_path / "older"
+    for package in ("daemon", "dsp"):
+        shutil.copytree(ROOT / package, older / package)
+    shutil.copy(ROOT / "config.yaml", older)
+    compile_kernels(ROOT, older / "dsp/kernels/_compiled.abi3.so", BUILDS["x86-64"])
+    session = make_session(tmp_path / "Song", seconds=3.0)
+    made = []
+    for root, features in ((ROOT, ""), (older, "AVX2 FMA3")):
+        out = tmp_path / f"out{len(made)}"
+        subprocess.run(
+            [sys.executable, "-m", "daemon", "mix", session, out],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root), "NPY_DISABLE_CPU_FEATURES": features},
+            check=True,
+            capture_output=True,
+        )
+        made.append({path.name: path.read_bytes() for path in out.iterdir()})
+
+    assert "final_mix.wav" in made[0]
+    assert made[0] == made[1]
 
 
 if __name__ == "__main__":
