@@ -40,9 +40,12 @@ _ATTACK_MS, _RELEASE_MS = (2.0, 60.0), (50.0, 400.0)
 _SOUNDS_DB = -50.0
 """Below the loudest hop: where a stem rests no reduction is counted."""
 
-_GLUE_DB = 1.25
+GLUE_DB = 1.25
 _SUM_CREST_DB = 7.0
 """Of the peaks that glue acts on, above the K-weighted power of both channels of a sum."""
+
+_GLUE_DETECTOR_HZ = 150.0
+"""A kick that set it off would move all the rest."""
 
 _FULLNESS = 0.75
 """Mean of the square that a soft clip meets, against the peak of a hop: that of a sine, for
@@ -211,9 +214,10 @@ def glue_of(energies: Sequence[Steps]) -> Compression | None:
         ratio=1.5,
         knee_db=8.0,
         attack_ms=30.0,
-        release_ms=200.0,
+        release_ms=800.0,
         make_up_db=0.0,
-        why=f"holds the sum together: {_GLUE_DB:g} dB on average",
+        detector_hz=_GLUE_DETECTOR_HZ,
+        why=f"holds the sum together: {GLUE_DB:g} dB on average",
     )
     level_db = power_dbs_of(np.sum(energies, axis=0)) + _SUM_CREST_DB
-    return panel.changed(threshold_db=_threshold_for(_GLUE_DB, level_db, panel, STEP_S))
+    return panel.changed(threshold_db=_threshold_for(GLUE_DB, level_db, panel, STEP_S))

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dsp.mixing.compression import glue_of
-from dsp.mixing.prediction import strip_power
-from dsp.mixing.presets import asked_of
-from dsp.mixing.recall_sheet import Band, Master, Settings, Stem
+from dsp.mixing.compression import GLUE_DB, glue_of
+from dsp.mixing.prediction import change_db, loudness_at_sum, strip_power
+from dsp.mixing.presets import Preset, asked_of
+from dsp.mixing.recall_sheet import Band, LowLimit, Master, Settings, Stem
 from dsp.mixing.reference import MOST_DB, Reference, width_toward
 from dsp.mixing.rough_mix import is_loud_enough
-from dsp.mixing.tone import CENTRES, KEPT_MAX_DB, MASTER_MAX_DB, master_eq
-from dsp.mixing.track import Bands, Steps, Track
+from dsp.mixing.tone import CENTRES, KEPT_MAX_DB, MASTER_MAX_DB, master_eq, power_response
+from dsp.mixing.track import K_POWER, Bands, Steps, Track
+
+LOWS_HZ, LOWS_RANGE_DB, LOWS_RELEASE_MS = 200.0, 12.0, 80.0
+"""Of the low limiter: 12 dB are 7 at 55 Hz."""
 
 
 def master_of(
@@ -47,15 +50,23 @@ def master_of(
     )
     stages = settings.stages
     if kept and reference is None and is_loud_enough(tracks, asked.target_lufs):
-        stages = stages.changed(master_eq=False, glue=False)
+        stages = stages.changed(master_eq=False, glue=False, low_limiter=False)
     width = 1.1 if len(tracks) > 1 and not kept else 1.0
     if reference is not None:
         width = width_toward(reference, tracks, stems, rate_hz)
+    eq = tuple(_bells(spectrum, rate_hz, reference, kept=kept)) if stages.master_eq else ()
+    glue = glue_of(list(energies.values())) if stages.glue else None
+    sum_lufs = loudness_at_sum(np.sum(list(energies.values()), axis=0)) + change_db(
+        spectrum * K_POWER, power_response(eq, rate_hz)
+    )
+    if glue is not None:
+        sum_lufs -= GLUE_DB
     return Master.within(
-        eq=tuple(_bells(spectrum, rate_hz, reference, kept=kept)) if stages.master_eq else (),
-        glue=glue_of(list(energies.values())) if stages.glue else None,
+        eq=eq,
+        glue=glue,
         width=width if stages.widen else 1.0,
         lows_mono_hz=120.0 if stages.widen and not kept else 0.0,
+        low_limiter=_low_limiter(sum_lufs, asked) if stages.low_limiter else None,
         target_lufs=asked.target_lufs,
         ceiling_dbtp=asked.ceiling_dbtp,
         max_mean_reduction_db=asked.max_mean_reduction_db,
@@ -73,4 +84,15 @@ def _bells(spectrum: Bands, rate_hz: int, reference: Reference | None, *, kept: 
         most_db=MOST_DB,
         target_db=reference.spectrum_db,
         why="toward the reference",
+    )
+
+
+def _low_limiter(sum_lufs: float, asked: Preset) -> LowLimit:
+    """Return what holds the lows under the ceiling, as far as the make-up is known beforehand."""
+    return LowLimit.within(
+        hz=LOWS_HZ,
+        limit_db=round(asked.ceiling_dbtp - (asked.target_lufs - sum_lufs), 1),
+        range_db=LOWS_RANGE_DB,
+        release_ms=LOWS_RELEASE_MS,
+        why="so that a kick does not make the limiter turn down the rest",
     )

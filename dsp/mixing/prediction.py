@@ -63,9 +63,13 @@ def _pan_power(track: Track, pan: float) -> float:
 
 def level_db(track: Track, gain_db: float, power: Bands) -> float:
     """Return what a gain and a filter do to the level of the peaks, which are not K-weighted."""
-    whole = float(track.spectrum.sum())
-    change = float((track.spectrum * power).sum()) / whole if whole > 0.0 else 1.0
-    return gain_db + power_db_of(change)
+    return gain_db + change_db(track.spectrum, power)
+
+
+def change_db(spectrum: Bands, power: Bands) -> float:
+    """Return what a filter does to the level of a sound with this spectrum."""
+    whole = float(spectrum.sum())
+    return power_db_of(float((spectrum * power).sum()) / whole) if whole > 0.0 else 0.0
 
 
 def strip_power(track: Track, stem: Stem, rate_hz: int, *, held: bool = False) -> Bands:

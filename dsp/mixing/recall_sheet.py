@@ -122,6 +122,8 @@ class Compression(_Part):
     attack_ms: Ms
     release_ms: Ms
     make_up_db: GainDb = 0.0
+    detector_hz: Annotated[float, Field(ge=0, le=1_000)] = 0.0
+    """What lies below does not set it off."""
     why: str = ""
 
 
@@ -150,6 +152,16 @@ class Drive(_Part):
 
     drive_db: Annotated[float, Field(ge=0, le=36)]
     mix: Unit = 1.0
+    why: str = ""
+
+
+class LowLimit(_Part):
+    """Lows that give way where the sum is over the limit for their sake."""
+
+    hz: Annotated[float, Field(ge=20, le=500)]
+    limit_db: GainDb
+    range_db: Annotated[float, Field(ge=0, le=24)]
+    release_ms: Ms
     why: str = ""
 
 
@@ -189,6 +201,7 @@ class Master(_Part):
     glue: Compression | None = None
     width: Annotated[float, Field(ge=0, le=2)] = 1.0
     lows_mono_hz: Annotated[float, Field(ge=0, le=500)] = 120.0
+    low_limiter: LowLimit | None = None
     target_lufs: Annotated[float, Field(ge=-40, le=-5)]
     ceiling_dbtp: Annotated[float, Field(ge=-12, le=0)]
     look_ahead_ms: Annotated[float, Field(ge=1.5, le=10)] = 3.0
@@ -220,6 +233,7 @@ class Stages(_Part):
     master_eq: bool = True
     glue: bool = True
     widen: bool = True
+    low_limiter: bool = True
     reference: bool = True
 
 

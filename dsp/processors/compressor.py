@@ -37,6 +37,7 @@ from dsp.errors import ParameterError
 from dsp.processors.control_rate import HopPeaks, Ramp, steps_of
 from dsp.processors.dynamic_bands import DeEsser, KeyedBand
 from dsp.processors.envelope import Ballistics, check_curve, reduction_curve_db, static_reduction_db
+from dsp.processors.eq import Band, Equaliser
 from dsp.processors.gain_reduction import ACTIVE_DBFS, Reduction
 from dsp.units import dbs_of, ratios_of
 
@@ -63,6 +64,8 @@ class Compressor:
     make_up_db : float
     link : float
         0: channels on their own; 1: all follow the one that is reduced most.
+    detector_hz : float
+        Corner of a high-pass ahead of the detector, 12 dB per octave; 0: it hears everything.
     rate_hz : float
     channels : int
 
@@ -84,6 +87,7 @@ class Compressor:
         release_ms: float,
         make_up_db: float = 0.0,
         link: float = 1.0,
+        detector_hz: float = 0.0,
         rate_hz: float,
         channels: int,
     ) -> None:
@@ -94,6 +98,8 @@ class Compressor:
         self._make_up_db = make_up_db
         self._link = link
         self._rows = 1 if link == 1.0 else channels
+        heard = [Band("high_pass", detector_hz)] if detector_hz else []
+        self._heard = Equaliser(heard, rate_hz=rate_hz, channels=channels)
         self._peaks = HopPeaks(channels, linked=self._rows == 1)
         self._ballistics = Ballistics(
             attack_ms=attack_ms,
@@ -106,6 +112,7 @@ class Compressor:
 
     def reset(self) -> None:
         """Forget everything heard so far."""
+        self._heard.reset()
         self._peaks.reset()
         self._ballistics.reset()
         self.reduction.reset()
@@ -113,7 +120,7 @@ class Compressor:
 
     def process(self, block: Block) -> Block:
         """Return the next ``(frames, channels)``."""
-        level_db = dbs_of(self._peaks.push(block))
+        level_db = dbs_of(self._peaks.push(self._heard.process(block)))
         target_db = static_reduction_db(level_db, **self._curve)
         if self._rows > 1:
             target_db += self._link * (target_db.max(axis=0) - target_db)

@@ -79,6 +79,13 @@ def biquad(kind: Kind, *, hz: float, q: float, gain_db: float = 0.0, rate_hz: fl
     return np.asarray((*b, *a), np.float64) / a[0]
 
 
+def first_order_low_pass(hz: float, rate_hz: float) -> Sections:
+    """Return a low-pass of 6 dB per octave, ``(6,)``; the rest of the sound is its high-pass."""
+    turn = math.tan(math.pi * hz / rate_hz)
+    taps = turn / (1.0 + turn)
+    return np.asarray((taps, taps, 0.0, 1.0, (turn - 1.0) / (turn + 1.0), 0.0))
+
+
 def _with_gain(kind: Kind, turn: float, alpha: float, amp: float) -> _Taps:
     cos = math.cos(turn)
     if kind == "peak":

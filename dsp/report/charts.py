@@ -39,7 +39,7 @@ NEAR_DB = 24.0
 ABSENT_DB = 30.0
 """A lead this far below its loudest third octave has no sound there that could be covered."""
 
-_STAGES = {"deess": "de-esser", "glue": "glue compressor"}
+_STAGES = {"deess": "de-esser", "glue": "glue compressor", "low_limiter": "low limiter"}
 """What a person calls them, where it is not their name."""
 
 _THIRD = 2.0 ** (1.0 / 6.0)

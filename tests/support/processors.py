@@ -8,6 +8,7 @@ from dsp.processors.denoise import Denoiser
 from dsp.processors.eq import Band, Equaliser
 from dsp.processors.gain import Gain
 from dsp.processors.limiter import Limiter
+from dsp.processors.low_limiter import LowLimiter
 from dsp.processors.processor import Processor
 from dsp.processors.saturation import Saturation
 from dsp.processors.stereo import Pan, Width
@@ -51,7 +52,9 @@ PROCESSORS = [
     ),
     Case(
         "compressor half linked",
-        lambda r, c: Compressor(**_PANEL, threshold_db=-20.0, link=0.5, rate_hz=r, channels=c),
+        lambda r, c: Compressor(
+            **_PANEL, threshold_db=-20.0, link=0.5, detector_hz=150.0, rate_hz=r, channels=c
+        ),
     ),
     Case(
         "compressor that never acts",
@@ -93,6 +96,18 @@ PROCESSORS = [
     ),
     Case("ride", lambda r, c: Ride((0.0, -6.0, 3.0), step_s=0.017, rate_hz=r, channels=c)),
     Case("ride that is flat", lambda r, c: Ride((0.0, 0.0), step_s=0.1, rate_hz=r, channels=c)),
+    Case(
+        "low limiter",
+        lambda r, c: LowLimiter(
+            hz=200.0,
+            limit_db=-9.0,
+            range_db=12.0,
+            look_ahead_ms=3.0,
+            release_ms=20.0,
+            rate_hz=r,
+            channels=c,
+        ),
+    ),
     Case("limiter", lambda r, c: Limiter(ceiling_dbtp=-1.0, gain=1.8, rate_hz=r, channels=c)),
     Case(
         "limiter that never acts",

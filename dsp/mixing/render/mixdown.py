@@ -27,7 +27,7 @@ from dsp.measure.loudness import LoudnessMeter
 from dsp.measure.spectrum import ThirdOctaves
 from dsp.mixing.automation import automation_db
 from dsp.mixing.plan import Plan
-from dsp.mixing.recall_sheet import Master
+from dsp.mixing.recall_sheet import LowLimit, Master
 from dsp.mixing.render.excerpts import Passage, PlainSum, passage_of
 from dsp.mixing.render.outlets import Outlets
 from dsp.mixing.render.strip import Chain, Strip, TrackMeters, bands_of, compressor_of
@@ -36,6 +36,7 @@ from dsp.mixing.stem_meters import BANDS_STEP_S
 from dsp.processors.compressor import Reduction
 from dsp.processors.control_rate import HopPeaks
 from dsp.processors.eq import Equaliser
+from dsp.processors.low_limiter import LowLimiter
 from dsp.processors.stereo import Width
 
 READS_PER_WORKER = 4
@@ -243,6 +244,18 @@ class WorkFiles:
         )
 
 
+def _low_limiter_of(panel: LowLimit, sheet: Master, rate_hz: int) -> LowLimiter:
+    return LowLimiter(
+        hz=panel.hz,
+        limit_db=panel.limit_db,
+        range_db=panel.range_db,
+        look_ahead_ms=sheet.look_ahead_ms,
+        release_ms=panel.release_ms,
+        rate_hz=rate_hz,
+        channels=2,
+    )
+
+
 class _Bus:
     """The chain on a sum, into work files."""
 
@@ -253,6 +266,9 @@ class _Bus:
         if sheet.glue is not None:
             self.chain.add(compressor_of(sheet.glue, rate_hz=rate_hz, channels=2), "glue")
         self.chain.add(Width(sheet.width, lows_mono_hz=sheet.lows_mono_hz, rate_hz=rate_hz))
+        if sheet.low_limiter is not None:
+            panel = _low_limiter_of(sheet.low_limiter, sheet, rate_hz)
+            self.chain.add(panel, "low_limiter")
         self._drop = self.chain.latency
 
     def put(self, block: Block) -> None:

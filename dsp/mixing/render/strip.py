@@ -45,6 +45,7 @@ def compressor_of(panel: Compression, *, rate_hz: int, channels: int) -> Compres
         attack_ms=panel.attack_ms,
         release_ms=panel.release_ms,
         make_up_db=panel.make_up_db,
+        detector_hz=panel.detector_hz,
         rate_hz=rate_hz,
         channels=channels,
     )
