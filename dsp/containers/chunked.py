@@ -16,8 +16,8 @@ What lies behind the declared sound tells: whole chunks up to the end of the fil
 markers. If instead the size fits once a multiple of 2³² is added, all of it is sound. Anything
 else of more than 1 MiB contradicts the header, as in a file whose recorder died: ``damaged``.
 
-Rule 1: only plain PCM and float are supported, and of WAV A-law and µ-law, which are decoded by
-tables of our own; the parsers of compressed chunks are where libsndfile's memory errors were found.
+Rule 1: only plain PCM, float, A-law and µ-law are read without ffmpeg, the latter by tables of our
+own: the parsers of compressed chunks are where libsndfile's memory errors were found.
 
 References
 ----------
@@ -52,6 +52,10 @@ _TAGS = {1: "pcm", 3: "float", 6: "alaw", 7: "ulaw"}
 _AIFC = dict.fromkeys((b"NONE", b"twos", b"sowt", b"raw ", b"in24", b"in32"), "pcm")
 _AIFC |= dict.fromkeys((b"42n1", b"23ni"), "pcm")
 _AIFC |= dict.fromkeys((b"fl32", b"FL32", b"fl64", b"FL64"), "float")
+_COMPANDED = (b"alaw", b"ulaw", b"ALAW", b"ULAW")
+_AIFC |= {coding: coding.decode().casefold() for coding in _COMPANDED}
+_FOREIGN_TAGS = {0x02: "adpcm", 0x11: "adpcm", 0x31: "gsm", 0x50: "mpeg", 0x55: "mpeg"}
+_FOREIGN_CODINGS = {b"ima4": "adpcm", b"GSM ": "gsm", b"alac": "alac", b"aac ": "aac"}
 _AIFC_LITTLE = (b"sowt", b"42n1", b"23ni")
 
 
@@ -294,6 +298,9 @@ def _wav_format(container: str, body: bytes) -> Format | None:
         return None
     if extensible and body[26:40] == _GUID_TAIL:
         tag = _little(body[24:26])
+    if tag in _FOREIGN_TAGS:
+        demuxer = "w64" if container == "w64" else "wav"
+        return Format(_FOREIGN_TAGS[tag], rate_hz, channels, demuxer=demuxer)
     if tag not in _TAGS:
         kind = f"{container.upper()} with the compressed format 0x{tag:04x}"
         return Format(rate_hz=rate_hz, channels=channels, unsupported=kind)
@@ -311,10 +318,13 @@ def _aiff_format(body: bytes) -> Format | None:
     power = int.from_bytes(body[8:10], "big") - 16383
     mantissa = int.from_bytes(body[10:18], "big")
     rate_hz = round(math.ldexp(mantissa, power - 63)) if 0 <= power < 32 else 0
+    if coding in _FOREIGN_CODINGS:
+        return Format(_FOREIGN_CODINGS[coding], rate_hz, channels, demuxer="aiff")
     if coding not in _AIFC:
         kind = f"AIFC with the compressed format {coding.decode('latin-1')!r}"
         return Format(rate_hz=rate_hz, channels=channels, unsupported=kind)
-    frame_bytes = max(0, channels * -(-bits // 8))
+    # Bits are those that A-law and µ-law are decoded to.
+    frame_bytes = max(0, channels * (1 if coding in _COMPANDED else -(-bits // 8)))
     order: Literal["little", "big"] = "little" if coding in _AIFC_LITTLE else "big"
     signed = coding != b"raw "
     return Format(_AIFC[coding], rate_hz, channels, frame_bytes, order, signed)
@@ -328,9 +338,13 @@ def _caf_format(body: bytes) -> Format | None:
     )
     known = math.isfinite(exact_hz) and 1.0 <= exact_hz < 2.0**32
     rate_hz = round(exact_hz) if known else 0
+    if coding in _FOREIGN_CODINGS:
+        return Format(_FOREIGN_CODINGS[coding], rate_hz, channels, demuxer="caf")
+    frame_bytes = packet_bytes if packet_frames == 1 else 0
+    if coding in _COMPANDED:
+        return Format(coding.decode(), rate_hz, channels, frame_bytes)
     if coding != b"lpcm":
         kind = f"CAF with the compressed format {coding.decode('latin-1')!r}"
         return Format(rate_hz=rate_hz, channels=channels, unsupported=kind)
-    frame_bytes = packet_bytes if packet_frames == 1 else 0
     order: Literal["little", "big"] = "little" if flags & 2 else "big"
     return Format("float" if flags & 1 else "pcm", rate_hz, channels, frame_bytes, order)

@@ -28,7 +28,7 @@ class Format:
     """What a header says of one frame. All of it is the file's own word."""
 
     codec: str = ""
-    """``pcm float alaw ulaw flac vorbis opus mpeg aac``; empty: not told, or ``unsupported``."""
+    """``pcm float alaw ulaw flac vorbis opus mpeg aac adpcm …``; empty: not told."""
     rate_hz: int | None = None
     channels: int | None = None
     frame_bytes: int = 0

@@ -8,8 +8,9 @@ wrong master. So what the header declares is compared with the size of the file.
 
 libsndfile chooses a parser by content, not by name, and has parsers for thirty formats; most of
 its memory errors were in the ones that are never used. So the engine asks here first, and only what
-is not ``unsupported`` passes. MP4, AAC, Matroska, and Ogg FLAC, which libsndfile 1.2 opens in none
-of ffmpeg's files, name the ``demuxer`` with which ffmpeg reads them.
+is not ``unsupported`` passes. MP4, AAC, Matroska, WMA, WavPack, compressed chunks, and Ogg FLAC,
+which libsndfile 1.2 opens in none of ffmpeg's files, name the ``demuxer`` with which ffmpeg reads
+them.
 
 Rules
 -----
@@ -53,12 +54,12 @@ _WALKERS = {
 _ADTS = Format("aac", demuxer="aac", delay_frames=1_024)
 _NOT_WALKED = (  # offset, magic, container, what is known of its format
     *((0, bytes((0xFF, second)), "aac", _ADTS) for second in (0xF0, 0xF1, 0xF8, 0xF9)),
-    (0, bytes.fromhex("3026b2758e66cf11"), "asf", Format(unsupported="WMA")),
-    (0, b".snd", "au", Format(unsupported="AU")),
+    (0, bytes.fromhex("3026b2758e66cf11"), "asf", Format("wma", demuxer="asf")),
+    (0, b".snd", "au", Format(demuxer="au")),
     (0, b"RIFX", "rifx", Format(unsupported="big-endian WAV")),
-    (0, b"wvpk", "wavpack", Format(unsupported="WavPack")),
+    (0, b"wvpk", "wavpack", Format(demuxer="wv")),
     (0, b"MAC ", "ape", Format(unsupported="Monkey's Audio")),
-    (0, b"TTA1", "tta", Format(unsupported="TrueAudio")),
+    (0, b"TTA1", "tta", Format(demuxer="tta")),
     (0, b"DSD ", "dsf", Format(unsupported="DSF")),
     (0, b"FRM8", "dff", Format(unsupported="DSDIFF")),
     (0, b"#!AMR", "amr", Format(unsupported="AMR")),

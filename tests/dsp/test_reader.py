@@ -348,7 +348,9 @@ def test_missing_file_is_the_surroundings_fault(tmp_path):
 
 # What is kept away from the decoder
 
-COMPANDED = {(container, law) for container in ("WAV", "W64") for law in ("ALAW", "ULAW")}
+COMPANDED = {
+    (container, law) for container in ("WAV", "W64", "AIFF", "CAF") for law in ("ALAW", "ULAW")
+}
 COMPRESSED = [
     (container, subtype)
     for container in ("WAV", "W64", "AIFF", "CAF")
@@ -545,16 +547,19 @@ def as_m4a(folder, *arguments, name="a.m4a"):
 @needs_ffmpeg
 @pytest.mark.parametrize(("name", "codec"), [
     ("a.m4a", "aac"), ("a.aac", "aac"), ("b.m4a", "alac"), ("a.oga", "flac"), ("-i.m4a", "aac"),
+    ("a.caf", "alac"), ("a.wav", "adpcm_ms"), ("b.wav", "adpcm_ima_wav"), ("a.wv", "wavpack"),
+    ("a.wma", "wmav2"), ("a.w64", "adpcm_ms"), ("a.tta", "tta"), ("a.au", "pcm_s16be"),
+    ("a.aifc", "adpcm_ima_qt"),
 ])  # fmt: skip
 def test_foreign_formats_are_decoded_by_ffmpeg(tmp_path, name, codec):
-    """M4A, AAC and Ogg FLAC give their frames and a little padding, whatever they are called."""
+    """What libsndfile is not to read gives its frames and a little padding, whatever its name."""
     path = as_m4a(tmp_path, "-c:a", codec, name=name)
 
     found = probe(path, name=name, allow_ffmpeg=True)
     block = whole(found, allow_ffmpeg=True)
 
     assert (44_100, 2) == (found.rate_hz, found.channels)
-    assert 50_000 <= len(block) <= 53_072
+    assert 49_000 <= len(block) <= 53_072  # ffmpeg's encoder of WMA drops its last frame
 
 
 @needs_ffmpeg
