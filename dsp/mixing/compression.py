@@ -199,25 +199,28 @@ def drive_of(track: Track) -> Drive | None:
     )
 
 
-def glue_of(energies: Sequence[Steps]) -> Compression | None:
+def glue_of(energies: Sequence[Steps], depth_db: float = GLUE_DB) -> Compression | None:
     """Return the compressor on the sum: slow, low ratio, about a dB.
 
     Parameters
     ----------
     energies : sequence of (steps,) float64
         What each stem will send to the sum, per ``STEP_S``.
+    depth_db : float
+        Mean reduction. With more than usual it also catches peaks.
     """
-    if len(energies) < 2:  # noqa: PLR2004 - one stem has nothing to be glued to
+    if len(energies) < 2 or depth_db <= 0.0:  # noqa: PLR2004 - one stem has nothing to be glued to
         return None
+    dense = depth_db > GLUE_DB
     panel = Compression(
         threshold_db=0.0,
-        ratio=1.5,
+        ratio=2.5 if dense else 1.5,
         knee_db=8.0,
-        attack_ms=30.0,
+        attack_ms=10.0 if dense else 30.0,
         release_ms=800.0,
         make_up_db=0.0,
         detector_hz=_GLUE_DETECTOR_HZ,
-        why=f"holds the sum together: {GLUE_DB:g} dB on average",
+        why=f"holds the sum together: {depth_db:g} dB on average",
     )
     level_db = power_dbs_of(np.sum(energies, axis=0)) + _SUM_CREST_DB
-    return panel.changed(threshold_db=_threshold_for(GLUE_DB, level_db, panel, STEP_S))
+    return panel.changed(threshold_db=_threshold_for(depth_db, level_db, panel, STEP_S))

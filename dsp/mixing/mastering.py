@@ -8,7 +8,7 @@ from dsp.mixing.compression import GLUE_DB, glue_of
 from dsp.mixing.prediction import change_db, loudness_at_sum, strip_power
 from dsp.mixing.presets import Preset, asked_of
 from dsp.mixing.recall_sheet import Band, LowLimit, Master, Settings, Stem
-from dsp.mixing.reference import MOST_DB, Reference, width_toward
+from dsp.mixing.reference import MOST_DB, Reference, glue_toward, width_toward
 from dsp.mixing.rough_mix import is_loud_enough
 from dsp.mixing.tone import CENTRES, KEPT_MAX_DB, MASTER_MAX_DB, master_eq, power_response
 from dsp.mixing.track import K_POWER, Bands, Steps, Track
@@ -55,18 +55,19 @@ def master_of(
     if reference is not None:
         width = width_toward(reference, tracks, stems, rate_hz)
     eq = tuple(_bells(spectrum, rate_hz, reference, kept=kept)) if stages.master_eq else ()
-    glue = glue_of(list(energies.values())) if stages.glue else None
+    depth_db = GLUE_DB if stages.glue else 0.0
+    if reference is not None and depth_db:
+        room_db = asked.ceiling_dbtp - asked.target_lufs
+        depth_db = glue_toward(reference, tracks, stems, rate_hz, room_db)
     sum_lufs = loudness_at_sum(np.sum(list(energies.values()), axis=0)) + change_db(
         spectrum * K_POWER, power_response(eq, rate_hz)
     )
-    if glue is not None:
-        sum_lufs -= GLUE_DB
     return Master.within(
         eq=eq,
-        glue=glue,
+        glue=glue_of(list(energies.values()), depth_db),
         width=width if stages.widen else 1.0,
         lows_mono_hz=120.0 if stages.widen and not kept else 0.0,
-        low_limiter=_low_limiter(sum_lufs, asked) if stages.low_limiter else None,
+        low_limiter=_low_limiter(sum_lufs - depth_db, asked) if stages.low_limiter else None,
         target_lufs=asked.target_lufs,
         ceiling_dbtp=asked.ceiling_dbtp,
         max_mean_reduction_db=asked.max_mean_reduction_db,

@@ -1,7 +1,7 @@
 """A finished song that the master is to resemble: ``reference.wav`` beside the stems.
 
-Its long-term spectrum, its loudness and its width are what the master moves toward, each within
-a bound: a song is no other song.
+Its long-term spectrum, its loudness, its width and its crest factor are what the master moves
+toward, each within a bound: a song is no other song.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,13 @@ from pathlib import PurePosixPath
 import numpy as np
 
 from dsp.measure.loudness import integrated_lufs
+from dsp.mixing.compression import GLUE_DB
 from dsp.mixing.prediction import strip_power
 from dsp.mixing.recall_sheet import Stem
 from dsp.mixing.stem_analysis import Analysis
 from dsp.mixing.stem_meters import STEP_S
-from dsp.mixing.track import Bands, Track
-from dsp.units import power_dbs_of
+from dsp.mixing.track import K_POWER, Bands, Track
+from dsp.units import power_db_of, power_dbs_of
 
 NAME = "reference"
 MOST_DB = 4.0
@@ -24,6 +25,11 @@ MOST_DB = 4.0
 LOUDNESS_LUFS = (-23.0, -8.0)
 WIDTH = (0.8, 1.25)
 """Ratio of the sides of the two that is taken over."""
+
+GLUE_TOWARD_DB = (0.0, 3.0)
+"""Mean reduction on the sum for the sake of the crest factor."""
+_CREST_SHARE = 0.5
+"""Of a difference in crest: a decibel of slow reduction takes less than one of the peaks."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,33 @@ def width_toward(
         return 1.0
     ratio = reference.side_share / (1.0 - reference.side_share) * (1.0 - share) / share
     return round(float(np.clip(np.sqrt(ratio), *WIDTH)), 2)
+
+
+def glue_toward(
+    reference: Reference,
+    tracks: Sequence[Track],
+    stems: Mapping[str, Stem],
+    rate_hz: int,
+    room_db: float,
+) -> float:
+    """Return the mean reduction on the sum that takes its crest toward the reference's.
+
+    Parameters
+    ----------
+    room_db : float
+        Ceiling above the loudness asked for: the limiter leaves no higher crest than this allows.
+    """
+    sent = [t.spectrum * t.active.mean() * strip_power(t, stems[t.name], rate_hz) for t in tracks]
+    powers = np.asarray([float(bands.sum()) for bands in sent])
+    if not powers.any():
+        return GLUE_DB
+    # Of unlike stems peaks add like powers, or nearly.
+    peaks = powers * 10.0 ** (np.asarray([t.analysis.crest_factor_db for t in tracks]) / 10.0)
+    heard = sum(float((bands * K_POWER).sum()) for bands in sent)
+    limited_db = room_db + power_db_of(2.0 * heard / float(powers.sum()))
+    crest_db = min(power_db_of(float(peaks.sum() / powers.sum())), limited_db)
+    depth_db = GLUE_DB + _CREST_SHARE * (crest_db - reference.crest_factor_db)
+    return round(float(np.clip(depth_db, *GLUE_TOWARD_DB)), 2)
 
 
 def side_share_at_sum(tracks: Sequence[Track], stems: Mapping[str, Stem], rate_hz: int) -> float:

@@ -49,6 +49,15 @@ def test_width_follows_its_sides_within_bounds():
     assert (0.8, 1.25) == (narrow, wide)
 
 
+def test_glue_follows_its_crest_within_bounds():
+    """A dense reference asks for more, one with high peaks for less or none."""
+    dense, alike, loose = (planned(song(crest_db=db)).glue for db in (6.0, 14.0, 30.0))
+
+    assert loose is None
+    assert dense.threshold_db < alike.threshold_db
+    assert "3 dB on average" in dense.why
+
+
 def test_what_is_switched_off_is_not_taken_over():
     off = {"master_eq": False, "widen": False}
     master = planned(song(hz=6000.0, side=0.6), stages=off)
