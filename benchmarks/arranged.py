@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -176,8 +176,11 @@ _ROOM_DB, _HISS_DBFS, _MUSIC_DB = -20.0, -58.0, -14.0
 """How much of the other a microphone hears, its noise, and the music in the file."""
 
 
-def conversation(folder: Path, turns: int) -> Conversation:
-    """Return a talk of so many turns with music beneath, written into ``folder``."""
+def conversation(folder: Path, turns: int, recorded: Sequence[Path] = ()) -> Conversation:
+    """Return a talk of so many turns with music beneath, written into ``folder``.
+
+    Of recordings of one reader, the guest is the same one a sixth faster: another voice.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(7)
     said: dict[str, list[np.ndarray]] = {"host.wav": [], "guest.wav": []}
@@ -186,7 +189,10 @@ def conversation(folder: Path, turns: int) -> Conversation:
     own = {name: [np.zeros(at, np.float32)] for name in said}
     for turn in range(turns):
         name, other = ("host.wav", "guest.wav") if turn % 2 == 0 else ("guest.wav", "host.wav")
-        words = _spoken(_LINES[turn % len(_LINES)], "en-us" if turn % 2 == 0 else "en-gb+f3")
+        if recorded:
+            words = _read(recorded[turn * 3 // 2 % len(recorded)], 1.0 if turn % 2 == 0 else 7 / 6)
+        else:
+            words = _spoken(_LINES[turn % len(_LINES)], "en-us" if turn % 2 == 0 else "en-gb+f3")
         gap = np.zeros(round(rng.uniform(0.5, 0.9) * RATE_HZ), np.float32)
         speaks[name].append((at / RATE_HZ, (at + len(words)) / RATE_HZ))
         own[name] += [words, gap]
@@ -209,7 +215,15 @@ def _spoken(text: str, voice: str) -> np.ndarray:
     """Return words at ``RATE_HZ``, without the silence around them."""
     with tempfile.TemporaryDirectory() as work:
         _run("espeak-ng", "-v", voice, "-s", "150", "-w", "a.wav", text, cwd=work)
-        _run("ffmpeg", "-v", "error", "-i", "a.wav", "-ar", str(RATE_HZ), "b.wav", cwd=work)
+        return _read(Path(work) / "a.wav", 1.0)
+
+
+def _read(path: Path, speed: float) -> np.ndarray:
+    """Return a recording at ``RATE_HZ``, that much faster and higher, without silence around it."""
+    with tempfile.TemporaryDirectory() as work:
+        rate_hz = round(sf.info(path).samplerate * speed)
+        graph = f"asetrate={rate_hz},aresample={RATE_HZ}"
+        _run("ffmpeg", "-v", "error", "-i", str(path.resolve()), "-af", graph, "b.wav", cwd=work)
         sound, _ = sf.read(Path(work) / "b.wav", dtype="float32")
     loud = np.flatnonzero(np.abs(sound) > 0.01)  # noqa: PLR2004 - of full scale
     return 0.5 * sound[loud[0] : loud[-1]] / np.abs(sound).max()

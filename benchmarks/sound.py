@@ -2,6 +2,7 @@
 
     python benchmarks/sound.py                       five songs and a conversation, made here
     python benchmarks/sound.py --matchering PYTHON   with matchering, in an environment of its own
+    python benchmarks/sound.py --speech FOLDER       only a conversation, of a reader's recordings
     python benchmarks/sound.py --stems-from FOLDER   real stems: landing, peaks, time, memory
 
 Contenders, each asked for −14 LUFS and −1 dBTP: the plain sum of the stems at equal loudness; the
@@ -28,11 +29,13 @@ import numpy as np
 import soundfile as sf
 from arranged import Conversation, Song, conversation, songs
 from measure import Cost, cost_of
+from scipy.signal import butter, sosfilt
 
 from dsp.mixing.roles import roles_of
 
 TARGET_LUFS, CEILING_DBTP = -14.0, -1.0
 _OCTAVES_HZ = 62.5 * 2.0 ** np.arange(8)
+_WORDS_HZ = 150.0, 8_000.0
 STEREO = "aformat=channel_layouts=stereo"
 _MATCHERING = (
     "import sys, matchering as mg;"
@@ -59,6 +62,10 @@ def main() -> None:
         if args.stems_from:
             _show_songs([_real(args.stems_from, work, args.matchering)])
             return
+        if args.speech:
+            talk = conversation(folder / "talk", args.turns, sorted(args.speech.glob("*.wav")))
+            _show_conversation(talk, work)
+            return
         made = list(songs(folder, args.count))
         _show_roles(made)
         _show_songs([_measured(song, work, args.matchering) for song in made])
@@ -71,6 +78,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--turns", type=int, default=12, help="of the conversation")
     parser.add_argument("--songs", type=Path, help="keep the songs in this folder")
     parser.add_argument("--stems-from", type=Path)
+    parser.add_argument("--speech", type=Path)
     parser.add_argument("--matchering", type=Path, help="a Python that has it")
     return parser.parse_args()
 
@@ -186,7 +194,7 @@ def _levels_rms_db(song: Song, levels_db: Mapping[str, float] | None) -> float:
 
 
 def _landing(made: Made) -> dict[str, float]:
-    loudness_lufs, peak_dbtp = _heard(made.sound)
+    loudness_lufs, peak_dbtp, _ = _heard(made.sound)
     return {
         "off LU": loudness_lufs - TARGET_LUFS,
         "over dB": max(0.0, peak_dbtp - CEILING_DBTP),
@@ -195,14 +203,13 @@ def _landing(made: Made) -> dict[str, float]:
     }
 
 
-def _heard(path: Path) -> tuple[float, float]:
-    """Return integrated loudness and true peak, as ffmpeg hears them."""
+def _heard(path: Path) -> tuple[float, float, float]:
+    """Return integrated loudness, true peak and loudness range, as ffmpeg hears them."""
     said = _ffmpeg("-i", str(path), "-af", "ebur128=peak=true", "-f", "null", "-")
     summary = said[said.rindex("Summary:") :]
-    loudness, peak = (
-        re.search(pattern, summary) for pattern in (r"I:\s+(\S+) LUFS", r"Peak:\s+(\S+) dBFS")
-    )
-    return float(loudness[1]), float(peak[1])
+    patterns = (r"I:\s+(\S+) LUFS", r"Peak:\s+(\S+) dBFS", r"LRA:\s+(\S+) LU")
+    loudness, peak, spread = (float(re.search(pattern, summary)[1]) for pattern in patterns)
+    return loudness, peak, spread
 
 
 def _ffmpeg(*arguments: str) -> str:
@@ -259,10 +266,12 @@ def _show_conversation(talk: Conversation, work: Path) -> None:
         "noise dB": lambda paths: _noise_db(paths, talk),
         "speakers apart": lambda paths: _apart_db(paths, talk),
         "music below": lambda paths: _music_db(paths, talk),
+        "onsets off dB": lambda paths: _onsets_db(files, paths, talk),
     }
     for name, row in rows.items():
         print(f"{name:16}{row(files):10.1f}{row(after):14.1f}")
-    print(f"{'LUFS':16}{_heard(summed)[0]:10.1f}{_heard(made.sound)[0]:14.1f}")
+    for name, place in (("LUFS", 0), ("LRA", 2)):
+        print(f"{name:16}{_heard(summed)[place]:10.1f}{_heard(made.sound)[place]:14.1f}")
 
 
 def _spans(sound: np.ndarray, spans: Iterable[tuple[float, float]], rate_hz: int) -> float:
@@ -306,6 +315,26 @@ def _music_db(paths: Mapping[str, Path], talk: Conversation) -> float:
     """Return how far the music is below whoever speaks."""
     below = [_levels(paths, talk, s, s) - _levels(paths, talk, "music.wav", s) for s in talk.speaks]
     return float(np.mean(below))
+
+
+def _onsets_db(before: Mapping[str, Path], after: Mapping[str, Path], talk: Conversation) -> float:
+    """Return the most that the first 30 ms of a phrase lost against the 0.2 s behind them."""
+    lost = []
+    for name, spans in talk.speaks.items():
+        levels = []
+        for path in (before[name], after[name]):
+            sound, rate_hz = sf.read(path, dtype="float32", always_2d=True)
+            sound = sosfilt(butter(2, _WORDS_HZ, "band", fs=rate_hz, output="sos"), sound, axis=0)
+            at = [(since - 0.05, since + 0.08) for since, _ in spans]
+            then = [(since - 0.02, since + 0.28) for since, _ in spans]
+            levels.append(
+                [
+                    10.0 * np.log10(_spans(sound, [a], rate_hz) / _spans(sound, [b], rate_hz))
+                    for a, b in zip(at, then, strict=True)
+                ]
+            )
+        lost += list(np.subtract(*levels))
+    return float(np.max(lost))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ PAUSE_STEPS = 3
 """A shorter pause is one within a word or between two."""
 WORD_STEPS = 2
 """What is shorter is a click."""
+BEGINNING_STEPS = 3
+"""An h or an f is no louder than the pause before it."""
 _LOW_SHARE = 20
 _SMOOTH = np.full(3, 1.0 / 3.0)
 
@@ -97,7 +99,20 @@ def separated(tracks: Sequence[Track]) -> list[Track]:
         track.name: _speaks(track, level, [other for other in levels if other is not level])
         for track, level in zip(speakers, levels, strict=True)
     }
-    return [_active_where(t, heard[t.name]) if t.name in heard else t for t in tracks]
+    begun = {name: _from_beginnings(speaks, name, heard) for name, speaks in heard.items()}
+    return [_active_where(t, begun[t.name]) if t.name in begun else t for t in tracks]
+
+
+def _from_beginnings(
+    speaks: NDArray[np.bool_], name: str, heard: Mapping[str, NDArray[np.bool_]]
+) -> NDArray[np.bool_]:
+    """Return where somebody speaks with the soft beginnings, as far as nobody else does."""
+    free, begun = np.ones(len(speaks), np.bool_), speaks.copy()
+    for one, other in heard.items():
+        free &= ~other | (one == name)
+    for _ in range(BEGINNING_STEPS):
+        begun[:-1] |= begun[1:] & free[:-1]
+    return begun
 
 
 def _speaks(

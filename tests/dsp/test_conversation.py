@@ -1,5 +1,7 @@
 """A podcast from its microphones: who speaks is heard, everybody alike, and the music below."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -185,6 +187,25 @@ def test_somebody_who_is_silent_throughout_is_left_as_they_are():
 
     assert guest is silent
     assert host.active.any()
+
+
+def test_soft_beginning_of_a_turn_is_open_where_nobody_else_speaks():
+    """An h at a recorder's noise: the microphone opened 0.2 s into it, and a word was cut."""
+    soft, loud = np.zeros((2, 200), np.bool_)
+    loud[60:80], soft[57:60] = True, True
+    host = track_named("host.wav")
+    energy = np.where(loud, 1e-3, np.where(soft, 3e-6, 1e-8))
+    other = np.zeros(200)
+    other[40:59] = 1e-3
+    tracks = [
+        replace(host, name=name, role="speech", energy=e, active=e > 1e-4)
+        for name, e in (("host", energy), ("guest", other + 1e-8))
+    ]
+
+    spoken, guest = (np.flatnonzero(track.active) for track in separated(tracks))
+
+    assert (59, 79) == (spoken[0], spoken[-1])
+    assert 58 == guest[-1]
 
 
 def test_without_the_stages_nothing_moves(folder, tmp_path):
