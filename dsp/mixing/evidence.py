@@ -1,9 +1,9 @@
 """What the sound of a stem says about its role, where its name says nothing or something else.
 
-The share of its power in broad bands is weighed, and how its notes begin and end: enough to tell
-that a bass has no lows, and to find a bass or drums that are called ``Audio 07``. It never
-overrules a name. On 30 stems of six songs that were not looked at before, the strokes of all drums
-were found, and none elsewhere.
+The share of its power in broad bands is weighed, how its notes begin and end, and whether they have
+a pitch: enough to tell that a bass has no lows and a voice no pitch, and to find a bass or drums
+that are called ``Audio 07``. It never overrules a name. On 30 stems of six songs that were not
+looked at before, the strokes of all drums were found, and none elsewhere.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsp.audio import HOP_FRAMES
+from dsp.measure.onsets import WAVE_RATE_HZ
 from dsp.mixing.roles import NAMELESS, Told, roles_of
 from dsp.mixing.stem_analysis import Analysis
 from dsp.mixing.tone import CENTRES
-from dsp.mixing.track import Bands
+from dsp.mixing.track import Bands, Track
 from dsp.units import dbs_of
 
 LOW_HZ, HIGH_HZ = 250.0, 5_000.0
@@ -28,6 +30,17 @@ STROKES_PER_S, STROKE_FALL_DB, STROKE_CREST_DB = 2.0, 12.0, 19.0
 """Drums are struck more often, and each stroke is over sooner, than notes are played: of those
 stems drums had 2.1 strokes a second that fell by 14 dB, at a crest factor of 19 dB, at the least;
 no other had all three."""
+
+PITCHED = frozenset({"lead", "backing", "speech", "bass", "strings", "brass", "pad"})
+STRUCK = frozenset({"drums", "snare", "hats", "perc"})
+LEAST_PITCHED, MOST_PITCHED, HELD_CREST_DB = 0.5, 0.95, 16.0
+"""Harmonicity: of 40 stems and 5 voices, those of pitched roles had 0.77 at the least (speech 0.79
+to 0.83), and drums 0.89 at the most, with a crest factor of 19 dB at the least."""
+SPEECH_PITCHED = 0.9
+"""Of the least pitched quarter: speech had 0.71 at the most, what plays holds its notes."""
+_LOWEST_HZ, _HIGHEST_HZ, _PITCH_FRAMES = 50, 1_000, 512
+_LOUD = 1e-3
+
 _RISE_DB, _AUDIBLE_DB = 12.0, 24.0
 _CELL_S, _RISE_S, _FALL_S, _APART_S = 0.005, 0.01, 0.13, 0.05
 
@@ -108,8 +121,57 @@ def role_by_sound(powers: Bands, *, strokes: bool = False) -> tuple[str, str]:
     return "", ""
 
 
-def doubt_of(role: str, powers: Bands) -> str:
+@dataclass(frozen=True)
+class Harmonicity:
+    """How alike sound is from one period of its pitch to the next, 0..1; noise has none."""
+
+    usual: float
+    """The median over what is loud."""
+    least: float
+    """Of its least pitched quarter, the most."""
+
+
+def harmonicity_of(analysis: Analysis) -> Harmonicity | None:
+    """Return the harmonicity of a stem's beginning; ``None`` where too little sounds."""
+    wave = analysis.wave.astype(np.float32)
+    if len(wave) < WAVE_RATE_HZ:
+        return None
+    parts = np.lib.stride_tricks.sliding_window_view(wave, _PITCH_FRAMES)[:: _PITCH_FRAMES // 2]
+    power = np.square(parts).mean(axis=1)
+    window = np.hanning(_PITCH_FRAMES).astype(np.float32)
+    parts = parts[power > _LOUD * max(float(power.max()), 1e-12)] * window
+    if len(parts) < 2:  # noqa: PLR2004 - no quarter of fewer
+        return None
+    alike, own = _autocorrelation(parts), _autocorrelation(window[np.newaxis])
+    lags = slice(WAVE_RATE_HZ // _HIGHEST_HZ, WAVE_RATE_HZ // _LOWEST_HZ)
+    ratio = alike[:, lags] / alike[:, :1] * (own[:, :1] / own[:, lags])
+    least, usual = np.percentile(ratio.max(axis=1), [25, 50])
+    return Harmonicity(float(usual), float(least))
+
+
+def _autocorrelation(parts: NDArray[np.float32]) -> NDArray[np.float64]:
+    power = np.square(np.abs(np.fft.rfft(parts, 2 * _PITCH_FRAMES, axis=1)))
+    return np.asarray(np.fft.irfft(power, axis=1)[:, :_PITCH_FRAMES])
+
+
+def doubt_about(track: Track) -> str:
     """Return what in a stem's sound speaks against its role; empty where nothing does."""
+    if track.content != "music":
+        return ""
+    doubt = doubt_of(track.role, track.spectrum)
+    heard = None if doubt or track.role not in PITCHED | STRUCK else harmonicity_of(track.analysis)
+    if heard is None:
+        return doubt
+    if track.role in PITCHED and heard.usual < LEAST_PITCHED:
+        return "hardly any of it has a pitch"
+    if track.role == "speech" and heard.least > SPEECH_PITCHED:
+        return "all of it holds its pitch, as no speech does"
+    held = heard.usual > MOST_PITCHED and track.analysis.crest_factor_db < HELD_CREST_DB
+    return "its notes have a pitch and are held" if track.role in STRUCK and held else ""
+
+
+def doubt_of(role: str, powers: Bands) -> str:
+    """Return what in the shares of its bands speaks against a role; empty where nothing does."""
     shares = _shares(powers)
     if shares is None:
         return ""

@@ -32,7 +32,7 @@ from dsp.mixing.balance import (
     role_levels_db,
 )
 from dsp.mixing.conversation import as_podcast
-from dsp.mixing.evidence import told_roles
+from dsp.mixing.evidence import doubt_about, told_roles
 from dsp.mixing.masking import BETTER_DB, Masked, make_room, uncovered
 from dsp.mixing.mastering import master_of
 from dsp.mixing.panning import pannings
@@ -207,17 +207,16 @@ def _tracks(
         name, sides = analysis.probe.name, analysis.probe.sides
         pair = f"; left and right: {sides[0].name} and {sides[1].name}" if sides else ""
         role = told[name].role if told[name].role in PROFILES else "other"
-        tracks.append(
-            track_of(
-                analysis,
-                name=name,
-                role=role,
-                role_why=told[name].why + pair,
-                profile=PROFILES[role],
-                lag_s=lags_ms[name] / 1000.0,
-                song_steps=int(np.ceil(song_s / STEP_S)),
-            )
+        track = track_of(
+            analysis,
+            name=name,
+            role=role,
+            role_why=told[name].why + pair,
+            profile=PROFILES[role],
+            lag_s=lags_ms[name] / 1000.0,
+            song_steps=int(np.ceil(song_s / STEP_S)),
         )
+        tracks.append(replace(track, doubt=doubt_about(track)))
     return tracks
 
 

@@ -17,7 +17,6 @@ from dsp.measure.spectrum import THIRD_OCTAVES_HZ
 from dsp.mixing.align.align import Placement
 from dsp.mixing.align.stamps import stamps_of
 from dsp.mixing.content import silent_side
-from dsp.mixing.evidence import doubt_of
 from dsp.mixing.plan import Plan
 from dsp.mixing.reference import Reference
 from dsp.mixing.render.master import Mastered
@@ -277,8 +276,8 @@ def warnings_of(
     found: list[tuple[str, str]] = []
     for track in decided.tracks:
         found += _stem_warnings(track, placements[track.name])
-        if track.content == "music" and (doubt := doubt_of(track.role, track.spectrum)):
-            text = f"{track.name} is taken for {track.role} ({track.role_why}), but {doubt}"
+        if track.doubt:
+            text = f"{track.name} is taken for {track.role} ({track.role_why}), but {track.doubt}"
             found.append(("ROLE_DOUBTED", text))
     by_stamp = decided.sheet.stages.align and decided.sheet.align in ("auto", "stamps")
     stamps = stamps_of([track.analysis.probe.start_s for track in decided.tracks])

@@ -44,7 +44,7 @@ def _strip(
     )
     stem = Stem.within(
         role=track.role,
-        role_why=track.role_why,
+        role_why=track.role_why + (f"; in doubt: {track.doubt}" if track.doubt else ""),
         lag_ms=placement.lag_ms,
         polarity=1 if placement.polarity > 0 else -1,
         lag_why=placement.why + delay,

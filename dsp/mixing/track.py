@@ -53,6 +53,8 @@ class Track:
     """Mean power per third octave while it sounds."""
     content: Content
     """What holds no music is left as it is, and weighs nothing in any decision."""
+    doubt: str = ""
+    """What in its sound speaks against its role."""
     dynamics_db: dict[Hashable, tuple[float, float]] = field(default_factory=dict)
     """What was tried before; see ``prediction``."""
 

@@ -5,11 +5,13 @@ import pytest
 import soundfile as sf
 import yaml
 
+from dsp.formats.reader import probe
 from dsp.mixing.evidence import doubt_of, role_by_sound
 from dsp.mixing.mix import mix
 from dsp.mixing.plan import plan
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.source import Resources
+from dsp.mixing.stem_analysis import analyse
 from tests.support.analyses import analysis_of, band, in_time, track_named
 from tests.support.tones import noise, sine
 
@@ -72,6 +74,25 @@ def test_nameless_stem_of_strokes_is_drums(tmp_path, per_s, falls_in_s, role):
     sheet = yaml.safe_load((tmp_path / "out" / made.outputs["sheet"]).read_text())
 
     assert role == sheet["stems"]["Audio 07.wav"]["role"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sound", "doubt"),
+    [
+        ("Vocal.wav", noise(44_100, 4.0, rms_dbfs=-20.0, seed=2), "hardly any of it has a pitch"),
+        ("Snare.wav", sine(44_100, 4.0, hz=500.0, level_dbfs=-20.0), "a pitch and are held"),
+        ("Host.wav", sine(44_100, 4.0, hz=300.0, level_dbfs=-20.0), "as no speech does"),
+        ("Vocal.wav", sine(44_100, 4.0, hz=500.0, level_dbfs=-20.0), ""),
+        ("Snare.wav", noise(44_100, 4.0, rms_dbfs=-20.0, seed=2), ""),
+    ],
+)
+def test_pitch_is_a_second_opinion(tmp_path, name, sound, doubt):
+    """The sheet says what speaks against the role that the name says."""
+    sf.write(tmp_path / name, sound, 44_100)
+    strip = strip_of(analyse(probe(tmp_path / name, name=name), resources=Resources()))
+
+    assert doubt in strip.role_why
+    assert bool(doubt) == ("in doubt" in strip.role_why)
 
 
 def test_silence_says_nothing():
