@@ -32,7 +32,7 @@ from dsp.mixing.content import content_of
 from dsp.mixing.copies import Copies
 from dsp.mixing.evidence import told_roles
 from dsp.mixing.plan import Plan, plan
-from dsp.mixing.recall_sheet import Settings, text_of
+from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.reference import reference_of
 from dsp.mixing.render.deliverables import Deliveries, deliver, stem_paths, wanted_of
 from dsp.mixing.render.master import Mastered, master
@@ -42,6 +42,7 @@ from dsp.mixing.render.preview import Preview
 from dsp.mixing.render.verify import Verified
 from dsp.mixing.report_data import report_of, warnings_of
 from dsp.mixing.roles import PROFILES, roles_of
+from dsp.mixing.sheet_text import text_of
 from dsp.mixing.source import Resources
 from dsp.mixing.stem_analysis import Analysis, analyse, analyse_all
 from dsp.mixing.stems import Stems, Warned, by_found_names, find_stems, heard_once

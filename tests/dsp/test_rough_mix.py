@@ -9,7 +9,8 @@ import yaml
 
 from dsp.mixing.mix import mix
 from dsp.mixing.plan import plan
-from dsp.mixing.recall_sheet import Settings, text_of
+from dsp.mixing.recall_sheet import Settings
+from dsp.mixing.sheet_text import text_of
 from dsp.mixing.source import Resources
 from tests.support.analyses import analysis_of, band, in_time
 from tests.support.tones import noise
