@@ -101,13 +101,13 @@ class Admissions:
 
     def _take_in(self, report: Admitted) -> None:
         """Give an admitted drop its row, under an id that no other job has."""
-        arrived = [report]
+        arrived, place = [report], report.place
 
         def record() -> None:
-            arrived[0] = replace(arrived[0], place=self._with_own_id(arrived[0].place))
+            if place.job not in self._entered:
+                arrived[0] = replace(arrived[0], place=self._with_own_id(arrived[0].place))
             self.record(arrived[0])
 
-        place = report.place
         self._outage.forget(_sight(place.inbox, place.name))
         self._outage.guard(
             f"admission of {place.job}",
@@ -141,7 +141,7 @@ class Admissions:
         with self._store.together():
             for each in arrived:
                 with self._outage.handling(each.place.job):
-                    if self._store.get(each.place.job) is not None:
+                    if self._store.knows(each.place.job):
                         continue  # another job's id, or a second report: looked at alone
                     if asked := self._asked(each):
                         self._enter(each, asked.new, asked.refusal)
