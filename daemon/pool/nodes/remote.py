@@ -152,9 +152,10 @@ class RemotePool:
         return {*self.handlers, *self.unusable} == {*self._serves}
 
     def free_slots(self, demand: Demand | None = None) -> int:
-        if self.degraded or not self.told or not (demand is None or self._can_meet(demand)):
+        free = self.size - len(self._places)
+        if free <= 0 or self.degraded or not self.told:  # the cheapest first: hundreds are asked
             return 0
-        return max(0, self.size - len(self._places))
+        return free if demand is None or self._can_meet(demand) else 0
 
     def places(self, demand: Demand) -> list[str]:
         return [self.name] if self.free_slots(demand) else []
