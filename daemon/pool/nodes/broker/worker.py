@@ -290,7 +290,7 @@ def serve(access: Access, *, name: str, root: Path, slots: int, resources: Devic
         loglevel="WARNING",
     )
     refusal = Refusal()
-    logging.getLogger("celery.worker.worker").addFilter(refusal)
+    logging.getLogger("celery.worker").addFilter(refusal)
     try:
         worker.start()
     finally:
