@@ -228,18 +228,21 @@ def test_young_file_is_listed_and_examined_later(archive):
 def test_first_tags_do_not_wait_for_those_of_all(archive, monkeypatch):
     """Of a large library a few are done first; each round brings views of what is known then."""
     monkeypatch.setattr("daemon.handlers.library.rounds._FIRST_S", 0.008)
+    monkeypatch.setattr("daemon.handlers.library.rounds._GLANCE", 1)
     for number in range(7):
-        wav(archive.root / f"{number}.wav", noise(0.1 * (number + 1)))
+        wav(archive.root / f"{number}/a.wav", noise(0.1 * (number + 1)))
 
     _, stages = archive.scan(part_s=1e-9, follow=["tags"])
 
-    assert ["tags", "tags"] == stages
-    assert [2, 5] == [len(one.parts) for one in archive.splits]
-    assert ["tags: 7 files left", "tags: 5 files left, 2000.0 a second"] == [
-        one.stage for one in archive.splits
-    ]
-    assert [(0.0, 2 / 7), (2 / 7, 1.0)] == [one.share for one in archive.splits]
-    assert [(0,), (2,)] == archive.known
+    assert ["tags", "tags", "tags"] == stages
+    assert [1, 3, 3] == [len(one.parts) for one in archive.splits]
+    assert [
+        "tags: 1 file left",
+        "tags: 6 files left, 1000.0 a second",
+        "tags: 3 files left, 3000.0 a second",
+    ] == [one.stage for one in archive.splits]
+    assert [(0.0, 1.0), (1 / 7, 4 / 7), (4 / 7, 1.0)] == [one.share for one in archive.splits]
+    assert [(0,), (1,), (4,)] == archive.known
 
 
 def test_nobody_sees_that_files_were_read(archive):

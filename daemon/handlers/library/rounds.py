@@ -40,6 +40,8 @@ from daemon.text import count
 _STATE = "state.json"
 _FIRST_S, _LONGEST_S = 20.0, 3_600.0
 """The work of the first round with parts, and of the longest."""
+_GLANCE = 2_000
+"""New files after which there is a view for the first time."""
 _AT_ONCE = 8
 """Parts of a short round: few machines have more slots."""
 _SHORTEST_S = 5.0
@@ -57,8 +59,8 @@ class State(BaseModel):
 
     gen: int
     began_ms: int
-    looked: bool = False
-    """What comes first was looked at."""
+    looks: int = 0
+    """How often it was looked on."""
     ended: bool = False
     """All was looked at."""
     stage: Stage | None = None
@@ -117,30 +119,33 @@ class Rounds:
         state = self.state
         if state.stage:
             self._gather(state.stage)
-        if not state.looked:
-            self._look_on(self.options.first_look)
-            state.looked = True
+        if not state.looks:
+            self._look_on()
         while True:
             for stage in self._wanted():
                 if (split := self._parts(stage)) is not None:
                     return split
             if state.ended:
                 return None
-            self._look_on(1 << 62)
+            self._look_on()
 
     def _wanted(self) -> Iterator[Stage]:
-        """Yield what is to be found out; before all was looked at, what costs little."""
+        """Yield what is to be found out: after a first glance tags alone, and all in the end."""
         state = self.state
+        early = ("tags",) if state.looks == 1 else ("tags", "decode")
         for stage in self.stages:
-            late = stage not in {"tags", "decode"}
-            if not (state.given_up or (late and not state.ended) or self._is_silent(stage)):
+            late = not state.ended and stage not in early
+            if not (state.given_up or late or self._is_silent(stage)):
                 yield stage
 
     def _is_silent(self, stage: Stage) -> bool:
         return stage == "transcript" and self.state.silent
 
-    def _look_on(self, most_new: int) -> None:
+    def _look_on(self) -> None:
         state, look = self.state, self._begun()
+        first = self.options.first_look
+        most_new = (min(first, _GLANCE), first, 1 << 62)[min(state.looks, 2)]
+        state.looks += 1
         look.begin()
         state.ended = look.go(most_new, self._rules(), _Pace(self._task, look))
         state.unseen_s += _NEW_S * look.told.new
