@@ -87,7 +87,7 @@ def test_every_dynamic_stage_has_its_reduction(written):
     """Glue and limiter with mean, maximum and a curve."""
     reductions = written[0]["reductions"]
 
-    assert {"glue", "limiter"} == set(reductions)
+    assert {"glue", "limiter", "low_limiter"} == set(reductions)
     assert all(r["max_db"] >= r["mean_db"] >= 0.0 for r in reductions.values())
 
 
