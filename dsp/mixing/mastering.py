@@ -59,15 +59,17 @@ def master_of(
     if reference is not None and depth_db:
         room_db = asked.ceiling_dbtp - asked.target_lufs
         depth_db = glue_toward(reference, tracks, stems, rate_hz, room_db)
-    sum_lufs = loudness_at_sum(np.sum(list(energies.values()), axis=0)) + change_db(
-        spectrum * K_POWER, power_response(eq, rate_hz)
-    )
+    low_limiter = None
+    if stages.low_limiter and energies:  # a stem shorter than any window has none
+        sum_lufs = loudness_at_sum(np.sum(list(energies.values()), axis=0))
+        sum_lufs += change_db(spectrum * K_POWER, power_response(eq, rate_hz))
+        low_limiter = _low_limiter(sum_lufs - depth_db, asked)
     return Master.within(
         eq=eq,
         glue=glue_of(list(energies.values()), depth_db),
         width=width if stages.widen else 1.0,
         lows_mono_hz=120.0 if stages.widen and not kept else 0.0,
-        low_limiter=_low_limiter(sum_lufs - depth_db, asked) if stages.low_limiter else None,
+        low_limiter=low_limiter,
         target_lufs=asked.target_lufs,
         ceiling_dbtp=asked.ceiling_dbtp,
         max_mean_reduction_db=asked.max_mean_reduction_db,

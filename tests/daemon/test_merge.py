@@ -541,8 +541,9 @@ def test_pieces_without_their_header_are_nothing(tmp_path):
         merged(tmp_path / "in", tmp_path)
 
 
-def test_a_recording_that_cannot_be_read_here_is_no_empty_drop(tmp_path):
+def test_a_recording_that_cannot_be_read_here_is_no_empty_drop(tmp_path, monkeypatch):
     """It fails with what to do, and is not archived as if nothing were in it."""
+    monkeypatch.setenv("PATH", str(tmp_path))  # where no ffmpeg lies
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "rec_1.wav").write_bytes(b"")
     (tmp_path / "in" / "rec_2.wma").write_bytes(bytes.fromhex("3026b2758e66cf11") + bytes(900))

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from dsp.errors import ParameterError
 from dsp.mixing.plan import plan
-from dsp.mixing.recall_sheet import Settings, Sheet, Stem, text_of
+from dsp.mixing.recall_sheet import Settings, Sheet, Stem
+from dsp.mixing.sheet_text import text_of
 from tests.support.analyses import analysis_of, band, in_time
 
 

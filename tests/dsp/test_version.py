@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from daemon import version
+from daemon import __version__
 from dsp.mixing import plan
 
 
@@ -16,4 +16,4 @@ def test_versions_agree():
     project = Path(__file__).parents[2] / "pyproject.toml"
     packaged = tomllib.loads(project.read_text("utf-8"))["project"]["version"]
 
-    assert {packaged} == {version.VERSION, plan.VERSION}
+    assert {packaged} == {__version__, plan.VERSION}
