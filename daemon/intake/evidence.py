@@ -21,7 +21,7 @@ from dsp.containers.junk import composed
 _PACKED = Format(rate_hz=88_200)
 """A byte a frame: what little FLAC, or 16 bits of one channel, makes of a second."""
 _REQUEST_BYTES = 4_096
-"""Of a ``.scan`` file that is written at one go: once its last line has ended, it is whole."""
+"""Of a ``.scan`` file that is written at one go: whole when empty, or its last line has ended."""
 
 
 class DiskEvidence:
@@ -33,14 +33,14 @@ class DiskEvidence:
     def header(self, file: Found) -> Header:
         """Read the header of a file as it was when it was looked at."""
         suffix = archive_suffix(file.path) if self._drop.kind == "file" else ""
-        request = file.path.endswith(SCAN) and 0 < file.bytes <= _REQUEST_BYTES
+        request = file.path.endswith(SCAN) and file.bytes <= _REQUEST_BYTES
         if not suffix and not request and suffix_of(file.path) not in AUDIO_SUFFIXES:
             verdict: Verdict = "unknown" if file.bytes else "empty"
             return Header(verdict, detail="not audio by its name, so of no known length")
         try:
             with self._opened(file) as fd:
                 if request:
-                    ended = os.pread(fd, 1, file.bytes - 1) == b"\n"
+                    ended = not file.bytes or os.pread(fd, 1, file.bytes - 1) == b"\n"
                     return Header(
                         "complete" if ended else "unknown", detail="its last line is open"
                     )

@@ -40,7 +40,9 @@ def first_look(inbox, name):
         os.close(fd)
 
 
-@pytest.mark.parametrize(("text", "settled"), [("full: true\n", True), ("full: tr", False)])
+@pytest.mark.parametrize(
+    ("text", "settled"), [("", True), ("full: true\n", True), ("full: tr", False)]
+)
 def test_request_whose_last_line_has_ended_need_not_be_quiet_for_long(tmp_path, text, settled):
     """Somebody who asks for a scan sees it begin; half a line may still be typed."""
     (tmp_path / "now.scan").write_text(text)
