@@ -121,6 +121,20 @@ def test_broker_that_dies_in_mid_job_and_comes_back_costs_nothing(noting, broker
     assert Outcome.DONE is ends(noting, 1)["after"].outcome
 
 
+def test_what_a_node_says_when_it_is_met_is_heard_in_the_same_round(pool):
+    """Nothing else would wake the daemon: it would wait for half a minute, and try again."""
+    unheard = []
+
+    def joined(_):
+        unheard.extend(channel for channel in pool._open.values() if channel._come)
+        return pool.free_slots() == 2
+
+    pool.nodes[0].link.close()
+    events(pool, joined)
+
+    assert [] == unheard
+
+
 def test_order_that_the_broker_delivers_again_begins_once(noting, broker, tmp_path):
     """While its attempt runs, and when it has ended."""
     ((instance, _),) = noting._open.items()

@@ -152,6 +152,8 @@ class Link:
     def collect(self, now_s: float) -> list[Up]:
         """Do one round; return what the node said that is not about the link itself."""
         said: list[Up] = []
+        if self.phase == "down" and now_s >= self._due_s and not self._ending:
+            self._launch(now_s)  # first: a node that was met has said something already
         if connection := self._connection:
             dead = connection.dead  # asked first, so that its last words are read
             try:
@@ -171,8 +173,6 @@ class Link:
         if self._ending and (self._ending.dead or now_s >= self._kill_s):
             self._ending.end()
             self._ending = None
-        if self.phase == "down" and now_s >= self._due_s and not self._ending:
-            self._launch(now_s)
         return said
 
     def count_loss(self, now_s: float) -> None:
