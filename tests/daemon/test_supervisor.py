@@ -29,16 +29,20 @@ def spool(tmp_path):
 
 
 def paused_job(spool, name="old"):
-    """Leave one queued job of an inbox behind, as a daemon that was stopped does."""
+    """Leave one job of an inbox behind that has not ended, as a daemon that was stopped does."""
     supervisor = Supervisor(config(spool, name, "mix", queue_limit=10))
     supervisor.start()
     drop = spool / "drop.wav"
     drop.write_bytes(_wav())
+    held = spool.parent / "held"
+    held.touch()
+    (spool / "inbox" / name / "drop.wav.job.yaml").write_text(f"held_by: {held}\n")
     (spool / "inbox" / name / "drop.wav.done").touch()
     drop.rename(spool / "inbox" / name / "drop.wav")
     while not list((spool / "outbox" / name).glob("*.status.json")):
         supervisor.round()
     supervisor.close(clean=False)
+    held.unlink()
 
 
 def _wav():
