@@ -26,6 +26,7 @@ classes and the edge not at all.
 Rule 3: windows lie on a grid that begins with the first frame.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -114,16 +115,17 @@ class BandwidthMeter:
         seen = int(self._counts[0].sum())
         if not seen:
             return None
-        edges = [self._judged(self._levels_db(seen * share / 100)) for share in _PERCENTILES]
+        edges = list(map(self._judged, self._levels_db([seen * one / 100 for one in _PERCENTILES])))
         self._counts = np.zeros((self._bins, 0), np.uint32)  # 5 MB that nobody needs any more
         return next((edge for edge in edges if edge.evidence != "none"), edges[0])
 
-    def _levels_db(self, most: float) -> NDArray[np.float64]:
-        """Return the level of each bin that so many windows stay below."""
+    def _levels_db(self, shares: Sequence[float]) -> NDArray[np.float64]:
+        """Return the levels of the bins that so many windows stay below, a row for each number."""
         # Part by part: all bins at once would be twice the counts.
         parts = np.array_split(self._counts, max(1, self._bins // _BINS_TOGETHER))
-        below = np.concatenate([(np.cumsum(part, axis=1) < most).sum(axis=1) for part in parts])
-        return np.asarray((below + _LOWEST_CLASS + 0.5) * _DB_PER_CLASS)
+        sums = (np.cumsum(part, axis=1) for part in parts)
+        below = [[(upto < most).sum(axis=1) for most in shares] for upto in sums]
+        return np.asarray((np.concatenate(below, axis=1) + _LOWEST_CLASS + 0.5) * _DB_PER_CLASS)
 
     def _count(self) -> None:
         """Count the louder half of the windows that are whole."""
