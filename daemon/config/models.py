@@ -33,7 +33,7 @@ InboxName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
 class _Section(BaseModel):
-    # Built when first needed: workers import these for a few constants.
+    # Built when first needed: a node, say, imports these for a few constants.
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, defer_build=True)
 
 

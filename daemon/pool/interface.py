@@ -18,7 +18,7 @@ Rules
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from daemon.handlers.contract import Declaration
 from daemon.jobs.job import Outcome, Plan
@@ -98,6 +98,11 @@ class Demand:
     """How many members of named resources, which belong to a machine."""
     place: str | None = None
     """The machine that must run it: a node, by name; empty: the daemon's own; ``None``: any."""
+
+    @classmethod
+    def of(cls, order: Order) -> Self:
+        """Return what an order asks; its devices are held, and are where its place is."""
+        return cls(order.handler, tuple(order.programs), place=order.place)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """``soundspool run``: one supervisor, and what its end means to whoever started it."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,12 +7,10 @@ from daemon import logs
 from daemon.clock import Clock, rfc3339
 from daemon.codes import hint_of
 from daemon.errors import BadConfig, Unavailable
-from daemon.imports import importing
+from daemon.imports import importing_pydantic
 from daemon.logs import log
 
-# No plugin of pydantic is wanted in the daemon, and looking for them costs 3 MB.
-os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-with importing(later="importlib.metadata"):
+with importing_pydantic():
     from daemon.config.models import Config, load
 from daemon.jobs.database import QueueDamaged, move_aside
 from daemon.supervisor import systemd

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dsp.mixing.compression import GLUE_DB, glue_of
-from dsp.mixing.prediction import change_db, loudness_at_sum, strip_power
+from dsp.mixing.prediction import change_db, loudness_at_sum, spectrum_at_sum
 from dsp.mixing.presets import Preset, asked_of
 from dsp.mixing.recall_sheet import Band, LowLimit, Master, Settings, Stem
 from dsp.mixing.reference import MOST_DB, Reference, glue_toward, width_toward
@@ -45,7 +45,7 @@ def master_of(
         target_lufs = reference.target_lufs
     asked = asked_of(settings.preset, target_lufs, settings.ceiling_dbtp, settings.format)
     spectrum = sum(
-        (t.spectrum * t.active.mean() * strip_power(t, stems[t.name], rate_hz) for t in tracks),
+        (spectrum_at_sum(track, stems[track.name], rate_hz) for track in tracks),
         np.zeros(len(CENTRES)),
     )
     stages = settings.stages

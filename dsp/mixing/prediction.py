@@ -104,6 +104,11 @@ def _dynamics_db(track: Track, driven_db: float, stem: Stem) -> tuple[float, flo
     return track.dynamics_db[key]
 
 
+def spectrum_at_sum(track: Track, stem: Stem, rate_hz: int) -> Bands:
+    """Return the mean power per third octave over the song that a strip will send."""
+    return np.asarray(track.spectrum * track.active.mean() * strip_power(track, stem, rate_hz))
+
+
 def energy_at_sum(track: Track, stem: Stem, lead_active: NDArray[np.bool_], rate_hz: int) -> Steps:
     """Return the K-weighted mean square per 100 ms of the song that a strip will send."""
     free = _ratio_in_time(track, strip_power(track, stem, rate_hz))

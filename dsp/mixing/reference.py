@@ -12,7 +12,7 @@ import numpy as np
 
 from dsp.measure.loudness import integrated_lufs
 from dsp.mixing.compression import GLUE_DB
-from dsp.mixing.prediction import strip_power
+from dsp.mixing.prediction import spectrum_at_sum
 from dsp.mixing.recall_sheet import Stem
 from dsp.mixing.stem_analysis import Analysis
 from dsp.mixing.stem_meters import STEP_S
@@ -93,7 +93,7 @@ def glue_toward(
     room_db : float
         Ceiling above the loudness asked for: the limiter leaves no higher crest than this allows.
     """
-    sent = [t.spectrum * t.active.mean() * strip_power(t, stems[t.name], rate_hz) for t in tracks]
+    sent = [spectrum_at_sum(track, stems[track.name], rate_hz) for track in tracks]
     powers = np.asarray([float(bands.sum()) for bands in sent])
     if not powers.any():
         return GLUE_DB
@@ -111,7 +111,7 @@ def side_share_at_sum(tracks: Sequence[Track], stems: Mapping[str, Stem], rate_h
     sides, whole = 0.0, 0.0
     for track in tracks:
         stem = stems[track.name]
-        sent = track.spectrum * track.active.mean() * strip_power(track, stem, rate_hz)
+        sent = spectrum_at_sum(track, stem, rate_hz)
         if track.analysis.probe.channels == 1:
             own = np.full(len(sent), 0.5 * (1.0 - np.cos(0.5 * np.pi * stem.pan)))
         else:

@@ -58,7 +58,7 @@ class JoinedPool:
         return dict(chain.from_iterable(pool.devices().items() for pool in self._nodes))
 
     def start(self, order: Order) -> None:
-        demand = Demand(order.handler, tuple(order.programs), place=order.place)
+        demand = Demand.of(order)
         for pool in self._able(demand):
             if pool.free_slots(demand):
                 pool.start(order)

@@ -31,11 +31,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from daemon.errors import Fault, words
-from daemon.imports import importing
+from daemon.imports import importing_pydantic
 
-# No plugin of pydantic is wanted here, and looking for them is a sixth of a worker's start.
-os.environ["PYDANTIC_DISABLE_PLUGINS"] = "__all__"
-with importing(later="importlib.metadata"):
+with importing_pydantic():
     from daemon.handlers.contract import Declaration, Result, Split
 from daemon.handlers.grants import Grants, granted
 from daemon.pool.interface import Order, Outcome

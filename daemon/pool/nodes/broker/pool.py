@@ -154,7 +154,7 @@ class BrokeredPool:
         return {name: own for node in self.nodes for name, own in node.devices().items()}
 
     def start(self, order: Order) -> None:
-        demand = Demand(order.handler, tuple(order.programs), place=order.place)
+        demand = Demand.of(order)
         # The idlest first, so that work spreads over the machines.
         able = max(self.nodes, key=lambda node: node.free_slots(demand), default=None)
         if able is None:
