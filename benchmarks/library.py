@@ -126,7 +126,7 @@ def _measure_outbox(spool: Path, root: Path) -> None:
             ["soundspool", "run", "--config", spool / "config.yaml"], stdout=log, stderr=log
         ) as daemon,
     ):
-        while not (spool / "daemon.json").exists():
+        while not _ready(spool / "daemon.json"):
             time.sleep(0.05)
         (inbox / "now.scan").write_text("full: false\n")
         began_s = time.perf_counter()
@@ -136,6 +136,11 @@ def _measure_outbox(spool: Path, root: Path) -> None:
             took_s = time.perf_counter() - began_s
             print(f"first {what} in the outbox: {found} after {took_s:.1f} s")
         daemon.terminate()
+
+
+def _ready(status: Path) -> bool:
+    """Return whether a daemon has been there for some beats, so that its workers have started."""
+    return status.exists() and json.loads(status.read_bytes())["seq"] >= 3  # noqa: PLR2004
 
 
 def _counted(view: Path, table: str) -> int:
