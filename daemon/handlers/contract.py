@@ -126,6 +126,9 @@ class Split:
     """The progress of the job before and after them, 0..1."""
     views: tuple[str, ...] = ()
     """Live views (``Output.role``) of what is known already: they are published meanwhile."""
+    gives_way: bool = False
+    """Whether other jobs of an inbox with ``keeps`` may be done before the next round; what is kept
+    must bear that."""
 
 
 @dataclass(frozen=True)

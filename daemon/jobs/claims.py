@@ -28,7 +28,8 @@ _MAY_RUN = """(at_once = 0 OR parent NOT IN (SELECT parent FROM job
 _QUEUED = "job INDEXED BY queued_by_inbox WHERE state = 'queued' AND split = 0"
 _WAITING = f"""{_QUEUED} AND inbox = json_extract(line.value, '$[0]')
     AND (parent IS NOT NULL) = json_extract(line.value, '$[1]')
-    AND (round > 0) = json_extract(line.value, '$[2]')"""
+    AND (round > 0) = json_extract(line.value, '$[2]')
+    AND json_extract(line.value, '$[3]') IN (id, '')"""
 """The rows of a ``Line``."""
 
 Places = Mapping[str, Collection[str]]
@@ -52,6 +53,8 @@ class Line(NamedTuple):
     parts: int
     later: int
     """Of a later round than the first: all parts are, and jobs whose parts have ended."""
+    only: str = ""
+    """The one job that may move, of an inbox with one at work at a time; empty: any."""
 
     def needs(self, resources: Resources) -> Mapping[str, int]:
         """Return what each of its jobs needs: what gathers the work of parts needs nothing."""
@@ -162,14 +165,16 @@ class Claims(Parts):
         """Return the first due job of each line, in the order of the queue.
 
         What a bulk job has split into never counts as older than now, so that a rush job goes
-        before all of it, however long that waits. A job is due also when it would wait longer
-        than any wait: the clock was set back.
+        before all of it, however long that waits. One that gives way between its rounds does so to
+        those that have not begun. A job is due also when it would wait longer than any wait: the
+        clock was set back.
         """
         now_ms = self._clock.wall_ms()
         longest_ms = round(1000 * max(_LONGEST_WAIT_S, self.budgets.backoff_max_s))
         rows = self._ask(
             f"""
-            SELECT job.id, inbox, job.parent IS NOT NULL, round > 0
+            SELECT job.id, inbox, job.parent IS NOT NULL, round > 0,
+                   json_extract(line.value, '$[3]')
             FROM json_each(?) AS line JOIN job ON number = (
                 SELECT number FROM {_WAITING}
                 AND not_before_ms - ? NOT BETWEEN 1 AND ? AND {_MAY_RUN}
@@ -178,12 +183,15 @@ class Claims(Parts):
             """,  # noqa: S608 - our own text
             (json.dumps(lines), now_ms, longest_ms, now_ms),
         )
-        return ((job_id, Line(*line)) for job_id, *line in rows)
+        found = [(job_id, Line(*line)) for job_id, *line in rows]
+        asked = {line.inbox for _, line in found if not line.later}
+        return ((key, line) for key, line in found if not (line.only and line.inbox in asked))
 
     def _lines(self, inboxes: Collection[str] | None, alone: Collection[str]) -> list[Line]:
         """Return the lines that may move, of those of these inboxes that have any: few of many.
 
-        Between its rounds a job is at work, too, so those of an inbox of `alone` never mingle.
+        Between its rounds a job is at work, too, unless it gives way, so those of an inbox of
+        `alone` never mingle.
         """
         rows = self._ask(
             f"""
@@ -201,10 +209,17 @@ class Claims(Parts):
             busy = self.at_work(inbox) if inbox in alone else None
             if busy is None:
                 found.append(Line(inbox, parts=0, later=0))
-            if busy is None or not self._runs_whole(inbox):
+            if inbox not in alone:
                 found.append(Line(inbox, parts=0, later=1))
+            elif job_id := busy.id if busy else self._gave_way(inbox):
+                found.append(Line(inbox, parts=0, later=1, only=job_id))
         return found
 
-    def _runs_whole(self, inbox: str) -> bool:
-        query = "SELECT 1 FROM job WHERE state = 'running' AND parent IS NULL AND +inbox = ?"
-        return bool(self._ask(f"{query} LIMIT 1", (inbox,)))
+    def _gave_way(self, inbox: str) -> str:
+        """Return the job that began last of those that gave way to others; empty: none."""
+        rows = self._ask(
+            """SELECT id FROM job WHERE inbox = ? AND parent IS NULL AND round > 0
+            AND finished_ms IS NULL ORDER BY started_ms DESC, number DESC LIMIT 1""",
+            (inbox,),
+        )
+        return str(rows[0]["id"]) if rows else ""

@@ -312,6 +312,7 @@ class Plan:
     stop_at_failure: bool = False
     stage: str = ""
     share: tuple[float, float] = (0.0, 1.0)
+    gives_way: bool = False
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,12 @@ class Parts(Transitions):
     def _split(self, db: sqlite3.Connection, job: Job, ending: Ending, plan: Plan) -> Next:
         self._close_attempt(db, job, ending)
         views = [view.path for view in ending.outputs]
-        said = {"stage": plan.stage, "share": plan.share, "views": views}
+        said = {
+            "stage": plan.stage,
+            "share": plan.share,
+            "views": views,
+            "gives_way": plan.gives_way,
+        }
         db.execute(
             """
             UPDATE job SET state = 'queued', split = 1, round = round + 1, not_before_ms = 0,

@@ -186,7 +186,10 @@ class Questions:
         return bool(found)
 
     def at_work(self, inbox: str) -> Job | None:
-        """Return a job of an inbox that has begun and is not published, its parts included."""
+        """Return a job of an inbox that has begun and is not published, its parts included.
+
+        One that gives way to others between its rounds is not at work there.
+        """
         found = self._select(f"WHERE +inbox = ? AND id IN ({AT_WORK}) LIMIT 1", inbox)
         return found[0] if found else None
 
@@ -249,5 +252,6 @@ def _understood(of: Callable[[sqlite3.Row], _Value], rows: list[sqlite3.Row]) ->
 
 AT_WORK = """SELECT id FROM job WHERE state = 'running' AND parent IS NULL
     UNION ALL SELECT id FROM job WHERE finished_ms IS NOT NULL AND published_ms IS NULL
-    UNION ALL SELECT id FROM job WHERE parent IS NULL AND round > 0 AND finished_ms IS NULL"""
+    UNION ALL SELECT id FROM job WHERE parent IS NULL AND round > 0 AND finished_ms IS NULL
+        AND (split OR state = 'running' OR NOT coalesce(json_extract(result, '$.gives_way'), 0))"""
 """Jobs that have begun and are not over: they run, are to be published, or have split."""

@@ -75,7 +75,7 @@ _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISSOCK, "a socket"),
 )
 
-_OF_A_PLAN = ("at_once", "stop_at_failure", "stage", "share")
+_OF_A_PLAN = ("at_once", "stop_at_failure", "stage", "share", "gives_way")
 _Identity = tuple[int, int, int, int]
 
 

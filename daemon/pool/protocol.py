@@ -179,6 +179,7 @@ class SplitInto(_Said):
     stage: Word = ""
     share: tuple[Fraction, Fraction] = (0.0, 1.0)
     views: list[MadeFile] = []
+    gives_way: bool = False
 
 
 class Failure(_Said):

@@ -65,6 +65,31 @@ def test_job_stays_at_work_between_its_rounds(store, clock):
     assert ["one"] == [claim.job.id for claim in claimed(store)]
 
 
+def test_job_that_gives_way_lets_others_be_done_between_its_rounds(store):
+    """Their rounds come before its next one; nothing of two jobs is ever at work side by side."""
+    store.adopt(new_job("three", inbox="mix", created_ms=9))
+    plan = Plan([NewPart("a")], gives_way=True)
+
+    def round_of(job_id):
+        begun = [claim.job.id for claim in claimed(store) if claim.job.inbox == "mix"]
+        assert [job_id] == begun
+        store.finish(job_id, store.get(job_id).attempts, Ending(Outcome.SPLIT, plan=plan))
+        (part,) = claimed(store)
+        store.finish(part.job.id, part.attempt, DONE)
+
+    def ended(job_id):
+        assert [job_id] == [claim.job.id for claim in claimed(store)]
+        store.finish(job_id, store.get(job_id).attempts, DONE)
+        assert [] == claimed(store)
+        store.mark_published(job_id, drop_at="")
+
+    for job_id in ("one", "two", "three", "three"):
+        round_of(job_id)
+
+    for job_id in ("three", "two", "one"):
+        ended(job_id)
+
+
 def test_job_that_has_not_split_lets_others_go_first_while_it_waits(store, clock):
     """What fails before it has begun anything is not at work until it is tried again."""
     claimed(store)

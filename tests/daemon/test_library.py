@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import time
 from contextlib import closing
+from functools import partial
 from urllib.parse import unquote_to_bytes
 
 import numpy as np
@@ -23,6 +24,10 @@ from tests.support.sample_packs import RATE_HZ, sample_packs, wav
 from tests.support.speech_server import serving, words_wav
 from tests.support.surroundings import needs
 from tests.support.tones import sine
+
+
+def raised(error):
+    raise error
 
 
 def noise(seconds):
@@ -49,8 +54,11 @@ class Archive:
         self.clock = FakeClock()
         self.clock.now_ms = time.time_ns() // 1_000_000 + 3_600_000  # nothing is young
 
-    def scan(self, text="# nothing is asked for\n", **options):
-        """Let a drop be handled; return the result and the stages that had parts."""
+    def scan(self, text="# nothing is asked for\n", between=lambda: None, **options):
+        """Let a drop be handled; return the result and the stages that had parts.
+
+        `between` is what happens between its first parts and its next round.
+        """
         self.jobs += 1
         job = self.folder / f"job-{self.jobs}"
         job.mkdir()
@@ -81,6 +89,8 @@ class Archive:
                                         part=one.options, **given))  # fmt: skip
                 notes = [{"code": note.code, "message": note.message} for note in did.notes]
                 ended += (EndedPart(one.name, "done", folder, notes=notes),)
+            if number == 0:
+                between()
         raise AssertionError("it never ends")
 
     def feed(self):
@@ -273,6 +283,32 @@ def test_folder_that_is_asked_for_is_examined_and_the_rest_waits(archive):
     archive.scan()
 
     assert [(1.0,), (1.5,)] == archive.rows("SELECT duration_s FROM meta ORDER BY 1")
+
+
+def test_folder_that_is_asked_for_goes_before_the_rest_of_a_long_scan(archive, monkeypatch):
+    """It is done between two rounds; what parts had said of a file of before counts no more."""
+    monkeypatch.setattr("daemon.handlers.library.rounds._FIRST_S", 0.008)
+    monkeypatch.setattr("daemon.handlers.library.rounds._GLANCE", 1)
+    for number in range(5):
+        wav(archive.root / f"{number}/a.wav", noise(0.1 * (number + 1)))
+    options = {"part_s": 1e-9, "follow": ["tags"]}
+    asked = []
+
+    def between():
+        (glanced,) = archive.root.glob("0/*.wav")
+        wav(glanced, noise(0.7))
+        with pytest.raises(KeyboardInterrupt):  # cancelled: seen again, and not examined
+            archive.scan("under: music/0\n", between=partial(raised, KeyboardInterrupt), **options)
+        archive.scan("under: music/4\n", **options)
+        asked.extend(archive.rows("SELECT declared_s FROM meta ORDER BY 1"))
+
+    archive.scan(between=between, **options)
+
+    assert [(0.5,)] == asked
+    lengths = archive.rows("SELECT declared_s FROM meta ORDER BY 1")
+    assert [(0.2,), (0.3,), (0.4,), (0.5,), (0.7,)] == lengths
+    assert [f"music/{n}/a.wav" for n in range(5)] == sorted(one["to"] for one in archive.feed())
+    assert {"added"} == {one["kind"] for one in archive.feed()}
 
 
 def test_analysis_that_is_wanted_later_is_made_of_what_is_known(archive):

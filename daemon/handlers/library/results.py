@@ -115,19 +115,23 @@ class Results:
             "transcript": self._transcribed,
         }[stage]
         with listed.open(encoding="utf-8") as asked:
-            given = [(-self._gen, json.loads(line)["id"], stage) for line in asked]
+            told = [json.loads(line) for line in asked]
+        lines = {line["id"]: (line["size"], line["mtime_ns"]) for line in told}
+        # Another job may have seen since that a file is another one by now.
+        as_it_was = "file.id = ? AND due = ? AND size = ? AND mtime_ns = ?"
         with self._catalogue.transaction():
             for row in _rows(rows) if rows and rows.is_file() else ():
                 file = self._catalogue.execute(
-                    f"SELECT file.*, {PATH} AS path FROM {PLACED} WHERE file.id = ? AND due = ?",  # noqa: S608
-                    (row.id, stage),
+                    f"SELECT file.*, {PATH} AS path FROM {PLACED} WHERE {as_it_was}",  # noqa: S608
+                    (row.id, stage, *lines.get(row.id, (None, None))),
                 ).fetchone()
                 if file is not None and row.error is None:
                     write(file, row)
             self._catalogue.executemany(
-                "UPDATE file SET due_gen = ? WHERE id = ? AND due = ?", given
+                f"UPDATE file SET due_gen = ? WHERE {as_it_was}",  # noqa: S608
+                [(-self._gen, file, stage, *seen) for file, seen in lines.items()],
             )
-        return len(given)
+        return len(lines)
 
     def _next(self, stage: Stage, content: int) -> Stage | None:
         """Return the stage that follows for a file; what is known of its content needs none."""

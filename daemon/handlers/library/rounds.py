@@ -38,8 +38,9 @@ from daemon.handlers.library.work import (
 from daemon.text import count
 
 _STATE = "state.json"
-_FIRST_S, _LONGEST_S = 20.0, 3_600.0
-"""The work of the first round with parts, and of the longest."""
+_FIRST_S, _LONGEST_S = 20.0, 600.0
+"""The work of the first round with parts, and of the longest: what somebody asks for waits so long,
+divided by the slots."""
 _GLANCE = 2_000
 """New files after which there is a view for the first time."""
 _AT_ONCE = 8
@@ -146,7 +147,7 @@ class Rounds:
         first = self.options.first_look
         most_new = (min(first, _GLANCE), first, 1 << 62)[min(state.looks, 2)]
         state.looks += 1
-        look.begin()
+        state.gen = look.begin()  # another one, when another job has looked since
         state.ended = look.go(most_new, self._rules(), _Pace(self._task, look))
         state.unseen_s += _NEW_S * look.told.new
         for note in look.told.notes:
@@ -207,6 +208,7 @@ class Rounds:
             at_once=self.options.transcript.at_once if stage == "transcript" else 0,
             **self._progress(stage, sum(int(str(part.options["files"])) for part in made)),
             views=write_views(task, self._catalogue) if state.unseen_s >= _VIEW_S * files else (),
+            gives_way=True,
         )
         state.unseen_s = work_s + (0.0 if split.views else state.unseen_s)
         (task.workdir / _STATE).write_text(state.model_dump_json(), "utf-8")

@@ -77,12 +77,12 @@ class Look:
                 execute("UPDATE run SET job = ? WHERE id = ?", (self.job, self.gen))
         else:
             with self.catalogue.transaction():
-                execute("UPDATE run SET ended_ms = ? WHERE ended_ms IS NULL", (self.now_ms,))
                 made = execute(
                     "INSERT INTO run (job, began_ms, scope) VALUES (?, ?, ?)",
                     (self.job, self.now_ms, str(self.scope)),
                 )
                 self.gen = made.lastrowid or 0
+                self._take_over()
                 if self.scope.full:
                     execute(
                         """UPDATE file SET due = iif(content IS NULL, 'tags', 'decode'),
@@ -91,6 +91,27 @@ class Look:
                     )
                     execute("UPDATE root SET inodes = 1")
         return self.gen
+
+    def _take_over(self) -> None:
+        """End all runs that have not come to their end; tell of what they found as if found now."""
+        execute = self.catalogue.execute
+        left = execute(
+            "SELECT ?1, id FROM run WHERE ended_ms IS NULL AND id <> ?1", (self.gen,)
+        ).fetchall()
+        for statement in (
+            "UPDATE file SET born_gen = ? WHERE born_gen = ?",
+            "UPDATE file SET missing_gen = ? WHERE missing_gen = ?",
+            "UPDATE change SET run = ? WHERE run = ?",
+        ):
+            self.catalogue.executemany(statement, left)
+        ended = [(self.now_ms, run) for _, run in left]
+        self.catalogue.executemany("UPDATE run SET ended_ms = ? WHERE id = ?", ended)
+        if not self.scope.under:  # of a root that was never seen whole, what was seen is new
+            execute(
+                """UPDATE file SET born_gen = ? WHERE folder IN (SELECT folder.id FROM folder
+                JOIN root ON root.id = folder.root WHERE first_gen = 0)""",
+                (self.gen,),
+            )
 
     def _goes_on(self, last: Any) -> bool:  # noqa: ANN401 - a row
         """Tell whether this is an attempt at the last run."""

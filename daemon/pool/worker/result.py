@@ -148,6 +148,7 @@ def listed(split: Split, workdir: Path) -> SplitInto:
             stage=_text(split.stage, 200),
             share=split.share,
             views=[_made_file(Output(view, "live"), workdir) for view in split.views],
+            gives_way=split.gives_way,
         )
 
 
