@@ -19,7 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from daemon.handlers.contract import MOST_PARTS, Note, Output, Part, Result, Split, Task
-from daemon.handlers.library.catalogue import Catalogue
+from daemon.handlers.library.catalogue import PLACED, Catalogue
 from daemon.handlers.library.ends import RemovalRules
 from daemon.handlers.library.options import Options, Request
 from daemon.handlers.library.results import LACKS, Results
@@ -216,8 +216,11 @@ class Rounds:
 
     def _progress(self, stage: Stage, files: int) -> dict[str, Any]:
         """Say what is left to do, how fast it goes, and which share of it a round does."""
+        within, values = self._begun().within()
         left = self._catalogue.number(
-            "SELECT count(*) FROM file WHERE due = ? AND state = 'here'", stage
+            f"SELECT count(*) FROM {PLACED} WHERE due = ? AND state = 'here' AND ({within})",  # noqa: S608
+            stage,
+            *values,
         )
         of, rate = self.state.rate or (None, 0.0)
         more = f", {rate:.1f} a second" if of == stage else ""
