@@ -60,7 +60,7 @@ def main() -> None:
         folder = args.songs or Path(name)
         work = Path(name) / "work"
         if args.stems_from:
-            _show_songs([_real(args.stems_from, work, args.matchering)])
+            _show_song(args.stems_from.name, _real(args.stems_from, work, args.matchering))
             return
         if args.speech:
             talk = conversation(folder / "talk", args.turns, sorted(args.speech.glob("*.wav")))
@@ -68,8 +68,8 @@ def main() -> None:
             return
         made = list(songs(folder, args.count))
         _show_roles(made)
-        _show_songs([_measured(song, work, args.matchering) for song in made])
         _show_conversation(conversation(folder / "talk", args.turns), work)
+        _show_songs([_measured(song, work, args.matchering) for song in made])
 
 
 def _arguments() -> argparse.Namespace:
@@ -95,16 +95,18 @@ def _measured(song: Song, work: Path, matchering: Path | None) -> dict[str, dict
     }
     if matchering:
         made["matchering"] = _matchering(matchering, summed, song.arrangement, work)
-    print(f"{song.name} is made", file=sys.stderr)
     wanted = _octaves_db(song.arrangement)
-    return {
+    recorded_lufs = {name: _heard(path)[0] for name, path in song.stems.items()}
+    found = {
         name: {
             **_landing(one),
             "octaves": float(np.std(_octaves_db(one.sound) - wanted)),
-            "levels": _levels_rms_db(song, one.levels_db),
+            "levels": _levels_rms_db(song, recorded_lufs, one.levels_db),
         }
         for name, one in made.items()
     }
+    _show_song(song.name, found)
+    return found
 
 
 def _real(stems: Path, work: Path, matchering: Path | None) -> dict[str, dict[str, float]]:
@@ -178,7 +180,9 @@ def _soundspool(
     return Made(next(out.glob("final_mix.*")), cost, levels_db)
 
 
-def _levels_rms_db(song: Song, levels_db: Mapping[str, float] | None) -> float:
+def _levels_rms_db(
+    song: Song, recorded_lufs: Mapping[str, float], levels_db: Mapping[str, float] | None
+) -> float:
     """Return how far stems are from their levels in the arrangement, the mean difference removed.
 
     Nobody moved them: as far as they were recorded.
@@ -186,8 +190,8 @@ def _levels_rms_db(song: Song, levels_db: Mapping[str, float] | None) -> float:
     away = song.gains_db
     if levels_db is not None:
         away = {
-            name: levels_db[name] - (_heard(path)[0] - song.gains_db[name])
-            for name, path in song.stems.items()
+            name: levels_db[name] - (lufs - song.gains_db[name])
+            for name, lufs in recorded_lufs.items()
             if name in levels_db
         }
     return float(np.std(list(away.values())))
@@ -237,19 +241,30 @@ def _show_roles(made: Iterable[Song]) -> None:
         told = roles_of(list(song.stems))
         right += sum(told[name].role == role for name, role in song.roles.items())
         count += len(song.roles)
-    print(f"roles by name: {right} of {count} as the MIDI program has them\n")
+    print(f"roles by name: {right} of {count} as the MIDI program has them", flush=True)
+
+
+def _show_song(title: str, found: Mapping[str, Mapping[str, float]]) -> None:
+    _show_table(title, {name: {c: [v] for c, v in row.items()} for name, row in found.items()})
 
 
 def _show_songs(measured: Sequence[Mapping[str, Mapping[str, float]]]) -> None:
-    columns = list(measured[0]["soundspool"])
-    print(f"{len(measured)} songs, median (worst)")
-    print(f"{'':14}" + "".join(f"{column:>16}" for column in columns))
-    for name in measured[0]:
-        cells = []
-        for column in columns:
-            values = [abs(one[name][column]) for one in measured]
-            cells.append(f"{np.median(values):8.2f} ({max(values):.2f})")
-        print(f"{name:14}" + "".join(f"{cell:>16}" for cell in cells))
+    rows = {
+        name: {column: [abs(one[name][column]) for one in measured] for column in row}
+        for name, row in measured[0].items()
+    }
+    _show_table(f"{len(measured)} songs, median (worst)", rows)
+
+
+def _show_table(title: str, rows: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    """Print at once: who ends the benchmark early keeps what was measured."""
+    print(f"\n{title}\n{'':14}" + "".join(f"{column:>16}" for column in next(iter(rows.values()))))
+    for name, row in rows.items():
+        cells = [
+            f"{np.median(values):8.2f}" + (f" ({max(values):.2f})" if len(values) > 1 else "")
+            for values in row.values()
+        ]
+        print(f"{name:14}" + "".join(f"{cell:>16}" for cell in cells), flush=True)
 
 
 def _show_conversation(talk: Conversation, work: Path) -> None:
@@ -271,7 +286,8 @@ def _show_conversation(talk: Conversation, work: Path) -> None:
     for name, row in rows.items():
         print(f"{name:16}{row(files):10.1f}{row(after):14.1f}")
     for name, place in (("LUFS", 0), ("LRA", 2)):
-        print(f"{name:16}{_heard(summed)[place]:10.1f}{_heard(made.sound)[place]:14.1f}")
+        after_all = _heard(made.sound)[place]
+        print(f"{name:16}{_heard(summed)[place]:10.1f}{after_all:14.1f}", flush=True)
 
 
 def _spans(sound: np.ndarray, spans: Iterable[tuple[float, float]], rate_hz: int) -> float:
