@@ -1,5 +1,6 @@
 """What a file says of itself, to be shown beside what was found. Nothing is decided by it."""
 
+import math
 import os
 from pathlib import Path
 from typing import BinaryIO
@@ -25,6 +26,15 @@ def every_tag(file: BinaryIO) -> dict[str, str]:
     found |= {name.lower(): values[0] for name, values in read.other.items() if values}
     texts = ((name[:_NAME_CHARACTERS], _text(value)) for name, value in found.items())
     return {name: text for name, text in list(texts)[:_MOST_TAGS] if text}
+
+
+def length_s(file: BinaryIO) -> float | None:
+    """Return what an open MP4 file declares as its length, in seconds, where it can be read."""
+    try:
+        found = float(TinyTag.get(file_obj=file, tags=False).duration or 0.0)
+    except Exception:  # noqa: BLE001 - as in ``tags_of``
+        return None
+    return found if 0 < found < math.inf else None
 
 
 def tags_of(path: Path) -> Tags:

@@ -326,13 +326,14 @@ def test_analysis_that_is_wanted_later_is_made_of_what_is_known(archive):
 
 @needs("ffmpeg", debian="ffmpeg")
 def test_what_nobody_could_decode_is_heard_once_ffmpeg_may(archive):
-    """Of an M4A that had its tags alone; until then no run is made for it again and again."""
+    """Of an M4A with tags and length alone; until then no run is made for it again and again."""
     source = wav(archive.root / "a.wav", noise(1.0))
     command = ["ffmpeg", "-v", "error", "-i", source, "-c:a", "aac", source.with_suffix(".m4a")]
     subprocess.run(command, check=True)
     source.unlink()
     archive.scan(foreign=False)
-    assert [("INPUT_NOT_SUPPORTED",)] == archive.rows("SELECT trouble FROM meta")
+    ((trouble, declared_s),) = archive.rows("SELECT trouble, declared_s FROM meta")
+    assert ("INPUT_NOT_SUPPORTED", 1.0) == (trouble, pytest.approx(declared_s, abs=0.05))
     with pytest.raises(NothingToDo):
         archive.scan(foreign=False)
 

@@ -201,15 +201,18 @@ def _row(
 
 
 def _tags(fd: int, size: int) -> dict[str, object]:
-    from dsp.analysis.tags import every_tag  # noqa: PLC0415 - a scan does without
+    from dsp.analysis.tags import every_tag, length_s  # noqa: PLC0415 - a scan does without
 
     header = read_header(fd, size, to_end=False)  # its decode will tell
     with os.fdopen(os.dup(fd), "rb") as file:
-        tags = every_tag(file)
+        tags, declared_s = every_tag(file), header.seconds()
+        if declared_s is None and header.container == "mp4":
+            file.seek(0)
+            declared_s = length_s(file)
     return {
         "quick": quick_id(fd, size).hex(),
         "tags": tags,
-        "declared_s": header.seconds(),
+        "declared_s": declared_s,
         "rate_hz": header.format.rate_hz,
         "channels": header.format.channels,
     }
