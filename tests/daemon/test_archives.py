@@ -85,11 +85,11 @@ def test_name_that_is_utf8_without_saying_so_is_read(tmp_path):
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_hostile_archive_is_refused(tmp_path, kind):
     """By its own code, with the archive's name; nothing is made outside, no link, no device."""
-    suffix, data, code = HOSTILE[kind]
+    suffix, make, code = HOSTILE[kind]
     before = set(Path("/etc").iterdir())
 
     with pytest.raises(BadInput) as refused:
-        unpacked(tmp_path, f"Song{suffix}", data)
+        unpacked(tmp_path, f"Song{suffix}", make())
 
     assert (code, True) == (refused.value.code, refused.value.message.startswith(f"Song{suffix}"))
     assert {"out", f"Song{suffix}"} == {path.name for path in tmp_path.iterdir()}

@@ -1,6 +1,7 @@
 """Decisions: what a good mix can be asked for, and what a person can overrule."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -19,7 +20,9 @@ def planned(analyses, **settings):
     return plan(analyses, in_time(analyses), Settings.model_validate(settings))
 
 
-SHEET = planned(band(4.0)).sheet
+@cache
+def short_sheet():
+    return planned(band(4.0)).sheet
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +206,7 @@ HOSTILE = ["evil\u202egnp.wav", "zero\u200bwidth.wav", "\ufeffbom.wav", "tab\tan
 def test_sheet_shows_every_character_of_a_name_and_reads_back(name):
     """No character steers the text; what was spelt out is the same name again."""
     stem = Stem(role="keys", role_why=f"its name says {name}")
-    text = text_of(SHEET.model_copy(update={"stems": {name: stem}}))
+    text = text_of(short_sheet().model_copy(update={"stems": {name: stem}}))
 
     assert all(c.isprintable() or c == "\n" for c in text)
     assert {name: stem.model_dump(mode="json")} == yaml.safe_load(text)["stems"]
@@ -211,7 +214,9 @@ def test_sheet_shows_every_character_of_a_name_and_reads_back(name):
 
 def test_sheet_leaves_letters_of_any_language_as_they_are():
     """Only what cannot be seen is spelt out, even beside what cannot."""
-    text = text_of(SHEET.model_copy(update={"stems": {"Flöte\u202e 琴.wav": Stem(role="keys")}}))
+    text = text_of(
+        short_sheet().model_copy(update={"stems": {"Flöte\u202e 琴.wav": Stem(role="keys")}})
+    )
 
     assert '"Flöte\\u202e 琴.wav":' in text
 

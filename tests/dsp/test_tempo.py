@@ -1,6 +1,7 @@
 """Tempo, beats and bars of songs of which everything is known."""
 
 import tracemalloc
+from functools import cache
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ from dsp.analysis.features import FRAMES_PER_S
 from dsp.analysis.onsets import beat_strength, envelopes
 from tests.support.known_songs import RATE_HZ, evidence_of, rhythm, song
 
-STEADY = song(120.0)
+
+@cache
+def steady():
+    return song(120.0).mono
 
 
 @pytest.mark.parametrize(("bpm", "meter"), [(87.3, 3), (120.0, 4), (141.7, 4), (174.0, 4)])
@@ -51,7 +55,7 @@ def test_tempo_that_ramps_is_followed():
 
 def test_gain_changes_no_figure():
     """A song that is 17 dB softer is the same song; probabilities move by millionths."""
-    expected, found = rhythm(STEADY.mono), rhythm(STEADY.mono * np.float32(0.14))
+    expected, found = rhythm(steady()), rhythm(steady() * np.float32(0.14))
 
     assert expected.beats_s == found.beats_s
     assert expected.downbeats_s == found.downbeats_s
@@ -84,7 +88,7 @@ def test_speed_moves_the_tempo_alike():
 @pytest.mark.parametrize("block", [1, 777, 10**9])
 def test_blocks_do_not_show(block):
     """Whatever the sizes of the blocks, the evidence has the same bytes."""
-    mono = STEADY.mono[: 4_000 if block == 1 else 70_000]
+    mono = steady()[: 4_000 if block == 1 else 70_000]
     expected, found = evidence_of(mono), evidence_of(mono, block=block)
 
     assert np.array_equal(expected.rises, found.rises)
@@ -96,8 +100,8 @@ def test_level_is_learnt_from_as_much_of_a_long_song_whatever_the_blocks(monkeyp
     """Where learning ends in the middle of a block, the blocks do not show either."""
     monkeypatch.setattr("dsp.analysis.features.LEVEL_S", 1.0)
     expected, found = (
-        evidence_of(STEADY.mono[:70_000]),
-        evidence_of(STEADY.mono[:70_000], block=777),
+        evidence_of(steady()[:70_000]),
+        evidence_of(steady()[:70_000], block=777),
     )
 
     assert np.array_equal(expected.rises, found.rises)
@@ -106,7 +110,7 @@ def test_level_is_learnt_from_as_much_of_a_long_song_whatever_the_blocks(monkeyp
 @pytest.mark.parametrize("bpm_range", [(45.0, 95.0), (86.0, 172.0), (122.0, 245.0)])
 def test_range_halves_or_doubles_into_it(bpm_range):
     """The first candidate lies in the range that was asked for, and is a multiple of the beat."""
-    found = rhythm(STEADY.mono, bpm_range=bpm_range).candidates
+    found = rhythm(steady(), bpm_range=bpm_range).candidates
 
     assert bpm_range[0] <= found[0].bpm <= bpm_range[1]
     assert np.log2(found[0].bpm / 120) == pytest.approx(
@@ -116,7 +120,7 @@ def test_range_halves_or_doubles_into_it(bpm_range):
 
 def test_candidates_are_named_by_the_first():
     """Halves and doubles are called so; probabilities fall, and are no more than one in all."""
-    first, *others = rhythm(STEADY.mono).candidates
+    first, *others = rhythm(steady()).candidates
     names = {one.relation: one.bpm / first.bpm for one in others}
 
     assert first.relation is None
@@ -126,13 +130,13 @@ def test_candidates_are_named_by_the_first():
 
 
 @pytest.mark.parametrize(
-    "mono",
-    [np.zeros(0), np.zeros(10 * RATE_HZ), STEADY.mono[: 5 * RATE_HZ]],
+    "made",
+    [lambda: np.zeros(0), lambda: np.zeros(10 * RATE_HZ), lambda: steady()[: 5 * RATE_HZ]],
     ids=["empty", "silent", "short"],
 )
-def test_no_rhythm_is_made_up(mono):
+def test_no_rhythm_is_made_up(made):
     """Silence and five seconds have none."""
-    assert rhythm(np.asarray(mono, np.float32)) is None
+    assert rhythm(np.asarray(made(), np.float32)) is None
 
 
 def test_settled_stretches_join_without_a_seam(monkeypatch):

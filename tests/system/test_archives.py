@@ -114,7 +114,7 @@ def test_archive_that_is_still_copied_is_waited_for(daemon):
 def test_hostile_archives_fail_alone(daemon):
     """Each by its code and with a hint, untouched in failed/; the neighbour is done."""
     some = list(HOSTILE.items())[::3]
-    drops = {f"{kind}{suffix}": data for kind, (suffix, data, _) in some}
+    drops = {f"{kind}{suffix}": make() for kind, (suffix, make, _) in some}
     codes = {f"{kind}{suffix}": code for kind, (suffix, _, code) in some}
     drop_song(daemon.root, "Neighbour")
     found = dropped(daemon, drops)
