@@ -25,7 +25,8 @@ ALONE = "library"
 """An inbox of which one job is at work at a time."""
 RESOURCES = Resources({"gpu": ("0", "1")}, {"mix": {"gpu": 1}, ALONE: {"gpu": 1}})
 AT_WORK_IN = """SELECT count(*) FROM job WHERE inbox = ? AND parent IS NULL
-    AND (state = 'running' OR (round > 0 AND finished_ms IS NULL))"""
+    AND (state = 'running' OR split OR (round > 0 AND finished_ms IS NULL
+    AND coalesce(json_extract(result, '$.gives_way'), 0) = 0))"""
 
 
 class Batches(RuleBasedStateMachine):
@@ -70,12 +71,14 @@ class Batches(RuleBasedStateMachine):
         count=st.integers(1, 4),
         at_once=st.integers(0, 2),
         stop=st.booleans(),
+        gives_way=st.booleans(),
         data=st.data(),
     )
-    def split(self, count, at_once, stop, data):
+    def split(self, count, at_once, stop, gives_way, data):
         if not (claim := self._take(data)):
             return
-        plan = Plan([NewPart(f"part {n}") for n in range(count)], at_once, stop_at_failure=stop)
+        parts = [NewPart(f"part {n}") for n in range(count)]
+        plan = Plan(parts, at_once, stop_at_failure=stop, gives_way=gives_way)
         self.store.finish(claim.job.id, claim.attempt, Ending(Outcome.SPLIT, plan=plan))
         now = self.store.get(claim.job.id)
         late = claim.job.round >= FREE_ROUNDS
