@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,9 +23,14 @@ HOSTILE = ["</script><script>alert(1)</script>", "evil\u202egnp", "l\nine", "\ud
 AUDIO = "document.querySelector('audio')"
 
 
+@cache
+def _example():
+    return example().model_dump_json(by_alias=True)
+
+
 def song(number, bpm, camelot="8B", name=None, size=1000, **truth):
     """Return a row; its tag says half its tempo."""
-    data = example().model_dump(mode="json", by_alias=True)
+    data = json.loads(_example())
     data["tempo"]["bpm"]["value"], data["key"]["camelot"]["value"] = bpm, camelot
     data["tags"] |= {"bpm": str(bpm / 2), "title": None, "artist": f"Artist {number}"}
     data["file"]["bytes"] = size
