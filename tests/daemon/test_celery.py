@@ -263,6 +263,7 @@ def test_lines_come_once_and_in_order_whatever_a_broker_does_to_frames():
         for one, other in ((sender, receiver), (receiver, sender)):
             under_way += [(other, Frame("a", "b", **fields)) for fields in one.due(now_s)]
         chance.shuffle(under_way)
+        del under_way[100:]  # nobody's queue is endless, and what is lost is sent again
         for _ in range(min(4, len(under_way))):
             whom, frame = under_way[-1] if chance.random() < 0.2 else under_way.pop()
             if chance.random() < 0.7:
