@@ -22,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -150,13 +151,12 @@ def _rate(pool: Pool, orders: Iterator[Order], jobs: int) -> float:
 def _death_s(spool: Path, orders: Iterator[Order]) -> float:
     """Return how long after its node's death a job has run again, here."""
     home, node = _home(), _remote(spool)
-    with closing(JoinedPool(home, [node])) as pool:
+    with closing(JoinedPool(home, [node], Clock())) as pool:
         rounds = _rounds(pool)
         while not (node.told and home.handlers):
             next(rounds)
-        order = next(orders)
-        node.start(order)
-        node.link.collect(time.monotonic())
+        order = replace(next(orders), place=node.name)
+        pool.start(order)
         died_s = time.perf_counter()
         os.kill(node.link.process_id, signal.SIGKILL)
         while not any(end.job == order.job for end in next(rounds)):

@@ -60,7 +60,7 @@ class Resources:
 
     def with_nodes(self, elsewhere: Elsewhere) -> Self:
         """Return it with what the nodes have that are there now."""
-        return replace(self, elsewhere=elsewhere)
+        return self if elsewhere == self.elsewhere else replace(self, elsewhere=elsewhere)
 
     def counted(self, name: str) -> bool:
         """Return whether a resource is a number, of no machine in particular."""

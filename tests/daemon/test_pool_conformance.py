@@ -31,7 +31,7 @@ def joined(spool: Path) -> Pool:
     """Return a pool of a slot here and one at a node."""
     settings = Settings(slots=1, confine=False)
     home = LocalPool(settings, Clock(), handlers=[HANDLER], handler_paths=[ROOT])
-    return JoinedPool(home, [node_pool(spool, slots=1)])
+    return JoinedPool(home, [node_pool(spool, slots=1)], Clock())
 
 
 POOLS = {

@@ -4,10 +4,9 @@ Rule: an order goes to the first machine that can run it now, this one before an
 daemon's own machine is busy before anything travels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from daemon.clock import Clock
@@ -15,6 +14,7 @@ from daemon.config.models import Config
 from daemon.handlers.contract import Declaration
 from daemon.pool.interface import Demand, Devices, Ended, Order, Pool, Progress
 from daemon.pool.local import LocalPool
+from daemon.pool.nodes.group import Group
 from daemon.pool.nodes.launcher import Launcher
 from daemon.pool.nodes.remote import RemotePool, Terms
 
@@ -22,31 +22,27 @@ from daemon.pool.nodes.remote import RemotePool, Terms
 class JoinedPool:
     """The pool of this machine, and those of nodes that come and go."""
 
-    def __init__(self, home: Pool, nodes: Sequence[Pool]) -> None:
-        self._home, self._nodes = home, tuple(nodes)
-        self._pools: tuple[Pool, ...] = (home, *nodes)
+    def __init__(self, home: Pool, nodes: Sequence[Pool], clock: Clock) -> None:
+        self._home, self._nodes = home, Group(clock, nodes)
 
     @property
     def size(self) -> int:
-        return sum(pool.size for pool in self._pools)
+        return self._home.size + self._nodes.size
 
     @property
     def degraded(self) -> str | None:
-        if any(pool.degraded is None for pool in self._pools):
-            return None
-        return self._home.degraded
+        return None if self._nodes.degraded is None else self._home.degraded
 
     @property
     def handlers(self) -> dict[str, Declaration]:
         """Those that can be used somewhere; what each says of itself here counts first."""
-        told = (pool.handlers for pool in reversed(self._pools))
-        return dict(chain.from_iterable(each.items() for each in told))
+        return {**self._nodes.handlers, **self._home.handlers}
 
     @property
     def unusable(self) -> dict[str, str]:
         """Those that can be used on no machine."""
-        usable = self.handlers
-        return {name: why for name, why in self._home.unusable.items() if name not in usable}
+        away = self._nodes.handlers
+        return {name: why for name, why in self._home.unusable.items() if name not in away}
 
     def free_slots(self, demand: Demand | None = None) -> int:
         return sum(pool.free_slots(demand) for pool in self._able(demand))
@@ -54,43 +50,40 @@ class JoinedPool:
     def places(self, demand: Demand) -> list[str]:
         return [place for pool in self._able(demand) for place in pool.places(demand)]
 
-    def devices(self) -> dict[str, Devices]:
-        return dict(chain.from_iterable(pool.devices().items() for pool in self._nodes))
+    def devices(self) -> Mapping[str, Devices]:
+        return self._nodes.devices()
 
     def start(self, order: Order) -> None:
         demand = Demand.of(order)
-        for pool in self._able(demand):
-            if pool.free_slots(demand):
-                pool.start(order)
-                return
-        raise ValueError("no slot is free")
+        able = (pool for pool in self._able(demand) if pool.free_slots(demand))
+        next(able, self._nodes).start(order)
 
     def serve(self, handlers: Sequence[str], programs: Sequence[str] = ()) -> None:
-        for pool in self._pools:
-            pool.serve(handlers, programs)
+        self._home.serve(handlers, programs)
+        self._nodes.serve(handlers, programs)
 
     def cancel(self, job: str, attempt: int) -> bool:
-        return any(pool.cancel(job, attempt) for pool in self._pools)
+        return self._home.cancel(job, attempt) or self._nodes.cancel(job, attempt)
 
     def interrupt_all(self) -> None:
-        for pool in self._pools:
-            pool.interrupt_all()
+        self._home.interrupt_all()
+        self._nodes.interrupt_all()
 
     def collect(self) -> list[Progress | Ended]:
-        return [event for pool in self._pools for event in pool.collect()]
+        return [*self._home.collect(), *self._nodes.collect()]
 
     def descriptors(self) -> list[int]:
-        return [descriptor for pool in self._pools for descriptor in pool.descriptors()]
+        return [*self._home.descriptors(), *self._nodes.descriptors()]
 
     def next_deadline_s(self) -> float | None:
-        due_s = [each for pool in self._pools if (each := pool.next_deadline_s()) is not None]
-        return min(due_s, default=None)
+        due_s = self._home.next_deadline_s(), self._nodes.next_deadline_s()
+        return min((each for each in due_s if each is not None), default=None)
 
     def place_of(self, job: str) -> str:
-        return next(filter(None, (pool.place_of(job) for pool in self._pools)), "")
+        return self._nodes.place_of(job)
 
     def describe(self) -> dict[str, Any]:
-        here, others = self._home.describe(), [pool.describe() for pool in self._nodes]
+        here, others = self._home.describe(), [pool.describe() for pool in self._nodes.pools]
         brokers = [each["broker"] for each in others if "broker" in each]
         nodes = [node for each in others for node in each.get("nodes", [each])]
         sums = {
@@ -108,14 +101,14 @@ class JoinedPool:
         }
 
     def close(self) -> None:
-        with ExitStack() as all_of_them:
-            for pool in self._pools:  # the last is closed first: this machine's, which sweeps
-                all_of_them.callback(pool.close)
+        with ExitStack() as both:
+            both.callback(self._home.close)  # the last one: it sweeps
+            both.callback(self._nodes.close)
 
-    def _able(self, demand: Demand | None) -> Iterator[Pool]:
-        """Yield the pools that may run what is asked for, as far as is known."""
+    def _able(self, demand: Demand | None) -> Sequence[Pool | Group]:
+        """Return the pools that may run what is asked for, as far as is known."""
         away = demand is not None and (demand.handler in self._home.unusable or demand.place)
-        yield from self._pools[1:] if away else self._pools
+        return (self._nodes,) if away else (self._home, self._nodes)
 
 
 def open_pool(config: Config, clock: Clock, programs: Sequence[str]) -> Pool:
@@ -133,7 +126,7 @@ def open_pool(config: Config, clock: Clock, programs: Sequence[str]) -> Pool:
 
         handlers = _handlers(config)
         nodes.append(BrokeredPool(config, clock, handlers=handlers, programs=programs))
-    return JoinedPool(home, nodes) if nodes else home
+    return JoinedPool(home, nodes, clock) if nodes else home
 
 
 def node_pools(config: Config, clock: Clock, programs: Sequence[str]) -> list[RemotePool]:

@@ -26,9 +26,9 @@ from urllib.parse import urlsplit, urlunsplit
 from daemon.clock import Clock
 from daemon.config.models import NODE_NAME, Config
 from daemon.errors import Fault
-from daemon.handlers.contract import Declaration
 from daemon.logs import log
-from daemon.pool.interface import Demand, Devices, Ended, Order, Progress
+from daemon.pool.interface import Ended, Pool, Progress
+from daemon.pool.nodes.group import Group
 from daemon.pool.nodes.launcher import Launcher
 from daemon.pool.nodes.remote import RemotePool, Terms
 from daemon.pool.protocol import BadMessage
@@ -48,8 +48,8 @@ class Channel:
 
     process_id = 0
 
-    def __init__(self, gateway: Launcher, instance: str) -> None:
-        self._gateway, self._instance = gateway, instance
+    def __init__(self, gateway: Launcher, instance: str, node: str) -> None:
+        self._gateway, self._instance, self.node = gateway, instance, node
         self._come: list[bytes] = []
         self.ended = self.dead = False
         self.wire = self
@@ -90,7 +90,7 @@ class Channel:
             self._gateway.wire.send(f"close {self._instance}\n".encode())
 
 
-class BrokeredPool:
+class BrokeredPool(Group):
     """All nodes at a broker.
 
     Parameters
@@ -104,8 +104,9 @@ class BrokeredPool:
     def __init__(
         self, config: Config, clock: Clock, *, handlers: Sequence[str], programs: Sequence[str]
     ) -> None:
+        super().__init__(clock)
         assert config.pool.celery  # noqa: S101 - for the type checker
-        self._settings, self._config, self._clock = config.pool.celery, config, clock
+        self._settings, self._config = config.pool.celery, config
         self._serves, self._programs = tuple(handlers), tuple(programs)
         self._nodes: dict[str, RemotePool] = {}
         self._away_s: dict[str, float] = {}
@@ -114,7 +115,8 @@ class BrokeredPool:
         self._open: dict[str, Channel] = {}
         """All that have not ended, by instance."""
         self._gateway: Launcher | None = None
-        self._due_s = 0.0
+        self._start_s = self._forget_s = 0.0
+        """When the gateway is started, and nodes that are away are looked for, if they are."""
         self.problem: Fault | None = Fault("BROKER_LOST", self._words("not connected yet"))
 
     @property
@@ -125,76 +127,38 @@ class BrokeredPool:
     # What the supervisor asks for: see ``interface.Pool``
 
     @property
-    def size(self) -> int:
-        return sum(node.size for node in self.nodes)
-
-    @property
     def degraded(self) -> str | None:
-        if any(node.degraded is None for node in self.nodes):
+        if super().degraded is None:
             return None
         return self.problem.message if self.problem else "no node has come to the broker"
 
-    @property
-    def handlers(self) -> dict[str, Declaration]:
-        return {name: one for node in self.nodes for name, one in node.handlers.items()}
-
-    @property
-    def unusable(self) -> dict[str, str]:
-        usable = self.handlers
-        told = (item for node in self.nodes for item in node.unusable.items())
-        return {name: why for name, why in told if name not in usable}
-
-    def free_slots(self, demand: Demand | None = None) -> int:
-        return sum(node.free_slots(demand) for node in self.nodes)
-
-    def places(self, demand: Demand) -> list[str]:
-        return [place for node in self.nodes for place in node.places(demand)]
-
-    def devices(self) -> dict[str, Devices]:
-        return {name: own for node in self.nodes for name, own in node.devices().items()}
-
-    def start(self, order: Order) -> None:
-        demand = Demand.of(order)
-        # The idlest first, so that work spreads over the machines.
-        able = max(self.nodes, key=lambda node: node.free_slots(demand), default=None)
-        if able is None:
-            raise ValueError("no slot is free")
-        able.start(order)
-
     def serve(self, handlers: Sequence[str], programs: Sequence[str] = ()) -> None:
         self._serves, self._programs = tuple(handlers), tuple(programs)
-        for node in self.nodes:
-            node.serve(handlers, programs)
-
-    def cancel(self, job: str, attempt: int) -> bool:
-        return any(node.cancel(job, attempt) for node in self.nodes)
-
-    def interrupt_all(self) -> None:
-        for node in self.nodes:
-            node.interrupt_all()
+        super().serve(handlers, programs)
 
     def collect(self) -> list[Progress | Ended]:
         now_s = self._clock.monotonic_s()
-        if self._gateway is None and now_s >= self._due_s:
+        if self._gateway is None and now_s >= self._start_s:
             self._start_gateway(now_s)
         if self._gateway is not None:
             self._hear(self._gateway, now_s)
-        events = [event for node in self.nodes for event in node.collect()]
-        self._forget(now_s)
+        events = super().collect()
+        self._forget_nodes(now_s)
         return events
 
     def descriptors(self) -> list[int]:
         own = self._gateway.descriptors() if self._gateway else []
-        return [*own, *(each for node in self.nodes for each in node.descriptors())]
+        return [*own, *super().descriptors()]
 
     def next_deadline_s(self) -> float | None:
-        due_s = [each for node in self.nodes if (each := node.next_deadline_s()) is not None]
+        due_s = [super().next_deadline_s()]
         if self._gateway is None:
-            due_s.append(max(0.0, self._due_s - self._clock.monotonic_s()))
-        return min(due_s, default=None)
+            due_s.append(max(0.0, self._start_s - self._clock.monotonic_s()))
+        return min((each for each in due_s if each is not None), default=None)
 
-    def place_of(self, job: str) -> str:
-        return next(filter(None, (node.place_of(job) for node in self.nodes)), "")
+    def _with_room(self) -> list[Pool]:
+        """Return the idlest first, so that work spreads over the machines."""
+        return sorted(super()._with_room(), key=lambda node: -self._free[node])
 
     def describe(self) -> dict[str, Any]:
         nodes = [node.describe() for node in self.nodes]
@@ -211,8 +175,7 @@ class BrokeredPool:
         }
 
     def close(self) -> None:
-        for node in self.nodes:
-            node.close()
+        super().close()
         if gateway := self._gateway:
             until_s = self._clock.monotonic_s() + _CLOSE_S
             while self._open and (left_s := until_s - self._clock.monotonic_s()) > 0:
@@ -228,7 +191,7 @@ class BrokeredPool:
     # The gateway
 
     def _start_gateway(self, now_s: float) -> None:
-        self._due_s = now_s + _AGAIN_S
+        self._start_s = now_s + _AGAIN_S
         password_file, ca_file = self._settings.password_file, self._settings.ca_file
         try:
             password = password_file.read_text().strip() if password_file else ""
@@ -255,10 +218,12 @@ class BrokeredPool:
         self._tell(shown(said) or gateway.how_it_ended())
         for channel in self._open.values():
             channel.ended = channel.dead = True
+        for node in self.nodes:
+            self.stir(node)
         self._open.clear()
         self._fresh.clear()
         gateway.end()
-        self._gateway, self._due_s = None, now_s + _AGAIN_S
+        self._gateway, self._start_s = None, now_s + _AGAIN_S
 
     def _obey(self, gateway: Launcher, line: bytes) -> None:
         what, _, rest = line.partition(b" ")
@@ -269,17 +234,24 @@ class BrokeredPool:
                 why, _, hint = rest.decode("utf-8", "replace").partition("\t")
                 self._tell(shown(why), shown(hint))
             case b"opened":
-                self._meet(Channel(gateway, instance), instance, text.decode())
+                self._meet(Channel(gateway, instance, text.decode()), instance)
             case b"line" if channel := self._open.get(instance):
                 channel.hear(text)
+                self._stir(channel)
             case b"closed" if channel := self._open.pop(instance, None):
                 channel.ended = channel.dead = True
+                self._stir(channel)
 
-    def _meet(self, channel: Channel, instance: str, name: str) -> None:
-        self._open[instance] = channel
+    def _stir(self, channel: Channel) -> None:
+        if node := self._nodes.get(channel.node):
+            self.stir(node)
+
+    def _meet(self, channel: Channel, instance: str) -> None:
+        self._open[instance], name = channel, channel.node
         node = self._nodes.get(name)
         if node is None and len(self._nodes) < _MOST_NODES and re.match(NODE_NAME, name):
             node = self._nodes[name] = self._node(name)
+            self.note(node)
         if (
             node is None
             or name in self._fresh
@@ -291,6 +263,7 @@ class BrokeredPool:
             channel.end()
             return
         self._fresh[name] = channel
+        self.stir(node)
 
     def _node(self, name: str) -> RemotePool:
         pool = self._config.pool
@@ -306,11 +279,15 @@ class BrokeredPool:
             handler_paths=self._config.handler_paths,
         )
 
-    def _forget(self, now_s: float) -> None:
+    def _forget_nodes(self, now_s: float) -> None:
+        if now_s < self._forget_s:
+            return
+        self._forget_s = now_s + _FORGOTTEN_S / 60
         for name, node in list(self._nodes.items()):
             if node.link.phase != "down" or node.busy:
                 self._away_s.pop(name, None)
             elif now_s - self._away_s.setdefault(name, now_s) >= _FORGOTTEN_S:
+                self.leave(node)
                 node.close()
                 del self._nodes[name], self._away_s[name]
 
