@@ -149,6 +149,20 @@ def test_killed_node_costs_the_drop_nothing(tmp_path, clock):
         assert Outcome.DONE is ends(pool, 1)["again"].outcome
 
 
+def test_node_joins_when_the_one_before_it_has_ended(tmp_path):
+    """So what a restarted daemon begins on a gpu, it begins when the old worker is off it."""
+    before = joined(node_pool(tmp_path))
+    before.start(order(tmp_path, "job", "note_and_hang"))
+    worker = worker_of(before, tmp_path)
+    with closing(node_pool(tmp_path, lost_s=1.0)) as after:
+        assert "has not ended" in problem(after, "NODE_LOST")
+        assert not gone(worker)
+        before.close()
+        joined(after)
+
+    assert gone(worker)
+
+
 def test_node_that_leaves_in_words_is_believed_at_once(tmp_path):
     """Every worker has died, so its attempts go elsewhere without a wait."""
     with closing(joined(node_pool(tmp_path))) as pool:

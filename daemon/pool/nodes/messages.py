@@ -39,7 +39,7 @@ from daemon.pool.bounds import Count, Megabytes, Sentence, Text, Word, complaint
 from daemon.pool.interface import Ended, Order, Outcome
 from daemon.pool.protocol import LINE_BYTES, BadMessage, Failure, Made, Remark, SplitInto
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Rises with every change that a node of before would not understand."""
 NODE_LINE_BYTES = LINE_BYTES + (64 << 10)
 
@@ -62,6 +62,8 @@ class Hello:
 
     stamp: float
     """That of the greeting: the lease begins with it."""
+    name: str
+    """What the daemon calls the node: on one machine, one of a name runs workers of a spool."""
     proof: str
     """A file that the node must read, and copy to ``<proof>.answer``."""
     pool: dict[str, Any]

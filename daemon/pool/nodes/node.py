@@ -15,8 +15,13 @@ Rules
 2. No (job, attempt) begins twice: what was assigned once is not begun again, whatever is sent.
 3. The end of the input ends the node, and with it every worker.
 4. Outputs are not checked here: the daemon does, on the disk that it publishes from.
+5. A node joins when none of its name and spool is left on this machine. A daemon that was killed
+   and starts again may be quicker than its old node is with ending its workers, which still have
+   the gpu that the next order is promised.
 """
 
+import errno
+import hashlib
 import os
 import select
 import signal
@@ -62,6 +67,8 @@ _HELLO_S = 60.0
 _LAST_WORDS_S = 1.0
 _PROOF_BYTES = 200
 _LONGEST_WAIT_S = 1.0
+_TURN_S, _TURN_LOOK_S = 20.0, 0.05
+"""How long a node waits to be the only one of its name: less than the daemon waits for it."""
 _REMEMBERED = 10_000
 """Assignments: the daemon would have to repeat one that is older than so many."""
 EX_OK = 0
@@ -102,6 +109,10 @@ class Node:
         self._wire, self._root, self._asked, self._clock = wire, root, slots, Clock()
         self._resources = dict(resources or {})
         self._pool: Slots | None = None
+        self._hello: Hello | None = None
+        """What was said by the daemon that waits for us to join."""
+        self._turn = socket.socket(socket.AF_UNIX)
+        """Its address is the name of the node, which one process has at a time."""
         self._programs: dict[str, str] = {}
         self._assigned: dict[tuple[str, int], None] = {}
         self._stamp_s = lease_clock_s()
@@ -134,12 +145,16 @@ class Node:
     def _round(self) -> str:
         """Go round once; return why the node must leave, if it must."""
         silent_s = lease_clock_s() - self._stamp_s
+        if self._hello and silent_s >= min(self._dead_s, _TURN_S):
+            return "another node of this name and spool has not ended on its machine"
         if silent_s >= self._dead_s:
             return f"not heard of the daemon for {silent_s:.1f} s"
         for line in self._wire.read():
             self._do(down_of(line))
         if self._wire.ended:
             return "the daemon has gone"
+        if self._hello and self._is_alone(self._hello):
+            self._join(self._hello)
         if self._pool is not None:
             for event in self._pool.collect():
                 self._tell(event)
@@ -152,8 +167,9 @@ class Node:
 
     def _do(self, message: Down) -> None:
         match message, self._pool:
-            case Hello(), None:
-                self._join(message)
+            case Hello(), None if self._hello is None:
+                self._hello = message
+                self._stamp_s, self._dead_s = message.stamp, message.dead_s
             case Heard(stamp=stamp_s), _:
                 self._stamp_s = max(self._stamp_s, stamp_s)
             case Assign(order=fields), Slots() as pool:
@@ -170,9 +186,21 @@ class Node:
             case _:
                 raise BadMessage(f"{type(message).__name__} out of place")
 
+    def _is_alone(self, hello: Hello) -> bool:
+        """Take the node's name, or tell that another process has it."""
+        words = f"{os.getuid()} {hello.name} {Path(hello.proof).parent}"
+        name = f"\0soundspool-node-{hashlib.sha256(os.fsencode(words)).hexdigest()}"
+        try:
+            self._turn.bind(name)  # not in the file system: it goes with the process
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise
+        return True
+
     def _join(self, hello: Hello) -> None:
+        self._hello, self._here_s = None, hello.here_s
         proof = _prove(Path(hello.proof))
-        self._stamp_s, self._dead_s, self._here_s = hello.stamp, hello.dead_s, hello.here_s
         self._programs = programs_there(hello.programs)
         settings = Settings.model_validate(hello.pool)
         if self._asked is not None:
@@ -228,6 +256,8 @@ class Node:
         poll.register(self._wire.reads, select.POLLIN)
         if self._wire.behind:
             poll.register(self._wire.writes, select.POLLOUT)
+        if self._hello is not None:
+            waits_s.append(_TURN_LOOK_S)
         if self._pool is not None:
             for descriptor in self._pool.descriptors():
                 poll.register(descriptor, select.POLLIN)

@@ -117,6 +117,7 @@ class RemotePool:
         pool = self._settings.model_copy(update=told)
         return Hello(
             stamp=0.0,
+            name=self.name,
             proof="",
             pool=pool.model_dump(mode="json"),
             handlers=self._serves,
