@@ -23,6 +23,8 @@ import pytest
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The program itself: the one in the path changes the user and the folder."""
 USER, PASSWORD, VHOST = "soundspool", "not-a-secret", "spool"
+FOREIGN_VHOST = "others"
+"""One that the user may not use."""
 needs_rabbitmq = pytest.mark.skipif(
     not SERVER.exists() or not shutil.which("epmd"), reason="rabbitmq-server is not installed"
 )
@@ -146,7 +148,7 @@ def definitions() -> dict[str, object]:
                 "tags": "",
             }
         ],
-        "vhosts": [{"name": VHOST}],
+        "vhosts": [{"name": VHOST}, {"name": FOREIGN_VHOST}],
         "permissions": [{"user": USER, "vhost": VHOST, **every}],
     }
 

@@ -27,7 +27,7 @@ def password_file(broker: Broker) -> Path:
     return path
 
 
-def brokered_pool(broker: Broker, spool: Path, **changes: object) -> BrokeredPool:
+def brokered_pool(broker: Broker, spool: Path, /, **changes: object) -> BrokeredPool:
     """Return the daemon's end, to which a node has yet to come."""
     fields = {
         "broker": broker.url,
