@@ -306,6 +306,7 @@ def test_folder_that_is_asked_for_goes_before_the_rest_of_a_long_scan(archive, m
 
     assert [(0.5,)] == asked
     assert "tags: 1 file left" == archive.splits[2].stage  # of what is asked for
+    assert [True, False, False] == [one.gives_way for one in archive.splits[:3]]
     lengths = archive.rows("SELECT declared_s FROM meta ORDER BY 1")
     assert [(0.2,), (0.3,), (0.4,), (0.5,), (0.7,)] == lengths
     assert [f"music/{n}/a.wav" for n in range(5)] == sorted(one["to"] for one in archive.feed())

@@ -208,7 +208,7 @@ class Rounds:
             at_once=self.options.transcript.at_once if stage == "transcript" else 0,
             **self._progress(stage, sum(int(str(part.options["files"])) for part in made)),
             views=write_views(task, self._catalogue) if state.unseen_s >= _VIEW_S * files else (),
-            gives_way=True,
+            gives_way=not self._request.under,
         )
         state.unseen_s = work_s + (0.0 if split.views else state.unseen_s)
         (task.workdir / _STATE).write_text(state.model_dump_json(), "utf-8")
