@@ -5,11 +5,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from daemon import trees
 from daemon.clock import Clock
 from daemon.config.models import Pool as PoolSettings
 from tests.support.lives import HANDLER, ROOT, WarmPool
+
+# The same examples each time, however long one takes: what fails, fails for a reason. To look for
+# more, as before a release: ``--hypothesis-profile=default``.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def numbers_and_texts(value):
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda at: ".".join(map(str, (at[0], *at[1]))))
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(new=HOSTILE)
 def test_field_is_within_its_bounds_or_the_message_is_refused(place, new):
     """What passes can be stored and shown: finite, within 64 bits, printable, not deep."""
@@ -167,8 +167,7 @@ def answered(crew: Crew, says):
 
 
 @settings(
-    max_examples=150,
-    deadline=None,
+    max_examples=80,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(place=st.sampled_from(PLACES), new=HOSTILE)

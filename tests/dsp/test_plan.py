@@ -270,7 +270,7 @@ def hostile_analysis(draw, name):
     )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=60)
 @given(hostile_analyses())
 def test_no_stem_leads_out_of_the_bounds_of_the_sheet(analyses):
     """Whatever the stems are like, the sheet may be given back as settings and says the same."""

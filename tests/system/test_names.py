@@ -41,7 +41,10 @@ STEM = b"-rf \x1b[31m\n\xff\xe2\x80\xae.wav"
 
 @pytest.fixture(scope="module")
 def spool(tmp_path_factory):
-    """A spool through which every name went, once well, once badly, and one all the way."""
+    """A spool through which every name went, once well, once badly, and one all the way.
+
+    Badly is refused at the door: a worker that fails is followed by a new one, which costs most.
+    """
     root = tmp_path_factory.mktemp("names") / "spool"
     settings = settings_for(root)
     counting = settings["inboxes"]["mix"]
@@ -65,7 +68,7 @@ def _drop_all(root):
     for number, name in enumerate(NAMES.values()):
         sound = noise_bytes("wav", 0.1 + 0.01 * number)  # no two alike: no duplicates
         drop(root / "inbox" / "well", name, b"a.wav", sound)
-        drop(root / "inbox" / "badly", name, b"a.wav", sound, "how: bad_input\n")
+        drop(root / "inbox" / "badly", name, b"a.wav", sound, "priority: now\n")
     drop(root / "inbox" / "mix", NAMES["terminal"] + NAMES["undecodable"], STEM, noise_bytes("wav"))
     wanted = 2 * len(ENDS_WELL) + 1
     until(lambda: len(told(root)) >= wanted and all(ended(root)), "all have ended")
@@ -156,7 +159,7 @@ def test_failed_drops_keep_their_names_and_have_their_reason(spool):
     }
     assert len(ENDS_WELL) == len(reasons)
     for path in reasons:
-        assert "UNCOUNTABLE" == json.loads(path.read_bytes().decode("ascii"))["code"]
+        assert "SETTINGS_INVALID" == json.loads(path.read_bytes().decode("ascii"))["code"]
 
 
 def test_log_keeps_one_line_each(spool):
