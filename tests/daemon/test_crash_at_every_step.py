@@ -113,6 +113,7 @@ class FilesAcross(OtherDevice, Files):
 RARE = frozenset(
     {"longest name, bad", "across file systems, bad", "split, one part bad"}
     | {"split, two rounds", "split, stop", "split, cancelled", "nothing to do"}
+    | {"longest name", "file with settings"}
 )
 """What others of a kind come close to: tried before a release."""
 

@@ -144,9 +144,8 @@ def test_copies_share_the_level_of_one(tmp_path, copy):
     assert 6.0 == pytest.approx(less_db, abs=0.5)
 
 
-@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
-@pytest.mark.parametrize("in_settings", ["NFC", "NFD"])
-@pytest.mark.parametrize("name", ["Sänger", "Batería", "ギター"])
+@pytest.mark.parametrize(("on_disk", "in_settings"), [("NFC", "NFD"), ("NFD", "NFC")])
+@pytest.mark.parametrize("name", ["Sänger", "ギター"])
 def test_names_match_however_their_marks_are_written(tmp_path, name, on_disk, in_settings):
     """Composed or decomposed, as systems differ: the same stem is meant, and keeps its own name."""
     stem = unicodedata.normalize(on_disk, name)

@@ -25,6 +25,11 @@ from tests.support.stems import stamped
 from tests.support.surroundings import needs
 
 
+def rare(*values):
+    """Return rows that others come close to: tried before a release."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 def mixed(source, out, *, threads=2, report=lambda *_: None, **settings):
     out.mkdir()
     return mix(
@@ -57,7 +62,7 @@ def first(session, tmp_path_factory):
     return made, out, before, progress
 
 
-@pytest.mark.parametrize("engine", ["compiled", "numpy"])
+@pytest.mark.parametrize("engine", ["numpy", *rare("compiled")])
 def test_every_engine_makes_the_same_file(first, session, tmp_path, engine):
     """Without compiled kernels a mix takes longer, and that is all."""
     _, out, _, _ = first
@@ -124,7 +129,7 @@ def test_same_drop_gives_the_same_bytes_on_any_number_of_threads(session, first,
     assert digests(first[1]) == digests(tmp_path / "again")
 
 
-@pytest.mark.parametrize("frames", [16_384, 50_000])
+@pytest.mark.parametrize("frames", [50_000, *rare(16_384)])
 def test_same_drop_gives_the_same_bytes_whatever_the_block_size(
     session, first, tmp_path, monkeypatch, frames
 ):
@@ -142,10 +147,10 @@ def test_same_drop_gives_the_same_bytes_whatever_the_block_size(
 KERNELS = {"Prescott": "pni", "Nehalem": "sse4_2", "Haswell": "avx2", "SkylakeX": "avx512vl"}
 
 
-@pytest.mark.parametrize(("kernel", "needed"), KERNELS.items())
-def test_same_drop_gives_the_same_bytes_on_any_machine(session, first, tmp_path, kernel, needed):
+@pytest.mark.parametrize("kernel", ["Prescott", "SkylakeX", *rare("Nehalem", "Haswell")])
+def test_same_drop_gives_the_same_bytes_on_any_machine(session, first, tmp_path, kernel):
     """The kernels of BLAS, of which each processor has its own, change no byte of the master."""
-    if needed not in Path("/proc/cpuinfo").read_text().split():
+    if (needed := KERNELS[kernel]) not in Path("/proc/cpuinfo").read_text().split():
         pytest.skip(f"this processor has no {needed}: only one that has can show")
     subprocess.run(
         [sys.executable, "-m", "daemon", "mix", session, tmp_path / "again"],
@@ -263,10 +268,7 @@ def test_every_format_and_preset_is_loud_enough_and_under_the_ceiling(
     [
         "auto_gain",
         "masking",
-        *(
-            pytest.param(stage, marks=pytest.mark.slow)
-            for stage in ("align", "ride", "tonal_balance", "compressor", "balance")
-        ),
+        *rare("align", "ride", "tonal_balance", "compressor", "balance"),
     ],
 )
 def test_mix_with_a_stage_off_still_meets_its_target(session, tmp_path, stage):
@@ -427,7 +429,7 @@ def test_stamps_that_are_not_used_are_said(tmp_path, tone):
     assert "only 1 of 2 stems" in dict(made.warnings)["STAMPS_IGNORED"]
 
 
-@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 6, 7, 8])
+@pytest.mark.parametrize("channels", [1, 2, 6, 8, *rare(3, 4, 5, 7)])
 def test_up_to_eight_channels_are_folded(tmp_path, tone, channels):
     """Any layout becomes a stereo master."""
     rng = np.random.default_rng(channels)
@@ -438,7 +440,7 @@ def test_up_to_eight_channels_are_folded(tmp_path, tone, channels):
     assert -14.0 == pytest.approx(made.heard.integrated_lufs, abs=0.1)
 
 
-@pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 32_000, 44_100, 88_200, 192_000])
+@pytest.mark.parametrize("rate_hz", [8_000, 44_100, 88_200, 192_000, *rare(11_025, 22_050, 32_000)])
 def test_every_rate_keeps_its_length(tmp_path, rate_hz):
     """From 8 to 192 kHz, the song lasts as long as its stems."""
     tone = 0.3 * np.sin(2 * np.pi * 440 * np.arange(rate_hz * 2) / rate_hz)

@@ -70,7 +70,7 @@ def main(folder: Path, kind: str, confinement: str, uid: int) -> None:
     orders = []
     for name in (name for name, deed in DEEDS.items() if deed.kind == kind):
         orders.append(crew.order(f"{len(orders)}", name, handler=HANDLER, **DEEDS[name].limits))
-        if len(orders) % 4 == 1:  # three rows share a neighbour; starts of workers cost most here
+        if len(orders) % 8 == 1:  # seven rows share a neighbour; starts of workers cost most here
             orders.append(crew.order(f"{len(orders)}", handler=HANDLER))
     ended = crew.run(orders, patience_s=240.0)
     crew.pool.close()

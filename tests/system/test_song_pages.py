@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -22,12 +23,18 @@ HOSTILE = ["</script><script>alert(1)</script>", "evil\u202egnp", "l\nine", "\ud
 AUDIO = "document.querySelector('audio')"
 
 
+@cache
+def _example():
+    return example().model_dump(mode="json", by_alias=True)
+
+
 def song(number, bpm, camelot="8B", name=None, size=1000, **truth):
     """Return a row; its tag says half its tempo."""
-    data = example().model_dump(mode="json", by_alias=True)
-    data["tempo"]["bpm"]["value"], data["key"]["camelot"]["value"] = bpm, camelot
-    data["tags"] |= {"bpm": str(bpm / 2), "title": None, "artist": f"Artist {number}"}
-    data["file"]["bytes"] = size
+    data = dict(_example())  # what is not changed is shared: thousands of rows are asked for
+    for section, key, value in (("tempo", "bpm", bpm), ("key", "camelot", camelot)):
+        data[section] = data[section] | {key: data[section][key] | {"value": value}}
+    data["tags"] = data["tags"] | {"bpm": str(bpm / 2), "title": None, "artist": f"Artist {number}"}
+    data["file"] = data["file"] | {"bytes": size}
     name = name or f"Song {number:04}.wav"
     return Song(name, folder=name, analysis=data, truth=truth)
 
