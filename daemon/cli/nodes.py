@@ -12,6 +12,7 @@ from daemon.outbox.node_lines import broker_line, health_of
 from daemon.text import shown
 
 EX_OK = 0
+_NONE, _NONE_CAME = "There are no nodes", "No node has come to the broker yet"
 
 
 def show_nodes(config: Path | None, *, as_json: bool) -> int:
@@ -24,7 +25,8 @@ def show_nodes(config: Path | None, *, as_json: bool) -> int:
         told = {"daemon": pulse.life, "nodes": nodes} | ({"broker": broker} if broker else {})
         sys.stdout.write(json.dumps(told) + "\n")
     else:
-        lines = [*_lines(nodes, running, running_daemon=pulse.running), *_of_broker(broker)]
+        none = _NONE_CAME if broker else _NONE
+        lines = [*_lines(nodes, running, none, running_daemon=pulse.running), *_of_broker(broker)]
         sys.stdout.write("\n".join(lines) + "\n")
     return EX_OK if pulse.running else EX_DOWN
 
@@ -39,12 +41,16 @@ def _of_broker(broker: Mapping[str, Any] | None) -> Iterator[str]:
 
 
 def _lines(
-    nodes: list[Mapping[str, Any]], running: list[Mapping[str, Any]], *, running_daemon: bool
+    nodes: list[Mapping[str, Any]],
+    running: list[Mapping[str, Any]],
+    none: str,
+    *,
+    running_daemon: bool,
 ) -> Iterator[str]:
     if not running_daemon:
         yield "The daemon does not run; this is the last state. Start it: soundspool run"
     if not nodes:
-        yield "There are no nodes: all jobs run on this machine. docs/nodes.md says how to add one."
+        yield f"{none}: all jobs run on this machine. docs/nodes.md says how to add one."
     for node in nodes:
         name, fine, notes = health_of(node)
         yield f"{'up  ' if fine else 'DOWN'}  {name}  {notes}"

@@ -157,6 +157,12 @@ def pulse_of(root: Path, now_ms: int | None = None) -> Pulse:
     return Pulse(found, age_s(found.get("heartbeat"), now_ms), life(found or None, now_ms))
 
 
+def until(wait: Mapping[str, Any]) -> str:
+    """Return until when a drop waits, in words; empty: nobody knows, or it is over."""
+    ago_s = age_s(wait.get("until"), Clock().wall_ms())
+    return "" if ago_s is None or ago_s >= 0 else f"until {wait['until']}"
+
+
 def statuses(reader: SpoolReader, *, most: int | None = RECENT) -> list[StatusFile]:
     """Return the status documents of all inboxes, the last written first."""
     aged = []

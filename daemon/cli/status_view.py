@@ -13,7 +13,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from daemon.cli.spool_reader import Pulse, SpoolReader, StatusFile, find_status, pulse_of, statuses
+from daemon.cli.spool_reader import (
+    Pulse,
+    SpoolReader,
+    StatusFile,
+    find_status,
+    pulse_of,
+    statuses,
+    until,
+)
 from daemon.errors import BadInput
 from daemon.outbox.node_lines import attempts_at_nodes
 from daemon.outbox.overview import Ended, Overview, Running, overview_of
@@ -225,8 +233,7 @@ def _progress(found: Mapping[str, Any]) -> str:
 def _waits(wait: Mapping[str, Any]) -> str:
     parts = [wait.get("detail") or wait.get("reason")]
     parts += [f"number {wait['position']}"] if wait.get("position") else []
-    parts += [f"until {wait['until']}"] if wait.get("until") else []
-    return ", ".join(shown(part) for part in parts if part)
+    return ", ".join(shown(part) for part in (*parts, until(wait)) if part)
 
 
 def _took(found: Mapping[str, Any]) -> str:

@@ -235,14 +235,21 @@ def test_explain_of_a_failed_drop_tells_what_to_do(spool):
     assert "Copy it again from where it is whole" in lines
 
 
-def test_explain_of_a_waiting_job_tells_its_place(spool):
-    """It left the inbox and has no slot yet."""
-    wait = waits("slot", "waiting for a free slot", position=3)
+@pytest.mark.parametrize(
+    ("until", "more"),
+    [
+        (None, ""),
+        ("2199-11-28T12:00:00.000Z", " (until 2199-11-28T12:00:00.000Z)"),
+        ("2026-01-28T12:00:00.000Z", ""),  # over: it waits for a slot since
+    ],
+)
+def test_explain_of_a_waiting_job_tells_its_place(spool, until, more):
+    """It left the inbox, or will be tried again, and has no slot yet."""
+    wait = waits("slot", "waiting for a free slot", position=3) | {"until": until}
     spool.tell(drop("queued", job="j1", wait=wait))
 
-    assert ("Song: queued, waiting for a free slot, number 3 in the line",) == explained(
-        spool, "Song"
-    ).lines
+    found = explained(spool, "Song").lines
+    assert (f"Song: queued, waiting for a free slot, number 3 in the line{more}",) == found
 
 
 def test_explain_of_nothing_is_refused(spool):

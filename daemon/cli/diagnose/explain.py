@@ -20,6 +20,7 @@ from daemon.cli.spool_reader import (
     find_status,
     lying_in,
     pulse_of,
+    until,
 )
 from daemon.codes import CODES
 from daemon.errors import BadInput, Fault
@@ -140,9 +141,9 @@ def _of_failed(failed: Failed) -> Explanation:
 def _of_status(document: Mapping[str, Any]) -> Explanation:
     name, state = shown(document.get("name")), shown(document.get("state"))
     wait, files = document.get("wait") or {}, document.get("inputs") or ()
-    until = f" (until {wait['until']})" if wait.get("until") else ""
+    later = f" ({until(wait)})" if until(wait) else ""
     place = f", number {wait['position']} in the line" if wait.get("position") else ""
-    why = f", {shown(wait.get('detail') or wait.get('reason'))}{place}{until}" if wait else ""
+    why = f", {shown(wait.get('detail') or wait.get('reason'))}{place}{later}" if wait else ""
     lines = [f"{name}: {state}{why}"]
     lines += [f"  attempt {one['number']} {node}" for one, node in attempts_at_nodes(document)]
     if state == "receiving":
