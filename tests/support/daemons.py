@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 90.0
 """A limit for what hangs; no measure of what is slow."""
-_LOOK_S = 0.005
+_LOOK_S, _LONGEST_LOOK_S = 0.005, 0.1
 
 
 def settings_for(root: Path, **changes: Any) -> dict[str, Any]:
@@ -51,10 +51,14 @@ def until(
     every_s: float = _LOOK_S,
 ) -> Any:
     """Look again and again until `condition` holds; return what it returned."""
-    give_up_s = time.monotonic() + patience_s
+    looks_s = time.monotonic()
+    give_up_s = looks_s + patience_s
     while not (found := condition()):
-        assert time.monotonic() < give_up_s, f"waited in vain until {what}"
-        time.sleep(every_s)
+        looked_s = time.monotonic()
+        assert looked_s < give_up_s, f"waited in vain until {what}"
+        # Whoever is waited for needs the processor more than looking does.
+        time.sleep(max(every_s, min(_LONGEST_LOOK_S, 4 * (looked_s - looks_s))))
+        looks_s = time.monotonic()
     return found
 
 
