@@ -48,7 +48,6 @@ class SimulatedNode:
             protocol=PROTOCOL,
             version=__version__,
             host="x",
-            stamp=world.clock.now_s,
         )
 
     def say(self, **message: object) -> None:

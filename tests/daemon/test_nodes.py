@@ -178,18 +178,42 @@ def test_stopped_node_leaves_before_it_hears_what_has_piled_up(tmp_path):
     pool = node_pool(tmp_path)
     node = Launcher(COMMAND)
     with closing(pool):
-        greeting = heard(node, "greeting")
+        heard(node, "greeting")
         (tmp_path / "work" / "proof").write_text("seen")
-        hello = replace(pool._hello(), stamp=greeting["stamp"], dead_s=4.0, here_s=0.5)
+        hello = replace(pool._hello(), dead_s=4.0, here_s=0.5)
         node.wire.send(line_down(replace(hello, proof=str(tmp_path / "work" / "proof"))))
         assert "seen" == heard(node, "joined")["proof"]
         os.kill(node.process_id, signal.SIGSTOP)
+        stopped_s = lease_clock_s()
         node.wire.send(line_down(assign(order(tmp_path, "job", "journal"), tmp_path, tmp_path)))
-        until(lambda: lease_clock_s() > greeting["stamp"] + 4.0, "the lease is over")
+        until(lambda: lease_clock_s() > stopped_s + 4.0, "the lease is over")
         os.kill(node.process_id, signal.SIGCONT)
 
         assert "not heard" in heard(node, "gone")["why"]
         assert not (tmp_path / "journal").exists()
+        node.end()
+
+
+@pytest.mark.slow
+def test_node_that_a_daemon_meets_late_stays(tmp_path):
+    """Its greeting lay at a broker for longer than a lease, for no daemon was there."""
+    node, proof = Launcher(COMMAND), tmp_path / "work" / "proof"
+    with closing(node_pool(tmp_path)) as pool:
+        heard(node, "greeting")
+        greeted_s = lease_clock_s()
+        proof.write_text("seen")
+        hello = replace(pool._hello(), proof=str(proof), dead_s=5.0, here_s=0.1)
+        until(lambda: lease_clock_s() > greeted_s + 5.0, "a lease would be over")
+        node.wire.send(line_down(hello))
+        said = []
+        until(
+            lambda: (
+                said.extend(json.loads(line)["kind"] for line in node.wire.read()),
+                {"gone"} & {*said} or said.count("here") == 2,
+            )[1],
+            "it is here, and still is",
+        )
+        assert "gone" not in said
         node.end()
 
 

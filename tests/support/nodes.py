@@ -79,7 +79,7 @@ def write(text: str) -> None:
 
 
 def greet(version: str = __version__, protocol: int = PROTOCOL) -> None:
-    say(kind="greeting", version=version, protocol=protocol, host="elsewhere", stamp=1.0)
+    say(kind="greeting", version=version, protocol=protocol, host="elsewhere")
 
 
 def join() -> None:

@@ -82,7 +82,7 @@ class Link:
     connect : callable
         Opens a connection to the node; ``None``: there is no node now, ask again.
     hello : callable
-        Returns what the node is told, but for its stamp and proof.
+        Returns what the node is told, but for its proof.
     root, there : Path
         The spool, as the daemon and the node see it; the node may know better.
     lost_s : float
@@ -254,7 +254,7 @@ class Link:
         except OSError as error:
             self._drop("NODE_STORAGE", f"the proof cannot be written here: {error}", now_s)
             return
-        self.send(replace(self._hello(), stamp=greeting.stamp, proof=proof))
+        self.send(replace(self._hello(), proof=proof))
         self.phase, self._due_s = "greeted", now_s + ANSWER_S
 
     def _join(self, joined: Joined, now_s: float) -> None:

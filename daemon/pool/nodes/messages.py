@@ -13,7 +13,8 @@ Theory of operation
     daemon ── Heard, stamped ──▶ node   the answer, with the same stamp
 
 The stamp is a *lease*. It is the node's own clock, and the daemon sends it back unread. A node
-whose last stamp to come back is older than ``dead_s`` ends its workers and leaves. The daemon,
+whose last stamp to come back is older than ``dead_s`` ends its workers and leaves; the first lease
+begins when it says that it has joined. The daemon,
 which answers only what it has heard, waits for ``lost_s`` after it last heard the node; that is
 longer, so by then nothing of the node runs any more, whichever of the two directions is cut,
 and however late a message arrives.
@@ -60,8 +61,6 @@ _LISTS_OF_PATHS = ("reads", "read_paths", "write_paths")
 class Hello:
     """What a node is told first."""
 
-    stamp: float
-    """That of the greeting: the lease begins with it."""
     name: str
     """What the daemon calls the node: on one machine, one of a name runs workers of a spool."""
     proof: str
@@ -153,7 +152,6 @@ class Greeting(_Message):
     protocol: int
     version: Word
     host: Word
-    stamp: Stamp
     root: Annotated[str, Field(max_length=4096)] = ""
     """Where it sees the spool, when it was told by whoever started it."""
     resources: Resources = {}

@@ -116,14 +116,14 @@ class Node:
         self._programs: dict[str, str] = {}
         self._assigned: dict[tuple[str, int], None] = {}
         self._stamp_s = lease_clock_s()
-        """The last stamp that the daemon has sent back."""
+        """The last stamp that the daemon has sent back, or when it was last waited for."""
         self._dead_s, self._here_s, self._here_at_s = _HELLO_S, _HELLO_S, 0.0
         self._offered: Offer | None = None
 
     def run(self) -> int:
         """Serve until the daemon goes; return the exit code."""
         host = socket.gethostname() or "unknown"
-        greeting = Greeting(protocol=PROTOCOL, version=__version__, host=host, stamp=self._stamp_s)
+        greeting = Greeting(protocol=PROTOCOL, version=__version__, host=host)
         more = {"root": self._root, "resources": self._resources}
         self._say(greeting.model_copy(update=more))
         why = ""
@@ -169,7 +169,7 @@ class Node:
         match message, self._pool:
             case Hello(), None if self._hello is None:
                 self._hello = message
-                self._stamp_s, self._dead_s = message.stamp, message.dead_s
+                self._stamp_s, self._dead_s = lease_clock_s(), message.dead_s
             case Heard(stamp=stamp_s), _:
                 self._stamp_s = max(self._stamp_s, stamp_s)
             case Assign(order=fields), Slots() as pool:
@@ -211,6 +211,8 @@ class Node:
             handlers=hello.handlers,
             handler_paths=[Path(path) for path in hello.handler_paths],
         )
+        # Not from the greeting, which a broker keeps for as long as no daemon is there.
+        self._stamp_s = lease_clock_s()
         self._say(Joined(slots=self._pool.size, proof=proof))
 
     def _begin(self, order: Order, pool: Slots) -> None:

@@ -116,7 +116,6 @@ class RemotePool:
         told = {"slots": self._terms.slots, "nodes": {}, "celery": None}
         pool = self._settings.model_copy(update=told)
         return Hello(
-            stamp=0.0,
             name=self.name,
             proof="",
             pool=pool.model_dump(mode="json"),
