@@ -51,7 +51,7 @@ def evidence_of(path: str | Path) -> Any:  # noqa: ANN401 - of a module that a p
     with sf.SoundFile(path) as file:
         gather = features.Features(file.samplerate)
         for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
-            gather.feed(block.sum(axis=1) * np.float32(1 / block.shape[1]))
+            gather.feed(sum(block.T) * np.float32(1 / block.shape[1]))
     return gather.close()
 
 
