@@ -1,4 +1,4 @@
-"""What a node costs, and what its death costs: a launcher beside this machine's own slots.
+"""What a node costs, what two are worth, and what a death costs: beside this machine's own slots.
 
     python benchmarks/nodes.py
     python benchmarks/nodes.py --jobs 2000 --deaths 5
@@ -31,6 +31,7 @@ from daemon.config.models import Celery, Config
 from daemon.config.models import Pool as Settings
 from daemon.pool.interface import Ended, Order, Pool
 from daemon.pool.local import LocalPool
+from daemon.pool.nodes.group import Group
 from daemon.pool.nodes.joined import JoinedPool
 from daemon.pool.nodes.launcher import Launcher
 from daemon.pool.nodes.remote import RemotePool, Terms
@@ -38,6 +39,7 @@ from daemon.pool.nodes.remote import RemotePool, Terms
 HERE = Path(__file__).resolve().parent
 NODE = [sys.executable, "-m", "daemon.cli.main", "node", "--stdio"]
 _HANDLER = "idle_handler"
+_SLOW_S, _WARM = 0.5, 20
 
 
 def main() -> None:
@@ -71,6 +73,12 @@ def main() -> None:
         for where, found in rates.items():
             share = statistics.median(found) / statistics.median(rates["here"])
             print(f"{where:10} {statistics.median(found):7.0f} tiny jobs/s   {share:5.2f} x here")
+        slow = (replace(order, options={"seconds": _SLOW_S}) for order in orders)
+        done = []
+        for names in ("a", "ab"):
+            with closing(Group(Clock(), [_remote(spool, name) for name in names])) as pool:
+                done.append(_rate(pool, slow, 4 * _WARM))
+        print(f"two nodes do {done[1] / done[0]:.2f} x what one does, of jobs of {_SLOW_S:g} s")
         took_s = [_death_s(spool, orders) for _ in range(args.deaths)]
         if took_s:
             print(f"from a node's death to the end of its job here: {max(took_s):.1f} s at most")
@@ -82,10 +90,10 @@ def _home() -> LocalPool:
     )
 
 
-def _remote(spool: Path) -> RemotePool:
+def _remote(spool: Path, name: str = "node") -> RemotePool:
     settings = Settings(confine=False)
     return RemotePool(
-        "node",
+        name,
         partial(Launcher, NODE),
         settings,
         Clock(),
@@ -136,10 +144,10 @@ def _rounds(pool: Pool) -> Iterator[list[Ended]]:
 
 def _rate(pool: Pool, orders: Iterator[Order], jobs: int) -> float:
     """Return how many jobs a second pass, once the workers are warm."""
-    ended, warm, began_s = 0, 20, 0.0
+    ended, began_s = 0, 0.0
     for ends in _rounds(pool):
         ended += len(ends)
-        if not began_s and ended >= warm:
+        if not began_s and ended >= _WARM:
             ended, began_s = 0, time.perf_counter()
         if began_s and ended >= jobs:
             return ended / (time.perf_counter() - began_s)
