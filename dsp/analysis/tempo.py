@@ -9,6 +9,8 @@ Theory of operation
    falls on beats, halves, thirds and quarters of them, whether every second or third beat is
    different, and whether chords change every second, third … eighth beat: bars last a few
    beats, and without that slow songs are taken for fast ones.
+3. That model knows only these candidates. So what it says of one counts as much as the grid is
+   sure that the tempo is among them: of speech and noise, where all tempi are alike, little.
 
 What remains wrong is mostly an octave, which listeners disagree on too. So a result is not one
 number: the right tempo is far more often among the first two candidates than the first.
@@ -49,9 +51,11 @@ _RELATIVES = (2.0, 0.5, 1.5, 2 / 3)
 SAME_OCTAVES = 0.07
 """Closer than 5 % is the same candidate."""
 _SEARCHED_S = 120.0
+_NEAR_OCTAVES = 0.045  # what was taken for right in fitting
 _NARROW = 0.09  # octaves that a trial track may stray: neighbours must not find the same beats
 _HARMONIC_BEATS = (2, 3, 4, 6, 8)
 _FEWEST_BEATS = 20
+_NO_CHORDS = np.zeros(2 * len(_HARMONIC_BEATS) + 2)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def candidates(
     places = peaks(scores)
     chosen = (trial_evidence(envelope, harmony, scores, places) * weights("tempo2")).sum(axis=1)
     found: list[list[float]] = []
-    for place, p in _by_probability(places, probabilities(chosen)):
+    for place, p in _by_probability(places, probabilities(chosen) * _covered(scores, places)):
         bpm = _into(float(GRID_BPM[place]), bpm_range)
         near = [other for other in found if bpm and _octaves(bpm, other[0]) < SAME_OCTAVES]
         if near:
@@ -131,6 +135,12 @@ def peaks(scores: NDArray[np.float64]) -> list[int]:
     return best
 
 
+def _covered(scores: NDArray[np.float64], places: list[int]) -> float:
+    """Return the probability of the grid that lies at places."""
+    near = np.abs(np.log2(GRID_BPM[:, np.newaxis] / GRID_BPM[places])) < _NEAR_OCTAVES
+    return float(probabilities(scores)[near.any(axis=1)].sum())
+
+
 def trial_evidence(
     envelope: Envelopes, harmony: Harmony, scores: NDArray[np.float64], places: list[int]
 ) -> NDArray[np.float64]:
@@ -146,13 +156,16 @@ def trial_evidence(
     deviations = np.stack([_deviations(row)[middle].copy() for row in halved])
     halved = halved[:, middle]
     strength = beat_strength(halved)
+    tempi = [float(GRID_BPM[place]) for place in places]
+    tracks = [track(strength, bpm, frames_per_s=FRAMES_PER_S / 2, spread=_NARROW) for bpm in tempi]
+    # Of short pieces only the fast candidates have enough beats, and chords would speak for them.
+    enough = min(len(beats) for beats in tracks) >= _FEWEST_BEATS
     rows = []
-    for place in places:
-        bpm = float(GRID_BPM[place])
-        beats = track(strength, bpm, frames_per_s=FRAMES_PER_S / 2, spread=_NARROW)
+    for place, bpm, beats in zip(places, tempi, tracks, strict=True):
         sitting = _sitting(deviations, beats, bpm, scores[place] - scores.max())
         seconds = (beats + skipped) * 2 / FRAMES_PER_S
-        rows.append(np.concatenate([sitting, _harmonic_rhythm(harmony, seconds, bpm)]))
+        chords = _harmonic_rhythm(harmony, seconds, bpm) if enough else _NO_CHORDS
+        rows.append(np.concatenate([sitting, chords]))
     return np.stack(rows)
 
 
@@ -202,12 +215,9 @@ def _harmonic_rhythm(
     """Return how much chords and bass change at every second, third … eighth beat, ``(12,)``.
 
     In standard deviations of the changes at all beats, where they are most; and the mean change.
-    Zeros for a track of too few beats.
     """
     columns: list[float] = []
     for register in (harmony.chords, harmony.bass):
-        if len(seconds) < _FEWEST_BEATS:
-            return np.zeros(2 * len(_HARMONIC_BEATS) + 2)
         changes = register.changes(seconds, 2 * 60 / bpm)
         accents = standard(changes)
         columns += [

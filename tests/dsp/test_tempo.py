@@ -31,6 +31,23 @@ def test_song_is_counted_as_it_was_made(bpm, meter):
     assert _apart_s(made.beats_s[::meter], found.downbeats_s) < 0.025
 
 
+def test_short_song_is_not_doubled():
+    """Ten seconds hold too few beats of the right tempo to tell how often chords change."""
+    assert 80.0 == pytest.approx(rhythm(song(80.0, seconds=12.0).mono).bpm, rel=5e-3)
+
+
+def test_syllables_have_no_sure_tempo():
+    """Ten seconds of bursts of uneven lengths, some with a pause behind: no tempo stands out."""
+    rng, mono, start = np.random.default_rng(5), np.zeros(10 * RATE_HZ), RATE_HZ // 5
+    while (stop := start + int(RATE_HZ * rng.uniform(0.08, 0.3))) < len(mono):
+        burst = rng.standard_normal(stop - start) * np.hanning(stop - start)
+        mono[start:stop] = burst * rng.uniform(0.03, 0.1)
+        start = stop + (int(RATE_HZ * rng.uniform(0.2, 0.6)) if rng.random() < 0.15 else 0)
+    found = rhythm(mono.astype(np.float32))
+
+    assert found is None or found.candidates[0].p < 0.5
+
+
 def test_tempo_that_steps_is_followed():
     """A song that is a sixth faster from its middle on has the mean of both, and is not stable."""
     made = song(lambda second: 105.0 if second < 30 else 122.5, seconds=60.0)
