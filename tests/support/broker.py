@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.daemons import until
+
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """The program itself: the one in the path changes the user and the folder."""
 USER, PASSWORD, VHOST = "soundspool", "not-a-secret", "spool"
@@ -61,6 +63,8 @@ class Broker:
                 ["epmd", "-port", str(self._epmd_port), "-address", "127.0.0.1"]
             )
             make_certificates(self.folder, self._addresses)
+            # A server that found none would start one of its own, which nobody ends.
+            until(lambda: _listens(self._epmd_port), "epmd listens")
         (self.folder / "definitions.json").write_text(json.dumps(definitions()))
         (self.folder / "rabbitmq.conf").write_text(self._settings())
         self._server = subprocess.Popen(
@@ -132,6 +136,11 @@ class Broker:
                 "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}"
             ),
         }
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def definitions() -> dict[str, object]:
