@@ -101,13 +101,13 @@ def test_detail_shows_which_rule_holds_a_drop_back(spool):
     """With its end, when it has one."""
     wait = {
         "reason": "settling",
-        "until": "2026-11-20T21:45:03Z",
+        "until": "2999-11-20T21:45:03Z",
         "detail": "quiet for 1 of 2 s",
         "position": None,
     }
     spool.tell(drop("receiving", wait=wait))
 
-    assert "quiet for 1 of 2 s, until 2026-11-20T21:45:03Z" in told_of(spool, "Song")
+    assert "quiet for 1 of 2 s, until 2999-11-20T21:45:03Z" in told_of(spool, "Song")
 
 
 def test_detail_shows_how_much_of_a_file_has_come(spool):
