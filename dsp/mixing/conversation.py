@@ -40,8 +40,9 @@ PAUSE_STEPS = 3
 """A shorter pause is one within a word or between two."""
 WORD_STEPS = 2
 """What is shorter is a click."""
-BEGINNING_STEPS = 3
-"""An h or an f is no louder than the pause before it."""
+BEGINNING_STEPS = 2
+"""An h or an f is no louder than the pause before it. With one more, the end of what another one
+says was heard in a microphone that opened over it."""
 _LOW_SHARE = 20
 _SMOOTH = np.full(3, 1.0 / 3.0)
 
