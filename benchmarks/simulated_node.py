@@ -43,12 +43,7 @@ class SimulatedNode:
         self.runs: dict[tuple[str, int], None] = {}
         self._said: list[bytes] = []
         self._readable = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.say(
-            kind="greeting",
-            protocol=PROTOCOL,
-            version=__version__,
-            host="x",
-        )
+        self.say(kind="greeting", protocol=PROTOCOL, version=__version__, host="x")
 
     def say(self, **message: object) -> None:
         self._said.append(json.dumps(message).encode())

@@ -6,6 +6,7 @@ measured with, so that a clock that jumps by a day changes neither. Tests pass t
 
 import random
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -24,6 +25,11 @@ class Clock:
     def chance(self) -> float:
         """Return a number in [0, 1)."""
         return random.random()  # noqa: S311 - spreads retries; guards nothing
+
+
+def earliest(moments_s: Iterable[float | None]) -> float | None:
+    """Return the first of some moments; ``None``: nothing is waited for."""
+    return min((each for each in moments_s if each is not None), default=None)
 
 
 def rfc3339(wall_ms: int) -> str:

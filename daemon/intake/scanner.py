@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from daemon.clock import rfc3339
+from daemon.clock import earliest, rfc3339
 from daemon.config.models import Settling
 from daemon.handlers.contract import Declaration
 from daemon.intake.admit import Admitter
@@ -131,7 +131,7 @@ class Scanner:
         finally:
             self._take_settled(fd)  # also when we were asked to stop: their room is taken
             os.close(fd)
-        return min((each for each in due_s if each is not None), default=None)
+        return earliest(due_s)
 
     def _tell_unserved(self, fd: int, name: str) -> None:
         """Tell of a drop that no handler can take now; any file may be one."""

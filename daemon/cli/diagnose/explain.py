@@ -141,7 +141,7 @@ def _of_failed(failed: Failed) -> Explanation:
 def _of_status(document: Mapping[str, Any]) -> Explanation:
     name, state = shown(document.get("name")), shown(document.get("state"))
     wait, files = document.get("wait") or {}, document.get("inputs") or ()
-    later = f" ({until(wait)})" if until(wait) else ""
+    later = f" ({end})" if (end := until(wait)) else ""
     place = f", number {wait['position']} in the line" if wait.get("position") else ""
     why = f", {shown(wait.get('detail') or wait.get('reason'))}{place}{later}" if wait else ""
     lines = [f"{name}: {state}{why}"]

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-from daemon.clock import Clock
+from daemon.clock import Clock, earliest
 from daemon.config.models import Config
 from daemon.handlers.contract import Declaration
 from daemon.pool.interface import Demand, Devices, Ended, Order, Pool, Progress
@@ -76,8 +76,7 @@ class JoinedPool:
         return [*self._home.descriptors(), *self._nodes.descriptors()]
 
     def next_deadline_s(self) -> float | None:
-        due_s = self._home.next_deadline_s(), self._nodes.next_deadline_s()
-        return min((each for each in due_s if each is not None), default=None)
+        return earliest((self._home.next_deadline_s(), self._nodes.next_deadline_s()))
 
     def place_of(self, job: str) -> str:
         return self._nodes.place_of(job)

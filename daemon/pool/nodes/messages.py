@@ -14,10 +14,9 @@ Theory of operation
 
 The stamp is a *lease*. It is the node's own clock, and the daemon sends it back unread. A node
 whose last stamp to come back is older than ``dead_s`` ends its workers and leaves; the first lease
-begins when it says that it has joined. The daemon,
-which answers only what it has heard, waits for ``lost_s`` after it last heard the node; that is
-longer, so by then nothing of the node runs any more, whichever of the two directions is cut,
-and however late a message arrives.
+begins when it says that it has joined. The daemon, which answers only what it has heard, waits for
+``lost_s`` after it last heard the node; that is longer, so by then nothing of the node runs any
+more, whichever of the two directions is cut, and however late a message arrives.
 
 Rules
 -----

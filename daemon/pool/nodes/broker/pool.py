@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from daemon.clock import Clock
+from daemon.clock import Clock, earliest
 from daemon.config.models import NODE_NAME, Config
 from daemon.errors import Fault
 from daemon.logs import log
@@ -154,7 +154,7 @@ class BrokeredPool(Group):
         due_s = [super().next_deadline_s()]
         if self._gateway is None:
             due_s.append(max(0.0, self._start_s - self._clock.monotonic_s()))
-        return min((each for each in due_s if each is not None), default=None)
+        return earliest(due_s)
 
     def _with_room(self) -> list[Pool]:
         """Return the idlest first, so that work spreads over the machines."""
