@@ -16,6 +16,7 @@ Rule: each of these paths and names is written here and nowhere else.
 import hashlib
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -42,8 +43,8 @@ MAX_NAME_BYTES = 255  # of every file system that matters
 
 
 @lru_cache(512)
-def _below(root: Path, *parts: str) -> Path:
-    """Return a path that is asked for again and again while a job is handled."""
+def below(root: Path, *parts: str) -> Path:
+    """Return a path below another one; made once, and asked for again and again for each drop."""
     return root.joinpath(*parts)
 
 
@@ -55,12 +56,12 @@ class Spool:
 
     def folder(self, kind: str, inbox: str) -> Path:
         """Return ``<root>/<kind>/<inbox>``; kind is outbox, failed, archive or work."""
-        return _below(self.root, kind, inbox)
+        return below(self.root, kind, inbox)
 
     def job(self, inbox: str, job: str) -> Path:
         """Return the private folder of a job; that of a part lies in its job's."""
         whole, _, place = job.partition(".")
-        return _below(self.root, "work", inbox, whole, *(("parts", place) if place else ()))
+        return below(self.root, "work", inbox, whole, *(("parts", place) if place else ()))
 
     def kept(self, inbox: str) -> Path:
         """Return the folder that the jobs of an inbox share."""
@@ -68,7 +69,7 @@ class Spool:
 
     def drop(self, inbox: str, job: str, name: str) -> Path:
         """Return where the drop of a job, or of the job of a part, lies while it is worked on."""
-        return _below(self.root, "work", inbox, job.partition(".")[0], "in", name)
+        return below(self.root, "work", inbox, job.partition(".")[0], "in", name)
 
     def result(self, inbox: str, job: str, attempt: int) -> Path:
         """Return where an attempt writes."""
@@ -100,6 +101,15 @@ def scan_name(wall_ms: int) -> str:
 def inbox_folder(root: Path, name: str, own: Path | None) -> Path:
     """Return where an inbox lies: where its settings say, else below the root."""
     return own or root / "inbox" / name
+
+
+def folders_of(paths: Iterable[str]) -> set[str]:
+    """Return the folders that hold these relative paths, the top one, ``""``, among them."""
+    found = {""}
+    for path in paths:
+        while path := path.rpartition("/")[0]:
+            found.add(path)
+    return found
 
 
 def settings_beside(drop: Path) -> Path | None:

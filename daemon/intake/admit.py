@@ -53,6 +53,7 @@ from daemon.layout import (
     SETTINGS,
     SETTINGS_BESIDE,
     Place,
+    folders_of,
     job_id,
 )
 
@@ -192,14 +193,14 @@ class Admitter:
 
     def _paths_of(self, drop: Drop) -> list[Path]:
         top = self.folder / drop.name
-        files = [top / file.path if drop.kind == "folder" else top for file in drop.files]
+        files = [file.path for file in drop.files] if drop.kind == "folder" else []
+        paths = [top / path for path in (*files, *sorted(folders_of(files)))]
+        if drop.kind == "other":  # a link, a pipe: nothing of it can be synced
+            paths = []
         if drop.settings:
-            beside = drop.kind != "folder" or drop.settings.path != SETTINGS
-            files.append((self.folder if beside else top) / drop.settings.path)
-        holders = {
-            folder for file in files for folder in file.parents if folder.is_relative_to(top)
-        }
-        return [*files, *sorted(holders)]
+            inside = drop.kind == "folder" and drop.settings.path == SETTINGS
+            paths.append((top if inside else self.folder) / drop.settings.path)
+        return paths
 
     def _take(
         self, drop: Drop, job_dir: Path, *, whole: bool, later: set[Path] | None = None

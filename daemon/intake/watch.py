@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from watchdog import events
 from watchdog.events import FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
@@ -21,6 +22,12 @@ logging.getLogger("watchdog.observers.inotify").addFilter(
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _IN_CREATE = 0x100  # linux/inotify.h
+_CHANGES: list[type[FileSystemEvent]] = [
+    *(events.FileCreatedEvent, events.FileMovedEvent, events.FileDeletedEvent),
+    *(events.DirCreatedEvent, events.DirMovedEvent, events.DirDeletedEvent),
+    *(events.FileModifiedEvent, events.FileClosedEvent),
+]
+"""Nothing that is opened and closed unchanged: our own looks are, several times a drop."""
 _DESCRIPTORS = 8
 """More than a watch takes: an inotify instance and a pipe."""
 
@@ -57,7 +64,9 @@ class Watch:
             ask_for_watch(self._folder)
             ask_for_descriptors(_DESCRIPTORS)
             self._observer = Observer()
-            self._observer.schedule(self._handler, str(self._folder), recursive=False)
+            self._observer.schedule(
+                self._handler, str(self._folder), recursive=False, event_filter=_CHANGES
+            )
             self._observer.start()
         except OSError as error:  # scans go on
             self.stop()

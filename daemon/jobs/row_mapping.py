@@ -79,7 +79,13 @@ def _plain(value: object) -> object:
 
 
 _encode = json.JSONEncoder(default=_plain, allow_nan=False).encode
-_decode = json.JSONDecoder().decode
+_parse = json.JSONDecoder().decode
+
+
+def _decode(text: str) -> Any:  # noqa: ANN401 - any JSON
+    if text == "{}":  # as most are
+        return {}
+    return [] if text == "[]" else _parse(text)
 
 
 def _decoded(text: str | None) -> Any:  # noqa: ANN401 - any JSON

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 
 from daemon.clock import Clock, rfc3339
 from daemon.files import Files
+from daemon.layout import below
 from daemon.outbox.overview import SHOWN_ROLES
 from daemon.outbox.status_reader import SUFFIX, TERMINAL, read_status
 
@@ -113,7 +114,7 @@ class Statuses:
 
     def path(self, inbox: str, label: str) -> Path:
         """Return where the status of the drop with this label lies."""
-        return self._outbox / inbox / f"{label}{SUFFIX}"
+        return below(self._outbox, inbox, f"{label}{SUFFIX}")
 
     def label_for(
         self,

@@ -44,6 +44,7 @@ from daemon import trees
 from daemon.errors import Fault
 from daemon.files import THREADS, side_by_side
 from daemon.jobs.job import Plan
+from daemon.layout import folders_of
 from daemon.pool.interface import Ended, Order, Outcome
 from daemon.pool.lists import WrongList, with_all_outputs
 from daemon.pool.parts import read_list
@@ -106,8 +107,7 @@ def take(workdir: Path, files: Sequence[Mapping[str, Any]], stopped: Callable[[]
             raise _wrong("the folder of the attempt", error) from error
         _rename(room, workdir.name, _new_folder(room, f"{workdir.name}.rest"))
         _rename(room, fresh, workdir.name)
-    made_here = {workdir / path for path in seen}
-    made_here |= {top for file in made_here for top in file.parents if top.is_relative_to(workdir)}
+    made_here = [workdir / path for path in (*seen, *folders_of(seen))]
     side_by_side(_sync, [*made_here, workdir.parent])
 
 

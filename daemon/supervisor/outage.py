@@ -88,6 +88,8 @@ class Outage:
 
         What the surroundings refuse is repeated; what has a bug is set aside.
         """
+        if not job or job == self._handled:  # as noted
+            return self._take(thing, step, job, inbox, set_aside)
         with self.handling(job):
             return self._take(thing, step, job, inbox, set_aside)
 
