@@ -130,7 +130,7 @@ static PyObject *decibels(PyObject *module, PyObject *args)
     else if (!(floor >= DBL_MIN))
         refuse("floor", "above 0, and no denormal");
     else {
-        BEGIN_KERNEL
+        BEGIN_KERNEL(count)
         run_decibels(x, count, floor, out);
         END_KERNEL
         result = Py_NewRef(Py_None);
@@ -156,7 +156,7 @@ static PyObject *ratios(PyObject *module, PyObject *args)
     if (places != count)
         refuse("out", "as long as db");
     else {
-        BEGIN_KERNEL
+        BEGIN_KERNEL(count)
         run_ratios(db, count, out);
         END_KERNEL
         result = Py_NewRef(Py_None);
@@ -184,7 +184,7 @@ static PyObject *curve(PyObject *module, PyObject *args)
     if (places != count)
         refuse("out", "as long as level_db");
     else {
-        BEGIN_KERNEL
+        BEGIN_KERNEL(count)
         run_curve(level, count, &shape, out);
         END_KERNEL
         result = Py_NewRef(Py_None);
@@ -210,7 +210,7 @@ static PyObject *follow(PyObject *module, PyObject *args)
         refuse("target_db and state", "(rows, hops) and (rows, 2)");
     else {
         const Py_ssize_t hops = count / (kept / 2);
-        BEGIN_KERNEL
+        BEGIN_KERNEL(count)
         for (Py_ssize_t row = 0; row < kept / 2; row++)
             run_follow(rows + row * hops, hops, attack, release_, rest, state + 2 * row);
         END_KERNEL
@@ -302,7 +302,7 @@ static PyObject *ramp(PyObject *module, PyObject *args)
         refuse("borders and begun", "(1 or channels, hops + 1) and 0 to 15");
     else {
         const Py_ssize_t row_step = rows == 1 ? 0 : count / rows;
-        BEGIN_KERNEL
+        BEGIN_KERNEL(in.frames * in.channels)
         if (ducks)
             run_duck(&in, &band, &out, borders, row_step, begun);
         else

@@ -7,8 +7,8 @@
  * kernel needs of logarithms and powers it makes of + - * / and moves of bits (dynamics.c).
  *
  * Rule 2: a kernel is a plain loop over pointers and knows no Python; its entry takes the
- * buffers, checks every shape, and gives up the GIL around the loop. Nothing is allocated
- * per frame.
+ * buffers, checks every shape, and gives up the GIL around the loop unless it is a short one.
+ * Nothing is allocated per frame.
  *
  * Rule 3: the plain versions (plain_*.py) define what is right: same arguments, same state.
  */
@@ -61,12 +61,18 @@ INLINE unsigned flush_denormals(void) { return 0; }
 INLINE void restore_denormals(unsigned before) { (void)before; }
 #endif
 
-#define BEGIN_KERNEL                                                                             \
-    Py_BEGIN_ALLOW_THREADS                                                                       \
-    unsigned denormals_before = flush_denormals();
+/* Fewer values than this are done sooner than the GIL changes hands twice. */
+#define LEAST_WORK 20000
+
+#define BEGIN_KERNEL(values)                                                                     \
+    {                                                                                            \
+        PyThreadState *thread = (values) < LEAST_WORK ? NULL : PyEval_SaveThread();              \
+        unsigned denormals_before = flush_denormals();
 #define END_KERNEL                                                                               \
-    restore_denormals(denormals_before);                                                         \
-    Py_END_ALLOW_THREADS
+        restore_denormals(denormals_before);                                                     \
+        if (thread != NULL)                                                                      \
+            PyEval_RestoreThread(thread);                                                        \
+    }
 
 #define HOP_FRAMES 16 /* dsp.audio.HOP_FRAMES */
 

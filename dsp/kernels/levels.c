@@ -57,7 +57,7 @@ static PyObject *levels(PyObject *module, PyObject *args)
     if (counted != 3 * in.channels || one != 1)
         refuse("totals and cross", "(channels, 3) and (1,)");
     else {
-        BEGIN_KERNEL
+        BEGIN_KERNEL(in.frames * in.channels)
         double unused = 0.0;
         peak = 0.0f;
         for (Py_ssize_t channel = 0; channel + 1 < in.channels; channel += 2)
@@ -161,7 +161,7 @@ static PyObject *hop_peaks(PyObject *module, PyObject *args)
     else {
         const Py_ssize_t hops = (begun + in.frames) / HOP_FRAMES;
         const Py_ssize_t count = rows == 1 ? in.channels : 1;
-        BEGIN_KERNEL
+        BEGIN_KERNEL(in.frames * in.channels)
         for (Py_ssize_t row = 0; row < rows; row++)
             row_of_hops(&in, row, count, begun, open + row, out + row * hops, hops);
         END_KERNEL

@@ -49,7 +49,7 @@ static PyObject *best_ways(PyObject *module, PyObject *args)
     else if (count % ways || places != count || told != count)
         refuse("arrived, leaving and came", "(frames, ways)");
     else {
-        BEGIN_KERNEL
+        BEGIN_KERNEL(count * ways)
         go_on(arrived, count / ways, ways, change, leaving, came);
         END_KERNEL
         result = Py_NewRef(Py_None);

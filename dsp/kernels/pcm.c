@@ -39,7 +39,7 @@ static PyObject *unpack(PyObject *module, PyObject *args)
     if ((width != 2 && width != 3) || count % width || places != count / width)
         refuse("width, data and out", "2 or 3, (count * width,) and (count,)");
     else {
-        BEGIN_KERNEL
+        BEGIN_KERNEL(count)
         if (width == 2)
             unpack_16(bytes, places, big, out);
         else
@@ -91,7 +91,7 @@ static PyObject *quantise(PyObject *module, PyObject *args)
     else if (!(full_scale >= 1.0 && full_scale <= 2147483648.0))
         refuse("full_scale", "1 to 2**31");
     else {
-        BEGIN_KERNEL
+        BEGIN_KERNEL(count)
         run_quantise(x, words, count, full_scale, out);
         END_KERNEL
         result = Py_NewRef(Py_None);
@@ -154,7 +154,7 @@ static PyObject *filtered(PyObject *module, PyObject *args)
         tap_count % sets || places != sets * (frames - count + 1) * columns)
         refuse("rows, taps and out", "(frames, columns), (sets, taps) and (sets, left, columns)");
     else {
-        BEGIN_KERNEL
+        BEGIN_KERNEL(places * count)
         run_filtered(rows, columns, taps, sets, count, frames - count + 1, out);
         END_KERNEL
         result = Py_NewRef(Py_None);

@@ -440,7 +440,7 @@ static PyObject *band_powers(PyObject *module, PyObject *args)
     else if (room_count < 4 * (job.plan->size + SPARE))
         refuse("work", "(4, size + 8)");
     else if (job_is_sound(&job) == 0) {
-        BEGIN_KERNEL
+        BEGIN_KERNEL(job.windows * job.plan->size)
         run_bands(&job, work);
         END_KERNEL
         result = Py_NewRef(Py_None);

@@ -58,7 +58,7 @@ static PyObject *saturate(PyObject *module, PyObject *args)
     if (kept != 2 * in.channels || out.frames != in.frames || out.channels != in.channels)
         refuse("held and out", "(channels, 2) and shaped as block");
     else {
-        BEGIN_KERNEL
+        BEGIN_KERNEL(in.frames * in.channels)
         for (Py_ssize_t channel = 0; channel < in.channels; channel++)
             saturate_channel(&in, channel, held + 2 * channel, drive, half_mix, &out);
         END_KERNEL
@@ -106,7 +106,7 @@ static PyObject *widen(PyObject *module, PyObject *args)
         side.frames != middle.frames || out.frames != middle.frames)
         refuse("middle, side and out", "(frames, 1), (frames, 1) and (frames, 2)");
     else {
-        BEGIN_KERNEL
+        BEGIN_KERNEL(2 * middle.frames)
         run_widen(&middle, &side, width, &out);
         END_KERNEL
         result = Py_NewRef(Py_None);
