@@ -210,7 +210,8 @@ class Verdict(_Said):
     warnings: list[Remark] = []
     max_rss_mb: Megabytes
     clean: bool
-    """No thread is left behind, nor what was made for one job: the worker may serve again."""
+    """No thread is left behind, nor what was made for one job, and no standard stream is missing:
+    the worker may serve again."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

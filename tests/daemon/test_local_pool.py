@@ -138,6 +138,14 @@ def test_flood_keeps_the_end(crew):
     assert len(end.stderr) <= 8192
 
 
+def test_what_one_handler_closes_the_next_one_has(tmp_path):
+    """A worker whose standard error is gone serves nobody else."""
+    for crew in _crew(tmp_path, **ALONE):
+        crew.run([crew.order("first", "close_stderr")])
+
+        assert "the last line" in crew.run([crew.order("next", "flood")])["next"].stderr
+
+
 def test_worker_without_a_standard_error_lets_the_daemon_sleep(crew):
     """A pipe that has ended is readable for ever; nobody waits for it any more."""
     crew.run_one("well")

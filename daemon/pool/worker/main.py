@@ -230,8 +230,24 @@ def _verdict(
         warnings=remarks,
         max_rss_mb=_peak_mb(),
         # CUDA goes on with the devices that it was shown first.
-        clean=others == 0 and "CUDA_VISIBLE_DEVICES" not in order.environment,
+        clean=others == 0
+        and "CUDA_VISIBLE_DEVICES" not in order.environment
+        and _streams() == _STREAMS,
     )
+
+
+def _streams() -> list[tuple[int, int] | None]:
+    """Return what the standard streams lead to; ``None``: one is closed."""
+    found: list[tuple[int, int] | None] = [None] * 3
+    for number in range(3):
+        with suppress(OSError):
+            status = os.fstat(number)
+            found[number] = status.st_dev, status.st_ino
+    return found
+
+
+_STREAMS = _streams()
+"""As the worker was started; what one handler closes, the next would miss."""
 
 
 def _peak_mb() -> float:
