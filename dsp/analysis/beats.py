@@ -6,8 +6,7 @@ A semi-Markov model: a state is the interval, in whole frames, that ends in a be
 earns the strength of the onset at each beat, and pays for each change of interval by the
 logarithm of the ratio, and a little for each interval by its distance from the tempo. So drift,
 ramps and steps are followed, and a missing or an added note is not. The best track is found by
-dynamic programming (Viterbi), as many frames at once as the shortest interval has: none of them
-can come after another of them.
+dynamic programming (Viterbi).
 
 Rules
 -----
@@ -74,11 +73,11 @@ class _Search:
         steps = np.abs(logs[:, np.newaxis] - logs[np.newaxis, :]) * np.log(2.0)
         self._change = (_CHANGE_PRICE * steps).astype(np.float32)
         shape = (self._longest, len(intervals))
-        # Rows are the last ``longest`` frames: best score of arriving by an interval, and of
-        # leaving by one.
+        # Rings, the row of a frame is ``frame % longest``: best score of arriving by an
+        # interval, and of leaving by one.
         self._arrived = np.full(shape, _NEVER, np.float32)
         self._leaving = np.full(shape, _NEVER, np.float32)
-        self._first = np.zeros(shape, bool)
+        self._first = np.zeros(shape, np.uint8)
         """Whether the track begins with the beat, by frame and interval; no later frames do."""
         self._came: list[NDArray[np.uint8]] = []
         """For each frame and next interval, the interval that ended there."""
@@ -90,10 +89,10 @@ class _Search:
         settled: list[int] = []
         frame = 0
         while frame < len(strength):
-            count = min(self._shortest, len(strength) - frame)
-            self._advance(strength[frame : frame + count], frame)
-            frame += count
-            if frame - self._base >= _STRETCH + _SETTLED:
+            part = strength[frame : self._base + _STRETCH + _SETTLED]
+            self._advance(part, frame)
+            frame += len(part)
+            if frame - self._base == _STRETCH + _SETTLED:
                 beats = self._back(frame)
                 settled += [beat for beat in beats if self._new(beat, settled)
                             and beat < frame - _SETTLED]  # fmt: skip
@@ -106,27 +105,19 @@ class _Search:
         return not settled or beat >= settled[-1] + self._shortest // 2
 
     def _advance(self, strength: NDArray[np.float32], frame: int) -> None:
-        """Take the next frames, no more than the shortest interval."""
-        count = len(strength)
-        ways = np.arange(len(self._intervals))
-        rows = self._longest + np.arange(count)[:, np.newaxis] - self._intervals
-        arrived = self._leaving[rows, ways] + (strength[:, np.newaxis] - self._home)
-        early = max(0, min(count, self._longest - frame))
-        if early:
-            begun = strength[:early, np.newaxis] - self._home
-            self._first[frame : frame + early] = arrived[:early] <= begun
-            arrived[:early] = np.maximum(arrived[:early], begun)
-        leaving, came = np.empty_like(arrived), np.empty(arrived.shape, np.uint8)
-        kernels.best_ways(arrived, len(ways), self._change, leaving, came)
+        """Take the next frames."""
+        came = np.empty((len(strength), len(self._intervals)), np.uint8)
+        kernels.best_tracks(
+            *(strength, frame, self._shortest, self._home, self._change),
+            *(self._arrived, self._leaving, self._first, came),
+        )
         self._came.append(came)
-        self._arrived = np.concatenate([self._arrived[count:], arrived])
-        self._leaving = np.concatenate([self._leaving[count:], leaving])
 
     def _back(self, frames: int) -> list[int]:
         """Return the best track that ends within the longest interval before ``frames``."""
-        recent = min(self._longest, frames)
-        row, way = divmod(int(self._arrived[-recent:].argmax()), len(self._intervals))
-        beat = frames - recent + row
+        recent = np.arange(max(0, frames - self._longest), frames)
+        best = int(self._arrived[recent % self._longest].argmax())
+        beat, way = int(recent[best // len(self._intervals)]), best % len(self._intervals)
         came = np.concatenate(self._came)
         self._came = [came]
         beats = [beat]

@@ -60,14 +60,14 @@ if TYPE_CHECKING or ENGINE == "numpy":
     from dsp.kernels.plain_dynamics import curve, decibels, follow, ramp, ratios
     from dsp.kernels.plain_filters import cascade, energies
     from dsp.kernels.plain_levels import hop_peaks, levels
-    from dsp.kernels.plain_paths import best_ways
+    from dsp.kernels.plain_paths import best_tracks
     from dsp.kernels.plain_pcm import filtered, quantise, unpack
     from dsp.kernels.plain_spectra import band_powers, plan
     from dsp.kernels.plain_strip import saturate, widen
 else:
     from dsp.kernels._compiled import (
         band_powers,
-        best_ways,
+        best_tracks,
         cascade,
         curve,
         decibels,
@@ -88,7 +88,7 @@ else:
 __all__ = [
     "ENGINE",
     "band_powers",
-    "best_ways",
+    "best_tracks",
     "cascade",
     "curve",
     "decibels",

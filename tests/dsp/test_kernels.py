@@ -149,7 +149,8 @@ TAKEN = {
     *((kernel, 0, "not contiguous") for kernel in SOUNDED),
     *((kernel, 0, "too short") for kernel in ("energies", "levels", "hop_peaks")),
     ("levels", 2, "not contiguous"), ("cascade", 5, "not contiguous"),
-    *((kernel, place, bad) for kernel, place in (("unpack", 0), ("best_ways", 4))
+    *((kernel, place, bad)
+      for kernel, place in (("unpack", 0), ("best_tracks", 7), ("best_tracks", 8))
       for bad in ("unaligned", "big-endian")),  # bytes are neither
     ("follow", 4, "too short"), ("band_powers", 2, "too short"),
     ("ramp", 1, "not contiguous"), ("ramp", 5, "not contiguous"),
@@ -241,6 +242,11 @@ def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
         ("energies", 6, np.array([4, 1 << 62, 10])),
         ("energies", 6, np.array([4, -6, 20])),
         ("energies", 6, np.array([4, 3, 4])),
+        ("best_tracks", 1, -1),
+        ("best_tracks", 1, 1 << 62),
+        ("best_tracks", 2, 0),
+        ("best_tracks", 2, 3),
+        ("best_tracks", 2, 1 << 62),
     ],
 )
 def test_kernel_refuses_numbers_that_lead_astray(kernel, place, wrong):

@@ -36,7 +36,7 @@ PLAIN = SimpleNamespace(
     levels=plain_levels.levels,
     hop_peaks=plain_levels.hop_peaks,
     plan=plain_spectra.plan,
-    best_ways=plain_paths.best_ways,
+    best_tracks=plain_paths.best_tracks,
     band_powers=plain_spectra.band_powers,
     filtered=plain_pcm.filtered,
     quantise=plain_pcm.quantise,
@@ -216,15 +216,23 @@ def _filtered(engine, blocks):
     return [out]
 
 
-def _best_ways(ways):
+def _best_tracks(ways):
     def run(engine, blocks):
-        scores = np.concatenate(blocks).ravel()
-        arrived = scores[: len(scores) // ways * ways].reshape(-1, ways)
+        shortest, frame, told = 11, 0, []
         logs = np.array([round(math.log(20 + way), 6) for way in range(ways)])
+        home = np.abs(logs - logs[ways // 2]).astype(np.float32)
         change = np.abs(logs[:, np.newaxis] - logs).astype(np.float32)
-        leaving, came = np.empty_like(arrived), np.empty(arrived.shape, np.uint8)
-        engine.best_ways(arrived, ways, change, leaving, came)
-        return [leaving, came]
+        arrived = np.full((shortest + ways - 1, ways), -1e9, np.float32)
+        leaving, first = arrived.copy(), np.zeros(arrived.shape, np.uint8)
+        for block in blocks:
+            strength = np.ascontiguousarray(block[:, 0])
+            came = np.empty((len(strength), ways), np.uint8)
+            engine.best_tracks(
+                *(strength, frame, shortest, home, change), *(arrived, leaving, first, came)
+            )
+            frame += len(block)
+            told.append(came)
+        return [np.concatenate(told), arrived, leaving, first]
 
     return run
 
@@ -276,7 +284,7 @@ CASES = [
     Case("quantise to 16", _quantise(16)),
     Case("quantise to 24", _quantise(24)),
     Case("filtered", _filtered, (1, 2)),
-    *(Case(f"best of {ways} ways", _best_ways(ways), (1,)) for ways in (1, 13, 60)),
+    *(Case(f"tracks of {ways} ways", _best_tracks(ways), (1,)) for ways in (1, 13, 60)),
     Case("saturate", _saturate, (1, 2, 3)),
     Case("widen", _widen, (2,)),
     Case("levels", _levels, (1, 2, 3, 6)),
@@ -294,9 +302,10 @@ GOOD = {
         np.array([4, 6, 10]), np.zeros((3, 2)),
     ],
     "plan": lambda _: [8],
-    "best_ways": lambda _: [
-        np.zeros((4, 3), np.float32), 3, np.zeros((3, 3), np.float32),
-        np.zeros((4, 3), np.float32), np.zeros((4, 3), np.uint8),
+    "best_tracks": lambda _: [
+        np.zeros(4, np.float32), 5, 2, np.zeros(3, np.float32), np.zeros((3, 3), np.float32),
+        np.zeros((4, 3), np.float32), np.zeros((4, 3), np.float32), np.zeros((4, 3), np.uint8),
+        np.zeros((4, 3), np.uint8),
     ],
     "unpack": lambda _: [np.zeros(12, np.uint8), 3, False, np.zeros(4, np.float32)],
     "quantise": lambda _: [

@@ -12,13 +12,15 @@
 #include <sys/types.h>
 
 typedef ssize_t Py_ssize_t;
+#define MOST_ARGUMENTS 12
+
 typedef struct PyObject {
     char kind; /* a array, n whole number, d number, c capsule, t tuple, 0 nothing */
     char format[2];
     int64_t number, shape[4], strides[4], bytes, count;
     double real;
     void *at;
-    struct PyObject *items[8];
+    struct PyObject *items[MOST_ARGUMENTS];
 } PyObject;
 typedef struct {
     void *buf;

@@ -141,7 +141,7 @@ int main(void)
     for (;;) {
         char name[32] = "";
         int64_t count;
-        PyObject objects[8], args = {.kind = 't'};
+        PyObject objects[MOST_ARGUMENTS], args = {.kind = 't'};
         take_bytes(name, sizeof name);
         take_bytes(&count, 8);
         for (int i = 0; i < count; i++) {
