@@ -11,15 +11,22 @@ from pathlib import Path
 ASIDE = "aside"
 """Not a role: what hangs about with stems and is none of them."""
 
-LANGUAGES: dict[str, dict[str, str]] = tomllib.loads(
-    Path(__file__).with_suffix(".toml").read_text("utf-8")
-)
-"""Per language a role, and its phrases, separated by commas."""
+LANGUAGES = {
+    language: {role: " ".join(phrases.split()).split(", ") for role, phrases in roles.items()}
+    for language, roles in tomllib.loads(
+        Path(__file__).with_suffix(".toml").read_text("utf-8")
+    ).items()
+}
+"""Per language a role, and its phrases; one that ends in ``?`` is weak."""
 
 JOINING = ("german", "dutch", "swedish")
 """In these a rhythm guitar is one word, which ends in that for guitar."""
 WEAK = frozenset(
-    {"lead", "808", "909", "acoustic", "akustik", "room", "raum", "sub", "акустика", "dx", "sx"}
+    phrase.removesuffix("?")
+    for roles in LANGUAGES.values()
+    for phrases in roles.values()
+    for phrase in phrases
+    if phrase.endswith("?")
 )
 """What tells a role only where nothing else does: a lead guitar, an 808 snare, a
 guitar on the right (``dx``, which is dialogue elsewhere)."""

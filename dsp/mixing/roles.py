@@ -27,7 +27,7 @@ recordings", AES 135th, 2013, drawn as five broad regions.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
@@ -122,8 +122,16 @@ _VOICES = ("backing", "lead", "speech")
 _LONGEST = 4  # words of a phrase
 _SHORTEST_JOINED, _SHORTEST_STEM = 4, 6
 """Letters: what is shorter stands in words of another meaning, too."""
+_ENDINGS = "аеиоуыьюя"
+"""Of Russian words, which change them for number and case."""
 _BRACKETS = re.compile(r"[(\[{（【]([^)\]}）】]*)[)\]}）】]")
-_UNSPACED = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]")
+_UNSPACED_SIGNS = r"[\u3040-\u30ff\u4e00-\u9fff\uac00-\ud7af]"
+_UNSPACED = re.compile(_UNSPACED_SIGNS)
+_CASE = re.compile(r"(?<=[a-zß-ÿа-яё])(?=[A-ZÀ-ÞА-ЯЁ])")
+_BETWEEN = re.compile(
+    r"[\W_]+|(?<=\D)(?=\d)|(?<=\d)(?=\D)"
+    rf"|(?<=[a-z])(?={_UNSPACED_SIGNS})|(?<={_UNSPACED_SIGNS})(?=[a-z])"
+)
 _SIMPLE = re.compile(r"[a-z ]*")
 _MARKS = re.compile(r"[\u0300-\u036f]")
 
@@ -169,21 +177,22 @@ def _parts_of(name: str) -> Parts:
 
 
 def _words(text: str) -> list[str]:
-    """Return the words of a text: split at case changes, digits and punctuation."""
+    """Return the words of a text: split at changes of case and script, digits, punctuation."""
     if _SIMPLE.fullmatch(text):  # as most of the thousand phrases that every start goes through
         return text.split()
-    spaced = re.sub(r"(?<=[a-zß-ÿ])(?=[A-Z])", " ", unicodedata.normalize("NFC", text))
+    spaced = _CASE.sub(" ", unicodedata.normalize("NFC", text))
     bare = _MARKS.sub("", unicodedata.normalize("NFKD", spaced.casefold()))
     plain = unicodedata.normalize("NFC", bare)
-    return [word for word in re.split(r"[\W_]+|(?<=\D)(?=\d)|(?<=\d)(?=\D)", plain) if word]
+    return [word for word in _BETWEEN.split(plain) if word]
 
 
-_PHRASES = {
-    " ".join(_words(phrase)): (role, " ".join(phrase.split()))
-    for language in reversed(LANGUAGES.values())
-    for role, phrases in language.items()
-    for phrase in phrases.split(",")
-}
+_TABLE = [
+    (language, role, phrase, " ".join(_words(phrase)))
+    for language, roles in LANGUAGES.items()
+    for role, phrases in roles.items()
+    for phrase in phrases
+]
+_PHRASES = {words: (role, phrase.removesuffix("?")) for _, role, phrase, words in reversed(_TABLE)}
 """The role of every phrase, and the phrase as it is spelt."""
 _TELLING = frozenset(word for phrase in _PHRASES for word in phrase.split())
 _INSIDE = sorted((p for p in _PHRASES if _UNSPACED.search(p)), key=lambda p: (-len(p), p))
@@ -191,16 +200,15 @@ _JOINED = {p.replace(" ", ""): p for p in _PHRASES if " " in p and len(p) > _SHO
 """Phrases written as one word: ``leadguitar``."""
 
 
-def _parts_of_words(languages: Iterable[str], letters: int) -> list[str]:
+def _parts_of_words(languages: Container[str], letters: int) -> list[str]:
     """Return what a longer word may begin or end with, longest first."""
-    words = {
-        " ".join(_words(phrase))
-        for language in languages
-        for role, phrases in LANGUAGES[language].items()
-        for phrase in phrases.split(",")
-        if role not in ("fx", "other", ASIDE)
+    parts = {
+        words
+        for language, role, phrase, words in _TABLE
+        if language in languages and len(words) >= letters
+        if role not in ("fx", "other", ASIDE) and not phrase.endswith("?")
     }
-    return sorted((w for w in words - WEAK if len(w) >= letters), key=lambda w: (-len(w), w))
+    return sorted(parts, key=lambda part: (-len(part), part))
 
 
 _LAST = _parts_of_words(JOINING, _SHORTEST_JOINED)
@@ -241,24 +249,32 @@ def _found(words: Sequence[str]) -> dict[str, str]:
     place, lacking = 0, False
     while place < len(words):
         word = words[place]
-        phrase = next((p for p in _phrases_at(words, place) if p in _PHRASES), "")
+        phrase, count = next(_phrases_at(words, place), ("", 1))
         if word in WITHOUT or (lacking and word in AND):
-            lacking = True
+            lacking, count = True, 1
         elif phrase:
             if not lacking:
                 found.setdefault(*_PHRASES[phrase])
-            place += len(phrase.split()) - 1
         else:
             lacking = False
             for inside in _inside(word):
                 found.setdefault(*_PHRASES[inside])
-        place += 1
+        place += count
     return found
 
 
-def _phrases_at(words: Sequence[str], place: int) -> Iterator[str]:
-    for length in range(min(_LONGEST, len(words) - place), 0, -1):
-        yield " ".join(words[place : place + length])
+def _phrases_at(words: Sequence[str], place: int) -> Iterator[tuple[str, int]]:
+    """Yield the phrases that begin at a word, spaced or not, and of how many words; longest first.
+
+    What is one word in the table may have been split: ``SnareTeppich``.
+    """
+    for count in range(min(_LONGEST, len(words) - place), 0, -1):
+        those = words[place : place + count]
+        joined = "".join(those)
+        if (spaced := " ".join(those)) in _PHRASES:
+            yield spaced, count
+        elif len(joined) >= _SHORTEST_STEM and joined in _PHRASES:
+            yield joined, count
 
 
 def _inside(word: str) -> Iterator[str]:
@@ -267,7 +283,7 @@ def _inside(word: str) -> Iterator[str]:
         part = (
             _JOINED.get(word)
             or next((end for end in _LAST if word.endswith(end)), None)
-            or next((start for start in _FIRST if word.startswith(start)), None)
+            or next((start for start in _FIRST if word.startswith(start.rstrip(_ENDINGS))), None)
         )
         if part:
             yield part
@@ -280,7 +296,9 @@ def _inside(word: str) -> Iterator[str]:
 
 
 def _decided(found: Mapping[str, str]) -> Told:
-    found = {r: p for r, p in found.items() if p not in WEAK} or found
+    strong = {role: phrase for role, phrase in found.items() if phrase not in WEAK}
+    if strong.keys() != {"lead"}:  # vocals may be backing or a harmony: that still tells
+        found = strong or found
     if {"kick", "snare"} <= found.keys():
         return Told("drums", "its name says kick and snare")
     for role in _NARROW_FIRST:

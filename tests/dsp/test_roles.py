@@ -36,6 +36,14 @@ from dsp.mixing.roles import PROFILES, role_of, roles_of
         ("Bass Drum.wav", "kick"),
         ("Lead Guitar.wav", "guitar"),
         ("Guitar Lead.wav", "guitar"),
+        ("Backing Guitar.wav", "guitar"),
+        ("Tenor Ukulele.wav", "guitar"),
+        ("Fender Rhodes.wav", "keys"),
+        ("Drums Ambience.wav", "drums"),
+        ("Kick Reverb.wav", "kick"),
+        ("Floor Tom.wav", "drums"),
+        ("Hand Claps.wav", "perc"),
+        ("808 Clap.wav", "snare"),
         ("Acoustic Piano.wav", "keys"),
         ("Tenor Sax.wav", "brass"),
         ("808 Snare.wav", "snare"),
@@ -94,12 +102,13 @@ def test_role_is_read_from_whole_words(name, role):
     assert role == role_of(name)[0]
 
 
-@pytest.mark.parametrize("names", ["role_names", "role_names_fresh"])
+@pytest.mark.parametrize("names", ["role_names", "role_names_fresh", "role_names_held_out"])
 def test_names_of_studios_are_understood(names):
     """Of names that were written down without a look at the words, nearly all tell their role.
 
     The first list was read at 89 % when it was written, then words and rules were added; the
-    second, written after that, at 81 %.
+    second, written after that, at 81 %. The third was read at 84 %, and at 98 % when words had
+    been added for the failures of another list by the same hand.
     """
     text = (Path(__file__).parent / "references" / f"{names}.csv").read_text("utf-8")
     rows = list(csv.DictReader(text.splitlines()))
@@ -122,9 +131,15 @@ def test_names_of_studios_are_understood(names):
         ("Schlagzeugbus", "drums"),
         ("Entrevistadora", "speech"),
         ("Chitarra dx", "guitar"),
+        ("SnareTeppich", "snare"),
+        ("БасГитара", "bass"),
+        ("электрогитарой", "guitar"),
+        ("男Vox", "lead"),
         ("Through the Thorough", "other"),
         ("C sharp", "other"),
         ("invoice", "other"),
+        ("wrapper", "other"),
+        ("organize", "other"),
         ("bassoon", "other"),
     ],
 )
