@@ -30,7 +30,10 @@ WEAK = frozenset(
 )
 """What tells a role only where nothing else does: a lead guitar, an 808 snare, a
 guitar on the right (``dx``, which is dialogue elsewhere)."""
-NO_VOICE = frozenset({"instrumental", "karaoke", "playback", "オケ", "カラオケ", "伴奏", "반주"})
+NO_VOICE = frozenset(
+    {"instrumental", "karaoke", "playback", "off vocal"}
+    | {"オケ", "カラオケ", "オフボーカル", "伴奏", "반주"}
+)
 """What says that no voice is in it, whatever the song is called."""
 WITHOUT = frozenset(
     {"no", "not", "non", "without", "minus", "sans", "ohne", "kein", "keine", "sin", "senza", "sem"}

@@ -244,8 +244,15 @@ def _told(parts: Parts) -> Told | None:
 
 
 def _found(words: Sequence[str]) -> dict[str, str]:
-    """Return the first phrase of each role, longest phrases first, what is lacking left out."""
+    """Return the first phrase of each role, the first that is not weak if there is one."""
     found: dict[str, str] = {}
+    for role, phrase in sorted(_said(words), key=lambda said: said[1] in WEAK):
+        found.setdefault(role, phrase)
+    return found
+
+
+def _said(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield roles and the phrases that tell them, longest first, what is lacking left out."""
     place, lacking = 0, False
     while place < len(words):
         word = words[place]
@@ -254,13 +261,11 @@ def _found(words: Sequence[str]) -> dict[str, str]:
             lacking, count = True, 1
         elif phrase:
             if not lacking:
-                found.setdefault(*_PHRASES[phrase])
+                yield _PHRASES[phrase]
         else:
             lacking = False
-            for inside in _inside(word):
-                found.setdefault(*_PHRASES[inside])
+            yield from map(_PHRASES.__getitem__, _inside(word))
         place += count
-    return found
 
 
 def _phrases_at(words: Sequence[str], place: int) -> Iterator[tuple[str, int]]:
@@ -297,7 +302,7 @@ def _inside(word: str) -> Iterator[str]:
 
 def _decided(found: Mapping[str, str]) -> Told:
     strong = {role: phrase for role, phrase in found.items() if phrase not in WEAK}
-    if strong.keys() != {"lead"}:  # vocals may be backing or a harmony: that still tells
+    if "backing" not in found or strong.keys() - {"lead", ASIDE}:  # vocals may be a harmony
         found = strong or found
     if {"kick", "snare"} <= found.keys():
         return Told("drums", "its name says kick and snare")
