@@ -22,7 +22,15 @@ DAEMON = (
 
 DSP = (
     ("dsp.kernels",),
-    ("dsp.audio", "dsp.units", "dsp.errors", "dsp.sums", "dsp.containers", "dsp.report"),
+    (
+        "dsp.audio",
+        "dsp.units",
+        "dsp.errors",
+        "dsp.sums",
+        "dsp.stem_roles",
+        "dsp.containers",
+        "dsp.report",
+    ),
     ("dsp.processors", "dsp.formats"),
     ("dsp.measure",),
     ("dsp.mixing", "dsp.analysis", "dsp.episode"),

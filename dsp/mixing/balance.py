@@ -26,9 +26,9 @@ from numpy.typing import ArrayLike, NDArray
 from dsp.measure.loudness import integrated_lufs
 from dsp.measure.onsets import WAVE_RATE_HZ
 from dsp.mixing.align.align import Placement
-from dsp.mixing.roles import LEADS
 from dsp.mixing.stem_meters import STEP_S
 from dsp.mixing.track import FLOOR_LUFS, Steps, Track
+from dsp.stem_roles import LEADS
 from dsp.sums import smoothed
 from dsp.units import power_db_of
 

@@ -19,6 +19,7 @@ from dsp.mixing.roles import NAMELESS, Told, roles_of
 from dsp.mixing.stem_analysis import Analysis
 from dsp.mixing.tone import CENTRES
 from dsp.mixing.track import Bands, Track
+from dsp.stem_roles import NO_ROLE
 from dsp.units import dbs_of
 
 LOW_HZ, HIGH_HZ = 250.0, 5_000.0
@@ -113,11 +114,11 @@ def role_by_sound(powers: Bands, *, strokes: bool = False) -> tuple[str, str]:
     """
     shares = _shares(powers)
     if shares is not None and strokes and shares.high <= NEARLY_ALL:
-        return "drums", "its name names no role; it is made of strokes that are over at once"
+        return "drums", f"{NO_ROLE}; it is made of strokes that are over at once"
     if shares is not None and shares.low > NEARLY_ALL:
-        return "bass", f"its name names no role; {shares.low:.0%} of it lies below {LOW_HZ:g} Hz"
+        return "bass", f"{NO_ROLE}; {shares.low:.0%} of it lies below {LOW_HZ:g} Hz"
     if shares is not None and shares.high > NEARLY_ALL:
-        return "hats", f"its name names no role; {shares.high:.0%} of it lies above 5 kHz"
+        return "hats", f"{NO_ROLE}; {shares.high:.0%} of it lies above 5 kHz"
     return "", ""
 
 

@@ -24,9 +24,9 @@ import numpy as np
 from dsp.mixing.balance import lead_activity
 from dsp.mixing.prediction import cut_power
 from dsp.mixing.recall_sheet import Room
-from dsp.mixing.roles import LEADS
 from dsp.mixing.tone import CENTRES
 from dsp.mixing.track import Bands, Track
+from dsp.stem_roles import LEADS
 from dsp.units import power_db_of, power_dbs_of
 
 LOWEST_HZ, HIGHEST_HZ = 200.0, 8_000.0

@@ -23,11 +23,11 @@ from dsp.mixing.render.master import Mastered
 from dsp.mixing.render.mixdown import Rendered
 from dsp.mixing.render.strip import TrackMeters
 from dsp.mixing.render.verify import Verified
-from dsp.mixing.roles import LEADS
 from dsp.mixing.stem_meters import STEP_S
 from dsp.mixing.tone import MASTER_TARGET_DB, OCTAVES_HZ, target_distance_db
 from dsp.mixing.track import Track
 from dsp.processors.compressor import Reduction
+from dsp.stem_roles import LEADS
 from dsp.units import power_db_of, power_dbs_of
 
 SCHEMA = 1

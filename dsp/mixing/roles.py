@@ -41,6 +41,7 @@ from dsp.mixing.role_words import (
     WEAK,
     WITHOUT,
 )
+from dsp.stem_roles import NO_ROLE
 
 
 @dataclass(frozen=True)
@@ -109,10 +110,7 @@ PROFILES: dict[str, Profile] = {
     "jingle": Profile(-8.0, finished=True),
     "other": Profile(-8.0, 0.3, 1.0, 30.0),
 }
-"""Every role. ``lead`` and ``speech`` are what the rest makes room for."""
-
-LEADS = frozenset({"lead", "speech"})
-RHYTHM = frozenset({"drums", "kick", "snare", "hats", "perc"})
+"""Every role."""
 
 _NARROW_FIRST = (
     "backing", "lead", "speech", "bass", "guitar", "keys", "pad", "strings", "brass", "synth",
@@ -150,7 +148,7 @@ class Told(NamedTuple):
     """A click, a reference or a mix: no stem of the song."""
 
 
-NAMELESS = Told("other", "its name names no role")
+NAMELESS = Told("other", NO_ROLE)
 
 
 def role_of(name: str) -> Told:

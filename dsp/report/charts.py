@@ -28,6 +28,7 @@ from dsp.report.svg import (
     x_axis,
     y_axis,
 )
+from dsp.stem_roles import LEADS
 
 Data = Mapping[str, Any]
 
@@ -250,7 +251,7 @@ def _without_lead(data: Data) -> frozenset[float]:
     spectra = [
         row["spectrum_db"]
         for row in data["stems"]
-        if row["strip"]["role"] in ("lead", "speech") and row.get("spectrum_db")
+        if row["strip"]["role"] in LEADS and row.get("spectrum_db")
     ]
     loudest = [max(levels) for levels in zip(*spectra, strict=True)]
     hz = data["spectrum"]["hz"]

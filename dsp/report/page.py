@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from dsp.report import charts, svg
 from dsp.report.template import rendered
+from dsp.stem_roles import DESK, NO_ROLE
 
 WAVE_HEIGHT = 120.0
 QUIET_LU = 30.0
@@ -33,11 +34,6 @@ ADVICE = {
 """What a person can do about a warning, once per code."""
 
 
-_DESK = (
-    "kick", "snare", "hats", "perc", "drums", "bass", "guitar", "keys", "synth", "pad", "strings",
-    "brass", "lead", "speech", "backing", "fx",
-)  # fmt: skip
-_GUESSED = "its name names no role"
 _TOLERANCE = 0.1
 """LU and dB by which a master may miss what was asked for."""
 _WORTH_A_MARK_DB = 3.0
@@ -165,9 +161,7 @@ def marks(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _place_on_desk(row: Mapping[str, Any]) -> tuple[int, str]:
-    """Sort as on a mixing desk: rhythm, bass, harmonies, voices, the rest."""
-    role = row["strip"]["role"]
-    return (_DESK.index(role) if role in _DESK else len(_DESK)), row["name"]
+    return DESK.index(row["strip"]["role"]), row["name"]
 
 
 def _warnings(data: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -194,7 +188,7 @@ def _stem(
         "scope": svg.band_path(x, y, at, [-60.0] * len(scope), scope),
         "timing": timing(row),
         "seat": seat,
-        "guessed": row["strip"]["role_why"].startswith(_GUESSED),
+        "guessed": row["strip"]["role_why"].startswith(NO_ROLE),
         "balance": arrived.get(row["name"]),
         "taken": charts.stem_reductions(row, data["duration_s"]),
     }

@@ -8,6 +8,7 @@ import pytest
 
 from dsp.mixing.role_words import ASIDE, LANGUAGES
 from dsp.mixing.roles import PROFILES, role_of, roles_of
+from dsp.stem_roles import DESK
 
 
 @pytest.mark.parametrize(
@@ -239,6 +240,7 @@ def test_click_and_references_are_no_stems(name, aside):
 def test_every_role_that_words_can_tell_has_a_profile(language):
     """No word leads to a role that the planner does not know, in any language."""
     assert set(language) <= {*PROFILES, ASIDE}
+    assert PROFILES.keys() == set(DESK)
 
 
 def test_reason_spells_the_word_as_people_do():
