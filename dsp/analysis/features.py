@@ -37,6 +37,7 @@ import soxr
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from dsp import kernels
 from dsp.measure.transform import BandTransform
 
 Rows = NDArray[np.float32]
@@ -80,12 +81,11 @@ _TOGETHER = 1_024  # frames that rise at once
 _SPARE_ROWS = 8  # of windows that reach beyond the end
 
 # Peaks are looked for from a little below the lowest pitch to the highest that is played.
-_PEAK_BINS = slice(
-    int(LOWEST_HZ * 0.97 * _PITCH_WINDOW / PITCH_RATE_HZ),
-    int(3_600 * _PITCH_WINDOW / PITCH_RATE_HZ),
+_LOWEST_PEAK, _HIGHEST_PEAK = (
+    int(hz * _PITCH_WINDOW / PITCH_RATE_HZ) + 1 for hz in (LOWEST_HZ * 0.97, 3_600)
 )
 _AROUND = 24  # bins on either side that a peak is compared with
-_STANDS_OUT = np.float32(1.7)
+_STANDS_OUT = 1.7
 _TUNED_SEMITONES = (12, 48)
 _PARTS, _MOST_PARTS = 2.0**20, 2.0**44
 _MOST = float(np.finfo(np.float16).max)
@@ -171,8 +171,8 @@ class Features:
             np.append(self._pitch_waiting, pitch_sound), _PITCH_WINDOW, PITCH_HOP
         )
         if len(looks):
-            powers = _powers(looks * _PITCH_HANN, _PEAK_BINS.stop + 2 + _AROUND)
-            partials = _Partials(np.sqrt(powers))
+            powers = _powers(looks * _PITCH_HANN, _HIGHEST_PEAK + 1 + _AROUND)
+            partials = _Partials(powers)
             self._pitch.add(partials.on_thirds().clip(max=_MOST))
             self._cents += partials.by_cents()
 
@@ -278,24 +278,25 @@ class _Partials:
 
     Parameters
     ----------
-    amplitudes : (frames, bins) float32
+    powers : (frames, bins) float32
+        Written over.
     """
 
-    def __init__(self, amplitudes: Rows) -> None:
-        below, here, above = amplitudes[:, :-2], amplitudes[:, 1:-1], amplitudes[:, 2:]
-        around = _local_mean(amplitudes)[:, 1:-1]
-        peaks = (here > below) & (here >= above) & (here > _STANDS_OUT * around)
-        peaks[:, : _PEAK_BINS.start] = peaks[:, _PEAK_BINS.stop :] = False
-        self._frames = len(amplitudes)
-        self._rows, bins = np.nonzero(peaks)
-        self._amplitudes = here[self._rows, bins].astype(np.float64)
-        # A parabola through the logarithms: through the values it errs twice as far.
-        low, middle, high = (
-            np.log(part[self._rows, bins].astype(np.float64) + _SILENT)
-            for part in (below, here, above)
+    def __init__(self, powers: Rows) -> None:
+        self._frames, width = powers.shape
+        most = self._frames * (_HIGHEST_PEAK - _LOWEST_PEAK + 1 >> 1)
+        places, values = np.empty(most, np.int64), np.empty((most, 3), np.float32)
+        count = kernels.partials(
+            *(powers, width, _LOWEST_PEAK, _HIGHEST_PEAK, _AROUND, _STANDS_OUT),
+            *(np.empty(width + 1), places, values),
         )
+        self._rows, bins = np.divmod(places[:count], width)
+        amplitudes = values[:count].T.astype(np.float64)
+        self._amplitudes = amplitudes[1]
+        # A parabola through the logarithms: through the values it errs twice as far.
+        low, middle, high = np.log(amplitudes + _SILENT)
         top = 0.5 * (low - high) / (low - 2 * middle + high - _SILENT)
-        hertz = (bins + 1 + top) * (PITCH_RATE_HZ / _PITCH_WINDOW)
+        hertz = (bins + top) * (PITCH_RATE_HZ / _PITCH_WINDOW)
         self._semitones = 12 * np.log2(hertz / LOWEST_HZ)
 
     def on_thirds(self) -> Rows:
@@ -322,10 +323,3 @@ class _Partials:
         out = np.zeros(100, np.int64)
         np.add.at(out, cents, parts.astype(np.int64))
         return out
-
-
-def _local_mean(amplitudes: Rows) -> Rows:
-    padded = np.pad(amplitudes, ((0, 0), (_AROUND + 1, _AROUND)))
-    sums = np.cumsum(padded, axis=1, dtype=np.float64)
-    width = 2 * _AROUND + 1
-    return np.asarray((sums[:, width:] - sums[:, :-width]) / width, np.float32)

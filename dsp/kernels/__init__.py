@@ -60,6 +60,7 @@ if TYPE_CHECKING or ENGINE == "numpy":
     from dsp.kernels.plain_dynamics import curve, decibels, follow, ramp, ratios
     from dsp.kernels.plain_filters import cascade, energies
     from dsp.kernels.plain_levels import hop_peaks, levels
+    from dsp.kernels.plain_partials import partials
     from dsp.kernels.plain_paths import best_tracks
     from dsp.kernels.plain_pcm import filtered, quantise, unpack
     from dsp.kernels.plain_spectra import band_powers, plan
@@ -76,6 +77,7 @@ else:
         follow,
         hop_peaks,
         levels,
+        partials,
         plan,
         quantise,
         ramp,
@@ -97,6 +99,7 @@ __all__ = [
     "follow",
     "hop_peaks",
     "levels",
+    "partials",
     "plan",
     "quantise",
     "ramp",

@@ -101,7 +101,7 @@ int refuse(const char *name, const char *wanted);
 void release(Buffers *buffers);
 
 extern PyMethodDef filter_methods[], level_methods[], dynamics_methods[], spectrum_methods[],
-    pcm_methods[], strip_methods[], path_methods[];
+    pcm_methods[], strip_methods[], path_methods[], partial_methods[];
 void choose_filters(void);
 
 #endif

@@ -247,6 +247,13 @@ def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
         ("best_tracks", 2, 0),
         ("best_tracks", 2, 3),
         ("best_tracks", 2, 1 << 62),
+        ("partials", 1, 0),
+        ("partials", 1, 19),
+        ("partials", 2, 0),
+        ("partials", 3, 20),
+        ("partials", 3, 2),
+        ("partials", 4, -1),
+        ("partials", 4, 1 << 62),
     ],
 )
 def test_kernel_refuses_numbers_that_lead_astray(kernel, place, wrong):

@@ -16,6 +16,7 @@ from dsp.kernels import (
     plain_dynamics,
     plain_filters,
     plain_levels,
+    plain_partials,
     plain_paths,
     plain_pcm,
     plain_spectra,
@@ -36,6 +37,7 @@ PLAIN = SimpleNamespace(
     levels=plain_levels.levels,
     hop_peaks=plain_levels.hop_peaks,
     plan=plain_spectra.plan,
+    partials=plain_partials.partials,
     best_tracks=plain_paths.best_tracks,
     band_powers=plain_spectra.band_powers,
     filtered=plain_pcm.filtered,
@@ -237,6 +239,15 @@ def _best_tracks(ways):
     return run
 
 
+def _partials(engine, blocks):
+    sound = np.square(np.concatenate(blocks).ravel())
+    powers = sound[: len(sound) // 100 * 100].reshape(-1, 100).copy()
+    places = np.zeros(len(powers) * 40, np.int64)
+    sums, values = np.empty(101), np.zeros((len(places), 3), np.float32)
+    count = engine.partials(powers, 100, 9, 89, 12, 1.7, sums, places, values)
+    return [powers, places[:count], values[:count]]
+
+
 def _saturate(engine, blocks):
     held, outs = np.zeros((blocks[0].shape[1], 2), np.float32), []
     for block in blocks:
@@ -285,6 +296,7 @@ CASES = [
     Case("quantise to 24", _quantise(24)),
     Case("filtered", _filtered, (1, 2)),
     *(Case(f"tracks of {ways} ways", _best_tracks(ways), (1,)) for ways in (1, 13, 60)),
+    Case("partials", _partials, (1,)),
     Case("saturate", _saturate, (1, 2, 3)),
     Case("widen", _widen, (2,)),
     Case("levels", _levels, (1, 2, 3, 6)),
@@ -306,6 +318,10 @@ GOOD = {
         np.zeros(4, np.float32), 5, 2, np.zeros(3, np.float32), np.zeros((3, 3), np.float32),
         np.zeros((4, 3), np.float32), np.zeros((4, 3), np.float32), np.zeros((4, 3), np.uint8),
         np.zeros((4, 3), np.uint8),
+    ],
+    "partials": lambda _: [
+        np.zeros((4, 20), np.float32), 20, 3, 18, 5, 1.5, np.zeros(21), np.zeros(32, np.int64),
+        np.zeros((32, 3), np.float32),
     ],
     "unpack": lambda _: [np.zeros(12, np.uint8), 3, False, np.zeros(4, np.float32)],
     "quantise": lambda _: [

@@ -56,8 +56,9 @@ extern const char *const PyExc_ValueError;
 #define PY_SSIZE_T_MAX ((Py_ssize_t)(SIZE_MAX >> 1))
 #define Py_None (&nothing)
 #define Py_NewRef(object) (object)
-#define Py_BEGIN_ALLOW_THREADS {
-#define Py_END_ALLOW_THREADS }
+typedef void PyThreadState;
+#define PyEval_SaveThread() NULL
+#define PyEval_RestoreThread(thread) ((void)(thread))
 #define PyMODINIT_FUNC PyObject *
 #define PyModuleDef_HEAD_INIT 0
 #define PyModuleDef_Init(definition) ((void)(definition), (PyObject *)NULL)
