@@ -27,7 +27,7 @@ from daemon.supervisor.duplicates import key_of_done
 from daemon.supervisor.endings import ending_of
 from daemon.supervisor.grants import demand_of, surroundings_of
 from daemon.supervisor.log_lines import about, tell_attempt
-from daemon.supervisor.obstacles import Obstacles
+from daemon.supervisor.obstacles import Obstacles, Room
 from daemon.supervisor.splits import Splits
 from daemon.supervisor.startup import Opened
 from daemon.text import display
@@ -61,6 +61,8 @@ class Dispatcher:
         """What was begun, and no status says so yet: what ends at once needs none."""
         self._finished: dict[tuple[str, int], tuple[Ending, Next]] = {}
         """Ends that are recorded, and what follows."""
+        self._claimed: list[Claim] = []
+        """Attempts that were recorded with those ends, and have not begun."""
         self._moved: set[str] = set()
         """Jobs whose progress has not been shown yet."""
 
@@ -97,14 +99,16 @@ class Dispatcher:
     def dispatch(self) -> None:
         """Claim due jobs for free slots, none of an inbox that is closed."""
         while room := self._obstacles.room():
-            claim, alone = self._store.claim, self._obstacles.alone()
             with self._store.together():
-                claims = iter(partial(claim, room.inboxes, alone, room.places), None)
-                found = list(islice(claims, room.jobs))
+                found = self._claims(room)
             for each in found:
                 self._begin(each)
             if len(found) < room.jobs:
                 return
+
+    def _claims(self, room: Room) -> list[Claim]:
+        claim = partial(self._store.claim, room.inboxes, self._obstacles.alone(), room.places)
+        return list(islice(iter(claim, None), room.jobs))
 
     def collect(self) -> None:
         """Take in what workers said and how attempts ended."""
@@ -121,6 +125,9 @@ class Dispatcher:
                         self._moved.add(job)
                 case Ended():
                     self._end(event)
+        begun, self._claimed = self._claimed, []
+        for each in begun:
+            self._begin(each)
         for moved in tuple(self._moved):  # a job that waits for a server says no more for minutes
             if moved not in self._jobs:
                 self._moved.discard(moved)
@@ -165,13 +172,8 @@ class Dispatcher:
                 give_up(Outcome.POSTPONED, Fault.of(error))
 
         thing = f"start of {job.id}"
-        if self._outage.guard(
-            thing,
-            begin,
-            job=job.id,
-            inbox=job.inbox,
-            set_aside=lambda fault: give_up(Outcome.FAILED, fault),
-        ):
+        fail = partial(give_up, Outcome.FAILED)
+        if self._outage.guard(thing, begin, job=job.id, inbox=job.inbox, set_aside=fail):
             live = self._live.get(job.id)  # none: it was postponed at once
             where = {"node": live.node} if live and live.node else {}
             log.info("running", **about(job), attempt=attempt, **where)
@@ -263,9 +265,7 @@ class Dispatcher:
             lambda: self._record(job, ended),
             job=job.id,
             inbox=job.inbox,
-            set_aside=lambda fault: self._record(
-                job, ended, Ending(Outcome.FAILED, fault.document())
-            ),
+            set_aside=lambda bug: self._record(job, ended, Ending(Outcome.FAILED, bug.document())),
         )
 
     def _expects(self, ended: Ended) -> bool:
@@ -280,7 +280,7 @@ class Dispatcher:
         return replace(ending, node=live.node) if live else ending
 
     def _finish_together(self, ends: list[Ended]) -> None:
-        """Record in one commit how several attempts ended."""
+        """Record in one commit how attempts ended, and which ones take their slots."""
         finished: dict[tuple[str, int], tuple[Ending, Next]] = {}
         with self._store.together():
             for ended in ends:
@@ -289,7 +289,12 @@ class Dispatcher:
                     if following := self._finish(job, ended, ending):
                         finished[ended.job, ended.attempt] = ending, following
                         self._note_content(job, ending)
-        self._finished = finished
+            # The end of a part may be that of all others, which is seen below.
+            whole = not any(self._jobs[ended.job].parent for ended in ends)
+            taking = whole and self._document.phase == "running"
+            room = self._obstacles.room() if taking else None
+            claimed = self._claims(room) if room else []
+        self._finished, self._claimed = finished, claimed
 
     def _finish(self, job: Job, ended: Ended, ending: Ending) -> Next | None:
         if ending.outcome is Outcome.SPLIT:
@@ -316,9 +321,8 @@ class Dispatcher:
             log.warning("worker said", **about(job), stderr=ended.stderr[-_STDERR_LOGGED:])
         tell_attempt(job, ended.attempt, ending, following)
         if not noted:
-            self._outage.guard(
-                f"content of {job.id}", lambda: self._note_content(job, ending), job=job.id
-            )
+            note = partial(self._note_content, job, ending)
+            self._outage.guard(f"content of {job.id}", note, job=job.id)
         self._completion.after(job.root, job.inbox)
         if stopped := self._splits.follow(job, ending):
             self.cancel(stopped)
@@ -327,20 +331,16 @@ class Dispatcher:
         """Remove what a failed attempt wrote: before its outcome, which may need the room."""
         folder = self._spool.result(job.inbox, job.id, attempt)
         thing = f"attempt {attempt} of {job.id}"
-        self._outage.guard(
-            thing,
-            lambda: self._files.remove_tree("discard attempt", folder),
-            job=job.id,
-            inbox=job.inbox,
-        )
+        discard = partial(self._files.remove_tree, "discard attempt", folder)
+        self._outage.guard(thing, discard, job=job.id, inbox=job.inbox)
         self._outage.forget(thing)  # what cannot be removed now goes with the job's folder
 
     def _note_content(self, job: Job, ending: Ending) -> None:
         inbox = self._opened.config.inboxes[job.inbox]
-        if ending.outcome is Outcome.DONE and job.parent is None and not inbox.results_differ:
-            key = key_of_done(job, ending.result.get("inputs", ()))
-            if key is not None:
-                self._store.note_content(job.id, key)
+        if ending.outcome is not Outcome.DONE or job.parent or inbox.results_differ:
+            return
+        if (key := key_of_done(job, ending.result.get("inputs", ()))) is not None:
+            self._store.note_content(job.id, key)
 
 
 _UNREMARKABLE = frozenset({Outcome.DONE, Outcome.BAD_INPUT, Outcome.NOTHING_TO_DO})
