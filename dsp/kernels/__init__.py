@@ -57,7 +57,8 @@ ENGINE: Literal["compiled", "numpy"] = _engine()
 """Which versions are in use."""
 
 if TYPE_CHECKING or ENGINE == "numpy":
-    from dsp.kernels.plain_dynamics import curve, decibels, follow, ramp, ratios
+    from dsp.kernels.plain_control import ramp, steps, tally
+    from dsp.kernels.plain_dynamics import borders, curve, decibels, follow, ratios, reduce
     from dsp.kernels.plain_filters import cascade, energies
     from dsp.kernels.plain_levels import hop_peaks, levels
     from dsp.kernels.plain_partials import partials
@@ -69,6 +70,7 @@ else:
     from dsp.kernels._compiled import (
         band_powers,
         best_tracks,
+        borders,
         cascade,
         curve,
         decibels,
@@ -82,7 +84,10 @@ else:
         quantise,
         ramp,
         ratios,
+        reduce,
         saturate,
+        steps,
+        tally,
         unpack,
         widen,
     )
@@ -91,6 +96,7 @@ __all__ = [
     "ENGINE",
     "band_powers",
     "best_tracks",
+    "borders",
     "cascade",
     "curve",
     "decibels",
@@ -104,7 +110,10 @@ __all__ = [
     "quantise",
     "ramp",
     "ratios",
+    "reduce",
     "saturate",
+    "steps",
+    "tally",
     "unpack",
     "widen",
 ]

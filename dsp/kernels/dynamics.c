@@ -1,4 +1,4 @@
-/* What moves a gain: decibels and back, the static curve, its ballistics, and the ramp. */
+/* What decides on a gain: decibels and back, the static curve, and its ballistics. */
 #include "kernels.h"
 
 #include <float.h>
@@ -221,92 +221,118 @@ done:
     return result;
 }
 
-/* Frames of one hop, or of a part of it: the gain goes in a straight line from border to border.
- * Without a band  y = x g,  with one  y = (x + 0) - band g  (plus zero: no -0 comes out). */
-INLINE void ramp_part(const float *x, const float *band, float *y, const float *border,
-                      Py_ssize_t first, const Py_ssize_t frames, const Py_ssize_t in_step,
-                      const Py_ssize_t band_step, const Py_ssize_t out_step)
+/* How a gain computer is set: as an array, see plain_dynamics. */
+typedef struct {
+    double floor;
+    Curve curve;
+    double link, attack, release, rest, active;
+} Panel;
+
+enum { STRETCH = 256 };
+
+/* Levels and the static curve of all rows; `link` moves a row towards the one reduced most. */
+static void reduce_stretch(const Panel *panel, const float *peaks, Py_ssize_t rows, Py_ssize_t hops,
+                           Py_ssize_t first, Py_ssize_t count, double *out, uint8_t *active)
 {
-    const float start = border[0], rise = border[1] - border[0];
-    for (Py_ssize_t i = 0; i < frames; i++) {
-        const float gain = rise * ((float)(first + i) * (1.0f / HOP_FRAMES)) + start;
-        if (band)
-            y[i * out_step] = (x[i * in_step] + 0.0f) - band[i * band_step] * gain;
-        else
-            y[i * out_step] = x[i * in_step] * gain;
+    double peak[STRETCH], level[STRETCH], most[STRETCH];
+    for (Py_ssize_t row = 0; row < rows; row++) {
+        double *target = out + row * hops + first;
+        for (Py_ssize_t i = 0; i < count; i++)
+            peak[i] = (double)peaks[row * hops + first + i];
+        run_decibels(peak, count, panel->floor, level);
+        for (Py_ssize_t i = 0; i < count; i++)
+            active[first + i] = (row > 0 && active[first + i]) || level[i] > panel->active;
+        run_curve(level, count, &panel->curve, target);
+        for (Py_ssize_t i = 0; i < count; i++)
+            most[i] = row == 0 || target[i] > most[i] ? target[i] : most[i];
     }
+    for (Py_ssize_t row = 0; rows > 1 && row < rows; row++)
+        for (Py_ssize_t i = 0; i < count; i++) {
+            double *target = out + row * hops + first + i;
+            *target += panel->link * (most[i] - *target);
+        }
 }
 
-/* One channel; in whole hops of samples in a row, which compilers put in lanes, where it can be. */
-INLINE void ramp_channel(const Sound *in, const Sound *band, const Sound *out, Py_ssize_t channel,
-                         const float *borders, Py_ssize_t begun, const int has_band)
+static PyObject *reduce(PyObject *module, PyObject *args)
 {
-    const float *x = in->at + channel * in->channel_step;
-    const float *b = has_band ? band->at + channel * band->channel_step : NULL;
-    float *y = out->at + channel * out->channel_step;
-    const Py_ssize_t band_step = has_band ? band->frame_step : 1;
-    const int in_a_row = in->frame_step == 1 && out->frame_step == 1 && band_step == 1;
-    Py_ssize_t frame = 0;
-    for (Py_ssize_t hop = 0; frame < in->frames; hop++, begun = 0) {
-        const Py_ssize_t left = in->frames - frame;
-        const Py_ssize_t part = HOP_FRAMES - begun < left ? HOP_FRAMES - begun : left;
-        const float *band_at = has_band ? b + frame * band_step : NULL;
-        if (in_a_row && part == HOP_FRAMES)
-            ramp_part(x + frame, band_at, y + frame, borders + hop, 0, HOP_FRAMES, 1, 1, 1);
-        else
-            ramp_part(x + frame * in->frame_step, band_at, y + frame * out->frame_step,
-                      borders + hop, begun, part, in->frame_step, band_step, out->frame_step);
-        frame += part;
-    }
-}
-
-CLONES static void run_ramp(const Sound *in, const Sound *out, const float *borders,
-                            Py_ssize_t row_step, Py_ssize_t begun)
-{
-    for (Py_ssize_t channel = 0; channel < in->channels; channel++)
-        ramp_channel(in, NULL, out, channel, borders + channel * row_step, begun, 0);
-}
-
-CLONES static void run_duck(const Sound *in, const Sound *band, const Sound *out,
-                            const float *borders, Py_ssize_t row_step, Py_ssize_t begun)
-{
-    for (Py_ssize_t channel = 0; channel < in->channels; channel++)
-        ramp_channel(in, band, out, channel, borders + channel * row_step, begun, 1);
-}
-
-static int alike(const Sound *one, const Sound *other)
-{
-    return one->frames == other->frames && one->channels == other->channels;
-}
-
-static PyObject *ramp(PyObject *module, PyObject *args)
-{
-    PyObject *block, *part, *gains, *output, *result = NULL;
-    const float *borders;
-    Py_ssize_t rows, begun, count;
+    PyObject *levels, *settings, *states, *output, *flags, *result = NULL;
+    const Panel *panel;
+    const float *peaks;
+    double *state, *out;
+    uint8_t *active;
+    Py_ssize_t count, set, kept, places, hops;
     Buffers buffers = {.count = 0};
-    Sound in, band, out;
     (void)module;
-    if (!PyArg_ParseTuple(args, "OOOnnO", &block, &part, &gains, &rows, &begun, &output))
+    if (!PyArg_ParseTuple(args, "OOOOO", &levels, &settings, &states, &output, &flags))
         return NULL;
-    const int ducks = part != Py_None;
-    if (take_sound(&buffers, block, "block", 0, &in) < 0 ||
-        (ducks && take_sound(&buffers, part, "band", 0, &band) < 0) ||
-        take_array(&buffers, gains, "borders", 'f', 0, &borders, &count) < 0 ||
-        take_sound(&buffers, output, "out", 1, &out) < 0)
+    if (take_array(&buffers, levels, "peaks", 'f', 0, &peaks, &count) < 0 ||
+        take_array(&buffers, settings, "panel", 'd', 0, &panel, &set) < 0 ||
+        take_array(&buffers, states, "state", 'd', 1, &state, &kept) < 0 ||
+        take_array(&buffers, output, "out", 'd', 1, &out, &places) < 0 ||
+        take_array(&buffers, flags, "active", 'B', 1, &active, &hops) < 0)
         goto done;
-    if (!alike(&in, &out) || (ducks && !alike(&in, &band)))
-        refuse("band and out", "shaped as block");
-    else if ((rows != 1 && rows != in.channels) || begun < 0 || begun >= HOP_FRAMES ||
-             count != rows * ((begun + in.frames + HOP_FRAMES - 1) / HOP_FRAMES + 1))
-        refuse("borders and begun", "(1 or channels, hops + 1) and 0 to 15");
+    const Py_ssize_t rows = kept / 2;
+    if (kept < 2 || kept % 2 || count / rows != hops || count % rows || places != count)
+        refuse("peaks, state, out and active", "(rows, hops), (rows, 2), (rows, hops) and (hops,)");
+    else if (set != sizeof *panel / sizeof(double) || !(panel->floor >= DBL_MIN))
+        refuse("panel", "(10,), its floor above 0 and no denormal");
     else {
-        const Py_ssize_t row_step = rows == 1 ? 0 : count / rows;
-        BEGIN_KERNEL(in.frames * in.channels)
-        if (ducks)
-            run_duck(&in, &band, &out, borders, row_step, begun);
-        else
-            run_ramp(&in, &out, borders, row_step, begun);
+        BEGIN_KERNEL(4 * count)
+        for (Py_ssize_t first = 0; first < hops; first += STRETCH)
+            reduce_stretch(panel, peaks, rows, hops, first,
+                           hops - first < STRETCH ? hops - first : STRETCH, out, active);
+        for (Py_ssize_t row = 0; row < rows; row++)
+            run_follow(out + row * hops, hops, panel->attack, panel->release, panel->rest,
+                       state + 2 * row);
+        END_KERNEL
+        result = Py_NewRef(Py_None);
+    }
+done:
+    release(&buffers);
+    return result;
+}
+
+/* Gains, or what they are short of 1, after those that were given ahead; these are moved on. */
+static void run_borders(const double *reduction_db, Py_ssize_t hops, double make_up_db, int cuts,
+                        float *ahead, Py_ssize_t kept, float *out)
+{
+    double asked_db[STRETCH], gain[STRETCH];
+    memcpy(out, ahead, (size_t)kept * sizeof(float));
+    for (Py_ssize_t first = 0; first < hops; first += STRETCH) {
+        const Py_ssize_t count = hops - first < STRETCH ? hops - first : STRETCH;
+        for (Py_ssize_t i = 0; i < count; i++)
+            asked_db[i] = make_up_db - reduction_db[first + i];
+        run_ratios(asked_db, count, gain);
+        for (Py_ssize_t i = 0; i < count; i++)
+            out[kept + first + i] = (float)(cuts ? 1.0 - gain[i] : gain[i]);
+    }
+    memcpy(ahead, out + hops, (size_t)kept * sizeof(float));
+}
+
+static PyObject *borders(PyObject *module, PyObject *args)
+{
+    PyObject *reductions, *kept_ones, *output, *result = NULL;
+    const double *reduction_db;
+    double make_up_db;
+    float *ahead, *out;
+    int cuts;
+    Py_ssize_t rows, count, kept, places;
+    Buffers buffers = {.count = 0};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OndpOO", &reductions, &rows, &make_up_db, &cuts, &kept_ones,
+                          &output))
+        return NULL;
+    if (take_array(&buffers, reductions, "reduction_db", 'd', 0, &reduction_db, &count) < 0 ||
+        take_array(&buffers, kept_ones, "ahead", 'f', 1, &ahead, &kept) < 0 ||
+        take_array(&buffers, output, "out", 'f', 1, &out, &places) < 0)
+        goto done;
+    if (rows < 1 || count % rows || kept % rows || places != count + kept)
+        refuse("reduction_db, ahead and out", "(rows, hops), (rows, ahead) and (rows, ahead + hops)");
+    else {
+        BEGIN_KERNEL(count)
+        for (Py_ssize_t row = 0; row < rows; row++)
+            run_borders(reduction_db + row * (count / rows), count / rows, make_up_db, cuts,
+                        ahead + row * (kept / rows), kept / rows, out + row * (places / rows));
         END_KERNEL
         result = Py_NewRef(Py_None);
     }
@@ -318,4 +344,5 @@ done:
 PyMethodDef dynamics_methods[] = {
     {"decibels", decibels, METH_VARARGS, NULL}, {"ratios", ratios, METH_VARARGS, NULL},
     {"curve", curve, METH_VARARGS, NULL},       {"follow", follow, METH_VARARGS, NULL},
-    {"ramp", ramp, METH_VARARGS, NULL},         {NULL, NULL, 0, NULL}};
+    {"reduce", reduce, METH_VARARGS, NULL},     {"borders", borders, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL}};

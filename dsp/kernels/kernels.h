@@ -100,8 +100,9 @@ int take_array(Buffers *buffers, PyObject *object, const char *name, char format
 int refuse(const char *name, const char *wanted);
 void release(Buffers *buffers);
 
-extern PyMethodDef filter_methods[], level_methods[], dynamics_methods[], spectrum_methods[],
-    pcm_methods[], strip_methods[], path_methods[], partial_methods[];
+extern PyMethodDef filter_methods[], level_methods[], dynamics_methods[], control_methods[],
+    spectrum_methods[], pcm_methods[], strip_methods[], path_methods[],
+    partial_methods[];
 void choose_filters(void);
 
 #endif

@@ -71,8 +71,9 @@ int take_array(Buffers *buffers, PyObject *object, const char *name, char format
 
 static int start(PyObject *module)
 {
-    PyMethodDef *families[] = {filter_methods, level_methods, dynamics_methods, spectrum_methods,
-                               pcm_methods, strip_methods, path_methods, partial_methods};
+    PyMethodDef *families[] = {filter_methods, level_methods, dynamics_methods, control_methods,
+                               spectrum_methods, pcm_methods, strip_methods, path_methods,
+                               partial_methods};
     choose_filters();
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         if (PyModule_AddFunctions(module, families[i]) < 0)

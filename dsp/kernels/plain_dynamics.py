@@ -1,4 +1,4 @@
-"""What moves a gain, the plain version: decibels and back, curve, ballistics, ramp.
+"""What decides on a gain, the plain version: decibels and back, curve, ballistics.
 
 Logarithm and power are made of + − × ÷ and moves of bits, as in C: those of NumPy and of the
 system's library differ from machine to machine in their last bits, and gains are made of them.
@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
 Doubles = NDArray[np.float64]
-
-_HOP_FRAMES = 16  # dsp.audio.HOP_FRAMES, which stands on a floor above
-_WAY = (np.arange(_HOP_FRAMES) / _HOP_FRAMES).astype(np.float32)
-"""How far the frames of a hop are from its first border to its second."""
+Flags = NDArray[np.uint8]
 
 _ROOT_HALF_BITS = np.int64(0x3FE6A09E667F3BCD)
 _MANTISSA = np.int64(52)
@@ -108,29 +105,54 @@ def follow(target_db: Doubles, attack: float, release: float, rest: float, state
         state[row] = held, smooth
 
 
-def ramp(
-    block: Samples, band: Samples | None, borders: Samples, rows: int, begun: int, out: Samples
-) -> None:
-    """Scale a block by gains that go in straight lines from border to border.
+def reduce(peaks: Samples, panel: Doubles, state: Doubles, out: Doubles, active: Flags) -> None:
+    """Write the reduction that follows peaks: their levels, the curve, attack and release.
 
     Parameters
     ----------
-    block : (frames, channels) float32
-    band : (frames, channels) float32 or None
-        With one, the band is scaled and taken from the block.
-    borders : (rows, hops + 1) float32
-        Gains at the borders of the hops that the block touches.
+    peaks : (rows, hops) float32
+    panel : (10,) float64
+        The floor of ``decibels``; threshold, slope, knee and most of ``curve``; how far a row
+        follows the one reduced most, 0..1; attack, release and rest of ``follow``; the level
+        above which a hop is active, in dB.
+    state : (rows, 2) float64
+        Of ``follow``.
+    out : (rows, hops) float64
+        Written.
+    active : (hops,) uint8
+        Whether any row is; written.
+    """
+    floor, threshold, slope, knee, most, link, attack, release, rest, least_db = panel.tolist()
+    level_db = np.empty(peaks.shape)
+    decibels(peaks.astype(np.float64), floor, level_db)
+    active[:] = (level_db > least_db).any(axis=0)
+    curve(level_db, threshold, slope, knee, most, out)
+    if len(out) > 1 and out.size:
+        out += link * (out.max(axis=0) - out)
+    follow(out, attack, release, rest, state)
+
+
+def borders(
+    reduction_db: Doubles, rows: int, make_up_db: float, cuts: int, ahead: Samples, out: Samples
+) -> None:
+    """Write the gains at the borders between hops.
+
+    Parameters
+    ----------
+    reduction_db : (rows, hops) float64
     rows : int
-        1 for all channels, or as many.
-    begun : int
-        Frames of the first hop that came before.
-    out : (frames, channels) float32
+    make_up_db : float
+        What a reduction is taken from.
+    cuts : int
+        1: what a gain is short of 1 is written instead.
+    ahead : (rows, ahead) float32
+        Gains of the first borders; becomes those that this leaves for the next call.
+    out : (rows, ahead + hops) float32
         Written.
     """
-    start = borders.reshape(rows, -1)[:, :-1, np.newaxis]
-    lines = (borders.reshape(rows, -1)[:, 1:, np.newaxis] - start) * _WAY + start
-    gains = lines.reshape(rows, -1)[:, begun : begun + len(block)].T
-    if band is None:
-        np.multiply(block, gains, out=out)
-    else:
-        np.subtract(block + np.float32(0.0), band * gains, out=out)
+    gains = np.empty(reduction_db.shape)
+    ratios(make_up_db - reduction_db, gains)
+    gains = (1.0 - gains if cuts else gains).astype(np.float32)
+    joined = np.concatenate([ahead.reshape(rows, -1), gains.reshape(rows, -1)], axis=1)
+    ahead.reshape(rows, -1)[:] = joined[:, gains.size // rows :]
+    out.reshape(rows, -1)[:] = joined

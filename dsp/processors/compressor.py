@@ -32,14 +32,15 @@ tutorial and analysis, JAES 60(6), 2012.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dsp import kernels
 from dsp.audio import HOP_FRAMES, Block
 from dsp.errors import ParameterError
 from dsp.processors.control_rate import HopPeaks, Ramp, steps_of
 from dsp.processors.dynamic_bands import DeEsser, KeyedBand
-from dsp.processors.envelope import Ballistics, check_curve, reduction_curve_db, static_reduction_db
+from dsp.processors.envelope import Ballistics, panel_of, reduction_curve_db, static_reduction_db
 from dsp.processors.eq import Band, Equaliser
-from dsp.processors.gain_reduction import ACTIVE_DBFS, Reduction
-from dsp.units import dbs_of, ratios_of
+from dsp.processors.gain_reduction import Reduction
+from dsp.units import ratios_of
 
 __all__ = [
     "Compressor",
@@ -91,10 +92,9 @@ class Compressor:
         rate_hz: float,
         channels: int,
     ) -> None:
-        check_curve(ratio, knee_db)
+        self._panel = panel_of(threshold_db, ratio, knee_db)
         if not 0.0 <= link <= 1.0:
             raise ParameterError(f"link must lie in 0...1, got {link:g}")
-        self._curve = {"threshold_db": threshold_db, "ratio": ratio, "knee_db": knee_db}
         self._make_up_db = make_up_db
         self._link = link
         self._rows = 1 if link == 1.0 else channels
@@ -120,13 +120,10 @@ class Compressor:
 
     def process(self, block: Block) -> Block:
         """Return the next ``(frames, channels)``."""
-        level_db = dbs_of(self._peaks.push(self._heard.process(block)))
-        target_db = static_reduction_db(level_db, **self._curve)
-        if self._rows > 1:
-            target_db += self._link * (target_db.max(axis=0) - target_db)
-        reduction_db = self._ballistics.follow(target_db)
-        self.reduction.update(reduction_db, level_db.max(axis=0) > ACTIVE_DBFS)
-        return self._ramp.scaled(block, ratios_of(self._make_up_db - reduction_db))
+        peaks = self._peaks.push(self._heard.process(block))
+        reduction_db, active = self._ballistics.reduce(peaks, self._panel, self._link)
+        self.reduction.update(reduction_db, active)
+        return self._ramp.reduced(block, reduction_db, self._make_up_db)
 
 
 class Ride:
@@ -148,25 +145,23 @@ class Ride:
         self, curve_db: ArrayLike, *, step_s: float, rate_hz: float, channels: int
     ) -> None:
         del channels  # all move alike
-        self._curve_db = steps_of(curve_db)
+        self._reduction_db = -steps_of(curve_db)
         self._hops_per_step = step_s * rate_hz / HOP_FRAMES
         self.reset()
 
     def reset(self) -> None:
         """Go back to the first frame."""
         self._border = 0
-        self._ramp = Ramp(self._next(2))
+        self._ramp = Ramp(ratios_of(-self._next(2)))
 
     def process(self, block: Block) -> Block:
         """Return the next ``(frames, channels)``."""
-        return self._ramp.scaled(block, self._next(self._ramp.completed_by(len(block))))
+        reduction_db = self._next(self._ramp.completed_by(len(block)))
+        return self._ramp.reduced(block, reduction_db, 0.0)
 
     def _next(self, borders: int) -> NDArray[np.float64]:
-        """Return the gains of the next borders between hops, ``(1, borders)``."""
-        hops = np.arange(self._border, self._border + borders)
+        """Return the reductions of the next borders between hops, ``(1, borders)``."""
+        out = np.empty((1, borders))
+        kernels.steps(self._reduction_db, self._border, self._hops_per_step, 1, out)
         self._border += borders
-        last = len(self._curve_db) - 1
-        place = np.clip(hops / self._hops_per_step - 0.5, 0.0, last)
-        before = np.minimum(place.astype(np.intp), max(last - 1, 0))
-        here, there = self._curve_db[before], self._curve_db[np.minimum(before + 1, last)]
-        return ratios_of(here + (there - here) * (place - before))[np.newaxis]
+        return out

@@ -93,11 +93,33 @@ class Ramp:
         begun, borders = self._next(len(block), cuts)
         return _ramped(block, band, borders, begun)
 
+    def reduced(self, block: Block, reduction_db: NDArray[np.float64], make_up_db: float) -> Block:
+        """Return the same as ``scaled`` by what a make-up less reductions is, all in dB."""
+        begun, borders = self._after(len(block), reduction_db, make_up_db, cuts=False)
+        return block if (borders == 1.0).all() else _ramped(block, None, borders, begun)
+
+    def without(self, block: Block, band: Block, reduction_db: NDArray[np.float64]) -> Block:
+        """Return the same as ``ducked``, the band being reduced by so many dB."""
+        begun, borders = self._after(len(block), reduction_db, 0.0, cuts=True)
+        return _ramped(block, band, borders, begun)
+
     def _next(self, frames: int, gains: NDArray[np.floating]) -> tuple[int, Samples]:
         """Return how much of the first hop is over, and the gains at the borders."""
         borders = np.concatenate([self._ahead, gains.astype(np.float32)], axis=1)
+        self._ahead = borders[:, self.completed_by(frames) :].copy()
+        return self._around(frames, borders)
+
+    def _after(
+        self, frames: int, reduction_db: NDArray[np.float64], make_up_db: float, *, cuts: bool
+    ) -> tuple[int, Samples]:
+        """Return the same of the gains that reductions come to."""
+        rows, hops = reduction_db.shape
+        borders = np.empty((rows, self._ahead.shape[1] + hops), np.float32)
+        kernels.borders(reduction_db, rows, make_up_db, cuts, self._ahead, borders)
+        return self._around(frames, borders)
+
+    def _around(self, frames: int, borders: Samples) -> tuple[int, Samples]:
         begun, stop = self._begun, self._begun + frames
-        self._ahead = borders[:, stop // HOP_FRAMES :]
         self._begun = stop % HOP_FRAMES
         return begun, np.ascontiguousarray(borders[:, : -(-stop // HOP_FRAMES) + 1])
 

@@ -15,13 +15,14 @@ Rule 1: only down, and no further than a bound: a wrong setting dulls, and never
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dsp import kernels
 from dsp.audio import HOP_FRAMES, Block
 from dsp.errors import ParameterError
 from dsp.processors.control_rate import HopPeaks, Ramp, steps_of
-from dsp.processors.envelope import Ballistics, check_curve, static_reduction_db
+from dsp.processors.envelope import Ballistics, panel_of
 from dsp.processors.filters import Cascade, biquad
-from dsp.processors.gain_reduction import ACTIVE_DBFS, Reduction
-from dsp.units import dbs_of, ratios_of
+from dsp.processors.gain_reduction import Reduction
+from dsp.units import ratios_of
 
 
 class _CutBand:
@@ -48,7 +49,7 @@ class _CutBand:
 
     def without(self, block: Block, band: Block, reduction_db: NDArray[np.float64]) -> Block:
         """Return the block, its band reduced."""
-        return self._cut.ducked(block, band, 1.0 - ratios_of(-reduction_db))
+        return self._cut.without(block, band, reduction_db)
 
 
 class DeEsser:
@@ -87,9 +88,8 @@ class DeEsser:
         rate_hz: float,
         channels: int,
     ) -> None:
-        check_curve(ratio, 0.0)
         _check_depth("range_db", range_db)
-        self._curve = {"threshold_db": threshold_db, "ratio": ratio, "range_db": range_db}
+        self._panel = panel_of(threshold_db, ratio, 0.0, range_db)
         self._band = _CutBand(hz=hz, q=q, rate_hz=rate_hz, channels=channels)
         self.tail_s = self._band.tail_s
         self._peaks = HopPeaks(channels, linked=True)
@@ -109,10 +109,8 @@ class DeEsser:
     def process(self, block: Block) -> Block:
         """Return the next ``(frames, channels)``."""
         band = self._band.sound(block)
-        level_db = dbs_of(self._peaks.push(band))
-        target_db = static_reduction_db(level_db, knee_db=0.0, **self._curve)
-        reduction_db = self._ballistics.follow(target_db)
-        self.reduction.update(reduction_db, level_db[0] > ACTIVE_DBFS)
+        reduction_db, active = self._ballistics.reduce(self._peaks.push(band), self._panel, 1.0)
+        self.reduction.update(reduction_db, active)
         return self._band.without(block, band, reduction_db)
 
 
@@ -178,11 +176,13 @@ class KeyedBand:
 
     def _next(self, borders: int) -> NDArray[np.float64]:
         """Return the reductions of the next borders between hops, ``(1, borders)``."""
-        places = np.arange(self._border, self._border + borders) / self._hops_per_step
+        key = np.empty((1, borders))
+        kernels.steps(self._key, self._border, self._hops_per_step, 0, key)
         self._border += borders
-        key = self._key[np.minimum(places.astype(np.intp), len(self._key) - 1)]
-        reduction_db = self._ballistics.follow(self._depth_db * key[np.newaxis])
-        self.reduction.update(reduction_db, key > 0.0)
+        active = key[0] > 0.0
+        key *= self._depth_db
+        reduction_db = self._ballistics.follow(key)
+        self.reduction.update(reduction_db, active)
         return reduction_db
 
 

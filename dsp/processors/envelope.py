@@ -27,6 +27,8 @@ from numpy.typing import ArrayLike, NDArray
 from dsp import kernels
 from dsp.audio import Curve
 from dsp.errors import ParameterError
+from dsp.processors.gain_reduction import ACTIVE_DBFS
+from dsp.units import SILENCE
 
 _REST_DB = 1e-8
 
@@ -57,6 +59,14 @@ def static_reduction_db(
     out = np.empty_like(levels)
     kernels.curve(levels, threshold_db, 1.0 - 1.0 / ratio, knee_db, range_db, out)
     return out
+
+
+def panel_of(
+    threshold_db: float, ratio: float, knee_db: float, range_db: float = math.inf
+) -> tuple[float, float, float, float]:
+    """Return a static curve as ``Ballistics.reduce`` takes it; see ``static_reduction_db``."""
+    check_curve(ratio, knee_db)
+    return threshold_db, 1.0 - 1.0 / ratio, knee_db, range_db
 
 
 def check_curve(ratio: float, knee_db: float) -> None:
@@ -121,6 +131,25 @@ class Ballistics:
     def at_rest(self) -> bool:
         """Nothing is being reduced."""
         return not self._state.any()
+
+    def reduce(
+        self, peaks: NDArray[np.float32], panel: tuple[float, float, float, float], link: float
+    ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+        """Return the reduction ``(rows, hops)`` for peaks of this shape, and which hops sound.
+
+        Parameters
+        ----------
+        peaks : (rows, hops) float32
+        panel : tuple of float
+            See ``panel_of``.
+        link : float
+            How far a row follows the one that is reduced most, 0..1.
+        """
+        reduction_db = np.empty(peaks.shape)
+        active = np.empty(peaks.shape[1], np.uint8)
+        all_set = (SILENCE, *panel, link, self._attack, self._release, _REST_DB, ACTIVE_DBFS)
+        kernels.reduce(peaks, np.array(all_set), self._state, reduction_db, active)
+        return reduction_db, active
 
     def follow(self, target_db: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the reduction ``(rows, hops)`` that follows a target of this shape."""

@@ -5,12 +5,15 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp import kernels
 from dsp.audio import HOP_FRAMES
 
 ACTIVE_DBFS = -70.0
 """Reduction is averaged where the level is above this: the absolute gate of BS.1770."""
 
 _STEP_S = 0.1
+_HIGHEST, _FILLED, _SUM, _ACTIVE_SUM, _TOTAL, _ACTIVE_HOPS = range(6)
+"""What ``kernels.tally`` keeps."""
 
 
 class Reduction:
@@ -29,12 +32,12 @@ class Reduction:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._rest = np.zeros((2, 0))
+        self._tallies = np.zeros(6)
         self._curve = array("f")  # one object, and not one per block: there may be an hour of it
-        self._active = (0.0, 0.0)
-        self.max_db = 0.0
 
-    def update(self, reduction_db: NDArray[np.float64], active: NDArray[np.bool_]) -> None:
+    def update(
+        self, reduction_db: NDArray[np.float64], active: NDArray[np.bool_ | np.uint8]
+    ) -> None:
         """Take note of the next hops.
 
         Parameters
@@ -46,37 +49,24 @@ class Reduction:
         """
         if not reduction_db.size:
             return
-        self.max_db = max(self.max_db, float(reduction_db.max()))
-        row = reduction_db[0] if len(reduction_db) == 1 else reduction_db.mean(axis=0)
-        hops = np.concatenate([self._rest, np.stack([row, active])], axis=1)
-        whole = hops.shape[1] - hops.shape[1] % self._hops
-        self._rest = hops[:, whole:].copy()
-        if whole:
-            steps = hops[:, :whole].reshape(2, -1, self._hops)
-            self._curve.frombytes(_means(steps).tobytes())
-            self._active = _added(self._active, steps)
+        means = np.empty(len(active) // self._hops + 1, np.float32)
+        rows = np.ascontiguousarray(reduction_db)
+        done = kernels.tally(rows, active.view(np.uint8), self._hops, self._tallies, means)
+        self._curve.frombytes(means[:done].tobytes())
+
+    @property
+    def max_db(self) -> float:
+        """The largest so far."""
+        return float(self._tallies[_HIGHEST])
 
     @property
     def mean_db(self) -> float:
         """The mean over the active hops; 0 when there was none."""
-        total_db, hops = _added(self._active, self._rest[:, np.newaxis])
-        return total_db / max(hops, 1.0)
+        total_db = self._tallies[_TOTAL] + self._tallies[_ACTIVE_SUM]
+        return float(total_db / max(self._tallies[_ACTIVE_HOPS], 1.0))
 
     def curve_db(self) -> NDArray[np.float32]:
         """Return the mean per ``step_s``, active or not; the last step may be a short one."""
-        rest = [_means(self._rest[:, np.newaxis])] if self._rest.size else []
-        return np.concatenate([np.array(self._curve, np.float32), *rest])
-
-
-def _means(steps: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the mean reduction of each step of ``(2, steps, hops)``."""
-    return np.asarray(steps[0].sum(axis=1) / steps.shape[2], np.float32)
-
-
-def _added(active: tuple[float, float], steps: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the sum of the reductions of active hops, and their count, after more steps.
-
-    Step by step: a sum of all at once would show how the stream was cut.
-    """
-    total_db = np.append(active[0], (steps[0] * steps[1]).sum(axis=1)).cumsum()
-    return float(total_db[-1]), active[1] + float(steps[1].sum())
+        filled = self._tallies[_FILLED]
+        rest = [self._tallies[_SUM] / filled] if filled else []
+        return np.array([*self._curve, *rest], np.float32)

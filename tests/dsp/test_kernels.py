@@ -149,8 +149,10 @@ TAKEN = {
     *((kernel, 0, "not contiguous") for kernel in SOUNDED),
     *((kernel, 0, "too short") for kernel in ("energies", "levels", "hop_peaks")),
     ("levels", 2, "not contiguous"), ("cascade", 5, "not contiguous"),
+    *((kernel, place, "too short") for kernel, place in (("steps", 0), ("steps", 4), ("tally", 0))),
     *((kernel, place, bad)
-      for kernel, place in (("unpack", 0), ("best_tracks", 7), ("best_tracks", 8))
+      for kernel, place in (("unpack", 0), ("best_tracks", 7), ("best_tracks", 8),
+                            ("reduce", 4), ("tally", 1))
       for bad in ("unaligned", "big-endian")),  # bytes are neither
     ("follow", 4, "too short"), ("band_powers", 2, "too short"),
     ("ramp", 1, "not contiguous"), ("ramp", 5, "not contiguous"),
@@ -208,6 +210,17 @@ def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
         ("decibels", 1, 0.0),
         ("decibels", 1, -1.0),
         ("decibels", 1, math.nan),
+        ("reduce", 1, np.zeros(10)),
+        ("borders", 1, 0),
+        ("borders", 1, 3),
+        ("steps", 1, -1),
+        ("steps", 1, 1 << 62),
+        ("steps", 2, 0.0),
+        ("steps", 2, math.nan),
+        ("tally", 2, 0),
+        ("tally", 2, 2),
+        ("tally", 3, np.array([0.0, 3.0, 0.0, 0.0, 0.0, 0.0])),
+        ("tally", 3, np.array([0.0, math.nan, 0.0, 0.0, 0.0, 0.0])),
         ("ramp", 3, 0),
         ("ramp", 3, 1),
         ("ramp", 3, -2),

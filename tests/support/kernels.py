@@ -13,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 
 from dsp.kernels import (
+    plain_control,
     plain_dynamics,
     plain_filters,
     plain_levels,
@@ -47,8 +48,9 @@ PLAIN = SimpleNamespace(
     widen=plain_strip.widen,
     **{
         name: getattr(plain_dynamics, name)
-        for name in ("curve", "decibels", "follow", "ramp", "ratios")
+        for name in ("borders", "curve", "decibels", "follow", "ratios", "reduce")
     },
+    **{name: getattr(plain_control, name) for name in ("ramp", "steps", "tally")},
 )
 """The plain version of every kernel, by the name of the compiled one."""
 
@@ -150,6 +152,54 @@ def _follow(engine, blocks):
         engine.follow(target, 0.93, 0.995, 1e-7, state)
         outs.append(target)
     return [np.concatenate(outs, axis=1), state]
+
+
+def _reduce(engine, blocks):
+    state, outs, flags = np.zeros((blocks[0].shape[1], 2)), [], []
+    panel = np.array([1e-15, -20.0, 0.75, 6.0, 24.0, 0.5, 0.93, 0.995, 1e-7, -40.0])
+    for block in blocks:
+        peaks, active = np.ascontiguousarray(np.abs(block.T)), np.empty(len(block), np.uint8)
+        out = np.empty(peaks.shape)
+        engine.reduce(peaks, panel, state, out, active)
+        outs.append(out)
+        flags.append(active)
+    return [np.concatenate(outs, axis=1), np.concatenate(flags), state]
+
+
+def _borders(*, cuts):
+    def run(engine, blocks):
+        rows = blocks[0].shape[1]
+        ahead, outs = np.full((rows, 3), 0.5, np.float32), []
+        for block in blocks:
+            reductions = np.clip(np.ascontiguousarray(block.T, np.float64), -1.0, 1.0) * 30.0
+            out = np.empty((rows, 3 + len(block)), np.float32)
+            engine.borders(reductions, rows, 2.0, cuts, ahead, out)
+            outs.append(out[:, 3:])
+        return [np.concatenate(outs, axis=1), ahead]
+
+    return run
+
+
+def _steps(*, lines, hops_per_step):
+    def run(engine, blocks):
+        values, first, outs = np.concatenate(blocks)[:40, 0].astype(np.float64), 0, []
+        for block in blocks:
+            out = np.empty(len(block))
+            engine.steps(values, first, hops_per_step, lines, out)
+            first += len(block)
+            outs.append(out)
+        return [np.concatenate(outs)]
+
+    return run
+
+
+def _tally(engine, blocks):
+    tallies, outs = np.zeros(6), []
+    for block in (block for block in blocks if len(block)):
+        reductions = np.ascontiguousarray(block.T, np.float64)
+        active, out = (block[:, 0] > 0).view(np.uint8), np.empty(len(block) // 30 + 1, np.float32)
+        outs.append(out[: engine.tally(reductions, active, 30, tallies, out)])
+    return [np.concatenate(outs), tallies]
 
 
 def _ramp(*, linked, ducks):
@@ -280,6 +330,12 @@ CASES = [
         _elementwise(lambda engine, x, out: engine.curve(x, -20.0, 1.0, 0.0, 9.0, out)),
     ),
     Case("follow", _follow),
+    Case("reduce", _reduce, (1, 3)),
+    Case("borders", _borders(cuts=0)),
+    Case("borders of a cut", _borders(cuts=1), (1,)),
+    Case("steps", _steps(lines=0, hops_per_step=30.7), (1,)),
+    Case("steps on lines", _steps(lines=1, hops_per_step=30.7), (1,)),
+    Case("tally", _tally, (1, 3)),
     Case("ramp", _ramp(linked=False, ducks=False), (1, 2, 3)),
     Case("ramp of a band", _ramp(linked=True, ducks=True), (1, 2)),
     Case("linked ramp", _ramp(linked=True, ducks=False), (1, 2)),
@@ -347,6 +403,17 @@ GOOD = {
     "ratios": lambda _: [np.ones(5), np.zeros(5)],
     "curve": lambda _: [np.ones(5), 0.0, 1.0, 0.0, 9.0, np.zeros(5)],
     "follow": lambda _: [np.ones((2, 5)), 0.5, 0.5, 0.0, np.zeros((2, 2))],
+    "reduce": lambda _: [
+        np.ones((2, 5), np.float32), np.ones(10), np.zeros((2, 2)), np.zeros((2, 5)),
+        np.zeros(5, np.uint8),
+    ],
+    "borders": lambda _: [
+        np.ones((2, 5)), 2, 0.0, 0, np.ones((2, 3), np.float32), np.zeros((2, 8), np.float32),
+    ],
+    "steps": lambda _: [np.ones(4), 3, 1.5, 1, np.zeros(5)],
+    "tally": lambda _: [
+        np.ones((2, 5)), np.zeros(5, np.uint8), 3, np.zeros(6), np.zeros(2, np.float32),
+    ],
     "ramp": lambda _: [
         np.zeros((20, 2), np.float32), np.zeros((20, 2), np.float32),
         np.ones((2, 4), np.float32), 2, 13, np.zeros((20, 2), np.float32),

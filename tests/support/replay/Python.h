@@ -40,6 +40,7 @@ typedef struct {
     int slot;
     void *value;
 } PyModuleDef_Slot;
+typedef void PyThreadState;
 struct PyModuleDef {
     int base;
     const char *name, *doc;
@@ -56,7 +57,6 @@ extern const char *const PyExc_ValueError;
 #define PY_SSIZE_T_MAX ((Py_ssize_t)(SIZE_MAX >> 1))
 #define Py_None (&nothing)
 #define Py_NewRef(object) (object)
-typedef void PyThreadState;
 #define PyEval_SaveThread() NULL
 #define PyEval_RestoreThread(thread) ((void)(thread))
 #define PyMODINIT_FUNC PyObject *

@@ -126,8 +126,9 @@ static void give_number(const PyObject *object)
 
 static PyCFunction kernel_of(const char *name)
 {
-    PyMethodDef *families[] = {filter_methods, level_methods, dynamics_methods, spectrum_methods,
-                               pcm_methods, strip_methods, path_methods, partial_methods};
+    PyMethodDef *families[] = {filter_methods, level_methods, dynamics_methods, control_methods,
+                               spectrum_methods, pcm_methods, strip_methods, path_methods,
+                               partial_methods};
     for (size_t i = 0; i < sizeof families / sizeof *families; i++)
         for (PyMethodDef *method = families[i]; method->ml_name; method++)
             if (!strcmp(method->ml_name, name))
