@@ -17,18 +17,26 @@ JAES 61(10), 2013: times from the squared crest factor. Ma et al., "Intelligent 
 dynamic range compression", JAES 63(6), 2015.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import HOP_FRAMES
 from dsp.mixing.recall_sheet import Compression, DeEss, Drive
-from dsp.mixing.stem_meters import CELL_S, SIBILANCE_FLOOR_DB, SIBILANCE_HZ, SIBILANCE_Q, STEP_S
+from dsp.mixing.stem_meters import (
+    CELL_S,
+    DETECTOR_HZ,
+    SIBILANCE_FLOOR_DB,
+    SIBILANCE_HZ,
+    SIBILANCE_Q,
+    STEP_S,
+    hops_per_step,
+)
 from dsp.mixing.tone import CENTRES
 from dsp.mixing.track import Steps, Track
 from dsp.processors.compressor import reduction_curve_db, static_reduction_db
-from dsp.units import dbs_of, power_db_of, power_dbs_of
+from dsp.units import SILENCE_DB, dbs_of, power_db_of, ratios_of
 
 _REDUCTION_DB = {"lead": 3.0, "speech": 3.5, "backing": 3.0, "bass": 3.0, "kick": 1.5,
                  "snare": 1.5, "drums": 1.5, "guitar": 1.5, "keys": 1.5, "brass": 1.5}  # fmt: skip
@@ -40,13 +48,17 @@ _ATTACK_MS, _RELEASE_MS = (2.0, 60.0), (50.0, 400.0)
 _SOUNDS_DB = -50.0
 """Below the loudest hop: where a stem rests no reduction is counted."""
 
-GLUE_DB = 1.25
-_SUM_CREST_DB = 7.0
-"""Of the peaks that glue acts on, above the K-weighted power of both channels of a sum."""
+GLUE_DB = 1.2
+"""Mean reduction on the sum. What is foretold of peaks is a tenth too low at times."""
+_GLUE_RATIO = 1.3
+"""A threshold that is a decibel off takes a quarter of one more or less, with 1.5 a third."""
+_GLUE_RELEASE_MS = 1_500.0
+"""Slower than a beat: with 0.8 s what is held came back by half between two beats of a kick."""
+_COINCIDENCE = 3.0
+"""Exponent of the mean in which the peaks of stems make one of the sum. With 2 all of them would
+fall together, with infinity none; with 3 it was nearest over 14 songs."""
 
-_GLUE_DETECTOR_HZ = 150.0
-"""A kick that set it off would move all the rest."""
-
+_LATE = np.array([0.0, 0.5, 0.5])
 _FULLNESS = 0.75
 """Mean of the square that a soft clip meets, against the peak of a hop: that of a sine, for
 the part of it that stays its own frequency."""
@@ -92,10 +104,10 @@ def compression_of(track: Track, gain_db: float) -> Compression | None:
 def _threshold_for(
     wanted_db: float, level_db: NDArray[np.float64], panel: Compression, hop_s: float
 ) -> float:
-    """Return the threshold whose mean reduction is wanted, by bisection to 0.25 dB."""
+    """Return the threshold whose mean reduction is wanted, by bisection to 0.1 dB."""
     sounds = level_db > level_db.max() + _SOUNDS_DB
     low, high = float(level_db.max()) - 50.0, float(level_db.max())
-    while high - low > 0.25:  # noqa: PLR2004 - finer than anyone sets a threshold
+    while high - low > 0.1:  # noqa: PLR2004 - finer than anyone sets a threshold
         middle = 0.5 * (low + high)
         reduction = _reduction_db(level_db, panel, middle, hop_s)
         if reduction[sounds].mean() > wanted_db:
@@ -119,10 +131,47 @@ def saturation_change_db(track: Track, gain_db: float, drive: Drive | None) -> f
     """Return what saturation does to a stem's loudness, in LU: the mean of a soft clip."""
     if drive is None:
         return 0.0
-    power = np.expm1(drive.drive_db * np.log(10.0) / 10.0)
     level = track.analysis.excerpt.astype(np.float64) * 10.0 ** (gain_db / 20.0)
-    wet = 1.0 / np.sqrt(1.0 + _FULLNESS * power * np.square(level))
-    return _heard_db(track, np.square(1.0 - drive.mix + drive.mix * wet))
+    return _heard_db(track, np.square(_driven(level, drive, _FULLNESS)))
+
+
+def peak_changes_db(
+    track: Track, gain_db: float, panel: Compression | None, drive: Drive | None
+) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """Return what tells, of peaks above ``DETECTOR_HZ`` per 100 ms, what the two do to them, in dB.
+
+    Loud ones are held down, soft ones raised by the make-up: what happens to the peaks of the
+    excerpt, from the softest to the loudest, happens to others as loud. A peak mostly is where a
+    note begins, and there a compressor is late.
+    """
+    analysis = track.analysis
+    own, level = analysis.excerpt_highs, analysis.excerpt * 10.0 ** (gain_db / 20.0)
+    gains = np.ones(len(own))
+    if panel is not None and len(own):
+        hop_s = HOP_FRAMES / analysis.probe.rate_hz
+        taken_db = _reduction_db(dbs_of(level), panel, panel.threshold_db, hop_s)
+        # A gain is the mean of those at both ends of a hop, which two hops before it asked for.
+        late_db = np.convolve(taken_db, _LATE)[: len(own)]
+        gains *= ratios_of(panel.make_up_db - late_db)
+    if drive is not None:
+        gains *= _driven(level * gains, drive, fullness=1.0)
+    hops = hops_per_step(analysis.probe.rate_hz)
+    cells = len(own) // hops
+    before, after = (
+        np.sort(dbs_of(peaks[: cells * hops].reshape(cells, hops).max(axis=1)))
+        for peaks in (own, own * gains)
+    )
+    if not cells or before[-1] <= SILENCE_DB:
+        return np.zeros_like
+    heard = before > before[-1] + _SOUNDS_DB
+    return lambda peaks: np.interp(dbs_of(peaks), before[heard], (after - before)[heard])
+
+
+def _driven(level: NDArray[np.float64], drive: Drive, fullness: float) -> NDArray[np.float64]:
+    """Return the gain of a soft clip at peaks of a hop: its mean over so full a wave."""
+    power = np.expm1(drive.drive_db * np.log(10.0) / 10.0)
+    wet = 1.0 / np.sqrt(1.0 + fullness * power * np.square(level))
+    return np.asarray(1.0 - drive.mix + drive.mix * wet)
 
 
 def _heard_db(track: Track, ratio: NDArray[np.float64]) -> float:
@@ -199,28 +248,28 @@ def drive_of(track: Track) -> Drive | None:
     )
 
 
-def glue_of(energies: Sequence[Steps], depth_db: float = GLUE_DB) -> Compression | None:
+def glue_of(peaks: Sequence[Steps], depth_db: float = GLUE_DB) -> Compression | None:
     """Return the compressor on the sum: slow, low ratio, about a dB.
 
     Parameters
     ----------
-    energies : sequence of (steps,) float64
-        What each stem will send to the sum, per ``STEP_S``.
+    peaks : sequence of (steps,) float64
+        The highest that each stem will send to the sum per ``STEP_S``, above ``DETECTOR_HZ``.
     depth_db : float
         Mean reduction. With more than usual it also catches peaks.
     """
-    if len(energies) < 2 or depth_db <= 0.0:  # noqa: PLR2004 - one stem has nothing to be glued to
+    if len(peaks) < 2 or depth_db <= 0.0:  # noqa: PLR2004 - one stem has nothing to be glued to
         return None
     dense = depth_db > GLUE_DB
     panel = Compression(
         threshold_db=0.0,
-        ratio=2.5 if dense else 1.5,
-        knee_db=8.0,
+        ratio=2.5 if dense else _GLUE_RATIO,
+        knee_db=8.0 if dense else 12.0,
         attack_ms=10.0 if dense else 30.0,
-        release_ms=800.0,
+        release_ms=_GLUE_RELEASE_MS,
         make_up_db=0.0,
-        detector_hz=_GLUE_DETECTOR_HZ,
+        detector_hz=DETECTOR_HZ,
         why=f"holds the sum together: {depth_db:g} dB on average",
     )
-    level_db = power_dbs_of(np.sum(energies, axis=0)) + _SUM_CREST_DB
+    level_db = dbs_of(np.sum(np.power(peaks, _COINCIDENCE), axis=0) ** (1.0 / _COINCIDENCE))
     return panel.changed(threshold_db=_threshold_for(depth_db, level_db, panel, STEP_S))

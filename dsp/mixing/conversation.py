@@ -176,5 +176,6 @@ def _excerpt_where(track: Track, speaks: NDArray[np.bool_]) -> Analysis:
     return replace(
         analysis,
         excerpt=own(analysis.excerpt, hop_s),
+        excerpt_highs=own(analysis.excerpt_highs, hop_s),
         excerpt_energy=own(analysis.excerpt_energy, CELL_S),
     )

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from dsp.mixing.balance import lead_activity
 from dsp.mixing.compression import GLUE_DB, glue_of
-from dsp.mixing.prediction import change_db, loudness_at_sum, spectrum_at_sum
+from dsp.mixing.prediction import change_db, loudness_at_sum, peaks_at_sum, spectrum_at_sum
 from dsp.mixing.presets import Preset, asked_of
 from dsp.mixing.recall_sheet import Band, LowLimit, Master, Settings, Stem
 from dsp.mixing.reference import MOST_DB, Reference, glue_toward, width_toward
@@ -15,6 +16,8 @@ from dsp.mixing.track import K_POWER, Bands, Steps, Track
 
 LOWS_HZ, LOWS_RANGE_DB, LOWS_RELEASE_MS = 200.0, 12.0, 80.0
 """Of the low limiter: 12 dB are 7 at 55 Hz."""
+LOWS_MARGIN_DB = 1.5
+"""Under the ceiling, where lows begin to give way: what follows adds peaks to them."""
 
 
 def master_of(
@@ -64,9 +67,14 @@ def master_of(
         sum_lufs = loudness_at_sum(np.sum(list(energies.values()), axis=0))
         sum_lufs += change_db(spectrum * K_POWER, power_response(eq, rate_hz))
         low_limiter = _low_limiter(sum_lufs - depth_db, asked)
+    glue = None
+    if depth_db > 0.0:
+        sings = lead_activity(tracks)
+        heard = [peaks_at_sum(t, stems[t.name], sings, rate_hz, eq) for t in tracks]
+        glue = glue_of(heard, depth_db)
     return Master.within(
         eq=eq,
-        glue=glue_of(list(energies.values()), depth_db),
+        glue=glue,
         width=width if stages.widen else 1.0,
         lows_mono_hz=120.0 if stages.widen and not kept else 0.0,
         low_limiter=low_limiter,
@@ -94,7 +102,7 @@ def _low_limiter(sum_lufs: float, asked: Preset) -> LowLimit:
     """Return what holds the lows under the ceiling, as far as the make-up is known beforehand."""
     return LowLimit.within(
         hz=LOWS_HZ,
-        limit_db=round(asked.ceiling_dbtp - (asked.target_lufs - sum_lufs), 1),
+        limit_db=round(asked.ceiling_dbtp - LOWS_MARGIN_DB - (asked.target_lufs - sum_lufs), 1),
         range_db=LOWS_RANGE_DB,
         release_ms=LOWS_RELEASE_MS,
         why="so that a kick does not make the limiter turn down the rest",

@@ -16,16 +16,20 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.audio import HOP_FRAMES
 from dsp.measure.loudness import integrated_lufs
 from dsp.mixing.automation import automation_db
-from dsp.mixing.compression import compression_change_db, saturation_change_db
-from dsp.mixing.recall_sheet import Room, Stem
-from dsp.mixing.stem_meters import BANDS_STEP_S, STEP_S
+from dsp.mixing.compression import compression_change_db, peak_changes_db, saturation_change_db
+from dsp.mixing.recall_sheet import Band, Room, Stem
+from dsp.mixing.stem_meters import BANDS_STEP_S, DETECTOR_HZ, STEP_S, hops_per_step
 from dsp.mixing.tone import CENTRES, power_response
 from dsp.mixing.track import K_POWER, Bands, Steps, Track
 from dsp.processors import filters
 from dsp.processors.stereo import rows_of_side
-from dsp.units import power_db_of
+from dsp.units import power_db_of, ratios_of
+
+_ABOVE = power_response([Band(kind="high_pass", hz=DETECTOR_HZ, q=0.7071)], 48_000)
+"""What the compressor on the sum hears of each third octave."""
 
 
 def cut_power(room: Sequence[Room], hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -80,14 +84,18 @@ def strip_power(track: Track, stem: Stem, rate_hz: int, *, held: bool = False) -
     held : bool
         The lead sounds: the cuts that make room for it are at their full depth.
     """
+    power, driven_db = _static_power(track, stem, rate_hz, held=held)
+    return np.asarray(power * 10.0 ** (sum(_dynamics_db(track, driven_db, stem)) / 10.0))
+
+
+def _static_power(track: Track, stem: Stem, rate_hz: int, *, held: bool) -> tuple[Bands, float]:
+    """Return the same without compressor and saturation, and the gain of the peaks into them."""
     power = power_response(stem.eq, rate_hz)
     if held:
         power = power * cut_power(stem.room, CENTRES)
+    gain = 10.0 ** ((stem.trim_db + stem.fader_db) / 10.0) * _pan_power(track, stem.pan)
     driven_db = level_db(track, stem.trim_db, power)
-    compressed_db, saturated_db = _dynamics_db(track, driven_db, stem)
-    gain_db = stem.trim_db + stem.fader_db + compressed_db + saturated_db
-    gain = 10.0 ** (gain_db / 10.0) * _pan_power(track, stem.pan)
-    return np.asarray(power * width_power(track, stem, rate_hz) * gain)
+    return power * width_power(track, stem, rate_hz) * gain, driven_db
 
 
 def _dynamics_db(track: Track, driven_db: float, stem: Stem) -> tuple[float, float]:
@@ -120,6 +128,47 @@ def energy_at_sum(track: Track, stem: Stem, lead_active: NDArray[np.bool_], rate
     if moved_db is not None:
         ratio *= 10.0 ** (moved_db / 10.0)
     return np.asarray(track.energy * ratio)
+
+
+def peaks_at_sum(
+    track: Track, stem: Stem, lead_active: NDArray[np.bool_], rate_hz: int, eq: Sequence[Band]
+) -> Steps:
+    """Return the highest peak per 100 ms, lows left out, that a strip will send through an EQ.
+
+    Where a peak is, the bands of a sound mostly are in phase: they add as amplitudes.
+    """
+    bands, peaks = np.sqrt(track.spectrum * _ABOVE), _highest(track)
+    if not bands.any():
+        return np.zeros(len(peaks))
+    free, held = (_static_power(track, stem, rate_hz, held=holds) for holds in (False, True))
+    gains = [
+        float((bands * np.sqrt(power * power_response(eq, rate_hz))).sum() / bands.sum())
+        for power, _ in (free, held)
+    ]
+    moved_db = automation_db(stem, track, lead_active)
+    changed_db = peak_changes_db(track, free[1], stem.compressor, stem.saturation)(peaks)
+    sent = _louder_side(track, stem.pan) * np.where(lead_active, gains[1], gains[0])
+    return np.asarray(
+        peaks * sent * ratios_of(changed_db + (0.0 if moved_db is None else moved_db))
+    )
+
+
+def _highest(track: Track) -> Steps:
+    """Return the highest peak per 100 ms of the song, lows left out, as recorded."""
+    highest, rate_hz = track.analysis.highest, track.analysis.probe.rate_hz
+    if not len(highest):
+        return np.zeros(len(track.energy))
+    seconds = np.arange(len(track.energy)) * STEP_S + track.lag_s
+    rows = (seconds * rate_hz / (hops_per_step(rate_hz) * HOP_FRAMES)).astype(np.int64)
+    there = (rows >= 0) & (rows < len(highest))
+    return np.where(there, highest[np.clip(rows, 0, len(highest) - 1)], 0.0)
+
+
+def _louder_side(track: Track, pan: float) -> float:
+    """Return the amplitude of a mono sound in the channel that has more of it."""
+    if track.analysis.probe.channels > 1:
+        return 1.0
+    return float(np.cos((1.0 - abs(pan)) * np.pi / 4.0))
 
 
 def loudness_at_sum(energy: Steps) -> float:

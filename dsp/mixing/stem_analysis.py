@@ -69,10 +69,14 @@ class Analysis:
     """``(steps, 31)`` mean-square power per 500 ms and third octave, channels summed."""
     excerpt: NDArray[np.float32]
     """``(hops,)`` sample peaks per 16 frames of the loudest 20 s."""
+    excerpt_highs: NDArray[np.float32]
+    """``(hops,)`` the same of what lies above ``DETECTOR_HZ``."""
     excerpt_start_s: float
     """Where that part begins, on the stem's own timeline."""
     excerpt_energy: NDArray[np.float32]
     """``(cells,)`` K-weighted mean square per 10 ms of the same part, channels summed."""
+    highest: NDArray[np.float32]
+    """``(parts,)`` highest sample peak above ``DETECTOR_HZ`` in every ``hops_per_step`` hops."""
     side: NDArray[np.float32]
     """``(31,)`` share of left minus right in the power per third octave; 0 for mono."""
     sample_peak_dbfs: float
@@ -111,7 +115,9 @@ class Analysis:
             energy=none,
             bands=none,
             excerpt=none,
+            excerpt_highs=none,
             excerpt_energy=none,
+            highest=none,
             flux=none,
             wave=none.astype(np.float16),
             sibilance=none.astype(np.int64),
@@ -161,7 +167,7 @@ def analyse(
     for meter, is_asked in ((side, channels > 1), (flux, onsets), (sibilance, voice)):
         meters += [meter] if is_asked else []
     frames, nonfinite, wild = _let_hear(probe, meters, resources, heard)
-    steps, band_powers = energies.steps(), bands.powers()
+    steps, band_powers, peaks = energies.steps(), bands.powers(), excerpt.peaks()
     return Analysis(
         probe=probe,
         sha256=tuple(_sha256(file.path) for file in probe.files),
@@ -169,9 +175,11 @@ def analyse(
         silent=not steps.any() and levels.sample_peak_dbfs().max() <= _SILENT_DBFS,
         energy=steps,
         bands=band_powers,
-        excerpt=excerpt.peaks(),
+        excerpt=peaks[0],
+        excerpt_highs=peaks[1],
         excerpt_start_s=excerpt.start_s,
         excerpt_energy=energies.cells(round(excerpt.start_s / CELL_S), round(EXCERPT_S / CELL_S)),
+        highest=excerpt.highest(),
         side=side.share_of(band_powers),
         **_facts_of(levels),
         nonfinite=nonfinite,

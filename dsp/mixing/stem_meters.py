@@ -21,6 +21,9 @@ BANDS_STEP_S = 0.5
 EXCERPT_S = 20.0
 """Length of the loudest part whose peaks are kept, to set compressors by."""
 
+DETECTOR_HZ = 150.0
+"""What lies below is not heard by the compressor on the sum: a kick would move all the rest."""
+
 CELL_S = 0.01
 """Grid of the K-weighted energies of that part."""
 _CELLS_PER_STEP = round(STEP_S / CELL_S)
@@ -30,36 +33,55 @@ SIBILANCE_FLOOR_DB, _SIBILANCE_LEVELS = -70, 100
 SIBILANCE_STEP_S = 0.05
 """An s lasts as long, and the release of what holds it down."""
 
+_DETECTOR_Q = 0.7071
 _HALF_POWER = np.float32(np.sqrt(0.5))
 
 
+def hops_per_step(rate_hz: int) -> int:
+    """Return the whole hops nearest to ``STEP_S``: the grid of highest peaks."""
+    return round(STEP_S * rate_hz / HOP_FRAMES)
+
+
 class Excerpt:
-    """Keep the sample peaks per hop of the loudest 20 s, windows anchored at frame 0."""
+    """Keep the sample peaks per hop of the loudest 20 s, windows anchored at frame 0.
+
+    With them go those of the same sound above ``DETECTOR_HZ``, whose highest are kept throughout.
+    """
 
     def __init__(self, rate_hz: int, channels: int) -> None:
         self._rate_hz = rate_hz
-        self._peaks = HopPeaks(channels, linked=True)
+        self._peaks, self._high_peaks = (HopPeaks(channels, linked=True) for _ in range(2))
+        row = biquad("high_pass", hz=DETECTOR_HZ, q=_DETECTOR_Q, rate_hz=rate_hz)
+        self._above = Cascade(row, channels)
+        self._steps, self._highest = Windows(hops_per_step(rate_hz), 1), array("f")
         self._hops = int(EXCERPT_S * rate_hz) // HOP_FRAMES
         self._now: list[NDArray[np.float32]] = []
         self._now_hops = 0
-        self._best: NDArray[np.float32] = np.zeros(0, np.float32)
+        self._best = np.zeros((2, 0), np.float32)
         self._best_power = -1.0
         self._windows_done = self._best_window = 0
 
     def update(self, block: Block) -> None:
         """Hear the next block."""
-        peaks = self._peaks.push(block)[0]
-        while self._now_hops + len(peaks) >= self._hops:
+        highs = self._high_peaks.push(self._above.process(block))
+        steps = self._steps.push(highs.T).reshape(-1, self._steps.frames)
+        self._highest.frombytes(steps.max(axis=1).tobytes())
+        peaks = np.concatenate([self._peaks.push(block), highs])
+        while self._now_hops + peaks.shape[1] >= self._hops:
             fill = self._hops - self._now_hops
-            self._keep(peaks[:fill])
+            self._keep(peaks[:, :fill])
             self._settle()
-            peaks = peaks[fill:]
+            peaks = peaks[:, fill:]
         self._keep(peaks)
 
     def peaks(self) -> NDArray[np.float32]:
-        """Return the hop peaks of the loudest window so far."""
+        """Return the hop peaks of the loudest window so far, ``(2, hops)``: all, and above."""
         self._settle()
         return self._best
+
+    def highest(self) -> NDArray[np.float32]:
+        """Return the highest peak above ``DETECTOR_HZ`` in every ``hops_per_step`` hops."""
+        return np.array(self._highest)
 
     @property
     def start_s(self) -> float:
@@ -68,11 +90,11 @@ class Excerpt:
 
     def _keep(self, peaks: NDArray[np.float32]) -> None:
         self._now.append(peaks)
-        self._now_hops += len(peaks)
+        self._now_hops += peaks.shape[1]
 
     def _settle(self) -> None:
-        window = np.concatenate(self._now) if self._now else self._best[:0]
-        power = float(np.square(window, dtype=np.float64).sum())
+        window = np.concatenate(self._now, axis=1) if self._now else self._best[:, :0]
+        power = float(np.square(window[0], dtype=np.float64).sum())
         if power > self._best_power:
             self._best, self._best_power = window, power
             self._best_window = self._windows_done

@@ -198,7 +198,7 @@ def test_one_stem_is_not_glued():
 def test_glue_follows_the_level_of_the_sum(gain_db):
     """A quiet sum is held together as much as a loud one: stems come at any level."""
     usual, other = (
-        glue_of([np.full(50, 0.001 * 10 ** (gain / 10))] * 3).threshold_db for gain in (0, gain_db)
+        glue_of([np.full(50, 0.1 * 10 ** (gain / 20))] * 3).threshold_db for gain in (0, gain_db)
     )
 
     assert usual + gain_db == pytest.approx(other, abs=0.3)

@@ -34,7 +34,8 @@ def _louder(analysis, lufs):
     """Return the stem at another loudness while it sounds."""
     now = 10.0 * np.log10(analysis.energy[analysis.energy > 0].mean()) - 0.691
     gain = 10.0 ** ((lufs - now) / 20.0)
-    scaled = {"energy": 2, "bands": 2, "excerpt_energy": 2, "excerpt": 1}
+    powers = dict.fromkeys(("energy", "bands", "excerpt_energy"), 2)
+    scaled = powers | dict.fromkeys(("excerpt", "excerpt_highs", "highest"), 1)
     return replace(analysis, **{k: getattr(analysis, k) * gain**n for k, n in scaled.items()})
 
 

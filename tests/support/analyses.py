@@ -40,6 +40,7 @@ def analysis_of(
     bands = np.outer(sounds[::5], shape / shape.sum() * power).astype(np.float32)
     cells = np.repeat(sounds, 10)[:2000] * power
     beat = np.exp(-np.arange(2000) / 300.0)
+    peaks = (np.sqrt(power) * 10 ** (crest_db / 20) * np.tile(beat, 10)).astype(np.float32)
     return Analysis(
         probe=Probe(
             path=Path(name),
@@ -57,9 +58,11 @@ def analysis_of(
         energy=(sounds * power).astype(np.float32),
         bands=bands,
         sibilance=np.zeros(0, np.int64),
-        excerpt=(np.sqrt(power) * 10 ** (crest_db / 20) * np.tile(beat, 10)).astype(np.float32),
+        excerpt=peaks,
+        excerpt_highs=peaks,
         excerpt_start_s=0.0,
         excerpt_energy=cells.astype(np.float32),
+        highest=(sounds * peaks.max()).astype(np.float32),
         side=np.full(len(CENTRES), side, np.float32),
         sample_peak_dbfs=lufs + crest_db,
         rms_dbfs=lufs,
