@@ -8,7 +8,7 @@ from dsp.mixing.balance import lead_activity
 from dsp.mixing.compression import GLUE_DB, glue_of
 from dsp.mixing.prediction import change_db, loudness_at_sum, peaks_at_sum, spectrum_at_sum
 from dsp.mixing.presets import Preset, asked_of
-from dsp.mixing.recall_sheet import Band, LowLimit, Master, Settings, Stem
+from dsp.mixing.recall_sheet import Band, Compression, LowLimit, Master, Settings, Stem
 from dsp.mixing.reference import MOST_DB, Reference, glue_toward, width_toward
 from dsp.mixing.rough_mix import is_loud_enough
 from dsp.mixing.tone import CENTRES, KEPT_MAX_DB, MASTER_MAX_DB, master_eq, power_response
@@ -67,14 +67,9 @@ def master_of(
         sum_lufs = loudness_at_sum(np.sum(list(energies.values()), axis=0))
         sum_lufs += change_db(spectrum * K_POWER, power_response(eq, rate_hz))
         low_limiter = _low_limiter(sum_lufs - depth_db, asked)
-    glue = None
-    if depth_db > 0.0:
-        sings = lead_activity(tracks)
-        heard = [peaks_at_sum(t, stems[t.name], sings, rate_hz, eq) for t in tracks]
-        glue = glue_of(heard, depth_db)
     return Master.within(
         eq=eq,
-        glue=glue,
+        glue=_glue(tracks, stems, rate_hz, eq, depth_db),
         width=width if stages.widen else 1.0,
         lows_mono_hz=120.0 if stages.widen and not kept else 0.0,
         low_limiter=low_limiter,
@@ -82,6 +77,20 @@ def master_of(
         ceiling_dbtp=asked.ceiling_dbtp,
         max_mean_reduction_db=asked.max_mean_reduction_db,
     )
+
+
+def _glue(
+    tracks: Sequence[Track],
+    stems: Mapping[str, Stem],
+    rate_hz: int,
+    eq: Sequence[Band],
+    depth_db: float,
+) -> Compression | None:
+    if depth_db <= 0.0:
+        return None
+    sings = lead_activity(tracks)
+    peaks = [peaks_at_sum(t, stems[t.name], sings, rate_hz, eq) for t in tracks]
+    return glue_of(peaks, depth_db)
 
 
 def _bells(spectrum: Bands, rate_hz: int, reference: Reference | None, *, kept: bool) -> list[Band]:
