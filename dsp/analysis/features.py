@@ -34,11 +34,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import soxr
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from dsp import kernels
-from dsp.measure.transform import BandTransform
+from dsp.measure.transform import BandTransform, bin_powers
 
 Rows = NDArray[np.float32]
 
@@ -85,6 +84,7 @@ _LOWEST_PEAK, _HIGHEST_PEAK = (
     int(hz * _PITCH_WINDOW / PITCH_RATE_HZ) + 1 for hz in (LOWEST_HZ * 0.97, 3_600)
 )
 _AROUND = 24  # bins on either side that a peak is compared with
+_PITCH_BINS = _HIGHEST_PEAK + 1 + _AROUND
 _STANDS_OUT = 1.7
 _TUNED_SEMITONES = (12, 48)
 _PARTS, _MOST_PARTS = 2.0**20, 2.0**44
@@ -163,18 +163,19 @@ class Features:
             sound = np.append(sound, np.zeros(_WINDOW, np.float32))
             pitch_sound = np.append(pitch_sound, np.zeros(_PITCH_WINDOW // 2, np.float32))
         self._waiting = np.append(self._waiting, sound)
-        if starts := _starts(len(self._waiting), even=not last):
-            bands = self._bands.powers(self._waiting[:, np.newaxis], np.array(starts))
+        if len(starts := _starts(len(self._waiting), even=not last)):
+            bands = self._bands.powers(self._waiting[:, np.newaxis], starts)
             self._rises.add(bands.astype(np.float32))
             self._waiting = self._waiting[starts[-1] + HOP :].copy()
-        looks, self._pitch_waiting = _looks(
-            np.append(self._pitch_waiting, pitch_sound), _PITCH_WINDOW, PITCH_HOP
-        )
-        if len(looks):
-            powers = _powers(looks * _PITCH_HANN, _HIGHEST_PEAK + 1 + _AROUND)
+        self._pitch_waiting = np.append(self._pitch_waiting, pitch_sound)
+        pitches = max(0, (len(self._pitch_waiting) - _PITCH_WINDOW) // PITCH_HOP + 1)
+        if pitches:
+            starts = np.arange(pitches) * PITCH_HOP
+            powers = bin_powers(self._pitch_waiting, starts, _PITCH_HANN, _PITCH_BINS)
             partials = _Partials(powers)
             self._pitch.add(partials.on_thirds().clip(max=_MOST))
             self._cents += partials.by_cents()
+            self._pitch_waiting = self._pitch_waiting[pitches * PITCH_HOP :].copy()
 
 
 class _Rows:
@@ -250,27 +251,14 @@ class _Rises:
         self._before = logs[-2:]
 
 
-def _starts(waiting: int, *, even: bool) -> range:
+def _starts(waiting: int, *, even: bool) -> NDArray[np.int64]:
     """Return where the windows of rises begin that are whole in what waits.
 
     Two are transformed as one, and each rounds by the other: an even number of them, until the
     last, makes the same pairs of any blocks.
     """
     count = max(0, (waiting - _WINDOW) // HOP + 1)
-    return range(0, (count - count % 2 if even else count) * HOP, HOP)
-
-
-def _looks(waiting: Rows, window: int, hop: int) -> tuple[Rows, Rows]:
-    """Return every whole window of what waits, and what goes on waiting."""
-    count = max(0, (len(waiting) - window) // hop + 1)
-    if not count:
-        return np.zeros((0, window), np.float32), waiting
-    return sliding_window_view(waiting, window)[::hop], waiting[count * hop :].copy()
-
-
-def _powers(looks: Rows, bins: int) -> Rows:
-    spectra = np.fft.rfft(looks, axis=1)[:, :bins]
-    return np.asarray(np.square(spectra.real) + np.square(spectra.imag), np.float32)
+    return np.arange(count - count % 2 if even else count) * HOP
 
 
 class _Partials:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-VERSION = "9"
+VERSION = "10"
 """Rises with every change of any number in ``analysis.json``."""
 
 LOWEST_BPM, HIGHEST_BPM = 45.0, 245.0

@@ -64,12 +64,13 @@ if TYPE_CHECKING or ENGINE == "numpy":
     from dsp.kernels.plain_partials import partials
     from dsp.kernels.plain_paths import best_tracks
     from dsp.kernels.plain_pcm import filtered, quantise, unpack
-    from dsp.kernels.plain_spectra import band_powers, plan
+    from dsp.kernels.plain_spectra import band_powers, bin_powers, plan
     from dsp.kernels.plain_strip import saturate, widen
 else:
     from dsp.kernels._compiled import (
         band_powers,
         best_tracks,
+        bin_powers,
         borders,
         cascade,
         curve,
@@ -96,6 +97,7 @@ __all__ = [
     "ENGINE",
     "band_powers",
     "best_tracks",
+    "bin_powers",
     "borders",
     "cascade",
     "curve",

@@ -1,4 +1,4 @@
-"""Band powers of windows of a stream, the plain version: by the transform of NumPy."""
+"""Powers of windows of a stream, the plain version: by the transform of NumPy."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ Indices = NDArray[np.int64]
 
 
 def plan(size: int) -> int:
-    """Return what ``band_powers`` needs to know of transforms of this size."""
+    """Return what the other two need to know of transforms of this size."""
     return size
 
 
@@ -54,3 +54,36 @@ def band_powers(
         whole = np.add.reduceat(powers, bins, axis=1)[:, :-1]
         whole[:, bins[1:] == bins[:-1]] = 0.0  # where reduceat gives the bin itself
         out += np.maximum(whole + np.diff(cut, axis=1), 0.0)
+
+
+def bin_powers(
+    block: Samples,
+    starts: Indices,
+    window: Samples,
+    half: int,
+    bins: int,
+    work: Samples,
+    out: Samples,
+) -> None:
+    """Take the power of windows of a block, per bin, each on its own.
+
+    Parameters
+    ----------
+    block : (frames, 1) float32
+    starts : (windows,) int64
+        The first frame of each window.
+    window : (2 * half,) float32
+        What its frames are weighed with.
+    half : plan
+        Of transforms of half that length.
+    bins : int
+        How many, from the lowest on; ``half + 1`` at most.
+    work : (4, half + 8) float32
+        Room to work in; overwritten.
+    out : (windows, bins) float32
+        Squared magnitudes; written. A window of silence has exactly 0.
+    """
+    del work
+    looks = block[starts[:, np.newaxis] + np.arange(2 * half), 0]
+    spectra = np.fft.rfft(looks * window)[:, :bins]
+    out[:] = np.square(spectra.real) + np.square(spectra.imag)

@@ -1,4 +1,4 @@
-/* Band powers of windows of a stream, by a Fourier transform of mixed radix.
+/* Powers of windows of a stream, of bands or bins, by a Fourier transform of mixed radix.
  *
  * A transform of A * B points is B transforms of A points side by side, a turn of every value,
  * and A transforms of B points side by side (Gentleman and Sande 1966; the four-step form). So
@@ -24,6 +24,7 @@ typedef struct {
 typedef struct {
     Transform first, second;
     float *turns; /* between the two: real parts, then imaginary ones */
+    float *half_turns; /* of a transform of twice as many real values, likewise */
     Py_ssize_t size;
 } Plan;
 
@@ -60,6 +61,7 @@ static void drop_plan(Plan *plan)
     for (int k = 0; k < MOST_FACTORS; k++)
         free(plan->first.turns[k]), free(plan->second.turns[k]);
     free(plan->turns);
+    free(plan->half_turns);
     free(plan);
 }
 
@@ -74,7 +76,9 @@ static Plan *make_plan(Py_ssize_t size)
             root = d;
     plan->size = size;
     plan->turns = malloc(sizeof(float) * 2 * (size_t)size);
-    if (plan->turns == NULL || make_transform(&plan->first, size / root) < 0 ||
+    plan->half_turns = malloc(sizeof(float) * 2 * (size_t)size);
+    if (plan->turns == NULL || plan->half_turns == NULL ||
+        make_transform(&plan->first, size / root) < 0 ||
         make_transform(&plan->second, root) < 0) {
         drop_plan(plan);
         return NULL;
@@ -85,6 +89,11 @@ static Plan *make_plan(Py_ssize_t size)
             plan->turns[a * root + b] = (float)cos(angle);
             plan->turns[size + a * root + b] = (float)sin(angle);
         }
+    for (Py_ssize_t k = 0; k < size; k++) {
+        const double angle = -TURN * (double)k / (double)(2 * size);
+        plan->half_turns[k] = (float)cos(angle);
+        plan->half_turns[size + k] = (float)sin(angle);
+    }
     return plan;
 }
 
@@ -276,6 +285,14 @@ CLONES static void turn_and_transpose(const Plan *plan, Row *from, Row *to)
     *to = *from, *from = done;
 }
 
+/* The transform of one row, which is left in *from. */
+static void run_plan(const Plan *plan, Row *from, Row *to)
+{
+    run_transform(&plan->first, from, to, plan->second.points);
+    turn_and_transpose(plan, from, to);
+    run_transform(&plan->second, from, to, plan->first.points);
+}
+
 /* The power of both rows from bin 0 to half the size: row one is the even part of the spectrum,
  * row two the odd one. */
 CLONES static void split_powers(Row z, Py_ssize_t size, float *restrict one, float *restrict two)
@@ -336,15 +353,14 @@ typedef struct {
     const int64_t *starts, *bins;
     const double *below;
     Py_ssize_t length, windows, bands;
-    double *out;
 } Job;
 
 /* Rows are the channels of the first window, those of the second, and so on; two at a time. */
-static void run_bands(const Job *job, float *work)
+static void run_bands(const Job *job, float *work, double *out)
 {
     const Py_ssize_t size = job->plan->size, channels = job->in->channels;
     const Py_ssize_t rows = job->windows * channels;
-    memset(job->out, 0, (size_t)(job->windows * job->bands) * sizeof(double));
+    memset(out, 0, (size_t)(job->windows * job->bands) * sizeof(double));
     for (Py_ssize_t row = 0; row < rows; row += 2) {
         const Py_ssize_t next = row + 1;
         Row from = {work, work + size + SPARE};
@@ -359,17 +375,63 @@ static void run_bands(const Job *job, float *work)
             memset(from.im, 0, (size_t)size * sizeof(float));
         if (!sound[0] && !sound[1])
             continue;
-        run_transform(&job->plan->first, &from, &to, job->plan->second.points);
-        turn_and_transpose(job->plan, &from, &to);
-        run_transform(&job->plan->second, &from, &to, job->plan->first.points);
+        run_plan(job->plan, &from, &to);
         split_powers(from, size, to.re, to.im);
         /* A silent row stays exactly 0, whatever sounds beside it. */
         if (sound[0])
             add_bands(to.re, job->bins, job->below, job->bands,
-                      job->out + row / channels * job->bands);
+                      out + row / channels * job->bands);
         if (sound[1])
             add_bands(to.im, job->bins, job->below, job->bands,
-                      job->out + next / channels * job->bands);
+                      out + next / channels * job->bands);
+    }
+}
+
+/* One window of real values, even ones beside odd ones; returns whether it sounds. */
+static int weigh_halves(const Job *job, Py_ssize_t start, Row out)
+{
+    const Py_ssize_t step = job->in->frame_step;
+    const float *x = job->in->at + start * step;
+    int any = 0;
+    for (Py_ssize_t t = 0; t < job->plan->size; t++) {
+        out.re[t] = x[2 * t * step] * job->window[2 * t];
+        out.im[t] = x[(2 * t + 1) * step] * job->window[2 * t + 1];
+        any |= (out.re[t] != 0.0f) | (out.im[t] != 0.0f);
+    }
+    return any;
+}
+
+/* The power of each bin of a transform of 2 * size real values: that of the even ones plus that
+ * of the odd ones turned. */
+CLONES static void join_halves(const Plan *plan, Row z, Py_ssize_t bins, float *restrict out)
+{
+    const Py_ssize_t size = plan->size, inner = bins < size ? bins : size;
+    const float *wr = plan->half_turns, *wi = plan->half_turns + size;
+    if (bins > 0)
+        out[0] = (z.re[0] + z.im[0]) * (z.re[0] + z.im[0]);
+    for (Py_ssize_t k = 1; k < inner; k++) {
+        const float a = z.re[k], b = z.im[k], c = z.re[size - k], d = z.im[size - k];
+        const float odd_re = b + d, odd_im = c - a;
+        const float re = (a + c) + (odd_re * wr[k] - odd_im * wi[k]);
+        const float im = (b - d) + (odd_re * wi[k] + odd_im * wr[k]);
+        out[k] = 0.25f * (re * re + im * im);
+    }
+    if (bins > size)
+        out[size] = (z.re[0] - z.im[0]) * (z.re[0] - z.im[0]);
+}
+
+/* Window by window: a soft one beside a loud one, in one transform, would round by it. */
+static void run_bins(const Job *job, float *work, float *out)
+{
+    const Py_ssize_t size = job->plan->size;
+    for (Py_ssize_t i = 0; i < job->windows; i++, out += job->bands) {
+        Row from = {work, work + size + SPARE};
+        Row to = {from.im + size + SPARE, from.im + 2 * (size + SPARE)};
+        if (weigh_halves(job, job->starts[i], from)) {
+            run_plan(job->plan, &from, &to);
+            join_halves(job->plan, from, job->bands, out);
+        } else
+            memset(out, 0, (size_t)job->bands * sizeof(float));
     }
 }
 
@@ -401,16 +463,23 @@ static PyObject *plan(PyObject *module, PyObject *args)
 }
 
 /* What may be read: starts and bins from Python are indices here. */
-static int job_is_sound(const Job *job)
+static int windows_are_sound(const Job *job)
 {
     const Py_ssize_t last = job->in->frames - job->length;
     for (Py_ssize_t i = 0; i < job->windows; i++)
         if (job->starts[i] < 0 || job->starts[i] > last)
             return refuse("starts", "such that every window lies in the block");
+    return 0;
+}
+
+static int bands_are_sound(const Job *job)
+{
+    if (job->length > job->plan->size)
+        return refuse("window", "no longer than the size");
     for (Py_ssize_t i = 0; i <= job->bands; i++)
         if (job->bins[i] < (i ? job->bins[i - 1] : 0) || job->bins[i] > job->plan->size / 2 + 1)
             return refuse("bins", "rising, up to half the size and one");
-    return job->length > job->plan->size ? refuse("window", "no longer than the size") : 0;
+    return 0;
 }
 
 static PyObject *band_powers(PyObject *module, PyObject *args)
@@ -418,6 +487,7 @@ static PyObject *band_powers(PyObject *module, PyObject *args)
     PyObject *block, *places, *weights, *capsule, *edges, *shares, *room, *output, *result = NULL;
     Py_ssize_t edge_count, share_count, room_count, out_count;
     float *work;
+    double *out;
     Buffers buffers = {.count = 0};
     Sound in;
     Job job = {.in = &in};
@@ -432,16 +502,56 @@ static PyObject *band_powers(PyObject *module, PyObject *args)
         take_array(&buffers, edges, "bins", 'q', 0, &job.bins, &edge_count) < 0 ||
         take_array(&buffers, shares, "below", 'd', 0, &job.below, &share_count) < 0 ||
         take_array(&buffers, room, "work", 'f', 1, &work, &room_count) < 0 ||
-        take_array(&buffers, output, "out", 'd', 1, &job.out, &out_count) < 0)
+        take_array(&buffers, output, "out", 'd', 1, &out, &out_count) < 0)
         goto done;
     job.bands = edge_count - 1;
     if (job.bands < 0 || share_count != edge_count || out_count != job.windows * job.bands)
         refuse("bins, below and out", "(bands + 1,), (bands + 1,) and (windows, bands)");
     else if (room_count < 4 * (job.plan->size + SPARE))
         refuse("work", "(4, size + 8)");
-    else if (job_is_sound(&job) == 0) {
+    else if (windows_are_sound(&job) == 0 && bands_are_sound(&job) == 0) {
         BEGIN_KERNEL(job.windows * job.plan->size)
-        run_bands(&job, work);
+        run_bands(&job, work, out);
+        END_KERNEL
+        result = Py_NewRef(Py_None);
+    }
+done:
+    release(&buffers);
+    return result;
+}
+
+static PyObject *bin_powers(PyObject *module, PyObject *args)
+{
+    PyObject *block, *places, *weights, *capsule, *room, *output, *result = NULL;
+    Py_ssize_t room_count, out_count;
+    float *work, *out;
+    Buffers buffers = {.count = 0};
+    Sound in;
+    Job job = {.in = &in};
+    (void)module;
+    if (!PyArg_ParseTuple(args, "OOOOnOO", &block, &places, &weights, &capsule, &job.bands, &room,
+                          &output))
+        return NULL;
+    job.plan = PyCapsule_GetPointer(capsule, PLAN_NAME);
+    if (job.plan == NULL || take_sound(&buffers, block, "block", 0, &in) < 0 ||
+        take_array(&buffers, places, "starts", 'q', 0, &job.starts, &job.windows) < 0 ||
+        take_array(&buffers, weights, "window", 'f', 0, &job.window, &job.length) < 0 ||
+        take_array(&buffers, room, "work", 'f', 1, &work, &room_count) < 0 ||
+        take_array(&buffers, output, "out", 'f', 1, &out, &out_count) < 0)
+        goto done;
+    if (in.channels != 1)
+        refuse("block", "of one channel");
+    else if (job.bands < 0 || job.bands > job.plan->size + 1)
+        refuse("bins", "0 to the size and one");
+    else if (job.length != 2 * job.plan->size)
+        refuse("window", "twice as long as the size");
+    else if (out_count != job.windows * job.bands)
+        refuse("out", "(windows, bins)");
+    else if (room_count < 4 * (job.plan->size + SPARE))
+        refuse("work", "(4, size + 8)");
+    else if (windows_are_sound(&job) == 0) {
+        BEGIN_KERNEL(job.windows * job.length)
+        run_bins(&job, work, out);
         END_KERNEL
         result = Py_NewRef(Py_None);
     }
@@ -452,4 +562,5 @@ done:
 
 PyMethodDef spectrum_methods[] = {{"plan", plan, METH_VARARGS, NULL},
                                   {"band_powers", band_powers, METH_VARARGS, NULL},
+                                  {"bin_powers", bin_powers, METH_VARARGS, NULL},
                                   {NULL, NULL, 0, NULL}};

@@ -1,4 +1,4 @@
-"""Fourier transforms as the meters use them: their sizes, and the power of bands of windows."""
+"""Fourier transforms as the meters use them: their sizes, and the power of windows."""
 
 from functools import cache
 from threading import local
@@ -64,11 +64,36 @@ class BandTransform:
             The first frame of each.
         """
         out = np.empty((len(starts), len(self._bins) - 1))
-        rooms = vars(_room)
-        if (name := str(self._size)) not in rooms:
-            rooms[name] = np.empty((4, self._size + _SPARE), np.float32)
         kernels.band_powers(
             *(block, starts, self._window, _plan_of(self._size)),
-            *(self._bins, self._below, rooms[name], out),
+            *(self._bins, self._below, _room_for(self._size), out),
         )
         return out
+
+
+def bin_powers(
+    mono: NDArray[np.float32], starts: NDArray[np.int64], window: NDArray[np.float32], bins: int
+) -> NDArray[np.float32]:
+    """Return the squared magnitudes of the lowest bins of windows, ``(windows, bins)``.
+
+    Parameters
+    ----------
+    mono : (frames,) float32
+    starts : (windows,) int64
+        The first frame of each.
+    window : (size,) float32
+        As long as the transform; half of it is a ``fast_length``.
+    bins : int
+    """
+    out, half = np.empty((len(starts), bins), np.float32), len(window) // 2
+    kernels.bin_powers(
+        *(mono[:, np.newaxis], starts, window, _plan_of(half)), *(bins, _room_for(half), out)
+    )
+    return out
+
+
+def _room_for(size: int) -> NDArray[np.float32]:
+    rooms: dict[str, NDArray[np.float32]] = vars(_room)
+    if (name := str(size)) not in rooms:
+        rooms[name] = np.empty((4, size + _SPARE), np.float32)
+    return rooms[name]

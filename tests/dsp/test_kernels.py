@@ -144,7 +144,17 @@ def _ran_beside(case, sound):
     return beside
 
 
-SOUNDED = ("band_powers", "cascade", "energies", "hop_peaks", "levels", "ramp", "saturate", "widen")
+SOUNDED = (
+    "band_powers",
+    "bin_powers",
+    "cascade",
+    "energies",
+    "hop_peaks",
+    "levels",
+    "ramp",
+    "saturate",
+    "widen",
+)
 TAKEN = {
     *((kernel, 0, "not contiguous") for kernel in SOUNDED),
     *((kernel, 0, "too short") for kernel in ("energies", "levels", "hop_peaks")),
@@ -233,6 +243,11 @@ def test_kernel_refuses_what_it_cannot_take(kernel, place, bad):
         ("band_powers", 4, np.array([0, 2, 6])),
         ("band_powers", 4, np.array([0, 2, 1])),
         ("band_powers", 4, np.array([-1, 2, 5])),
+        ("bin_powers", 0, np.zeros((20, 2), np.float32)),
+        ("bin_powers", 1, np.array([0, 13])),
+        ("bin_powers", 2, np.ones(9, np.float32)),
+        ("bin_powers", 4, 6),
+        ("bin_powers", 4, -1),
         ("unpack", 1, 4),
         ("unpack", 1, 0),
         ("unpack", 1, 2),

@@ -41,6 +41,7 @@ PLAIN = SimpleNamespace(
     partials=plain_partials.partials,
     best_tracks=plain_paths.best_tracks,
     band_powers=plain_spectra.band_powers,
+    bin_powers=plain_spectra.bin_powers,
     filtered=plain_pcm.filtered,
     quantise=plain_pcm.quantise,
     unpack=plain_pcm.unpack,
@@ -237,6 +238,15 @@ def _band_powers(size, length):
     return run
 
 
+def _bin_powers(engine, blocks):
+    sound, window = np.concatenate(blocks)[:, :1], np.hanning(258)[1:-1].round(6)
+    starts, work = np.arange(0, len(sound) - 255, 90), np.empty((4, 136), np.float32)
+    out = np.empty((len(starts), 129), np.float32)
+    window = window.astype(np.float32)
+    engine.bin_powers(sound, starts, window, engine.plan(128), 129, work, out)
+    return [out]
+
+
 def _unpack(width, *, big):
     def run(engine, blocks):
         data = np.concatenate(blocks).tobytes()  # any bytes are integers
@@ -343,6 +353,7 @@ CASES = [
         Case(f"powers of {length} in {size}", _band_powers(size, length), (1, 2, 3), close=1e-6)
         for size, length in ((960, 960), (882, 881), (4_410, 4_400), (14, 10), (2, 2))
     ),
+    Case("powers of bins", _bin_powers, (1,), close=1e-6),
     *(
         Case(f"unpack {width} bytes, big {big}", _unpack(width, big=big), (1,))
         for width in (2, 3)
@@ -422,6 +433,10 @@ GOOD = {
         np.zeros((20, 2), np.float32), np.array([0, 12]), np.ones(8, np.float32),
         engine.plan(8), np.array([0, 2, 5]), np.zeros(3), np.zeros((4, 16), np.float32),
         np.zeros((2, 2)),
+    ],
+    "bin_powers": lambda engine: [
+        np.zeros((20, 1), np.float32), np.array([0, 12]), np.ones(8, np.float32),
+        engine.plan(4), 5, np.zeros((4, 12), np.float32), np.zeros((2, 5), np.float32),
     ],
 }  # fmt: skip
 """Arguments that are taken, by kernel."""
