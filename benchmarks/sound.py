@@ -11,7 +11,10 @@ song's own arrangement as its reference; Soundspool; Soundspool with that refere
 
 Landing and peaks are what ffmpeg's ``ebur128`` says, not what we say. *Octaves* is how far the
 octave balance of the result is from that of the arrangement (rms, dB, level removed), *levels*
-how far the stems are from their levels in it. matchering is GPL: it is run as a program.
+how far the stems are from their levels in it: likeness to what only matchering and our last row
+are told, no judgement of a mix. *popular* is how far the octaves are from those of popular
+recordings, which is what our master is drawn toward where nothing else is asked; the arrangements
+themselves are far from both. matchering is GPL: it is run as a program.
 """
 
 import argparse
@@ -32,9 +35,11 @@ from measure import Cost, cost_of
 from scipy.signal import butter, sosfilt
 
 from dsp.mixing.roles import roles_of
+from dsp.mixing.tone import MASTER_TARGET_DB, octave_levels_db
 
 TARGET_LUFS, CEILING_DBTP = -14.0, -1.0
 _OCTAVES_HZ = 62.5 * 2.0 ** np.arange(8)
+_POPULAR_DB = octave_levels_db(10.0 ** (MASTER_TARGET_DB / 10.0))
 _WORDS_HZ = 150.0, 8_000.0
 STEREO = "aformat=channel_layouts=stereo"
 _MATCHERING = (
@@ -101,6 +106,7 @@ def _measured(song: Song, work: Path, matchering: Path | None) -> dict[str, dict
         name: {
             **_landing(one),
             "octaves": float(np.std(_octaves_db(one.sound) - wanted)),
+            "popular": float(np.std(_octaves_db(one.sound) - _POPULAR_DB)),
             "levels": _levels_rms_db(song, recorded_lufs, one.levels_db),
         }
         for name, one in made.items()
