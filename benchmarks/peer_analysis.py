@@ -3,13 +3,15 @@
 usage: peer_analysis.py own|whole|librosa|essentia FILE...
 
 A program of its own, so that each engine is run by the Python that has it, and pays for what
-it imports. librosa: ISC. essentia: AGPL, run here as a separate program and never imported by
-the project.
+it imports. The first song pays for that too; ``cpu_s`` of the others compares the work alone.
+librosa: ISC. essentia: AGPL, run here as a separate program and never imported by the
+project.
 """
 
 import importlib
 import json
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ PROFILES = {
     "major": (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88),
     "minor": (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17),
 }
-BLOCK = 65_536
+BLOCK = 262_144
 
 
 def own(path: str) -> dict[str, Any]:
@@ -48,10 +50,11 @@ def evidence_of(path: str | Path) -> Any:  # noqa: ANN401 - of a module that a p
     sys.path.insert(0, str(Path(__file__).parents[1]))
     sf = importlib.import_module("soundfile")
     features = importlib.import_module("dsp.analysis.features")
+    mono_of = importlib.import_module("dsp.analysis.readings").mono_of
     with sf.SoundFile(path) as file:
         gather = features.Features(file.samplerate)
         for block in file.blocks(BLOCK, dtype="float32", always_2d=True):
-            gather.feed(sum(block.T) * np.float32(1 / block.shape[1]))
+            gather.feed(mono_of(block))
     return gather.close()
 
 
@@ -107,7 +110,9 @@ def main() -> None:
     engine: Callable[[str], dict[str, Any]]
     engine = {"own": own, "whole": whole, "librosa": librosa, "essentia": essentia}[sys.argv[1]]
     for path in sys.argv[2:]:
-        print(json.dumps({"name": Path(path).stem, **engine(path)}), flush=True)
+        began = time.process_time()
+        said = {"name": Path(path).stem, **engine(path)}
+        print(json.dumps({**said, "cpu_s": time.process_time() - began}), flush=True)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ MUSIC_S = 3_600.0
 on the radio is another."""
 
 _WINDOW, _PITCH_WINDOW = 1_024, 8_192
-_BLOCK = 65_536
+_BLOCK = 262_144
 _HANN = np.hanning(_WINDOW + 1)[:-1].astype(np.float32)
 _PITCH_HANN = np.hanning(_PITCH_WINDOW + 1)[:-1].astype(np.float32)
 
@@ -77,6 +77,7 @@ _LOUD_PERCENTILE = 95
 _FLOOR_RATIO = 1e3  # what is 30 dB below a band of a loud frame no longer counts
 _SILENT = 1e-20
 _TOGETHER = 1_024  # frames that rise at once
+_PITCHES_TOGETHER = 32  # each call costs as much as some frames
 _SPARE_ROWS = 8  # of windows that reach beyond the end
 
 # Peaks are looked for from a little below the lowest pitch to the highest that is played.
@@ -169,7 +170,7 @@ class Features:
             self._waiting = self._waiting[starts[-1] + HOP :].copy()
         self._pitch_waiting = np.append(self._pitch_waiting, pitch_sound)
         pitches = max(0, (len(self._pitch_waiting) - _PITCH_WINDOW) // PITCH_HOP + 1)
-        if pitches:
+        if pitches >= (1 if last else _PITCHES_TOGETHER):
             starts = np.arange(pitches) * PITCH_HOP
             powers = bin_powers(self._pitch_waiting, starts, _PITCH_HANN, _PITCH_BINS)
             partials = _Partials(powers)
