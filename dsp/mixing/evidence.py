@@ -39,6 +39,7 @@ LEAST_PITCHED, MOST_PITCHED, HELD_CREST_DB = 0.5, 0.95, 16.0
 to 0.83), and drums 0.89 at the most, with a crest factor of 19 dB at the least."""
 SPEECH_PITCHED = 0.9
 """Of the least pitched quarter: speech had 0.71 at the most, what plays holds its notes."""
+_PARTS_AT_ONCE = 64
 _LOWEST_HZ, _HIGHEST_HZ, _PITCH_FRAMES = 50, 1_000, 512
 _LOUD = 1e-3
 
@@ -143,10 +144,14 @@ def harmonicity_of(analysis: Analysis) -> Harmonicity | None:
     parts = parts[power > _LOUD * max(float(power.max()), 1e-12)] * window
     if len(parts) < 2:  # noqa: PLR2004 - no quarter of fewer
         return None
-    alike, own = _autocorrelation(parts), _autocorrelation(window[np.newaxis])
+    own = _autocorrelation(window[np.newaxis])
     lags = slice(WAVE_RATE_HZ // _HIGHEST_HZ, WAVE_RATE_HZ // _LOWEST_HZ)
-    ratio = alike[:, lags] / alike[:, :1] * (own[:, :1] / own[:, lags])
-    least, usual = np.percentile(ratio.max(axis=1), [25, 50])
+    highest = np.empty(len(parts))
+    for start in range(0, len(parts), _PARTS_AT_ONCE):
+        alike = _autocorrelation(parts[start : start + _PARTS_AT_ONCE])
+        ratio = alike[:, lags] / alike[:, :1] * (own[:, :1] / own[:, lags])
+        highest[start : start + _PARTS_AT_ONCE] = ratio.max(axis=1)
+    least, usual = np.percentile(highest, [25, 50])
     return Harmonicity(float(usual), float(least))
 
 

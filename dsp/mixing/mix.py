@@ -31,6 +31,7 @@ from dsp.mixing.comparison import KEPT, Comparison, compared, kept_of
 from dsp.mixing.content import content_of
 from dsp.mixing.copies import Copies
 from dsp.mixing.evidence import told_roles
+from dsp.mixing.memory import given_back_between
 from dsp.mixing.plan import Plan, plan
 from dsp.mixing.recall_sheet import Settings
 from dsp.mixing.reference import reference_of
@@ -111,7 +112,7 @@ def mix(
     ParameterError
         The settings name what is not there.
     """
-    report = _rising(report)
+    report = _rising(given_back_between(report))
     report("loading_stems", STAGES["loading_stems"])
     with closing(Copies(out)) as copies:
         means = replace(resources or Resources(), copies=copies)
@@ -316,11 +317,7 @@ def _write_papers(
         _write(out / "report.html", page_parts(data, sheet=sheet, sounds=sounds, name=song))
     for path in played:
         path.unlink()
-    return {
-        "report": "report.html",
-        "data": "report.json",
-        "sheet": "mix.yaml",
-    }
+    return {"report": "report.html", "data": "report.json", "sheet": "mix.yaml"}
 
 
 def _write(path: Path, parts: Iterable[str]) -> None:
