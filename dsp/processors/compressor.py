@@ -162,6 +162,6 @@ class Ride:
     def _next(self, borders: int) -> NDArray[np.float64]:
         """Return the reductions of the next borders between hops, ``(1, borders)``."""
         out = np.empty((1, borders))
-        kernels.steps(self._reduction_db, self._border, self._hops_per_step, 1, out)
+        kernels.steps(self._reduction_db, self._border, self._hops_per_step, 1, out[0])
         self._border += borders
         return out

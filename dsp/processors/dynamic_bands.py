@@ -177,7 +177,7 @@ class KeyedBand:
     def _next(self, borders: int) -> NDArray[np.float64]:
         """Return the reductions of the next borders between hops, ``(1, borders)``."""
         key = np.empty((1, borders))
-        kernels.steps(self._key, self._border, self._hops_per_step, 0, key)
+        kernels.steps(self._key, self._border, self._hops_per_step, 0, key[0])
         self._border += borders
         active = key[0] > 0.0
         key *= self._depth_db
