@@ -215,6 +215,8 @@ class Completion:
             self._publish_views(job)
         # While one runs, its dispatcher knows more.
         self._tell("tell", [job for job in jobs if job.state is State.QUEUED])
+        # Statuses of what is at work are paced: what was too soon for one is told with a beat.
+        self._stale |= dict.fromkeys(job.id for job in jobs if job.split)
         if ended := [job for job in jobs if job.finished_ms is not None]:
             self._complete(ended)
 

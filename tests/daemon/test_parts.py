@@ -8,6 +8,7 @@ from daemon.files import Files
 from daemon.handlers.contract import FREE_ROUNDS, Part, Split
 from daemon.jobs.job import Ending, NewPart, Outcome, Plan, State
 from daemon.jobs.store import open_store
+from daemon.outbox import status_writer
 from daemon.pool.worker.result import ResultError, listed
 from tests.support.clocks import FakeClock
 from tests.support.jobs import DONE, bad, new_job
@@ -265,3 +266,19 @@ def test_status_of_a_batch_names_what_failed_first(fleeting, pool):
         *(final["parts"][key] for key in ("total", "done", "failed")),
     )
     assert {"Album"} == set(shown)
+
+
+def test_status_says_that_a_part_waits_however_soon_it_does(fleeting, pool, monkeypatch):
+    """Statuses of what runs are paced; what came too soon for one is told with a later beat."""
+    monkeypatch.setattr(status_writer, "PROGRESS_S", 1.0)
+    root = fleeting / "spool"
+    (root / "inbox" / "mix").mkdir(parents=True)
+    drop_folder(root, "Album", {"a.wav": b"\1\2" * 99}, "parts: 1\nhow: unavailable\n")
+
+    def waits(_):
+        parts = statuses(root).get("Album", {}).get("parts") or {}
+        return [part for part in parts.get("listed", ()) if part["until"]]
+
+    budgets = Budgets(backoff_s=600.0, backoff_max_s=600.0)
+    config = config_for(root, budgets=budgets, heartbeat_s=0.05)
+    Life(config, Files(), pool).live(waits)

@@ -108,6 +108,8 @@ def part(task: Task) -> Result:
         task.report("waiting for the end", 0.5)
         time.sleep(0.02)  # this is the work
     _take_time(task, options)
+    if options.how == "unavailable":
+        raise Unavailable("REMOTE_BUSY", "ask again later")
     if place == options.bad_part:
         raise BadInput("UNCOUNTABLE", f"part {place} cannot be counted", hint="Leave it out.")
     line = (task.carried / "plan.txt").read_text().splitlines()[place]
