@@ -169,7 +169,7 @@ class Features:
             self._rises.add(bands.astype(np.float32))
             self._waiting = self._waiting[starts[-1] + HOP :].copy()
         self._pitch_waiting = np.append(self._pitch_waiting, pitch_sound)
-        pitches = max(0, (len(self._pitch_waiting) - _PITCH_WINDOW) // PITCH_HOP + 1)
+        pitches = _whole(len(self._pitch_waiting), _PITCH_WINDOW, PITCH_HOP)
         if pitches >= (1 if last else _PITCHES_TOGETHER):
             starts = np.arange(pitches) * PITCH_HOP
             powers = bin_powers(self._pitch_waiting, starts, _PITCH_HANN, _PITCH_BINS)
@@ -252,13 +252,18 @@ class _Rises:
         self._before = logs[-2:]
 
 
+def _whole(waiting: int, window: int, hop: int) -> int:
+    """Return how many windows are whole in what waits."""
+    return max(0, (waiting - window) // hop + 1)
+
+
 def _starts(waiting: int, *, even: bool) -> NDArray[np.int64]:
     """Return where the windows of rises begin that are whole in what waits.
 
     Two are transformed as one, and each rounds by the other: an even number of them, until the
     last, makes the same pairs of any blocks.
     """
-    count = max(0, (waiting - _WINDOW) // HOP + 1)
+    count = _whole(waiting, _WINDOW, HOP)
     return np.arange(count - count % 2 if even else count) * HOP
 
 

@@ -24,7 +24,7 @@ typedef struct {
 typedef struct {
     Transform first, second;
     float *turns; /* between the two: real parts, then imaginary ones */
-    float *half_turns; /* of a transform of twice as many real values, likewise */
+    float *half_turns; /* of a transform of twice as many real values, likewise; made when asked */
     Py_ssize_t size;
 } Plan;
 
@@ -76,9 +76,7 @@ static Plan *make_plan(Py_ssize_t size)
             root = d;
     plan->size = size;
     plan->turns = malloc(sizeof(float) * 2 * (size_t)size);
-    plan->half_turns = malloc(sizeof(float) * 2 * (size_t)size);
-    if (plan->turns == NULL || plan->half_turns == NULL ||
-        make_transform(&plan->first, size / root) < 0 ||
+    if (plan->turns == NULL || make_transform(&plan->first, size / root) < 0 ||
         make_transform(&plan->second, root) < 0) {
         drop_plan(plan);
         return NULL;
@@ -89,12 +87,26 @@ static Plan *make_plan(Py_ssize_t size)
             plan->turns[a * root + b] = (float)cos(angle);
             plan->turns[size + a * root + b] = (float)sin(angle);
         }
+    return plan;
+}
+
+/* Called with the GIL: most plans are of bands, and never need them. */
+static int have_half_turns(Plan *plan)
+{
+    const Py_ssize_t size = plan->size;
+    if (plan->half_turns != NULL)
+        return 0;
+    plan->half_turns = malloc(sizeof(float) * 2 * (size_t)size);
+    if (plan->half_turns == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
     for (Py_ssize_t k = 0; k < size; k++) {
         const double angle = -TURN * (double)k / (double)(2 * size);
         plan->half_turns[k] = (float)cos(angle);
         plan->half_turns[size + k] = (float)sin(angle);
     }
-    return plan;
+    return 0;
 }
 
 /* Eight transforms side by side. The compiler makes of it what the processor has. */
@@ -525,6 +537,7 @@ static PyObject *bin_powers(PyObject *module, PyObject *args)
     PyObject *block, *places, *weights, *capsule, *room, *output, *result = NULL;
     Py_ssize_t room_count, out_count;
     float *work, *out;
+    Plan *half;
     Buffers buffers = {.count = 0};
     Sound in;
     Job job = {.in = &in};
@@ -532,8 +545,8 @@ static PyObject *bin_powers(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "OOOOnOO", &block, &places, &weights, &capsule, &job.bands, &room,
                           &output))
         return NULL;
-    job.plan = PyCapsule_GetPointer(capsule, PLAN_NAME);
-    if (job.plan == NULL || take_sound(&buffers, block, "block", 0, &in) < 0 ||
+    job.plan = half = PyCapsule_GetPointer(capsule, PLAN_NAME);
+    if (half == NULL || take_sound(&buffers, block, "block", 0, &in) < 0 ||
         take_array(&buffers, places, "starts", 'q', 0, &job.starts, &job.windows) < 0 ||
         take_array(&buffers, weights, "window", 'f', 0, &job.window, &job.length) < 0 ||
         take_array(&buffers, room, "work", 'f', 1, &work, &room_count) < 0 ||
@@ -549,7 +562,7 @@ static PyObject *bin_powers(PyObject *module, PyObject *args)
         refuse("out", "(windows, bins)");
     else if (room_count < 4 * (job.plan->size + SPARE))
         refuse("work", "(4, size + 8)");
-    else if (windows_are_sound(&job) == 0) {
+    else if (windows_are_sound(&job) == 0 && have_half_turns(half) == 0) {
         BEGIN_KERNEL(job.windows * job.length)
         run_bins(&job, work, out);
         END_KERNEL

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
-from dsp.mixing.balance import lead_activity
 from dsp.mixing.compression import GLUE_DB, glue_of
 from dsp.mixing.prediction import change_db, loudness_at_sum, peaks_at_sum, spectrum_at_sum
 from dsp.mixing.presets import Preset, asked_of
@@ -27,6 +27,7 @@ def master_of(
     settings: Settings,
     rate_hz: int,
     *,
+    lead_active: NDArray[np.bool_],
     kept: bool,
     reference: Reference | None = None,
 ) -> Master:
@@ -38,6 +39,7 @@ def master_of(
         Those that are heard.
     energies : mapping of (steps,) float64
         What each sends to the sum.
+    lead_active : (steps,) bool
     kept : bool
         The mix came finished: its colour and its width are its producer's.
     reference : Reference
@@ -69,7 +71,7 @@ def master_of(
         low_limiter = _low_limiter(sum_lufs - depth_db, asked)
     return Master.within(
         eq=eq,
-        glue=_glue(tracks, stems, rate_hz, eq, depth_db),
+        glue=_glue(tracks, stems, lead_active, eq, depth_db, rate_hz=rate_hz),
         width=width if stages.widen else 1.0,
         lows_mono_hz=120.0 if stages.widen and not kept else 0.0,
         low_limiter=low_limiter,
@@ -82,14 +84,15 @@ def master_of(
 def _glue(
     tracks: Sequence[Track],
     stems: Mapping[str, Stem],
-    rate_hz: int,
+    lead_active: NDArray[np.bool_],
     eq: Sequence[Band],
     depth_db: float,
+    *,
+    rate_hz: int,
 ) -> Compression | None:
     if depth_db <= 0.0:
         return None
-    sings = lead_activity(tracks)
-    peaks = [peaks_at_sum(t, stems[t.name], sings, rate_hz, eq) for t in tracks]
+    peaks = [peaks_at_sum(t, stems[t.name], lead_active, rate_hz, eq) for t in tracks]
     return glue_of(peaks, depth_db)
 
 

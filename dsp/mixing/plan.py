@@ -122,7 +122,10 @@ def plan(
         stems, masked = {t.name: as_it_came(t, strips[t.name]) for t in tracks}, []
         energies = _energies(heard, stems, lead_active, rate_hz)
     master = master_of(
-        heard, stems, energies, settings, rate_hz, kept=bool(kept), reference=reference
+        *(heard, stems, energies, settings, rate_hz),
+        lead_active=lead_active,
+        kept=bool(kept),
+        reference=reference,
     )
     sheet = _sheet(settings, rate_hz, kept, stems, master)
     final = Sheet.model_validate(merge(sheet.model_dump(), wanted))

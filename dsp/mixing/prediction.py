@@ -21,14 +21,14 @@ from dsp.measure.loudness import integrated_lufs
 from dsp.mixing.automation import automation_db
 from dsp.mixing.compression import compression_change_db, peak_changes_db, saturation_change_db
 from dsp.mixing.recall_sheet import Band, Room, Stem
-from dsp.mixing.stem_meters import BANDS_STEP_S, DETECTOR_HZ, STEP_S, hops_per_step
+from dsp.mixing.stem_meters import BANDS_STEP_S, DETECTOR_HZ, DETECTOR_Q, STEP_S, hops_per_step
 from dsp.mixing.tone import CENTRES, power_response
 from dsp.mixing.track import K_POWER, Bands, Steps, Track
 from dsp.processors import filters
 from dsp.processors.stereo import rows_of_side
 from dsp.units import power_db_of, ratios_of
 
-_ABOVE = power_response([Band(kind="high_pass", hz=DETECTOR_HZ, q=0.7071)], 48_000)
+_ABOVE = power_response([Band(kind="high_pass", hz=DETECTOR_HZ, q=DETECTOR_Q)], 48_000)
 """What the compressor on the sum hears of each third octave."""
 
 
@@ -141,9 +141,9 @@ def peaks_at_sum(
     if not bands.any():
         return np.zeros(len(peaks))
     free, held = (_static_power(track, stem, rate_hz, held=holds) for holds in (False, True))
+    through = power_response(eq, rate_hz)
     gains = [
-        float((bands * np.sqrt(power * power_response(eq, rate_hz))).sum() / bands.sum())
-        for power, _ in (free, held)
+        float((bands * np.sqrt(power * through)).sum() / bands.sum()) for power, _ in (free, held)
     ]
     moved_db = automation_db(stem, track, lead_active)
     changed_db = peak_changes_db(track, free[1], stem.compressor, stem.saturation)(peaks)

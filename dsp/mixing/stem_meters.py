@@ -33,7 +33,7 @@ SIBILANCE_FLOOR_DB, _SIBILANCE_LEVELS = -70, 100
 SIBILANCE_STEP_S = 0.05
 """An s lasts as long, and the release of what holds it down."""
 
-_DETECTOR_Q = 0.7071
+DETECTOR_Q = 0.7071
 _HALF_POWER = np.float32(np.sqrt(0.5))
 
 
@@ -51,7 +51,7 @@ class Excerpt:
     def __init__(self, rate_hz: int, channels: int) -> None:
         self._rate_hz = rate_hz
         self._peaks, self._high_peaks = (HopPeaks(channels, linked=True) for _ in range(2))
-        row = biquad("high_pass", hz=DETECTOR_HZ, q=_DETECTOR_Q, rate_hz=rate_hz)
+        row = biquad("high_pass", hz=DETECTOR_HZ, q=DETECTOR_Q, rate_hz=rate_hz)
         self._above = Cascade(row, channels)
         self._steps, self._highest = Windows(hops_per_step(rate_hz), 1), array("f")
         self._hops = int(EXCERPT_S * rate_hz) // HOP_FRAMES
