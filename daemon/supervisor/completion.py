@@ -238,11 +238,13 @@ class Completion:
 
     def _complete(self, jobs: Sequence[Job]) -> None:
         """Bring final jobs to their rest: each step for all of them, then one sync."""
-        moved, cleared = set[Path](), set[Path]()
-        jobs = [self._with_result(job, moved) for job in jobs]
+        published, moved, cleared = set[Path](), set[Path](), set[Path]()
+        jobs = [self._with_result(job, published) for job in jobs]
+        # Not one sync with the drops': a disk may keep two names in any order, and after a power
+        # cut a drop would lie in the archive whose result is not there.
+        self._files.sync_dirs("sync results", published)
         drops = {job.id: self._move_drop(job, moved) for job in jobs}
-        # One sync for both: until the row is published, start-up repeats whichever is missing.
-        self._files.sync_dirs("sync results and drops", moved)
+        self._files.sync_dirs("sync drops", moved)
         plan_forwards(self._opened, jobs)
         for job in jobs:
             if left := self._publisher.clear(job.inbox, job.id, later=cleared):

@@ -90,6 +90,31 @@ def test_result_whose_name_is_taken_gets_another(fleeting, live):
     assert [] == list((fleeting / "outbox" / "mix" / "Song").iterdir())
 
 
+class NotedFiles(Files):
+    """Note the names of all steps."""
+
+    def __init__(self):
+        self.steps = []
+
+    @contextmanager
+    def _step(self, name):
+        self.steps.append(name)
+        yield
+
+
+def test_result_is_durable_before_its_drop_is_archived(fleeting, pool):
+    """A disk keeps names in any order: a power cut must not leave an archived drop without one."""
+    (fleeting / "inbox" / "mix").mkdir(parents=True)
+    drop_song(fleeting, "Song")
+    files = NotedFiles()
+    Life(config_for(fleeting), files, pool).live(
+        lambda life: statuses(fleeting).get("Song", {}).get("terminal") and life.at_rest()
+    )
+
+    wanted = ["publish result", "sync results", "archive drop", "sync drops"]
+    assert wanted == [step for step in files.steps if step in wanted]
+
+
 class StuckFiles(Files):
     """Refuse to publish a result until a reader was told of it."""
 
